@@ -1,0 +1,12 @@
+"""Neural style transfer, written so that every number can be stepped through.
+
+import nst
+result = nst.stylize(nst.Settings("photograph.jpg", "painting.jpg", "out.png"))
+"""
+
+from nst.errors import NstError
+from nst.settings import Settings
+from nst.stylize import Result, stylize
+from nst.version import VERSION as __version__
+
+__all__ = ["NstError", "Result", "Settings", "__version__", "stylize"]

@@ -1,0 +1,44 @@
+"""The demo's pictures: the project's own style paintings and a photograph to paint.
+
+The paintings come from a seed and ``scripts/paint_styles.py``.  The photograph is
+the portrait of Rear Admiral Grace Hopper that matplotlib installs with its sample
+data; it is in the public domain.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from nst.errors import NstError
+
+STYLES: dict[str, str] = {
+    "swirl": "oil on canvas: a night sky of slow whirlpools, in thick strokes",
+    "glass": "stained glass: a rose of a sun over hills and a river, in lead",
+    "waves": "woodblock print: breakers under a low sun, ink lines and graded blues",
+}
+
+
+def style_path(name: str) -> Path:
+    """Return the JPEG file of the style painting ``name``, one of ``STYLES``."""
+    if name not in STYLES:
+        known = ", ".join(STYLES)
+        raise NstError(f"unknown demo style: {name!r}. Choose one of: {known}.")
+    return Path(__file__).with_name(f"{name}.jpg")
+
+
+def content_path() -> Path:
+    """Return the demo's photograph, ``grace_hopper.jpg`` in matplotlib's sample data.
+
+    Looks where ``matplotlib.get_data_path()`` points, without the second that
+    importing matplotlib takes.
+    """
+    spec = find_spec("matplotlib")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    for folder in folders:
+        path = Path(folder) / "mpl-data" / "sample_data" / "grace_hopper.jpg"
+        if path.is_file():
+            return path
+    looked = f"not in matplotlib's folder {folders[0]}" if folders else "matplotlib is missing"
+    raise NstError(
+        f"demo photograph not found: {looked}. "
+        "Run `pip install --force-reinstall matplotlib`, or give a content image of your own."
+    )

@@ -1,0 +1,56 @@
+"""The arithmetic of style transfer, twice: once to read, once to run fast.
+
+``numpy_kernels`` is the reference: plain NumPy, one formula per function, forward
+above backward.  ``cupy_kernels`` has the same functions with the same signatures,
+running the hand-written CUDA of ``kernels.cu`` on CuPy arrays.  ``DERIVATIONS.md``
+derives every formula.
+
+Code elsewhere never asks which device it is on.  It asks once for the twin that
+fits its arrays and then calls plain functions::
+
+    k = kernels.of(features, target)
+    loss = k.mse(features, target)
+
+Shapes, everywhere in this package: C channels, H rows, W columns.  An image is
+(3, H, W) and a layer's features are (C, H, W), C-contiguous float32.  A value
+named ``d_x`` is dL/dx and has the shape of ``x``.
+
+The contract, which both twins keep:
+
+* A backward function takes the incoming gradient first, then what the forward took.
+* float32 in, float32 out.  The NumPy twin also keeps float64, for slope checks.
+* Sums accumulate in float64.  A result that is one number is a 0-d array on the
+  device of its input, so that nothing waits for the GPU until somebody reads it.
+* What changes an array in place (``axpy``, ``scale``, ``clip`` and the steps)
+  says so and returns that same array.
+* The same input gives the same bits on every run: no atomics.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from nst.kernels import numpy_kernels
+
+Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray; cupy may not be installed
+
+
+def of(*arrays: Array) -> ModuleType:
+    """Return the twin for ``arrays``: ``numpy_kernels`` or ``cupy_kernels``.
+
+    Raises TypeError unless all are NumPy arrays or all are CuPy arrays.
+    """
+    if all(isinstance(a, np.ndarray) for a in arrays):
+        return numpy_kernels
+    cupy = sys.modules.get("cupy")  # not imported: no argument can be a CuPy array
+    if cupy is not None and all(isinstance(a, cupy.ndarray) for a in arrays):
+        import nst.kernels.cupy_kernels as cupy_kernels
+
+        return cupy_kernels
+    found = ", ".join(f"{type(a).__module__}.{type(a).__qualname__}" for a in arrays)
+    raise TypeError(
+        f"kernels need all NumPy or all CuPy arrays, got: {found}. "
+        "Move arrays with Device.asarray() before calling, not inside the math."
+    )

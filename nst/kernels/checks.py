@@ -1,0 +1,89 @@
+"""Argument checks shared by both twins, so both fail with the same words."""
+
+from typing import Any
+
+
+def same_shape(**arrays: Any) -> None:
+    """Raise unless all the named arrays have one shape and one float dtype, and a value."""
+    _one_float_dtype(arrays)
+    shapes = {name: a.shape for name, a in arrays.items()}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"shapes must be equal, got {listed}; resize or crop one of them")
+
+
+def has_rank(rank: int, **arrays: Any) -> None:
+    """Raise unless each named array has ``rank`` axes, one float dtype, and a value."""
+    _one_float_dtype(arrays)
+    for name, a in arrays.items():
+        if a.ndim != rank:
+            raise ValueError(f"{name} must have {rank} axes, got shape {a.shape}")
+
+
+def is_gram_of(features: Any, d_gram: Any) -> None:
+    """Raise unless ``features`` is (C, H, W) and ``d_gram`` is (C, C), in one float dtype."""
+    has_rank(3, features=features)
+    _one_float_dtype({"d_gram": d_gram, "features": features})
+    channels = features.shape[0]
+    if d_gram.shape != (channels, channels):
+        raise ValueError(
+            f"d_gram must be {(channels, channels)} for features {features.shape}, "
+            f"got {d_gram.shape}; was it made from another layer?"
+        )
+
+
+def is_rgb(image: Any) -> None:
+    """Raise unless ``image`` is (3, H, W)."""
+    has_rank(3, image=image)
+    if image.shape[0] != 3:
+        raise ValueError(f"image must be RGB of shape (3, H, W), got {image.shape}")
+
+
+def is_scalar(**values: Any) -> None:
+    """Raise ValueError unless each named value is a number or a 0-d array."""
+    for name, value in values.items():
+        shape = getattr(value, "shape", ())
+        if shape != ():
+            raise ValueError(f"{name} must be a number or a 0-d array, got shape {shape}")
+
+
+def is_range(low: float, high: float) -> None:
+    """Raise ValueError unless ``low <= high``."""
+    if not low <= high:
+        raise ValueError(f"low must not exceed high, got low={low} and high={high}")
+
+
+def is_step(step: int) -> None:
+    """Raise ValueError unless ``step`` counts from 1: Adam divides by ``1 - beta ** step``."""
+    if step < 1:
+        raise ValueError(f"step counts from 1, got {step}")
+
+
+def gram_divisor(divisor: float | None, features: Any) -> float:
+    """Return the number a Gram matrix is divided by: ``divisor``, or H*W for None."""
+    if divisor is None:
+        return float(features.shape[1] * features.shape[2])
+    if not divisor > 0:
+        raise ValueError(f"divisor must be positive or None for H*W, got {divisor}")
+    return float(divisor)
+
+
+def reduction_divisor(reduction: str, image: Any) -> int:
+    """Return what a sum over ``image`` is divided by: 1 for 'sum', C*H*W for 'mean'."""
+    if reduction not in ("sum", "mean"):
+        raise ValueError(f"reduction must be 'sum' or 'mean', got {reduction!r}")
+    return 1 if reduction == "sum" else image.size
+
+
+def _one_float_dtype(arrays: dict[str, Any]) -> None:
+    """Integers would wrap around in a difference, and two dtypes hide a conversion."""
+    for name, a in arrays.items():
+        if a.dtype not in ("float32", "float64"):
+            raise TypeError(
+                f"{name} must be float32 or float64, got {a.dtype}; convert it with astype()"
+            )
+        if a.size == 0:
+            raise ValueError(f"{name} must not be empty, got shape {a.shape}")
+    if len({a.dtype for a in arrays.values()}) > 1:
+        listed = ", ".join(f"{name} {a.dtype}" for name, a in arrays.items())
+        raise TypeError(f"dtypes must be equal, got {listed}; convert one with astype()")

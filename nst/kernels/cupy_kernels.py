@@ -1,0 +1,227 @@
+"""The CuPy twins of ``numpy_kernels``: same names, same signatures, on the GPU.
+
+Read ``numpy_kernels`` for what each function means and ``kernels.cu`` for how a
+GPU thread does it.  Here is only the glue: allocate, launch, return.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import cupy as cp
+
+from nst.kernels import checks
+
+GRAM_KERNEL: Literal["cublas", "tiled"] = "cublas"  # the library's product, or our own
+GRAM_TILE, GRAM_STRIP = 64, 256  # TILE and STRIP of kernels.cu
+GRAM_BLOCKS = 512  # enough to fill a GPU
+BLOCK = 256  # threads per block; the Gram kernel needs exactly these
+MAX_BLOCKS = 1024  # grid-stride loops cover the rest
+
+SOURCE = Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
+_module = cp.RawModule(code=SOURCE, options=("--std=c++17",))  # compiled on first launch
+_PARAMETERS = {  # of each kernel: [["float*", "d_x"], ["const", "float*", "x"], ...]
+    name: [parameter.split() for parameter in parameters.split(",")]
+    for name, parameters in re.findall(r"__global__ void (\w+)\(([^)]*)\)", SOURCE)
+}
+
+
+def gram(features: cp.ndarray, divisor: float | None = None) -> cp.ndarray:
+    checks.has_rank(3, features=features)
+    _is_float32("gram", features=features)
+    divisor = checks.gram_divisor(divisor, features)
+    channels, height, width = features.shape
+    flat = features.reshape(channels, height * width)
+    if GRAM_KERNEL == "tiled":
+        return _gram_tiled(flat, divisor)
+    return flat @ flat.T / divisor
+
+
+def gram_backward(
+    d_gram: cp.ndarray, features: cp.ndarray, divisor: float | None = None
+) -> cp.ndarray:
+    checks.is_gram_of(features, d_gram)
+    _is_float32("gram_backward", d_gram=d_gram, features=features)
+    channels, height, width = features.shape
+    flat = features.reshape(channels, height * width)
+    both = (d_gram + d_gram.T) / checks.gram_divisor(divisor, features)
+    return (both @ flat).reshape(features.shape)
+
+
+def mse(x: cp.ndarray, target: cp.ndarray) -> cp.ndarray:
+    checks.same_shape(x=x, target=target)
+    return cp.asarray(_sum("mse", x.size, x, target, x.size) / x.size, cp.float32)
+
+
+def mse_backward(x: cp.ndarray, target: cp.ndarray) -> cp.ndarray:
+    checks.same_shape(x=x, target=target)
+    d_x = cp.empty_like(x)
+    _launch("mse_backward", _blocks(x.size), d_x, x, target, x.size)
+    return d_x
+
+
+def total_variation_l1(image: cp.ndarray, reduction: str = "sum") -> cp.ndarray:
+    checks.has_rank(3, image=image)
+    _, height, width = image.shape
+    total = _sum("total_variation_l1", image.size, image, image.size, height, width)
+    return cp.asarray(total / checks.reduction_divisor(reduction, image), cp.float32)
+
+
+def total_variation_l1_backward(image: cp.ndarray, reduction: str = "sum") -> cp.ndarray:
+    checks.has_rank(3, image=image)
+    _, height, width = image.shape
+    d_image = cp.empty_like(image)
+    sizes = image.size, height, width, checks.reduction_divisor(reduction, image)
+    _launch("total_variation_l1_backward", _blocks(image.size), d_image, image, *sizes)
+    return d_image
+
+
+def total_variation_l2(image: cp.ndarray, reduction: str = "sum") -> cp.ndarray:
+    checks.has_rank(3, image=image)
+    _, height, width = image.shape
+    total = _sum("total_variation_l2", image.size, image, image.size, height, width)
+    return cp.asarray(total / checks.reduction_divisor(reduction, image), cp.float32)
+
+
+def total_variation_l2_backward(image: cp.ndarray, reduction: str = "sum") -> cp.ndarray:
+    checks.has_rank(3, image=image)
+    _, height, width = image.shape
+    d_image = cp.empty_like(image)
+    sizes = image.size, height, width, checks.reduction_divisor(reduction, image)
+    _launch("total_variation_l2_backward", _blocks(image.size), d_image, image, *sizes)
+    return d_image
+
+
+def luminance(image: cp.ndarray) -> cp.ndarray:
+    checks.is_rgb(image)
+    luma = cp.empty(image.shape[1:], cp.float32)
+    _launch("luminance", _blocks(luma.size), luma, image, luma.size)
+    return luma
+
+
+def dot(x: cp.ndarray, y: cp.ndarray) -> cp.ndarray:
+    checks.same_shape(x=x, y=y)
+    return cp.asarray(_sum("dot", x.size, x, y, x.size), cp.float32)
+
+
+def axpy(scale: float | cp.ndarray, x: cp.ndarray, y: cp.ndarray) -> cp.ndarray:
+    checks.is_scalar(scale=scale)
+    checks.same_shape(x=x, y=y)
+    _launch("axpy", _blocks(x.size), y, cp.asarray(scale, cp.float64), x, x.size)
+    return y
+
+
+def scale(factor: float | cp.ndarray, x: cp.ndarray) -> cp.ndarray:
+    checks.is_scalar(factor=factor)
+    checks.same_shape(x=x)
+    _launch("scale", _blocks(x.size), x, cp.asarray(factor, cp.float64), x.size)
+    return x
+
+
+def clip(image: cp.ndarray, low: float, high: float) -> cp.ndarray:
+    checks.is_range(low, high)
+    checks.same_shape(image=image)
+    _launch("clip", _blocks(image.size), image, low, high, image.size)
+    return image
+
+
+def normalised_descent_step(
+    image: cp.ndarray, d_image: cp.ndarray, step_size: float
+) -> cp.ndarray:
+    checks.same_shape(image=image, d_image=d_image)
+    n = image.size
+    mean = _sum("normalised_descent_step_sum", n, d_image, n) / n
+    variance = _sum("normalised_descent_step_squares", n, d_image, cp.asarray(mean), n) / n
+    spread = cp.asarray(cp.sqrt(variance))
+    _launch("normalised_descent_step", _blocks(n), image, d_image, spread, step_size, n)
+    return image
+
+
+def adam_step(
+    image: cp.ndarray,
+    d_image: cp.ndarray,
+    first_moment: cp.ndarray,
+    second_moment: cp.ndarray,
+    step: int,
+    step_size: float,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> cp.ndarray:
+    checks.same_shape(
+        image=image, d_image=d_image, first_moment=first_moment, second_moment=second_moment
+    )
+    checks.is_step(step)
+    arrays = image, first_moment, second_moment, d_image
+    numbers = step_size, beta1, beta2, epsilon, 1 - beta1**step, 1 - beta2**step
+    _launch("adam_step", _blocks(image.size), *arrays, *numbers, image.size)
+    return image
+
+
+def _gram_tiled(flat: cp.ndarray, divisor: float) -> cp.ndarray:
+    """Return ``flat @ flat.T / divisor`` by the kernels drawn in kernels.cu."""
+    channels, pixels = flat.shape
+    tiles = -(-channels // GRAM_TILE)
+    strips = -(-pixels // GRAM_STRIP)
+    busy = tiles * (tiles + 1) // 2  # squares on and above the diagonal
+    slices = max(1, min(strips, GRAM_BLOCKS // busy))
+    partials = cp.empty((slices, channels, channels), cp.float64)
+    _launch("gram_partials", slices * tiles * tiles, partials, flat, channels, pixels, slices)
+    gram = cp.empty((channels, channels), cp.float32)
+    _launch("gram", _blocks(gram.size), gram, partials, channels, slices, divisor)
+    return gram
+
+
+def _sum(name: str, size: int, *args: Any) -> cp.ndarray:
+    """Run the reduction kernel ``name`` over ``size`` elements; return a 0-d float64 array."""
+    partials = cp.empty(_blocks(size), cp.float64)
+    _launch(name, _blocks(size), partials, *args)
+    return partials.sum()
+
+
+def _blocks(size: int) -> int:
+    return min(MAX_BLOCKS, -(-size // BLOCK))
+
+
+def _launch(name: str, blocks: int, *args: Any) -> None:
+    """Run kernel ``name``, its arguments checked against its parameters in kernels.cu.
+
+    CuPy checks nothing here: float64 would be read as float32, a transposed view as if
+    it were not, and the int 1 passed for a double as 4.9e-324.
+    """
+    parameters = _PARAMETERS[name]
+    checked = [
+        _argument(name, parameter, value)
+        for parameter, value in zip(parameters, args, strict=True)
+    ]
+    _run(name, blocks, checked)
+
+
+def _run(name: str, blocks: int, args: list[Any]) -> None:
+    _module.get_function(name)((blocks,), (BLOCK,), tuple(args))
+
+
+def _argument(kernel: str, parameter: list[str], value: Any) -> Any:
+    """Return ``value`` as ``kernel`` takes its parameter ["const", "float*", "x"], or raise."""
+    *_, c_type, name = parameter
+    if c_type == "float*":
+        _is_float32(kernel, **{name: value})
+        return value
+    if c_type == "double*":  # made in this file, never by the caller
+        return value
+    return {"long": int, "double": float}[c_type](value)
+
+
+def _is_float32(function: str, **arrays: cp.ndarray) -> None:
+    """Raise unless each named array is C-contiguous float32, all that kernels.cu reads."""
+    for name, a in arrays.items():
+        if a.dtype != cp.float32:
+            raise TypeError(
+                f"{function}: {name} must be float32 on the GPU, got {a.dtype}; "
+                "place arrays with Device.asarray()"
+            )
+        if not a.flags.c_contiguous:
+            raise ValueError(
+                f"{function}: {name} of shape {a.shape} is not C-contiguous; "
+                "copy it with cupy.ascontiguousarray()"
+            )

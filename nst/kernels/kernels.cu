@@ -1,0 +1,312 @@
+// The CUDA twins of numpy_kernels.py, in the same order and under the same names.
+//
+// Rules of this file
+//   * One thread per element, in a grid-stride loop, so any grid size is right.
+//   * Parameters: what is written, then what is read, then sizes.  Arrays are
+//     C-contiguous float32.  Scalars are long long and double, because that is what CuPy
+//     passes for a Python int and a Python float; a scalar that was computed on the GPU
+//     is read through a const double*, so that the CPU need not wait for it.
+//   * A reduction writes one double per block into `partials`; the caller adds
+//     them up.  No atomics: the same input gives the same bits on every run.
+//   * No warp intrinsics and no CUDA headers: this file also compiles as plain C++
+//     (tests/host_cuda.h), so the tests can run it on a machine without a GPU.
+
+// This thread's share of 0 .. n-1.
+#define FOR_EACH(i, n)                                                          \
+    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n; \
+         i += (long long)blockDim.x * gridDim.x)
+
+// Add up the threads' values, in a tree; thread 0 stores the block's total.
+// The block must be a power of two, of at most 1024 threads.
+__device__ void block_sum(double value, double* partials) {
+    __shared__ double shared[1024];
+    shared[threadIdx.x] = value;
+    __syncthreads();
+    for (unsigned half_block = blockDim.x / 2; half_block > 0; half_block /= 2) {
+        if (threadIdx.x < half_block) shared[threadIdx.x] += shared[threadIdx.x + half_block];
+        __syncthreads();
+    }
+    if (threadIdx.x == 0) partials[blockIdx.x] = shared[0];
+}
+
+// ---- Gram matrix -------------------------------------------------------------------
+//
+// numpy: flat @ flat.T.  Element (i, j) needs all of rows i and j of the (channels, pixels)
+// matrix.  Reading them from global memory for every element would fetch each value
+// 2 * channels times, so a block computes a whole TILE x TILE square of elements and
+// fetches each value it needs once, into shared memory, DEPTH pixels at a time:
+//
+//                 pixels                          columns: TILE channels
+//              <- DEPTH ->                        +---------------------+
+//            +------------+                       | each of 256 threads |
+//   TILE     | rows       |   times columns.T =   | sums 4 x 4 elements |  TILE channels
+//   channels |            |                       | in its registers    |
+//            +------------+                       +---------------------+
+//
+// With few channels there are few squares, too few to fill a GPU.  So the pixels are cut
+// into strips, `slices` blocks share the strips of one square, and the kernel `gram` adds
+// their results.  Sums are float within a strip and double from strip to strip.
+//
+// Blocks: slices * tiles * tiles, where tiles = ceil(channels / TILE); 256 threads each.
+
+constexpr int TILE = 64;    // channels along each side of a block's square
+constexpr int SIDE = 16;    // threads along each side: 16 * 16 = 256
+constexpr int EACH = 4;     // elements along each side of one thread's share: TILE / SIDE
+constexpr int DEPTH = 16;   // pixels in shared memory at a time: SIDE, so that each thread loads one
+constexpr int STRIP = 256;  // pixels summed in float
+
+__device__ float feature_or_zero(const float* features, long long channel, long long pixel,
+                                 long long channels, long long pixels) {
+    bool inside = channel < channels && pixel < pixels;
+    return inside ? features[channel * pixels + pixel] : 0.0f;
+}
+
+extern "C" __global__ void gram_partials(double* partials, const float* features,
+                                         long long channels, long long pixels,
+                                         long long slices) {
+    // Two columns of padding: the 32 threads of a warp store to 32 different memory banks.
+    __shared__ float rows[DEPTH][TILE + 2];
+    __shared__ float columns[DEPTH][TILE + 2];
+
+    long long tiles = (channels + TILE - 1) / TILE;
+    long long first_column = blockIdx.x % tiles * TILE;
+    long long first_row = blockIdx.x / tiles % tiles * TILE;
+    long long slice = blockIdx.x / (tiles * tiles);
+    if (first_row > first_column) return;  // symmetric: `gram` mirrors the upper half
+
+    int my_row = threadIdx.x / SIDE;
+    int my_column = threadIdx.x % SIDE;
+    double total[EACH][EACH] = {};
+
+    for (long long strip = slice; strip * STRIP < pixels; strip += slices) {
+        float sum[EACH][EACH] = {};
+        for (int offset = 0; offset < STRIP; offset += DEPTH) {
+            long long pixel = strip * STRIP + offset + my_column;  // neighbours read neighbours
+            for (int e = 0; e < EACH; ++e) {
+                int channel = my_row + SIDE * e;
+                rows[my_column][channel] =
+                    feature_or_zero(features, first_row + channel, pixel, channels, pixels);
+                columns[my_column][channel] =
+                    feature_or_zero(features, first_column + channel, pixel, channels, pixels);
+            }
+            __syncthreads();  // all of the tile is there
+            for (int d = 0; d < DEPTH; ++d)
+                for (int r = 0; r < EACH; ++r)
+                    for (int c = 0; c < EACH; ++c)
+                        sum[r][c] += rows[d][my_row + SIDE * r] * columns[d][my_column + SIDE * c];
+            __syncthreads();  // nobody still reads it: the next may overwrite it
+        }
+        for (int r = 0; r < EACH; ++r)
+            for (int c = 0; c < EACH; ++c) total[r][c] += sum[r][c];
+    }
+
+    for (int r = 0; r < EACH; ++r)
+        for (int c = 0; c < EACH; ++c) {
+            long long row = first_row + my_row + SIDE * r;
+            long long column = first_column + my_column + SIDE * c;
+            if (row < channels && column < channels)
+                partials[(slice * channels + row) * channels + column] = total[r][c];
+        }
+}
+
+// numpy: ... / divisor
+extern "C" __global__ void gram(float* result, const double* partials, long long channels,
+                                long long slices, double divisor) {
+    FOR_EACH(i, channels * channels) {
+        long long row = i / channels;
+        long long column = i % channels;
+        long long upper = row < column ? row * channels + column : column * channels + row;
+        double sum = 0.0;
+        for (long long slice = 0; slice < slices; ++slice)
+            sum += partials[slice * channels * channels + upper];
+        result[i] = (float)(sum / divisor);
+    }
+}
+
+// gram_backward is a plain matrix product, which cuBLAS does for cupy_kernels.py.
+
+// ---- Mean squared error ------------------------------------------------------------
+
+// numpy: sum((x - target) ** 2), before the division by n
+extern "C" __global__ void mse(double* partials, const float* x, const float* target,
+                               long long n) {
+    double sum = 0.0;
+    FOR_EACH(i, n) {
+        double difference = x[i] - target[i];
+        sum += difference * difference;
+    }
+    block_sum(sum, partials);
+}
+
+// numpy: (x - target) * (2 / x.size)
+extern "C" __global__ void mse_backward(float* d_x, const float* x, const float* target,
+                                        long long n) {
+    FOR_EACH(i, n) {
+        d_x[i] = (x[i] - target[i]) * (float)(2.0 / n);
+    }
+}
+
+// ---- Total variation ---------------------------------------------------------------
+//
+// The NumPy twin scatters each step's pull to its two ends; here each pixel gathers the
+// pulls of its four steps instead, so that no two threads write to the same place.
+
+// numpy: np.sign.  NaN stays NaN.
+__device__ float sign(float x) {
+    return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x;
+}
+
+// numpy: sum(abs(right)) + sum(abs(below)), before any division
+extern "C" __global__ void total_variation_l1(double* partials, const float* image,
+                                              long long n, long long height,
+                                              long long width) {
+    double sum = 0.0;
+    FOR_EACH(i, n) {
+        long long column = i % width;
+        long long row = i / width % height;
+        if (column + 1 < width) sum += fabsf(image[i + 1] - image[i]);
+        if (row + 1 < height) sum += fabsf(image[i + width] - image[i]);
+    }
+    block_sum(sum, partials);
+}
+
+extern "C" __global__ void total_variation_l1_backward(float* d_image, const float* image,
+                                                       long long n, long long height,
+                                                       long long width, double divisor) {
+    FOR_EACH(i, n) {
+        long long column = i % width;
+        long long row = i / width % height;
+        float here = image[i];
+        float pull = 0.0f;
+        if (column > 0) pull += sign(here - image[i - 1]);
+        if (column + 1 < width) pull += sign(here - image[i + 1]);
+        if (row > 0) pull += sign(here - image[i - width]);
+        if (row + 1 < height) pull += sign(here - image[i + width]);
+        d_image[i] = pull / (float)divisor;
+    }
+}
+
+// numpy: sum(right**2) + sum(below**2), before any division
+extern "C" __global__ void total_variation_l2(double* partials, const float* image,
+                                              long long n, long long height,
+                                              long long width) {
+    double sum = 0.0;
+    FOR_EACH(i, n) {
+        long long column = i % width;
+        long long row = i / width % height;
+        double right = column + 1 < width ? image[i + 1] - image[i] : 0.0f;
+        double below = row + 1 < height ? image[i + width] - image[i] : 0.0f;
+        sum += right * right + below * below;
+    }
+    block_sum(sum, partials);
+}
+
+extern "C" __global__ void total_variation_l2_backward(float* d_image, const float* image,
+                                                       long long n, long long height,
+                                                       long long width, double divisor) {
+    FOR_EACH(i, n) {
+        long long column = i % width;
+        long long row = i / width % height;
+        float here = image[i];
+        float pull = 0.0f;
+        if (column > 0) pull += here - image[i - 1];
+        if (column + 1 < width) pull += here - image[i + 1];
+        if (row > 0) pull += here - image[i - width];
+        if (row + 1 < height) pull += here - image[i + width];
+        d_image[i] = pull * (float)(2.0 / divisor);
+    }
+}
+
+// ---- Colour ------------------------------------------------------------------------
+
+// numpy: 0.299 * red + 0.587 * green + 0.114 * blue.  The three planes lie one after another.
+extern "C" __global__ void luminance(float* luma, const float* image, long long pixels) {
+    FOR_EACH(i, pixels) {
+        luma[i] = 0.299f * image[i] + 0.587f * image[pixels + i] + 0.114f * image[2 * pixels + i];
+    }
+}
+
+// ---- Vectors -----------------------------------------------------------------------
+
+// numpy: sum(x * y)
+extern "C" __global__ void dot(double* partials, const float* x, const float* y, long long n) {
+    double sum = 0.0;
+    FOR_EACH(i, n) {
+        sum += (double)x[i] * y[i];
+    }
+    block_sum(sum, partials);
+}
+
+// numpy: y += scale * x
+extern "C" __global__ void axpy(float* y, const double* scale, const float* x, long long n) {
+    FOR_EACH(i, n) {
+        y[i] += (float)*scale * x[i];
+    }
+}
+
+// numpy: x *= factor
+extern "C" __global__ void scale(float* x, const double* factor, long long n) {
+    FOR_EACH(i, n) {
+        x[i] *= (float)*factor;
+    }
+}
+
+// numpy: np.clip.  Not fminf and fmaxf: they would turn NaN into a bound.
+extern "C" __global__ void clip(float* image, double low, double high, long long n) {
+    FOR_EACH(i, n) {
+        if (image[i] < (float)low) image[i] = (float)low;
+        if (image[i] > (float)high) image[i] = (float)high;
+    }
+}
+
+// ---- Steps -------------------------------------------------------------------------
+//
+// np.std takes two passes, mean first: the mean of squares less the square of the mean
+// would cancel to nothing where the mean is far from zero.
+
+extern "C" __global__ void normalised_descent_step_sum(double* partials, const float* d_image,
+                                                       long long n) {
+    double sum = 0.0;
+    FOR_EACH(i, n) {
+        sum += d_image[i];
+    }
+    block_sum(sum, partials);
+}
+
+extern "C" __global__ void normalised_descent_step_squares(double* partials,
+                                                           const float* d_image,
+                                                           const double* mean, long long n) {
+    double sum = 0.0;
+    FOR_EACH(i, n) {
+        double deviation = d_image[i] - *mean;
+        sum += deviation * deviation;
+    }
+    block_sum(sum, partials);
+}
+
+// numpy: image -= step_size / (spread + 1e-8) * d_image
+extern "C" __global__ void normalised_descent_step(float* image, const float* d_image,
+                                                   const double* spread, double step_size,
+                                                   long long n) {
+    FOR_EACH(i, n) {
+        image[i] -= (float)(step_size / (*spread + 1e-8)) * d_image[i];
+    }
+}
+
+// All of the NumPy twin's lines in one pass over memory, which is what a step on a GPU costs.
+// correction1 = 1 - beta1**step, and correction2 likewise.
+extern "C" __global__ void adam_step(float* image, float* first_moment, float* second_moment,
+                                     const float* d_image, double step_size, double beta1,
+                                     double beta2, double epsilon, double correction1,
+                                     double correction2, long long n) {
+    FOR_EACH(i, n) {
+        float slope = d_image[i];
+        float first = (float)beta1 * first_moment[i] + (float)(1.0 - beta1) * slope;
+        float second = (float)beta2 * second_moment[i] + (float)(1.0 - beta2) * (slope * slope);
+        first_moment[i] = first;
+        second_moment[i] = second;
+        float mean = first / (float)correction1;
+        float mean_square = second / (float)correction2;
+        image[i] -= (float)step_size * mean / (sqrtf(mean_square) + (float)epsilon);
+    }
+}

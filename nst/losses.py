@@ -1,0 +1,94 @@
+"""Content, style and smoothness: each returns its loss and its gradient.
+
+Forward goes down the page, backward comes back up; kernels/DERIVATIONS.md derives each line.
+Losses are raw: what they weigh against each other is decided in objective.py.
+"""
+
+from nst import kernels
+from nst.kernels import Array
+
+GRAM_NORMALIZATIONS = ("HW", "CHW", "none")
+
+
+def content_loss(features: Array, target: Array) -> tuple[Array, Array]:
+    """Return ``(loss, d_features)`` for keeping the photograph's features.
+
+    ``loss = mean((features - target)**2)``: Gatys et al. (2015, eq. 1) with a mean in place of
+    half the sum, as in Gatys' own notebook and in Hvass' tutorial.
+
+    Parameters
+    ----------
+    features, target : (C, H, W) float arrays
+        Activations of one layer, of the painted image and of the photograph.
+    """
+    k = kernels.of(features, target)
+    loss = k.mse(features, target)
+    d_features = k.mse_backward(features, target)
+    return loss, d_features
+
+
+def style_loss(
+    features: Array, target_gram: Array, normalization: str = "HW"
+) -> tuple[Array, Array]:
+    """Return ``(loss, d_features)`` for taking the painting's Gram matrix.
+
+    ``loss = mean((gram(features) - target_gram)**2)`` over the C * C entries: Gatys et al.
+    (2015, eqs. 3 and 4), with the factors of Gatys' own notebook.
+
+    Parameters
+    ----------
+    features : (C, H, W) float array
+        Activations of one layer, of the painted image.
+    target_gram : (C, C) float array
+        ``gram`` of the painting's activations at the same layer, normalised in the same way.
+        The painting may have any size.
+    normalization : "HW", "CHW" or "none"
+        What the sum over pixels is divided by: H * W (Gatys' notebook), C * H * W (Johnson's
+        neural-style) or nothing (Hvass).
+    """
+    k = kernels.of(features, target_gram)
+    divisor = gram_divisor(features, normalization)
+    gram = k.gram(features, divisor)
+    loss = k.mse(gram, target_gram)
+    d_gram = k.mse_backward(gram, target_gram)  # and back, in reverse order
+    d_features = k.gram_backward(d_gram, features, divisor)
+    return loss, d_features
+
+
+def smoothness_loss(
+    image: Array, kind: str = "l2", reduction: str = "mean"
+) -> tuple[Array, Array]:
+    """Return ``(loss, d_image)`` for a low total variation: the denoise loss of the seed.
+
+    Parameters
+    ----------
+    image : (3, H, W) float array
+        RGB in [0, 1].
+    kind : "l1" or "l2"
+        Absolute steps between neighbours (keeps edges, leaves flat patches) or squared ones
+        (gentle everywhere, blurs edges).
+    reduction : "sum" or "mean"
+        Hvass sums; the mean does not depend on the image's size.
+    """
+    k = kernels.of(image)
+    if kind == "l1":
+        loss = k.total_variation_l1(image, reduction)
+        d_image = k.total_variation_l1_backward(image, reduction)
+    elif kind == "l2":
+        loss = k.total_variation_l2(image, reduction)
+        d_image = k.total_variation_l2_backward(image, reduction)
+    else:
+        raise ValueError(f"kind of total variation is {kind!r}; choose 'l1' or 'l2'")
+    return loss, d_image
+
+
+def gram_divisor(features: Array, normalization: str) -> float:
+    """Return the number that a Gram matrix of ``features`` (C, H, W) is divided by."""
+    channels, height, width = features.shape
+    if normalization == "HW":
+        return height * width
+    if normalization == "CHW":
+        return channels * height * width
+    if normalization == "none":
+        return 1
+    raise ValueError(f"Gram normalization is {normalization!r}; choose {GRAM_NORMALIZATIONS}")

@@ -1,0 +1,249 @@
+"""How the image moves: normalised descent, Adam and L-BFGS.
+
+Each optimizer is given one evaluation at a time, ``step(image, loss, d_image)``, and changes
+``image`` in place to where the next evaluation should be.  So every optimizer costs one pass
+through the network a step, and the loop around them is the same and has no callback in it.
+
+After a step every pixel is clipped to [0, 1].  L-BFGS clips only where its line search has
+ended: inside, the search would see a function that its gradient does not belong to.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from nst import kernels
+from nst.kernels import Array
+
+FIRST_MOVE = 0.02  # root mean square move of L-BFGS' first trial, in units of the pixel range
+MOST_TRIALS = 12  # evaluations in one line search
+
+
+class Optimizer(Protocol):
+    """What the loop needs of an optimizer."""
+
+    def step(self, image: Array, loss: Array, d_image: Array) -> None:
+        """Move ``image`` in place, given the loss and its gradient there."""
+
+    def best(self, image: Array) -> Array:
+        """Return the image to show: ``image``, or where a running line search started."""
+
+
+@dataclass
+class NormalisedDescent:
+    """Hvass' tutorial 15: every step moves the pixels by about ``step_size``, however flat.
+
+    With ``decay`` = 1 it never settles: 10 grey levels at each step, for ever.  A decay below 1
+    multiplies the step size after each step.
+    """
+
+    step_size: float = 10 / 255
+    decay: float = 1.0
+    bounds: tuple[float, float] | None = (0.0, 1.0)
+
+    def step(self, image: Array, loss: Array, d_image: Array) -> None:
+        k = kernels.of(image, d_image)
+        k.normalised_descent_step(image, d_image, self.step_size)
+        _clip(image, self.bounds)
+        self.step_size *= self.decay
+
+    def best(self, image: Array) -> Array:
+        return image
+
+
+@dataclass
+class Adam:
+    """Kingma and Ba (2015), Algorithm 1; ``decay`` multiplies the step size after each step."""
+
+    step_size: float = 0.02
+    decay: float = 1.0
+    bounds: tuple[float, float] | None = (0.0, 1.0)
+    steps: int = 0
+    moments: list[Array] = field(default_factory=list)  # running means of g and g**2
+
+    def step(self, image: Array, loss: Array, d_image: Array) -> None:
+        k = kernels.of(image, d_image)
+        if not self.moments:
+            self.moments = [_zeros_like(d_image), _zeros_like(d_image)]
+        self.steps += 1
+        k.adam_step(image, d_image, *self.moments, self.steps, self.step_size)
+        _clip(image, self.bounds)
+        self.step_size *= self.decay
+
+    def best(self, image: Array) -> Array:
+        return image
+
+
+@dataclass
+class Lbfgs:
+    """Limited-memory BFGS (Nocedal and Wright 2006, Algorithm 7.5) with a strong Wolfe search.
+
+    ``history`` pairs (s, y) of a move and the change of gradient along it stand in for the
+    second derivatives.  A step is one evaluation: it either ends the line search, and begins
+    the next, or moves ``image`` to the search's next trial.
+    """
+
+    history: int = 10
+    bounds: tuple[float, float] | None = (0.0, 1.0)
+    pairs: list[tuple[Array, Array]] = field(default_factory=list)  # (s, y), oldest first
+    search: "LineSearch | None" = None
+    start: Array = None  # where the running line search started,
+    d_start: Array = None  # the gradient there,
+    direction: Array = None  # and where it leads: image = start + step * direction
+
+    def step(self, image: Array, loss: Array, d_image: Array) -> None:
+        k = kernels.of(image, d_image)
+        if self.search is None:
+            self._begin(image, loss, d_image)
+            return
+        self.search.advance(float(loss), float(k.dot(d_image, self.direction)))
+        if not self.search.done:
+            self._move_to(self.search.trial, image)
+        elif self.search.accepted:
+            self._remember(d_image)
+            if self._clip_moves(image):
+                self.search = None  # the gradient belongs to the point before the clip
+            else:
+                self._begin(image, loss, d_image)
+        else:  # give up at the best trial, forget the history, and start afresh from there
+            self._move_to(self.search.low.step, image)
+            self._clip_moves(image)
+            self.pairs, self.search = [], None
+
+    def best(self, image: Array) -> Array:
+        return image if self.search is None else self.start
+
+    def _begin(self, image: Array, loss: Array, d_image: Array) -> None:
+        """Start a line search at ``image`` and go to its first trial."""
+        k = kernels.of(image, d_image)
+        self.start, self.d_start = image.copy(), d_image.copy()
+        self.direction = two_loop_direction(d_image, self.pairs)
+        slope = float(k.dot(d_image, self.direction))
+        if self.pairs and slope >= 0:  # rounding has spoilt the history
+            self.pairs = []
+            self.direction = two_loop_direction(d_image, self.pairs)
+            slope = float(k.dot(d_image, self.direction))
+        if slope == 0:
+            return  # the gradient is zero: this is a minimum, stay
+        self.search = LineSearch(float(loss), slope)
+        self._move_to(self.search.trial, image)
+
+    def _move_to(self, step: float, image: Array) -> None:
+        """Set ``image`` to start + step * direction."""
+        image[...] = self.start
+        kernels.of(image).axpy(step, self.direction, image)
+
+    def _remember(self, d_image: Array) -> None:
+        """Keep the pair of this line search: s = step * direction, y = d_image - d_start."""
+        k = kernels.of(d_image)
+        s = k.scale(self.search.trial, self.direction)  # type: ignore[union-attr]
+        y = k.axpy(-1.0, self.d_start, d_image.copy())
+        if k.dot(s, y) > 1e-10 * k.dot(y, y):  # rounding aside, strong Wolfe sees to it
+            self.pairs = [*self.pairs, (s, y)][-self.history :]
+
+    def _clip_moves(self, image: Array) -> bool:
+        """Clip ``image``; return whether that moved it."""
+        before = image.copy()
+        _clip(image, self.bounds)
+        return bool((image != before).any())
+
+
+def two_loop_direction(d_image: Array, pairs: list[tuple[Array, Array]]) -> Array:
+    """Return ``-H d_image``, where H is the inverse Hessian that ``pairs`` describe.
+
+    Nocedal and Wright (2006), Algorithm 7.4, with H0 = (s . y) / (y . y) of the newest pair
+    (eq. 7.20).  Without pairs, the gradient scaled to a root mean square move of FIRST_MOVE.
+    """
+    k = kernels.of(d_image)
+    q = d_image.copy()
+    if not pairs:
+        length = float(k.dot(q, q)) ** 0.5
+        return k.scale(-FIRST_MOVE * q.size**0.5 / length if length else 0.0, q)
+    alphas = []
+    for s, y in reversed(pairs):
+        alpha = k.dot(s, q) / k.dot(y, s)
+        k.axpy(-alpha, y, q)
+        alphas.append(alpha)
+    s, y = pairs[-1]
+    r = k.scale(k.dot(s, y) / k.dot(y, y), q)
+    for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
+        beta = k.dot(y, r) / k.dot(y, s)
+        k.axpy(alpha - beta, s, r)
+    return k.scale(-1.0, r)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A step along the search direction, the loss there and the slope along the direction."""
+
+    step: float
+    loss: float
+    slope: float
+
+
+class LineSearch:
+    """Finds a step with enough descent and a small enough slope: the strong Wolfe conditions.
+
+        loss(step) <= loss(0) + C1 * step * slope(0)    and    |slope(step)| <= C2 * |slope(0)|
+
+    Nocedal and Wright (2006), Algorithms 3.5 and 3.6 in one: `low` is the best trial so far,
+    and a good step lies between `low` and `high`; until a `high` is found the step grows.  Call
+    `advance` with the loss and slope at `trial` until `done`.
+    """
+
+    C1, C2 = 1e-4, 0.9
+
+    def __init__(self, loss: float, slope: float) -> None:
+        self.zero = self.low = Trial(0.0, loss, slope)
+        self.high: Trial | None = None
+        self.trial = 1.0  # the step to evaluate next
+        self.trials = 0
+        self.accepted = False
+
+    @property
+    def done(self) -> bool:
+        return self.accepted or self.trials >= MOST_TRIALS
+
+    def advance(self, loss: float, slope: float) -> None:
+        """Take in the evaluation at `trial`; choose the next trial, or accept this one."""
+        here = Trial(self.trial, loss, slope)
+        self.trials += 1
+        enough = self.zero.loss + self.C1 * here.step * self.zero.slope
+        if not loss <= enough or loss >= self.low.loss:  # too far (or not a number)
+            self.high = here
+        elif abs(slope) <= self.C2 * abs(self.zero.slope):
+            self.accepted = True
+            return
+        else:
+            onward = 1.0 if self.high is None else self.high.step - self.low.step
+            if slope * onward >= 0:  # uphill from here to high: the minimum was passed
+                self.high = self.low
+            self.low = here
+        self.trial = 4 * here.step if self.high is None else self._between(self.low, self.high)
+
+    @staticmethod
+    def _between(low: Trial, high: Trial) -> float:
+        """Return the minimum of the cubic through both ends (eq. 3.59), kept off the ends."""
+        width = high.step - low.step
+        fraction = 0.5
+        if np.isfinite(high.loss) and np.isfinite(high.slope):
+            d1 = low.slope + high.slope - 3 * (high.loss - low.loss) / width
+            square = d1 * d1 - low.slope * high.slope
+            if square >= 0:
+                d2 = np.copysign(np.sqrt(square), width)
+                bottom = high.slope - low.slope + 2 * d2
+                if bottom:
+                    fraction = 1 - (high.slope + d2 - d1) / bottom
+        return low.step + min(max(fraction, 0.1), 0.9) * width
+
+
+def _clip(image: Array, bounds: tuple[float, float] | None) -> None:
+    if bounds is not None:
+        kernels.of(image).clip(image, *bounds)
+
+
+def _zeros_like(array: Array) -> Array:
+    zeros = array.copy()
+    zeros.fill(0)
+    return zeros

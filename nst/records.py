@@ -1,0 +1,123 @@
+"""What a run leaves behind beside its picture: a table of losses, frames, and reports of progress."""
+
+import csv
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from nst import images
+from nst.devices import Device
+from nst.errors import NstError
+from nst.kernels import Array
+from nst.settings import Settings
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the picture, and how many steps are spent on it."""
+
+    height: int
+    width: int
+    steps: int
+
+    @property
+    def work(self) -> int:
+        """What the scale costs: a step costs as many units as there are pixels."""
+        return self.steps * self.height * self.width
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is after a step."""
+
+    step: int  # counts from 1, over all scales
+    steps: int  # in the whole run
+    scale: Scale
+    done: float  # 0 .. 1: the share of all work, by pixels
+    seconds: float  # since the run began
+    losses: dict[str, float]  # "total", and every raw loss, of the image before the step
+    image: Array = field(repr=False)  # the best so far, at this scale, on the run's device
+
+
+class Records:
+    """The history of one run, its log file and its frames.  A context manager.
+
+    Every line of the log is flushed: a run that is killed leaves what it had.
+    """
+
+    def __init__(self, settings: Settings, scales: list[Scale], device: Device) -> None:
+        self.history: list[dict[str, float]] = []
+        self._settings = settings
+        self._scales = scales
+        self._device = device
+        self._began = time.perf_counter()
+        self._work_done = 0
+        self._log = _open_log(settings.log)
+        self._writer: Any = None
+
+    def __enter__(self) -> "Records":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._log is not None:
+            self._log.close()
+
+    def add(self, scale: Scale, losses: dict[str, float], image: Array) -> Progress:
+        """Record one step at ``scale``, save a frame where one is due, and report."""
+        step = len(self.history) + 1
+        seconds = time.perf_counter() - self._began
+        self._work_done += scale.height * scale.width
+        entry = {
+            "step": step,
+            "scale": self._scales.index(scale) + 1,
+            "size": max(scale.height, scale.width),
+            "seconds": round(seconds, 3),
+            **losses,
+        }
+        self.history.append(entry)
+        self._write(entry)
+        every = self._settings.save_every
+        if every and step % every == 0:
+            images.save(frame_path(self._settings, step), self._device.asnumpy(image))
+        work = sum(s.work for s in self._scales)
+        steps = sum(s.steps for s in self._scales)
+        return Progress(step, steps, scale, self._work_done / work, seconds, losses, image)
+
+    def _write(self, entry: dict[str, float]) -> None:
+        if self._log is None:
+            return
+        if self._writer is None:
+            self._writer = csv.DictWriter(self._log, list(entry))
+            self._writer.writeheader()
+        self._writer.writerow(entry)
+        self._log.flush()
+
+
+def _open_log(path: Path | None) -> TextIO | None:
+    if path is None:
+        return None
+    try:
+        return path.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise NstError(
+            f"cannot write --log {path}: {error.strerror}; name a file in an existing folder."
+        ) from None
+
+
+def frame_path(settings: Settings, step: int) -> Path:
+    """Return where the frame after ``step`` is saved: out.png gives out-00050.png."""
+    return beside(settings, f"{step:05d}.png")
+
+
+def beside(settings: Settings, suffix: str) -> Path:
+    """Return a path next to the output: out.png and ``plot.png`` give out-plot.png."""
+    if settings.output is None:
+        raise ValueError("there is no output to write beside")
+    return settings.output.with_name(f"{settings.output.stem}-{suffix}")

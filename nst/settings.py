@@ -1,0 +1,97 @@
+"""Everything a run depends on, in one frozen record with the defaults in one place."""
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from nst.errors import NstError
+from nst.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
+from nst.vgg.architecture import POOLINGS, SMALLEST_SIDE
+
+LARGEST_SIDE = 16384  # pixels; a slip of the finger beyond
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One stylization.  Weights are factors on the recipe's own; None leaves it to the recipe.
+
+    Raises NstError, naming the command-line option, if a value is out of its range.
+    """
+
+    content: Path  # the photograph
+    style: Path  # the painting
+    output: Path | None = Path("out.png")  # .png or .jpg; None: only return the result
+    size: int = 512  # pixels, the longer side of the result; the aspect is the content's
+    steps: int = 150  # evaluations of the objective, over all scales
+    scales: int = 3  # how many sizes to paint at, each twice the one before
+    model: str = "vgg16-slim"  # vgg16, vgg19, vgg16-slim, or an .onnx file
+    device: str = "auto"  # auto, cpu or cuda
+    recipe: str = "nst"  # nst, gatys or hvass
+    content_weight: float = 1.0  # 0 or more
+    style_weight: float = 1.0  # 0 or more
+    smoothness_weight: float = 1.0  # 0 or more
+    optimizer: str | None = None  # descent, adam or lbfgs
+    pooling: str | None = None  # max or average
+    init: str | None = None  # content, noise, style, or an image file
+    seed: int = 0  # of the noise
+    save_every: int = 0  # steps between saved frames; 0: none
+    plot: bool = False  # write the triptych and the loss curves beside the output
+    log: Path | None = None  # a .csv file for the losses of every step
+
+    def __post_init__(self) -> None:
+        for name in ("content", "style", "output", "log"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Path(getattr(self, name)))
+        for name in ("content", "style"):
+            if not getattr(self, name).exists():
+                raise NstError(f"{name} image not found: {getattr(self, name)}. Check the path.")
+        self._check_number("size", SMALLEST_SIDE, LARGEST_SIDE)
+        self._check_number("steps", 0)
+        self._check_number("scales", 1, 10)
+        self._check_number("save_every", 0)
+        self._check_number("seed", 0)
+        for name in ("content_weight", "style_weight", "smoothness_weight"):
+            self._check_number(name, 0)
+        self._check_choice("device", ("auto", "cpu", "cuda"))
+        self._check_choice("recipe", tuple(RECIPES))
+        self._check_choice("optimizer", (None, *OPTIMIZERS))
+        self._check_choice("pooling", (None, *POOLINGS))
+        if self.init not in (None, *INITS) and not Path(self.init).is_file():
+            raise NstError(
+                f"--init is {self.init!r}; choose {', '.join(INITS)}, or an existing image file."
+            )
+        self._check_outputs()
+
+    @property
+    def objective(self) -> Recipe:
+        """The recipe that --recipe names."""
+        return RECIPES[self.recipe]
+
+    def as_json(self) -> str:
+        """Return every setting as JSON, paths as text."""
+        return json.dumps({f.name: getattr(self, f.name) for f in fields(self)}, default=str)
+
+    def _check_number(self, name: str, low: float, high: float = float("inf")) -> None:
+        value = getattr(self, name)
+        if not low <= value <= high or value == float("inf"):
+            wanted = f"between {low} and {high}" if high < float("inf") else f"at least {low}"
+            raise NstError(f"{_option(name)} is {value}; it must be {wanted}.")
+
+    def _check_choice(self, name: str, choices: tuple[str | None, ...]) -> None:
+        if getattr(self, name) not in choices:
+            listed = ", ".join(str(c) for c in choices if c is not None)
+            raise NstError(f"{_option(name)} is {getattr(self, name)!r}; choose {listed}.")
+
+    def _check_outputs(self) -> None:
+        if (self.plot or self.save_every) and self.output is None:
+            raise NstError("--plot and --save-every write beside the output; give --output.")
+        read = [p for p in (self.content, self.style) if p is not None]
+        read += [Path(self.init)] if self.init not in (None, *INITS) else []
+        for name in ("output", "log"):
+            path = getattr(self, name)
+            if path is not None and any(path.resolve() == other.resolve() for other in read):
+                raise NstError(f"{_option(name)} {path} would overwrite an input; give another.")
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,97 @@
+"""VGG as data: blocks of 3x3 convolutions, each followed by a ReLU, with a 2x2 pool between blocks.
+
+Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
+(2015), table 1, columns D (VGG16) and E (VGG19), without the fully connected layers.
+
+A *tap* is a place where features are read: ``conv4_2`` is the second convolution of the fourth
+block before its ReLU, ``relu4_2`` the same after it.
+"""
+
+from dataclasses import dataclass
+
+from nst.errors import NstError
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The output channels of each convolution, block by block."""
+
+    blocks: tuple[tuple[int, ...], ...]
+
+    @property
+    def convolutions(self) -> list[str]:
+        """``["conv1_1", "conv1_2", "conv2_1", ...]`` in the order of the forward pass."""
+        return [
+            f"conv{block}_{index}"
+            for block, channels in enumerate(self.blocks, start=1)
+            for index in range(1, len(channels) + 1)
+        ]
+
+    @property
+    def layers(self) -> list[str]:
+        """Every layer in the order of the forward pass: conv1_1, relu1_1, ..., pool1, ..."""
+        layers: list[str] = []
+        for convolution in self.convolutions:
+            block, index = numbers(convolution)
+            if index == 1 and block > 1:
+                layers.append(f"pool{block - 1}")
+            layers += [convolution, relu_of(convolution)]
+        return layers
+
+    @property
+    def taps(self) -> list[str]:
+        """Where features can be read, shallow to deep."""
+        return [layer for layer in self.layers if not layer.startswith("pool")]
+
+    def channels(self, layer: str) -> int:
+        """Return the number of channels that ``layer`` puts out."""
+        if layer.startswith("pool"):
+            return self.blocks[int(layer.removeprefix("pool")) - 1][-1]
+        block, index = numbers(layer)
+        return self.blocks[block - 1][index - 1]
+
+    def shape(self, layer: str, height: int, width: int) -> tuple[int, int, int]:
+        """Return the (C, H, W) of ``layer`` for an image of ``height`` x ``width``.
+
+        Each pool halves both sides and drops an odd last row or column, as torchvision's does.
+        """
+        block = int(layer.removeprefix("pool")) + 1 if "pool" in layer else numbers(layer)[0]
+        return self.channels(layer), height >> (block - 1), width >> (block - 1)
+
+    def layers_to(self, taps: tuple[str, ...]) -> list[str]:
+        """Return the layers up to the deepest of ``taps`` and no further."""
+        self.check_taps(taps)
+        deepest = max(self.layers.index(tap) for tap in taps)
+        return self.layers[: deepest + 1]
+
+    def check_taps(self, taps: tuple[str, ...]) -> None:
+        """Raise NstError unless there is at least one tap and all of them exist."""
+        if not taps:
+            raise NstError(f"no taps given; choose from {', '.join(self.taps)}")
+        for tap in taps:
+            if tap not in self.taps:
+                raise NstError(
+                    f"this model has no tap {tap!r}; it has {', '.join(self.taps)}. "
+                    "Choose among those, or use a deeper model."
+                )
+
+
+def numbers(layer: str) -> tuple[int, int]:
+    """Return block and index of a convolution or its ReLU: (4, 2) for ``relu4_2``."""
+    block, index = layer.removeprefix("conv").removeprefix("relu").split("_")
+    return int(block), int(index)
+
+
+def relu_of(convolution: str) -> str:
+    """Return the name of the ReLU behind ``convolution``: ``relu4_2`` for ``conv4_2``."""
+    return convolution.replace("conv", "relu")
+
+
+VGG16 = Architecture(((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3))
+VGG19 = Architecture(((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4))
+VGG16_SLIM = Architecture(((32, 32), (64, 64), (128,) * 3))
+
+# What is known by name.  None: a model's file says it (see weights.py).
+ARCHITECTURES = {"vgg16": VGG16, "vgg19": VGG19, "vgg16-slim": VGG16_SLIM}
+POOLINGS = ("max", "average")
+SMALLEST_SIDE = 16  # pixels: four pools leave one

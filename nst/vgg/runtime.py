@@ -1,0 +1,159 @@
+"""VGG as two functions: image -> features, and d_features -> d_image, through ONNX Runtime."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nst import devices
+from nst.devices import Device
+from nst.errors import NstError
+from nst.kernels import Array
+from nst.vgg import weights
+from nst.vgg.architecture import SMALLEST_SIDE
+from nst.vgg.weights import IMAGENET_MEAN, IMAGENET_STD, Network
+
+
+class Vgg:
+    """A network with a choice of taps, on one device.
+
+    Parameters
+    ----------
+    model : str, path or Network
+        A known name ("vgg16", "vgg19", "vgg16-slim"), or an ``.onnx`` file of `nst export`.
+    taps : iterable of str
+        Where to read features, such as ``relu4_2`` or, before the ReLU, ``conv4_2``.
+    pooling : "max", "average" or None
+        None keeps the model's own.  Gatys et al. (2015) found average to paint better.
+    device : Device or str
+        "cpu", "cuda" or "auto"; images and gradients must be arrays of this device.
+
+    Raises NstError if the model is unknown or damaged, or lacks a tap.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Network,
+        taps: Iterable[str],
+        pooling: str | None = None,
+        device: Device | str = "cpu",
+    ) -> None:
+        from nst.vgg import graphs  # onnx takes a while to import
+
+        self.network = model if isinstance(model, Network) else weights.load(model)
+        self.taps = tuple(dict.fromkeys(taps))
+        self.pooling = pooling or self.network.pooling
+        self.device = devices.pick(device) if isinstance(device, str) else device
+        weights.check_pooling(self.pooling)
+        net = self.network
+        self._saved = graphs.saved_activations(net.architecture, self.taps, self.pooling)
+        self._outputs = list(dict.fromkeys([*self.taps, *self._saved]))
+        choice = (net.architecture, net.arrays, self.taps, self.pooling)
+        self._forward = _session(graphs.forward(*choice, self._outputs), self.device)
+        self._backward = _session(graphs.backward(*choice), self.device)
+        self._activations: dict[str, Array] = {}  # of the last forward, for the backward
+        self._image_shape: tuple[int, ...] = ()
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, np.ndarray],
+        taps: Iterable[str],
+        pooling: str = "max",
+        device: Device | str = "cpu",
+        mean: tuple[float, ...] = IMAGENET_MEAN,
+        std: tuple[float, ...] = IMAGENET_STD,
+    ) -> "Vgg":
+        """Return the network of ``{"conv1_1.weight": (O, I, 3, 3), "conv1_1.bias": (O,), ...}``.
+
+        Any widths; the first convolution reads RGB normalised as (image - mean) / std.  Raises
+        ValueError if the arrays do not fit each other.
+        """
+        return cls(weights.from_arrays(arrays, pooling, mean, std), taps, device=device)
+
+    def forward(self, image: Array) -> dict[str, Array]:
+        """Return the features at each tap, (C, H, W), of an ``image`` (3, H, W) RGB in [0, 1].
+
+        Any size from 16 x 16 up.  Each call returns new arrays; `backward` reads them, so do not
+        write into them before it.
+        """
+        image = self._placed(image, "image")
+        if image.ndim != 3 or image.shape[0] != 3 or min(image.shape[1:]) < SMALLEST_SIDE:
+            raise ValueError(
+                f"image must be (3, H, W) with sides of at least {SMALLEST_SIDE}, "
+                f"found {image.shape}"
+            )
+        kept = self._activations if image.shape == self._image_shape else {}
+        self._activations = {
+            name: self._empty(name, image.shape)
+            if name in self.taps or name not in kept
+            else kept[name]
+            for name in self._outputs
+        }
+        self._image_shape = image.shape
+        self._run(self._forward, {"image": image}, self._activations)
+        return {tap: self._activations[tap] for tap in self.taps}
+
+    def backward(self, d_features: Mapping[str, Array]) -> Array:
+        """Return dL/dimage (3, H, W), given dL/dfeatures at the taps, for the last `forward`.
+
+        A tap that is not given counts as zero.
+        """
+        if not self._activations:
+            raise ValueError("backward needs a forward first: it is the gradient at its image")
+        if unknown := set(d_features) - set(self.taps):
+            raise ValueError(f"no such taps: {sorted(unknown)}; this network has {self.taps}")
+        inputs = {name: self._activations[name] for name in self._saved}
+        for tap in self.taps:
+            features = self._activations[tap]
+            if tap not in d_features:
+                inputs[f"d_{tap}"] = self.device.xp.zeros_like(features)
+                continue
+            inputs[f"d_{tap}"] = d_tap = self._placed(d_features[tap], f"d_{tap}")
+            if d_tap.shape != features.shape:
+                raise ValueError(
+                    f"d_{tap} must have the shape of {tap}, {features.shape}, found {d_tap.shape}"
+                )
+        d_image = self.device.xp.empty(self._image_shape, np.float32)
+        self._run(self._backward, inputs, {"d_image": d_image})
+        return d_image
+
+    def _run(self, session: Any, inputs: dict[str, Array], outputs: dict[str, Array]) -> None:
+        """Run a graph from arrays into arrays of this device, without a copy."""
+        binding = session.io_binding()
+        for bind, arrays in ((binding.bind_input, inputs), (binding.bind_output, outputs)):
+            for name, array in arrays.items():
+                pointer = self.device.pointer(array)
+                bind(name, self.device.name, 0, np.float32, (1, *array.shape), pointer)
+        self.device.synchronize()  # ONNX Runtime does not wait for CuPy's kernels
+        session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+
+    def _placed(self, array: Array, name: str) -> Array:
+        if not isinstance(array, self.device.xp.ndarray):
+            raise TypeError(
+                f"{name} must be a {self.device.xp.__name__} array, found {type(array).__name__}; "
+                "place it with Device.asarray()"
+            )
+        return self.device.xp.ascontiguousarray(array, np.float32)
+
+    def _empty(self, layer: str, image_shape: tuple[int, ...]) -> Array:
+        shape = self.network.architecture.shape(layer, *image_shape[1:])
+        return self.device.xp.empty(shape, np.float32)
+
+
+def _session(model: Any, device: Device) -> Any:
+    """Open a graph in ONNX Runtime on ``device``, and on no other: no silent fallback."""
+    runtime = devices.onnxruntime()
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    session = runtime.InferenceSession(
+        model.SerializeToString(), options, providers=[device.provider]
+    )
+    if device.provider not in session.get_providers():
+        raise NstError(
+            f"ONNX Runtime could not start {device.provider}, it has {session.get_providers()}; "
+            "`nst doctor` shows what is there, or use --device cpu."
+        )
+    return session

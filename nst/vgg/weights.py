@@ -1,0 +1,181 @@
+"""Where a network's weights come from: a name or a file in, arrays out.
+
+A model file is an ordinary ONNX forward graph whose initializers are called ``conv1_1.weight``,
+``conv1_1.bias``, ...  Its metadata say how it was trained: pooling, mean, std, sha256.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nst.errors import NstError
+from nst.vgg.architecture import ARCHITECTURES, POOLINGS, Architecture
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB in [0, 1]; torchvision's
+IMAGENET_STD = (0.229, 0.224, 0.225)
+EMBEDDED = "vgg16-slim"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network, before any choice of taps."""
+
+    name: str
+    architecture: Architecture
+    arrays: dict[str, np.ndarray]  # mean, std (1, 3, 1, 1); conv*.weight (O, I, 3, 3), .bias (O,)
+    pooling: str  # as trained
+
+    @property
+    def sha256(self) -> str:
+        """Identify the weights: the hash of every array's name, shape and float32 bytes."""
+        digest = hashlib.sha256()
+        for name in sorted(self.arrays):
+            array = np.ascontiguousarray(self.arrays[name], "<f4")
+            digest.update(f"{name} {array.shape}\n".encode() + array.tobytes())
+        return digest.hexdigest()
+
+    def metadata(self, taps: tuple[str, ...], pooling: str) -> dict[str, str]:
+        """Return what an exported graph should say about itself."""
+        return {
+            "model": self.name,
+            "taps": " ".join(taps),
+            "pooling": pooling,
+            "mean": _join(self.arrays["mean"]),
+            "std": _join(self.arrays["std"]),
+            "sha256": self.sha256,
+        }
+
+
+def from_arrays(
+    arrays: Mapping[str, np.ndarray],
+    pooling: str = "max",
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
+    name: str = "arrays",
+) -> Network:
+    """Return the network of ``{"conv1_1.weight": (O, I, 3, 3), "conv1_1.bias": (O,), ...}``.
+
+    Any widths and any number of blocks.  Raises ValueError where the arrays do not chain: the
+    first convolution reads three channels (RGB), every other what the one before it puts out.
+    """
+    check_pooling(pooling)
+    architecture = _architecture_of(arrays)
+    checked = {}
+    channels = 3
+    for convolution in architecture.convolutions:
+        outputs = architecture.channels(convolution)
+        shapes = {"weight": (outputs, channels, 3, 3), "bias": (outputs,)}
+        for part, shape in shapes.items():
+            key = f"{convolution}.{part}"
+            found = np.shape(arrays[key]) if key in arrays else "nothing"
+            if found != shape:
+                raise ValueError(f"{key} must have shape {shape}, found {found}")
+            checked[key] = np.ascontiguousarray(arrays[key], np.float32)
+            if not np.isfinite(checked[key]).all():
+                raise ValueError(f"{key} holds values that are not finite")
+        channels = outputs
+    checked["mean"] = np.reshape(np.asarray(mean, np.float32), (1, 3, 1, 1))
+    checked["std"] = np.reshape(np.asarray(std, np.float32), (1, 3, 1, 1))
+    return Network(name, architecture, checked, pooling)
+
+
+def load(model: str | Path) -> Network:
+    """Return the network called ``model`` (a known name) or stored in the file ``model``.
+
+    Raises NstError if there is no such model, or if the file is not one of ours.
+    """
+    path = find(model)
+    try:
+        import onnx
+
+        stored = onnx.load(path)
+    except Exception as error:  # protobuf's own error class is not public
+        raise NstError(f"{path} is not a readable ONNX file ({error}); export it again.") from None
+    arrays = {t.name: onnx.numpy_helper.to_array(t) for t in stored.graph.initializer}
+    said = {entry.key: entry.value for entry in stored.metadata_props}
+    try:
+        mean, std = (tuple(map(float, said[key].split())) for key in ("mean", "std"))
+        network = from_arrays(arrays, said["pooling"], mean, std, said["model"])
+    except (KeyError, ValueError, NstError) as error:
+        raise NstError(
+            f"{path} is no model of this program ({error}); make one with `nst export`."
+        ) from None
+    if network.sha256 != said.get("sha256"):
+        raise NstError(
+            f"{path} is damaged: its weights have sha256 {network.sha256[:12]}..., it says "
+            f"{said.get('sha256', 'nothing')[:12]}...; get it again."
+        )
+    return network
+
+
+def find(model: str | Path) -> Path:
+    """Return the file of ``model``: a path, or a known name that is embedded or installed."""
+    if Path(model).suffix == ".onnx" or os.sep in str(model):
+        if not Path(model).is_file():
+            raise NstError(f"model file not found: {model}; known names are {_known()}.")
+        return Path(model)
+    if str(model) not in ARCHITECTURES:
+        raise NstError(
+            f"unknown model {str(model)!r}; known names are {_known()}, or an .onnx file."
+        )
+    for folder in folders():
+        if (folder / f"{model}.onnx").is_file():
+            return folder / f"{model}.onnx"
+    raise NstError(
+        f"model {model} is not installed; put {model}.onnx into {folders()[0]}, "
+        f"or use --model {EMBEDDED}, which comes with nst."
+    )
+
+
+def folders() -> list[Path]:
+    """Return where models are looked for: the user's folder (NST_MODELS), then our own."""
+    here = Path(__file__).parents[1]
+    inside_wheel, inside_checkout = here / "models", here.parent / "models"
+    ours = inside_wheel if inside_wheel.is_dir() else inside_checkout
+    return [user_folder(), ours]
+
+
+def user_folder() -> Path:
+    """Return the folder for the user's own models: NST_MODELS, or the platform's cache folder."""
+    if "NST_MODELS" in os.environ:
+        return Path(os.environ["NST_MODELS"])
+    import platformdirs
+
+    return platformdirs.user_cache_path("nst") / "models"
+
+
+def check_pooling(pooling: str) -> None:
+    """Raise NstError unless ``pooling`` is one of POOLINGS."""
+    if pooling not in POOLINGS:
+        raise NstError(f"pooling is {pooling!r}; choose {' or '.join(POOLINGS)}.")
+
+
+def _architecture_of(arrays: Mapping[str, np.ndarray]) -> Architecture:
+    """Read the number of blocks, convolutions and channels off the arrays' names and shapes."""
+    blocks: list[tuple[int, ...]] = []
+    while f"conv{len(blocks) + 1}_1.weight" in arrays:
+        widths: list[int] = []
+        while (key := f"conv{len(blocks) + 1}_{len(widths) + 1}.weight") in arrays:
+            widths.append(np.shape(arrays[key])[0])
+        blocks.append(tuple(widths))
+    architecture = Architecture(tuple(blocks))
+    named = {f"{c}.{part}" for c in architecture.convolutions for part in ("weight", "bias")}
+    stray = sorted(key for key in arrays if key.startswith("conv") and key not in named)
+    if stray or not blocks:
+        found = ", ".join(sorted(arrays)) or "nothing"
+        raise ValueError(
+            f"weights must be named conv1_1.weight, conv1_1.bias, ... without gaps; found {found}"
+        )
+    return architecture
+
+
+def _join(values: np.ndarray) -> str:
+    return " ".join(map(str, values.ravel().tolist()))
+
+
+def _known() -> str:
+    return ", ".join(ARCHITECTURES)
