@@ -120,12 +120,17 @@ def save(
 
 
 def check_output(path: PathLike) -> None:
-    """Raise NstError if ``save(path, ...)`` could not work, before hours are spent on it.
+    """Raise NstError if ``save(path, ...)`` could not work, before hours are spent on it."""
+    _kind_to_write(path)
+    check_writable(path)
+
+
+def check_writable(path: PathLike) -> None:
+    """Raise NstError if no file can be written at ``path``.
 
     Tries the folder by making a file there and removing it: permission bits alone do not tell
     of read-only disks, quotas and network shares.
     """
-    _kind_to_write(path)
     target = _target(path)
     try:
         if target.is_dir():
@@ -281,16 +286,18 @@ def _scale_transparent_level(picture: ImageFile) -> None:
 
 def _srgb(picture: PIL.Image.Image, path: PathLike) -> np.ndarray:
     """Return the colours of a decoded picture, whatever their transparency: (3, H, W) float32."""
-    profile = picture.info.get("icc_profile")
+    absolute = picture.mode == "LAB"  # and Pillow makes sRGB of it
+    profile = None if absolute else picture.info.get("icc_profile")
     if picture.mode.startswith("I"):
-        return _grey_16_to_srgb(_grey_16(picture), profile, path)
+        return _grey_to_srgb(_grey_16(picture), profile, path)
     if picture.mode == "La":
         picture = picture.convert("LA")
-    if picture.mode in ("1", "LA"):
-        picture = picture.convert("L")
-    elif picture.mode not in ("L", "CMYK"):
-        if picture.mode == "P" and picture.has_transparency_data:
-            picture = picture.convert("RGBA")
+    if picture.mode in ("1", "L", "LA"):
+        grey = np.asarray(picture.convert("L")).astype(np.float32) / 255
+        return _grey_to_srgb(grey, profile, path)
+    if picture.mode == "P" and picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+    if picture.mode != "CMYK":
         picture = picture.convert("RGB")
     if profile:
         picture = _through_profile(picture, profile, path)
@@ -310,14 +317,18 @@ def _grey_16(picture: PIL.Image.Image) -> np.ndarray:
     return 1 - grey if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO else grey
 
 
-def _grey_16_to_srgb(grey: np.ndarray, profile: bytes | None, path: PathLike) -> np.ndarray:
-    """Return (3, H, W) from (H, W).  Colour management is 8-bit: convert a ramp, interpolate."""
+def _grey_to_srgb(grey: np.ndarray, profile: bytes | None, path: PathLike) -> np.ndarray:
+    """Return (3, H, W) from (H, W) in [0, 1].
+
+    Colour management is 8-bit, and coarse for grey in a hurry.  But a profile is only a curve
+    here: convert 256 levels with care, and interpolate between them.
+    """
     if not profile:
         return np.repeat(grey[np.newaxis], 3, axis=0)
     levels = np.arange(256, dtype=np.uint8)
     ramp = _through_profile(PIL.Image.fromarray(levels[np.newaxis]), profile, path)
     curves = _channels_first(ramp.convert("RGB"))[:, 0]
-    return np.stack([np.interp(grey, levels / 255, c) for c in curves]).astype(np.float32)
+    return np.stack([np.interp(grey, levels / 255, c).astype(np.float32) for c in curves])
 
 
 def _through_profile(
@@ -333,13 +344,16 @@ def _through_profile(
             picture = picture.convert("RGB")
         if {"L": "GRAY"}.get(picture.mode, picture.mode) != space:
             raise ValueError(f"a profile for {space!r} on a picture in {picture.mode}")
+        flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+        if picture.mode == "L":
+            flags |= ImageCms.Flags.NOOPTIMIZE  # whose short cut is 10 levels off in the dark
         converted = ImageCms.profileToProfile(
             picture,
             profile,
             ImageCms.createProfile("sRGB"),
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,  # as photo editors do:
-            outputMode="RGB",
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,  # white to white, black to black
+            outputMode="RGB",  # white to white, black to black, and what lies between as it is
+            flags=flags,
         )
     except (ImageCms.PyCMSError, ImportError, OSError, ValueError) as error:
         warnings.warn(

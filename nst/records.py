@@ -1,15 +1,14 @@
-"""What a run leaves behind beside its picture: a table of losses, frames, and reports of progress."""
+"""What a run leaves behind beside its picture: a table of losses, frames, and its progress."""
 
 import csv
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
 from nst import images
 from nst.devices import Device
-from nst.errors import NstError
 from nst.kernels import Array
 from nst.settings import Settings
 
@@ -54,7 +53,7 @@ class Records:
         self._device = device
         self._began = time.perf_counter()
         self._work_done = 0
-        self._log = _open_log(settings.log)
+        self._log = settings.log.open("w", newline="", encoding="utf-8") if settings.log else None
         self._writer: Any = None
 
     def __enter__(self) -> "Records":
@@ -98,17 +97,6 @@ class Records:
             self._writer.writeheader()
         self._writer.writerow(entry)
         self._log.flush()
-
-
-def _open_log(path: Path | None) -> TextIO | None:
-    if path is None:
-        return None
-    try:
-        return path.open("w", newline="", encoding="utf-8")
-    except OSError as error:
-        raise NstError(
-            f"cannot write --log {path}: {error.strerror}; name a file in an existing folder."
-        ) from None
 
 
 def frame_path(settings: Settings, step: int) -> Path:

@@ -61,32 +61,38 @@ def stylize(settings: Settings, on_progress: Callable[[Progress], None] | None =
 
     Raises NstError for what the user can mend: a bad image, an unknown model or tap, no GPU.
     """
-    run = prepare(settings)
-    with Records(settings, run.scales, run.device) as records:
-        try:
-            paint(run, records, on_progress)
-        except (KeyboardInterrupt, NstError) as error:
-            if records.history and settings.output is not None:
-                finish(run, records)
-                steps = len(records.history)
-                error.add_note(f"The picture after step {steps} is saved in {settings.output}.")
-            raise
-    return finish(run, records)
+    return complete(prepare(settings), on_progress)
 
 
 def prepare(settings: Settings) -> Run:
     """Read the images, open the network, and check that the run can work to its end."""
     if settings.output is not None:
         images.check_output(settings.output)
+    if settings.log is not None:
+        images.check_writable(settings.log)
     device = devices.pick(settings.device)
     recipe = override(settings)
     content, alpha = images.load_with_alpha(settings.content)
     style = images.load(settings.style)
-    scales = plan(*content.shape[1:], settings)
+    scales = plan(content.shape[1], content.shape[2], settings)
     vgg = Vgg(settings.model, recipe.taps, recipe.pooling, device)
     start = initial_image(recipe.init, settings.seed, content, style, scales[0])
     image = device.asarray(start)
     return Run(settings, recipe, device, vgg, content, alpha, style, scales, image)
+
+
+def complete(run: Run, on_progress: Callable[[Progress], None] | None = None) -> Result:
+    """Paint a prepared run to its end, or to where it is stopped; save and return the result."""
+    output = run.settings.output
+    with Records(run.settings, run.scales, run.device) as records:
+        try:
+            paint(run, records, on_progress)
+        except (KeyboardInterrupt, NstError) as error:
+            if records.history and output is not None:
+                finish(run, records)
+                error.add_note(f"The picture after step {len(records.history)} is in {output}.")
+            raise
+    return finish(run, records)
 
 
 def paint(
@@ -203,7 +209,8 @@ def measure(run: Run, scale: Scale) -> Objective:
     recipe, vgg, device = run.recipe, run.vgg, run.device
     content = images.resize(run.content, scale.height, scale.width)
     longer_side = max(scale.height, scale.width)
-    style = images.resize(run.style, *images.fit(*run.style.shape[1:], longer_side))
+    _, height, width = run.style.shape
+    style = images.resize(run.style, *images.fit(height, width, longer_side))
 
     features = vgg.forward(device.asarray(content))
     content_targets = {tap: features[tap] for tap in recipe.content}

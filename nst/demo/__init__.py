@@ -14,6 +14,7 @@ STYLES: dict[str, str] = {
     "swirl": "oil on canvas: a night sky of slow whirlpools, in thick strokes",
     "glass": "stained glass: a rose of a sun over hills and a river, in lead",
     "waves": "woodblock print: breakers under a low sun, ink lines and graded blues",
+    "garden": "pointillism: an orchard path at noon, in dots that mix in the eye",
 }
 
 

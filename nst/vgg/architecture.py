@@ -1,4 +1,4 @@
-"""VGG as data: blocks of 3x3 convolutions, each followed by a ReLU, with a 2x2 pool between blocks.
+"""VGG as data: blocks of 3x3 convolutions, a ReLU behind each, and a 2x2 pool between blocks.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
 (2015), table 1, columns D (VGG16) and E (VGG19), without the fully connected layers.

@@ -13,6 +13,7 @@ Both stop at the deepest tap.  H and W are free; every spatial size follows from
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -189,7 +190,7 @@ def backward(
     nodes: list[NodeProto] = []
     layers = ["normalised", *architecture.layers_to(taps)]
     d_y = ""  # the gradient that arrives from the deeper layers; at the deepest there is none
-    for x, layer in reversed(list(zip(layers, layers[1:], strict=False))):
+    for x, layer in reversed(list(pairwise(layers))):
         if layer in taps:
             d_y = _add_tap(nodes, layer, d_y)
         d_x = f"d_{x}_from_{layer}"

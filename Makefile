@@ -1,0 +1,46 @@
+# `make` lists the targets.  Paint your own pictures with:
+#   make stylize CONTENT=a.jpg STYLE=b.jpg OUTPUT=c.png SIZE=768 STEPS=200 MODEL=vgg16-slim DEVICE=auto
+# What is not given has the default of `nst stylize --help`; OPTIONS takes the other options there.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install stylize export test lint format wheel clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: .venv/.installed  ## create .venv with the program in it, for the CPU
+.venv/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nst needs Python 3.11 or later, found " + sys.version.split()[0] + "; try make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[cpu]'
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+stylize: install  ## paint CONTENT (default: the demo photograph) in the style of STYLE
+	@$(BIN)/nst $(if $(CONTENT),stylize "$(CONTENT)",demo) $(if $(STYLE),"$(STYLE)") \
+	    $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(SIZE),--size $(SIZE)) $(if $(STEPS),--steps $(STEPS)) \
+	    $(if $(MODEL),--model "$(MODEL)") $(if $(DEVICE),--device $(DEVICE)) $(OPTIONS)
+
+export: install  ## write a model's forward and backward graphs into models/
+	$(BIN)/nst export $(if $(MODEL),--model "$(MODEL)") $(if $(TAPS),--taps $(TAPS)) --output models
+
+test: .venv/.installed-dev  ## run every test; those that need a GPU are skipped without one
+	$(BIN)/pytest
+
+lint: .venv/.installed-dev  ## check style, format and types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: .venv/.installed-dev  ## fix style and format
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+wheel: .venv/.installed-dev  ## build dist/nst-*.whl
+	$(BIN)/python -m build --wheel
+
+clean:  ## remove the virtual environment, caches and builds
+	rm -rf .venv dist build .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,223 @@
+"""The command line: arguments -> Settings -> stylize -> exit status.  The only file that prints.
+
+Exit status: 0 for done, 2 for what the user can mend (one line says how), 130 for Ctrl-C.
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from nst import demo
+from nst.errors import NstError, NstWarning
+from nst.recipes import INITS, OPTIMIZERS, RECIPES
+from nst.records import Progress
+from nst.settings import Settings
+from nst.version import VERSION
+from nst.vgg.architecture import POOLINGS
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``nst`` and return its exit status."""
+    arguments = vars(_parser().parse_args(argv))
+    command = arguments.pop("command")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", NstWarning)
+        warnings.showwarning = _show_warning
+        try:
+            return command(**arguments)
+        except NstError as error:
+            _say("nst:", error, *getattr(error, "__notes__", []))
+            return 2
+        except KeyboardInterrupt as interrupt:
+            notes = getattr(interrupt, "__notes__", ["Nothing was painted yet."])
+            _say("\nnst: interrupted.", *notes)
+            return INTERRUPTED
+
+
+# --- Commands ---------------------------------------------------------------------------------
+
+
+def stylize(content: Path, style: str, quiet: bool, **options: Any) -> int:
+    """Paint CONTENT in the style of STYLE."""
+    if style in demo.STYLES and not Path(style).exists():
+        style = str(demo.style_path(style))
+    from nst.stylize import complete, prepare
+
+    run = prepare(Settings(content=content, style=Path(style), **options))
+    full = run.scales[-1]
+    if not quiet:
+        print(
+            f"{full.width} x {full.height} pixels, {len(run.scales)} scales, "
+            f"{run.settings.steps} steps, {run.vgg.network.name}, on {run.device.name}",
+            flush=True,
+        )
+    with _ProgressBar(quiet) as bar:
+        complete(run, bar.show)
+    if not quiet:
+        print(run.settings.output)
+    return 0
+
+
+def demonstrate(**options: Any) -> int:
+    """Paint the photograph that comes with matplotlib: nothing to download."""
+    return stylize(demo.content_path(), **options)
+
+
+def export(model: str, taps: str, pooling: str | None, output: Path) -> int:
+    """Write the forward and the backward graph of a model as .onnx files."""
+    from nst.vgg.export import export_pair
+
+    chosen = [tap.strip() for tap in taps.split(",") if tap.strip()]
+    for path in export_pair(model, chosen, output, pooling):
+        print(path)
+    return 0
+
+
+def doctor() -> int:
+    """Print what is installed, and what is wrong."""
+    from nst.doctor import examine
+
+    facts, problems = examine()
+    print(*facts, sep="\n")
+    for problem in problems:
+        print(f"wrong: {problem}")
+    print("nothing is wrong" if not problems else f"{len(problems)} to mend")
+    return 2 if problems else 0
+
+
+# --- Arguments --------------------------------------------------------------------------------
+
+
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows a default where there is one; what is None is left to the recipe."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"nst: {message}; see `{self.prog} --help`.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="nst", description="Paint one image in the style of another.")
+    parser.add_argument("--version", action="version", version=f"nst {VERSION}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+
+    def command(name: str, function: Any) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name,
+            help=function.__doc__,
+            description=function.__doc__,
+            formatter_class=_Formatter,
+        )
+        sub.set_defaults(command=function)
+        return sub
+
+    sub = command("stylize", stylize)
+    sub.add_argument("content", type=Path, metavar="CONTENT", help="image whose objects to keep")
+    _add_settings(sub)
+
+    sub = command("demo", demonstrate)
+    _add_settings(sub)
+
+    sub = command("export", export)
+    sub.add_argument("--model", default=Settings.model, help="a known name, or an .onnx file")
+    sub.add_argument(
+        "--taps", default=",".join(RECIPES[Settings.recipe].taps), help="where to read"
+    )
+    sub.add_argument("--pooling", choices=POOLINGS, help="default: as the model was trained")
+    sub.add_argument("-o", "--output", type=Path, default=Path("models"), help="folder")
+
+    command("doctor", doctor)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add every setting but content and style; the defaults are those of Settings."""
+
+    def add(name: str, *short: str, **rest: Any) -> None:
+        option = "--" + name.replace("_", "-")
+        parser.add_argument(*short, option, default=getattr(Settings, name), **rest)
+
+    parser.add_argument(
+        "style",
+        metavar="STYLE",
+        nargs="?",
+        default=next(iter(demo.STYLES)),
+        help="image whose strokes and colours to take, or a painting that comes along: "
+        + ", ".join(demo.STYLES),
+    )
+    add("output", "-o", type=Path, help="where to write the result: .png or .jpg")
+    add("size", type=int, help="longer side of the result, pixels")
+    add("steps", type=int, help="evaluations of the objective, over all scales")
+    add("scales", type=int, help="how many sizes to paint at, coarse to fine")
+    add("model", help="vgg16, vgg19, vgg16-slim, or an .onnx file")
+    add("device", choices=("auto", "cpu", "cuda"), help="where to compute")
+    add("recipe", choices=tuple(RECIPES), help="whose objective to minimise")
+    add("content_weight", type=float, help="keep more of the photograph")
+    add("style_weight", type=float, help="take more of the painting")
+    add("smoothness_weight", type=float, help="less noise, softer strokes")
+    add("optimizer", choices=OPTIMIZERS, help="default: the recipe's")
+    add("pooling", choices=POOLINGS, help="default: the recipe's, or as the model was trained")
+    add(
+        "init",
+        metavar="|".join((*INITS, "FILE")),
+        help="what to start from; default: the recipe's",
+    )
+    add("seed", type=int, help="of the noise")
+    add("save_every", type=int, metavar="N", help="save a frame every N steps; 0: none")
+    add("plot", action="store_true", help="write content | mixed | style, and the loss curves")
+    add("log", type=Path, metavar="FILE.csv", help="write the losses of every step")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+# --- What a person sees -----------------------------------------------------------------------
+
+
+class _ProgressBar:
+    """A tqdm bar whose length is work, not steps: a step at full size takes longest."""
+
+    def __init__(self, quiet: bool) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            total=1.0,
+            disable=quiet,
+            bar_format="{percentage:3.0f}% |{bar:20}| {elapsed} < {remaining}  {desc}",
+            mininterval=0.2 if sys.stderr.isatty() else 20,
+        )
+
+    def __enter__(self) -> "_ProgressBar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def show(self, progress: Progress) -> None:
+        sums = {"content": 0.0, "style": 0.0, "smoothness": 0.0}
+        for name, value in progress.losses.items():
+            if name != "total":
+                sums[name.split()[0]] += value
+        listed = "  ".join(f"{kind} {value:.3g}" for kind, value in sums.items() if value)
+        size = max(progress.scale.height, progress.scale.width)
+        self._bar.set_description_str(
+            f"{size} px, step {progress.step}/{progress.steps}  {listed}", refresh=False
+        )
+        self._bar.update(progress.done - self._bar.n)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    _say("nst: warning:", message)
+
+
+def _say(*parts: object) -> None:
+    print(*parts, file=sys.stderr)

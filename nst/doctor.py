@@ -1,0 +1,80 @@
+"""What is installed, and what is wrong with it: the lines that ``nst doctor`` prints."""
+
+import platform
+from importlib import metadata
+
+from nst import devices
+from nst.errors import NstError
+from nst.version import VERSION
+from nst.vgg import weights
+from nst.vgg.architecture import ARCHITECTURES
+
+PACKAGES = ("numpy", "onnx", "pillow", "matplotlib", "platformdirs", "tqdm")
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+
+
+def examine() -> tuple[list[str], list[str]]:
+    """Return ``(facts, problems)``: lines to read, and what keeps a run from working."""
+    facts = [f"nst {VERSION}, Python {platform.python_version()}, {platform.platform()}"]
+    facts.append(", ".join(f"{name} {_version(name) or 'missing'}" for name in PACKAGES))
+    problems = [f"{name} is not installed" for name in PACKAGES if not _version(name)]
+    for part in (_runtime, _gpu, _models):
+        more_facts, more_problems = part()
+        facts += more_facts
+        problems += more_problems
+    return facts, problems
+
+
+def _runtime() -> tuple[list[str], list[str]]:
+    installed = [f"{name} {_version(name)}" for name in RUNTIMES if _version(name)]
+    try:
+        providers = devices.onnxruntime().get_available_providers()
+    except NstError as error:
+        return ["ONNX Runtime: none"], [str(error)]
+    facts = [f"ONNX Runtime: {', '.join(installed)}; providers {', '.join(providers)}"]
+    if len(installed) > 1:
+        return facts, [
+            f"{' and '.join(RUNTIMES)} are both installed and overwrite each other; "
+            "make a fresh environment with one of them."
+        ]
+    return facts, []
+
+
+def _gpu() -> tuple[list[str], list[str]]:
+    try:
+        import cupy
+    except ImportError:
+        return ["CuPy: not installed (only needed for --device cuda)"], []
+    facts = [f"CuPy {cupy.__version__}"]
+    if not cupy.cuda.is_available():
+        return [*facts, "GPU: CuPy found none; --device auto takes the CPU"], []
+    properties = cupy.cuda.runtime.getDeviceProperties(0)
+    gigabytes = properties["totalGlobalMem"] / 1e9
+    facts.append(f"GPU: {properties['name'].decode()}, {gigabytes:.1f} GB")
+    try:
+        devices.cuda()
+    except NstError as error:
+        return facts, [str(error)]
+    return facts, []
+
+
+def _models() -> tuple[list[str], list[str]]:
+    facts, problems = [], []
+    for name in ARCHITECTURES:
+        try:
+            path = weights.find(name)
+            network = weights.load(path)
+        except NstError as error:
+            facts.append(f"model {name}: {error}")
+            problems += [str(error)] if name == weights.EMBEDDED else []
+            continue
+        layers = len(network.architecture.convolutions)
+        facts.append(f"model {name}: {path}, {layers} convolutions, {network.pooling} pooling")
+    return facts, problems
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

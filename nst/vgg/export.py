@@ -1,0 +1,53 @@
+"""The pair of graphs of a network as ``.onnx`` files, to look at and to use elsewhere."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import onnx
+
+from nst import images
+from nst.vgg import graphs, weights
+from nst.vgg.weights import Network
+
+
+def export_pair(
+    model: str | Path, taps: Iterable[str], folder: Path, pooling: str | None = None
+) -> tuple[Path, Path]:
+    """Write ``MODEL.forward.onnx`` and ``MODEL.backward.onnx`` into ``folder``; return the paths.
+
+    The forward graph puts out the taps first and then what the backward graph reads of it.  Both
+    carry metadata: model, taps, pooling, mean, std and the weights' sha256.
+
+    Raises NstError for an unknown model or tap, and for a folder that cannot be written.
+    """
+    network = weights.load(model)
+    taps = tuple(dict.fromkeys(taps))
+    pooling = pooling or network.pooling
+    weights.check_pooling(pooling)
+    choice = (network.architecture, network.arrays, taps, pooling)
+    saved = graphs.saved_activations(network.architecture, taps, pooling)
+    outputs = list(dict.fromkeys([*taps, *saved]))
+    metadata = network.metadata(taps, pooling)
+    forward = folder / f"{network.name}.forward.onnx"
+    backward = folder / f"{network.name}.backward.onnx"
+    write(graphs.forward(*choice, outputs, metadata), forward)
+    write(graphs.backward(*choice, metadata), backward)
+    return forward, backward
+
+
+def export_network(network: Network, path: Path) -> None:
+    """Write ``network`` as a model file: its forward graph to every ReLU, with all weights.
+
+    `weights.load` reads it back; any choice of taps can be made from it.
+    """
+    taps = tuple(tap for tap in network.architecture.taps if tap.startswith("relu"))
+    metadata = network.metadata(taps, network.pooling)
+    choice = (network.architecture, network.arrays, taps, network.pooling)
+    write(graphs.forward(*choice, list(taps), metadata), path)
+
+
+def write(model: onnx.ModelProto, path: Path) -> None:
+    """Check ``model`` in full and write it, whole or not at all."""
+    onnx.checker.check_model(model, full_check=True)
+    with images.replace_atomically(path) as file:
+        file.write(model.SerializeToString())

@@ -1,0 +1,194 @@
+"""The command line as a person uses it: arguments in, files and an exit status out."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nst import cli, images
+from nst.settings import Settings
+
+QUICK = ["--size", "48", "--steps", "3", "--scales", "1", "--device", "cpu"]
+
+
+def nst(*arguments, cwd, **rest):
+    """Run ``python -m nst`` and return the finished process, its output as text."""
+    command = [sys.executable, "-m", "nst", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **rest)
+
+
+def error_of(*arguments, cwd):
+    """Run ``nst`` where it must refuse; return its one line."""
+    done = nst(*arguments, cwd=cwd)
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("nst: ")
+    return lines[0]
+
+
+@pytest.fixture
+def pictures(tmp_path, rng):
+    """A folder with a landscape ``my photo.png`` and an upright ``painting.jpg``."""
+    levels = rng.integers(0, 256, (40, 60, 3), np.uint8)
+    Image.fromarray(levels).resize((120, 80)).save(tmp_path / "my photo.png")
+    Image.fromarray(levels[:, :30]).resize((60, 96)).save(tmp_path / "painting.jpg")
+    return tmp_path
+
+
+def test_the_demo_paints_a_picture_that_says_how_it_was_made(tmp_path):
+    done = nst("demo", *QUICK, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "out.png"
+    assert "on cpu" in done.stdout
+    assert "step 3/3" in done.stderr
+    assert images.load(tmp_path / "out.png").shape == (3, 48, 41)  # Grace Hopper is 512 x 600
+    texts = images.read_metadata(tmp_path / "out.png")
+    assert json.loads(texts["nst settings"])["steps"] == 3
+    assert json.loads(texts["nst losses"])["step"] == 3
+    assert texts["nst model"].startswith("vgg16-slim sha256 ")
+
+
+def test_own_pictures_and_everything_that_can_be_written_beside(pictures):
+    options = ["-o", "a result.png", "--plot", "--save-every", "2", "--log", "losses.csv"]
+    done = nst("stylize", "my photo.png", "painting.jpg", *options, *QUICK, cwd=pictures)
+    assert done.returncode == 0, done.stderr
+    written = {path.name for path in pictures.iterdir()} - {"my photo.png", "painting.jpg"}
+    assert written == {
+        "a result.png",
+        "a result-00002.png",
+        "a result-triptych.png",
+        "a result-losses.png",
+        "losses.csv",
+    }
+    assert images.load(pictures / "a result.png").shape == (3, 32, 48)
+    rows = list(csv.DictReader((pictures / "losses.csv").read_text().splitlines()))
+    assert [row["step"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[-1]["total"]) < float(rows[0]["total"])
+
+
+def test_the_same_seed_gives_the_same_file(pictures):
+    for name in ("one.png", "two.png"):
+        run = ["stylize", "my photo.png", "painting.jpg", "--init", "noise", "--seed", "7"]
+        assert nst(*run, *QUICK, "-o", name, cwd=pictures).returncode == 0
+    one, two = (np.asarray(Image.open(pictures / name)) for name in ("one.png", "two.png"))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_a_painting_that_comes_along_can_be_named(pictures):
+    done = nst("stylize", "my photo.png", "waves", *QUICK, "-o", "out.jpg", cwd=pictures)
+    assert done.returncode == 0, done.stderr
+    assert (pictures / "out.jpg").read_bytes().startswith(b"\xff\xd8")  # JPEG's first bytes
+
+
+def test_quiet_is_silent(pictures):
+    done = nst("stylize", "my photo.png", "painting.jpg", *QUICK, "--quiet", cwd=pictures)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_ctrl_c_saves_what_there_is_and_says_where(pictures):
+    """At a coarse scale still: the result must have the full size all the same."""
+    command = [sys.executable, "-m", "nst", "stylize", "my photo.png", "painting.jpg"]
+    command += ["--size", "256", "--steps", "100000", "--scales", "2", "--log", "steps.csv"]
+    log = pictures / "steps.csv"
+    process = subprocess.Popen(command, cwd=pictures, stderr=subprocess.PIPE, text=True)
+    while not (log.exists() and log.read_text().count("\n") > 3):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted. The picture after step " in complaint
+    assert complaint.rstrip().endswith("is in out.png.")
+    assert "Traceback" not in complaint
+    assert images.load(pictures / "out.png").shape == (3, 171, 256)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["stylize", "nowhere.jpg", "painting.jpg"], "content image not found: nowhere.jpg"),
+        (["stylize", "my photo.png", "nowhere.jpg"], "style image not found: nowhere.jpg"),
+        (["demo", "--size", "8"], "--size is 8; it must be between 16 and"),
+        (["demo", "--size", "big"], "argument --size: invalid int value: 'big'"),
+        (["demo", "--steps", "-1"], "--steps is -1; it must be at least 0"),
+        (["demo", "--style-weight", "nan"], "--style-weight is nan"),
+        (["demo", "--model", "vgg17"], "unknown model 'vgg17'"),
+        (["demo", "--model", "vgg16"], "model vgg16 is not installed"),
+        (["demo", "--recipe", "gatys"], "has no tap 'relu4_2'; it has conv1_1, relu1_1,"),
+        (["demo", "--output", "out.gif"], "out.gif"),
+        (["demo", "--output", "no folder/out.png"], "no folder"),
+        (["demo", "--log", "no folder/log.csv"], "no folder/log.csv"),
+        (["demo", "--init", "chaos"], "--init is 'chaos'; choose content, noise, style, or"),
+        (["demo", "--device", "cuda"], "--device cuda"),
+        (["stylize", "my photo.png", "waves", "-o", "my photo.png"], "would overwrite an input"),
+        (["export", "--taps", "relu9_9"], "has no tap 'relu9_9'"),
+        (["export", "--taps", ","], "no taps given"),
+        (["paint"], "invalid choice: 'paint'"),
+        ([], "required: COMMAND"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(pictures, arguments, expected):
+    before = {path: path.read_bytes() for path in pictures.iterdir()}
+    environment = os.environ | {"NST_MODELS": str(pictures / "models")}
+    done = nst(*arguments, cwd=pictures, env=environment)
+    assert done.returncode == 2, done
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("nst: ")
+    assert expected in done.stderr
+    assert {path: path.read_bytes() for path in pictures.iterdir()} == before
+
+
+def test_a_file_that_is_no_image_is_named(pictures):
+    (pictures / "notes.jpg").write_text("not a picture")
+    assert "notes.jpg" in error_of("stylize", "notes.jpg", "waves", cwd=pictures)
+
+
+def test_a_warning_is_one_line(pictures, capsys):
+    cli._show_warning(cli.NstWarning("the profile is broken; it was left out"))
+    assert capsys.readouterr().err == "nst: warning: the profile is broken; it was left out\n"
+
+
+def test_export_writes_the_pair(tmp_path):
+    done = nst("export", "--taps", "relu1_1, relu2_1", "-o", ".", cwd=tmp_path)
+    assert done.stdout.splitlines() == ["vgg16-slim.forward.onnx", "vgg16-slim.backward.onnx"]
+    assert all((tmp_path / name).is_file() for name in done.stdout.splitlines())
+
+
+def test_doctor_finds_a_working_installation(tmp_path):
+    done = nst("doctor", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "CPUExecutionProvider" in done.stdout
+    assert "7 convolutions" in done.stdout
+    assert done.stdout.splitlines()[-1] == "nothing is wrong"
+
+
+def test_version_and_help(tmp_path):
+    assert nst("--version", cwd=tmp_path).stdout.startswith("nst ")
+    for command in ("stylize", "demo", "export", "doctor"):
+        assert nst(command, "--help", cwd=tmp_path).returncode == 0
+
+
+def test_help_and_import_stay_light(tmp_path):
+    """What takes long to import is imported where it is used."""
+    code = "import sys, nst, nst.cli; nst.cli._parser(); print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"onnx", "onnxruntime", "matplotlib", "cupy", "PIL.PngImagePlugin", "tqdm"}
+    assert not heavy & set(done.stdout.split())
+
+
+def test_defaults_live_in_settings_only():
+    options = vars(cli._parser().parse_args(["stylize", "a.png", "b.png"]))
+    defaults = Settings.__dataclass_fields__
+    assert set(options) == set(defaults) | {"command", "quiet"}
+    for name, value in options.items():
+        if name not in ("content", "style", "command", "quiet"):
+            assert value == defaults[name].default, name

@@ -1,0 +1,375 @@
+"""The graphs against naive loops and slopes in float64, then ONNX Runtime against the graphs."""
+
+from functools import cache
+
+import numpy as np
+import onnx
+import pytest
+from gradcheck import assert_gradient
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+from small_networks import (
+    NARROW_VGG16,
+    NARROW_VGG19,
+    TWO_BLOCKS,
+    ReferenceVgg,
+    draw_arrays,
+    relative_error,
+)
+
+from nst.errors import NstError
+from nst.vgg import Vgg, graphs
+from nst.vgg.architecture import POOLINGS, VGG16, VGG19, Architecture
+
+SIZES = [(35, 22), (16, 16), (17, 31)]  # rows x columns
+NETWORKS = {"vgg16": NARROW_VGG16, "vgg19": NARROW_VGG19}
+EVERY_TAP = [(name, tap) for name, network in NETWORKS.items() for tap in network.taps]
+SEVERAL = ("relu4_2", "conv1_1", "relu1_2", "conv3_1", "relu3_1", "conv5_3")  # in no order
+
+
+@cache
+def network(name, pooling, *taps):
+    """A network with every tap, or with ``taps``; the same weights for both."""
+    architecture = NETWORKS[name]
+    arrays = draw_arrays(architecture, np.random.default_rng(14))
+    return ReferenceVgg(architecture, arrays, taps or architecture.taps, pooling)
+
+
+@cache
+def photograph(height, width):
+    return np.random.default_rng(height).random((3, height, width))
+
+
+# ---- Forward, against loops ----------------------------------------------------------
+
+
+def naive_conv(x, weight, bias):
+    padded = np.pad(x, [(0, 0), (1, 1), (1, 1)])
+    y = np.empty((len(weight), *x.shape[1:]))
+    for channel, row, column in np.ndindex(y.shape):
+        square = padded[:, row : row + 3, column : column + 3]
+        y[channel, row, column] = np.sum(square * weight[channel]) + bias[channel]
+    return y
+
+
+def naive_pool(x, reduce):
+    y = np.empty((len(x), x.shape[1] // 2, x.shape[2] // 2))
+    for channel, row, column in np.ndindex(y.shape):
+        y[channel, row, column] = reduce(
+            x[channel, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+        )
+    return y
+
+
+@pytest.mark.parametrize(("pooling", "reduce"), [("max", np.max), ("average", np.mean)])
+def test_forward_is_normalisation_convolution_relu_and_pool(rng, pooling, reduce):
+    arrays = draw_arrays(TWO_BLOCKS, rng)
+    mean, std = (0.5, 0.25, 0.125), (0.5, 2.0, 0.25)
+    image = rng.random((3, 17, 19))
+
+    expected = {}
+    x = np.stack([(image[c] - mean[c]) / std[c] for c in range(3)])
+    for layer in ("conv1_1", "conv1_2", "pool", "conv2_1"):
+        if layer == "pool":
+            x = naive_pool(x, reduce)
+            continue
+        expected[layer] = naive_conv(x, arrays[f"{layer}.weight"], arrays[f"{layer}.bias"])
+        x = expected[layer.replace("conv", "relu")] = expected[layer] * (expected[layer] > 0)
+
+    found = ReferenceVgg(TWO_BLOCKS, arrays, TWO_BLOCKS.taps, pooling, mean, std).forward(image)
+    assert set(found) == set(expected)
+    for tap in expected:
+        np.testing.assert_allclose(found[tap], expected[tap], rtol=1e-12, atol=1e-12)
+    assert (expected["conv2_1"] < 0).any()  # so that conv and relu differ
+
+
+# ---- Backward, against slopes --------------------------------------------------------
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize(("name", "tap"), EVERY_TAP)
+def test_backward_from_every_tap_is_the_slope(rng, name, tap, pooling):
+    image = photograph(35, 22)
+    whole = network(name, pooling)  # run once for all taps: see ReferenceVgg
+    d_tap = rng.standard_normal(whole.forward(image)[tap].shape)
+    one = network(name, pooling, tap)
+    one.forward(image)
+    d_image = one.backward({tap: d_tap})
+    assert np.abs(d_image).max() > 1e-3  # the network is alive down to here
+    assert_gradient(lambda image: np.vdot(d_tap, whole.forward(image)[tap]), image, d_image)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_backward_from_several_taps_is_the_slope_of_their_sum(rng, pooling, size):
+    image = photograph(*size)
+    vgg = network("vgg16", pooling, *SEVERAL)
+    d_features = {t: rng.standard_normal(f.shape) for t, f in vgg.forward(image).items()}
+    d_image = vgg.backward(d_features)
+
+    def loss(image):
+        features = vgg.forward(image)
+        return sum(np.vdot(d_features[tap], features[tap]) for tap in SEVERAL)
+
+    assert_gradient(loss, image, d_image)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_gradient_of_the_normalisation_knows_each_colour(rng, pooling):
+    arrays = draw_arrays(TWO_BLOCKS, rng)
+    mean, std = (0.1, 0.9, 0.4), (0.02, 1.5, 7.0)
+    vgg = ReferenceVgg(TWO_BLOCKS, arrays, ["relu2_1"], pooling, mean, std)
+    image = rng.random((3, 16, 21))
+    d_features = rng.standard_normal(vgg.forward(image)["relu2_1"].shape)
+    d_image = vgg.backward({"relu2_1": d_features})
+    for colour in range(3):  # the second has a hundredth of the first one's slope: one by one
+
+        def loss(channel, colour=colour):
+            changed = image.copy()
+            changed[colour] = channel
+            return np.vdot(d_features, vgg.forward(changed)["relu2_1"])
+
+        assert_gradient(loss, image[colour], d_image[colour])
+
+
+# ---- Pools: ties, and what an odd side drops -----------------------------------------
+
+
+def exact_network(architecture, rng):
+    """Weights of few bits, and colours to match: no sum is rounded, so equals stay equal."""
+    arrays = draw_arrays(architecture, rng)
+    return {name: np.round(array * 16) / 16 for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize("runtime", ["reference", "onnxruntime"])
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_on_a_flat_image_brightness_has_the_measured_slope(rng, pooling, runtime):
+    """Every 2x2 square ties.  All pixels move as one, so the loss has a slope for all that."""
+    architecture = Architecture(((4, 5), (6, 4), (5,)))
+    arrays = exact_network(architecture, rng)
+    colours = (0.5,) * 3, (0.25,) * 3
+    flat = np.full((3, 32, 24), 0.75)
+    reference = ReferenceVgg(architecture, arrays, ["conv3_1"], pooling, *colours)
+    d_tap = np.round(rng.standard_normal(reference.forward(flat)["conv3_1"].shape) * 4)
+
+    def loss(brightness):
+        return np.vdot(d_tap, reference.forward(flat + brightness)["conv3_1"])
+
+    measured = (loss(2**-20) - loss(-(2**-20))) / 2**-19
+    if runtime == "onnxruntime":
+        vgg = Vgg.from_arrays(arrays, ["conv3_1"], pooling, "cpu", *colours)
+        vgg.forward(flat.astype(np.float32))
+        d_image = vgg.backward({"conv3_1": d_tap.astype(np.float32)})
+    else:
+        reference.forward(flat)
+        d_image = reference.backward({"conv3_1": d_tap})
+    assert abs(measured) > 1
+    assert np.sum(d_image, dtype=np.float64) == pytest.approx(measured, rel=1e-5)
+
+
+def centre_only(architecture):
+    """Convolutions that copy their first channel: what is left of VGG is its pools."""
+    arrays = {}
+    inputs = 3
+    for name in architecture.convolutions:
+        outputs = architecture.channels(name)
+        arrays[f"{name}.weight"] = np.zeros((outputs, inputs, 3, 3))
+        arrays[f"{name}.weight"][0, 0, 1, 1] = 1
+        arrays[f"{name}.bias"] = np.zeros(outputs)
+        inputs = outputs
+    return arrays
+
+
+def only_pools(pooling, blocks=2):
+    architecture = Architecture(((1,),) * blocks)
+    colours = (0.0,) * 3, (1.0,) * 3
+    return ReferenceVgg(
+        architecture, centre_only(architecture), [f"relu{blocks}_1"], pooling, *colours
+    )
+
+
+@pytest.mark.parametrize(
+    ("square", "shares"),
+    [
+        ([[3, 1], [2, 1]], [[1, 0], [0, 0]]),
+        ([[1, 2], [3, 3]], [[0, 0], [1 / 2, 1 / 2]]),
+        ([[3, 1], [3, 3]], [[1 / 3, 0], [1 / 3, 1 / 3]]),
+        ([[3, 3], [3, 3]], [[1 / 4, 1 / 4], [1 / 4, 1 / 4]]),
+    ],
+)
+def test_pixels_that_tie_for_the_maximum_share_evenly(rng, square, shares):
+    image = rng.random((3, 16, 18)) / 2
+    image[0, 4:6, 10:12] = np.asarray(square) / 4
+    vgg = only_pools("max")
+    d_pooled = rng.standard_normal(vgg.forward(image)["relu2_1"].shape)
+    d_image = vgg.backward({"relu2_1": d_pooled})
+    np.testing.assert_allclose(d_image[0, 4:6, 10:12], d_pooled[0, 2, 5] * np.asarray(shares))
+
+
+def test_an_average_pool_gives_each_pixel_a_quarter(rng):
+    image = rng.random((3, 16, 18)) + 0.1
+    vgg = only_pools("average")
+    d_pooled = rng.standard_normal(vgg.forward(image)["relu2_1"].shape)
+    d_image = vgg.backward({"relu2_1": d_pooled})
+    for row, column in np.ndindex(16, 18):
+        quarter = d_pooled[0, row // 2, column // 2] / 4
+        assert d_image[0, row, column] == pytest.approx(quarter)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_what_an_odd_side_drops_gets_no_gradient(rng, pooling):
+    image = rng.random((3, 23, 29)) + 0.1  # 23 -> 11 -> 5 rows and 29 -> 14 -> 7 columns
+    vgg = only_pools(pooling, blocks=3)
+    features = vgg.forward(image)["relu3_1"]
+    assert features.shape == (1, 5, 7)
+    d_image = vgg.backward({"relu3_1": np.ones_like(features)})
+    assert not d_image[:, 20:].any()
+    assert not d_image[:, :, 28:].any()
+    squares = d_image[0, :20, :28].reshape(5, 4, 7, 4).sum(axis=(1, 3))
+    np.testing.assert_allclose(squares, 1)  # and nothing is lost on what is left
+
+
+# ---- ONNX Runtime in float32, against float64 ----------------------------------------
+
+
+def assert_runtime_agrees(rng, name, pooling, taps, size):
+    reference = network(name, pooling, *taps)
+    image = photograph(*size)
+    expected = reference.forward(image)
+    d_features = {t: rng.standard_normal(f.shape) for t, f in expected.items()}
+    arrays = draw_arrays(NETWORKS[name], np.random.default_rng(14))
+    vgg = Vgg.from_arrays(arrays, taps, pooling)
+    found = vgg.forward(image.astype(np.float32))
+    d_image = vgg.backward({t: d.astype(np.float32) for t, d in d_features.items()})
+    assert d_image.dtype == np.float32
+    assert list(found) == list(taps)
+    for tap in taps:
+        assert relative_error(found[tap], expected[tap]) <= 1e-5
+    assert relative_error(d_image, reference.backward(d_features)) <= 1e-4
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize(("name", "tap"), EVERY_TAP)
+def test_onnx_runtime_agrees_at_every_tap(rng, name, tap, pooling):
+    assert_runtime_agrees(rng, name, pooling, (tap,), (35, 22))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_onnx_runtime_agrees_with_several_taps_at_once(rng, pooling, size):
+    assert_runtime_agrees(rng, "vgg16", pooling, SEVERAL, size)
+
+
+# ---- The models themselves -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("taps", [("conv1_1",), SEVERAL, tuple(NARROW_VGG16.taps)])
+def test_both_graphs_pass_the_full_check(rng, taps, pooling, dtype):
+    vgg = ReferenceVgg(NARROW_VGG16, draw_arrays(NARROW_VGG16, rng), taps, pooling)
+    onnx.checker.check_model(vgg.forward_model, full_check=True)
+    onnx.checker.check_model(vgg.backward_model, full_check=True)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_both_graphs_stop_at_the_deepest_tap(pooling):
+    vgg = network("vgg16", pooling, "relu1_1", "conv2_1")
+    forward, backward = vgg.forward_model.graph, vgg.backward_model.graph
+    kinds = {"max": "MaxPool", "average": "AveragePool"}
+    assert [node.op_type for node in forward.node] == [
+        "Sub", "Div", "Conv", "Relu", "Conv", "Relu", kinds[pooling], "Conv",
+    ]  # fmt: skip
+    assert [node.op_type for node in backward.node].count("Conv") == 3
+    for graph in (forward, backward):
+        names = {tensor.name for tensor in graph.initializer}
+        assert {n for n in names if n.endswith("weight")} == {
+            "conv1_1.weight", "conv1_2.weight", "conv2_1.weight",
+        }  # fmt: skip
+    assert not any(t.name.endswith("bias") for t in backward.initializer)
+
+
+def test_every_initializer_is_read():
+    for vgg in (network("vgg19", "max", "relu5_4"), network("vgg19", "average", "conv1_1")):
+        for graph in (vgg.forward_model.graph, vgg.backward_model.graph):
+            read = {name for node in graph.node for name in node.input}
+            assert {tensor.name for tensor in graph.initializer} <= read
+
+
+def test_average_pooling_saves_no_pools():
+    taps = ("relu3_1",)
+    relus = ["relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1"]
+    assert graphs.saved_activations(VGG16, taps, "average") == relus
+    assert graphs.saved_activations(VGG16, taps, "max") == [
+        "relu1_1", "relu1_2", "pool1", "relu2_1", "relu2_2", "pool2", "relu3_1",
+    ]  # fmt: skip
+
+
+def test_tensors_have_names_and_sizes_that_a_person_can_read():
+    vgg = network("vgg16", "max", "relu3_1", "conv2_2")
+    inputs = {value.name: sides(value) for value in vgg.backward_model.graph.input}
+    assert inputs["d_relu3_1"] == [1, NARROW_VGG16.channels("relu3_1"), "H/4", "W/4"]
+    assert inputs["d_conv2_2"][2:] == ["H/2", "W/2"]
+    assert inputs["pool2"][2:] == ["H/4", "W/4"]
+    assert sides(vgg.backward_model.graph.output[0]) == [1, 3, "H", "W"]
+    assert sides(vgg.forward_model.graph.input[0]) == [1, 3, "H", "W"]
+
+
+def sides(value):
+    return [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+
+
+@pytest.mark.parametrize("architecture", [VGG16, VGG19], ids=["vgg16", "vgg19"])
+def test_at_full_width_the_shapes_are_those_of_the_paper(architecture):
+    """From ONNX' shape inference, with weights that are only declared."""
+    relus = [tap for tap in architecture.taps if tap.startswith("relu")]
+    arrays = {"mean": np.zeros((1, 3, 1, 1), np.float32), "std": np.ones((1, 3, 1, 1), np.float32)}
+    model = graphs.forward(architecture, arrays, tuple(relus), "max", relus)
+    _set_size(model.graph.input[0], 224, 224)
+    for name, shape in weight_shapes(architecture).items():
+        kind = onnx.TensorProto.FLOAT
+        model.graph.input.append(helper.make_tensor_value_info(name, kind, shape))
+    for output in model.graph.output:
+        del output.type.tensor_type.shape.dim[:]
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    found = {value.name: tuple(sides(value)) for value in inferred.graph.output}
+
+    side_of = {1: 224, 2: 112, 3: 56, 4: 28, 5: 14}
+    channels_of = {1: 64, 2: 128, 3: 256, 4: 512, 5: 512}
+    for relu in relus:
+        block = int(relu[4])
+        assert found[relu] == (1, channels_of[block], side_of[block], side_of[block])
+
+
+def weight_shapes(architecture):
+    shapes = {}
+    inputs = 3
+    for name in architecture.convolutions:
+        outputs = architecture.channels(name)
+        shapes |= {f"{name}.weight": (outputs, inputs, 3, 3), f"{name}.bias": (outputs,)}
+        inputs = outputs
+    return shapes
+
+
+def _set_size(value, height, width):
+    dimensions = value.type.tensor_type.shape.dim
+    dimensions[2].dim_value, dimensions[3].dim_value = height, width
+
+
+def test_relu_backward_is_zero_where_the_output_is_zero():
+    nodes = graphs.relu_backward("y", "d_y", "d_x")
+    kind = onnx.TensorProto.DOUBLE
+    values = [helper.make_tensor_value_info(name, kind, [None]) for name in ("y", "d_y", "d_x")]
+    zero = onnx.numpy_helper.from_array(np.zeros(()), "zero")
+    model = helper.make_model(
+        helper.make_graph(nodes, "relu", values[:2], values[2:], [zero]),
+        opset_imports=[helper.make_opsetid("", graphs.OPSET)],
+    )
+    y, d_y = np.array([0.0, 1e-30, 2.0]), np.array([5.0, -6.0, 7.0])
+    (d_x,) = ReferenceEvaluator(model).run(None, {"y": y, "d_y": d_y})
+    assert d_x.tolist() == [0.0, -6.0, 7.0]
+
+
+def test_an_unknown_tap_is_refused_before_a_graph_is_made():
+    with pytest.raises(NstError, match="no tap 'relu3_1'; it has conv1_1, relu1_1"):
+        graphs.forward(TWO_BLOCKS, {}, ("relu3_1",), "max", [])

@@ -1,0 +1,398 @@
+"""What each kernel computes, checked on small arrays a reader can follow."""
+
+import inspect
+import math
+import statistics
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradcheck import assert_gradient
+
+from nst import kernels
+from nst.kernels import numpy_kernels as k
+
+SHAPES = [(1, 1, 1), (3, 1, 5), (3, 5, 1), (2, 4, 7), (5, 16, 16)]
+DIVISORS = {"default": None, "seed": 1, "johnson": 2 * 4 * 7.0}
+REDUCTIONS = ["sum", "mean"]
+
+
+# ---- Gram matrix ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gram_is_the_mean_product_of_channel_pairs(rng, shape):
+    features = rng.standard_normal(shape)
+    expected = np.zeros((shape[0], shape[0]))
+    for i in range(shape[0]):
+        for j in range(shape[0]):
+            expected[i, j] = np.mean(features[i] * features[j])
+    np.testing.assert_allclose(k.gram(features), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("divisor", [1, 56, 0.5])
+def test_gram_is_the_sum_over_pixels_by_the_divisor(rng, divisor):
+    features = rng.standard_normal((2, 4, 7))
+    expected = 0.0
+    for row in range(4):
+        for column in range(7):
+            expected += features[0, row, column] * features[1, row, column]
+    assert k.gram(features, divisor)[0, 1] == pytest.approx(expected / divisor, rel=1e-12)
+
+
+@pytest.mark.parametrize("divisor", DIVISORS.values(), ids=DIVISORS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gram_backward_is_its_slope(rng, shape, divisor):
+    features = rng.standard_normal(shape)
+    d_gram = rng.standard_normal((shape[0], shape[0]))  # not symmetric, on purpose
+    assert_gradient(
+        lambda f: np.vdot(d_gram, k.gram(f, divisor)),
+        features,
+        k.gram_backward(d_gram, features, divisor),
+    )
+
+
+# ---- Mean squared error --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_mse_is_the_mean_squared_difference(rng, shape):
+    x, target = rng.standard_normal((2, *shape))
+    expected = 0.0
+    for i in np.ndindex(shape):
+        expected += (x[i] - target[i]) ** 2
+    assert k.mse(x, target) == pytest.approx(expected / math.prod(shape), rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_mse_backward_is_its_slope(rng, shape):
+    x, target = rng.standard_normal((2, *shape))
+    assert_gradient(lambda x: k.mse(x, target), x, k.mse_backward(x, target))
+
+
+# ---- Total variation -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("norm", "power"), [("l1", 1), ("l2", 2)])
+def test_total_variation_sums_steps_to_right_and_below(rng, norm, power, shape, reduction):
+    image = rng.standard_normal(shape)
+    expected = 0.0
+    for c, row, column in np.ndindex(shape):
+        if column + 1 < shape[2]:
+            expected += abs(image[c, row, column + 1] - image[c, row, column]) ** power
+        if row + 1 < shape[1]:
+            expected += abs(image[c, row + 1, column] - image[c, row, column]) ** power
+    if reduction == "mean":
+        expected /= math.prod(shape)
+    total_variation = getattr(k, f"total_variation_{norm}")
+    assert total_variation(image, reduction) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_total_variation_backward_is_its_slope(rng, norm, shape, reduction):
+    image = rng.standard_normal(shape)
+    forward = getattr(k, f"total_variation_{norm}")
+    backward = getattr(k, f"total_variation_{norm}_backward")
+    assert_gradient(lambda x: forward(x, reduction), image, backward(image, reduction))
+
+
+def test_total_variation_of_one_bright_pixel():
+    image = np.zeros((1, 3, 3), np.float32)
+    image[0, 1, 1] = 2.0
+    assert k.total_variation_l1(image) == 8  # four steps of two
+    assert k.total_variation_l2(image) == 16
+    assert k.total_variation_l2(image, "mean") == pytest.approx(16 / 9)  # nine values
+
+    cross = np.asarray([[[0, -1, 0], [-1, 4, -1], [0, -1, 0]]], np.float32)
+    np.testing.assert_array_equal(k.total_variation_l1_backward(image), cross)
+    np.testing.assert_array_equal(k.total_variation_l2_backward(image), 4 * cross)
+
+
+def test_total_variation_l1_takes_the_slope_of_a_flat_image_as_zero():
+    assert not k.total_variation_l1_backward(np.full((3, 4, 5), 0.3, np.float32)).any()
+
+
+# ---- Colour --------------------------------------------------------------------------
+
+
+def test_luminance_weights_red_green_and_blue_by_rec_601(rng):
+    image = rng.random((3, 4, 7))
+    luma = k.luminance(image)
+    assert luma.shape == (4, 7)
+    for row, column in np.ndindex(4, 7):
+        red, green, blue = image[:, row, column]
+        expected = (299 * red + 587 * green + 114 * blue) / 1000
+        assert luma[row, column] == pytest.approx(expected, rel=1e-12)
+
+
+def test_luminance_of_grey_is_its_level():
+    np.testing.assert_allclose(k.luminance(np.full((3, 2, 5), 0.25)), 0.25, rtol=1e-15)
+
+
+# ---- Vectors -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (3, 4, 5)])
+def test_dot_is_the_sum_of_products(rng, shape):
+    x, y = rng.standard_normal((2, *shape))
+    expected = math.fsum(float(x[i]) * float(y[i]) for i in np.ndindex(shape))
+    assert k.dot(x, y) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [-0.75, 3, np.asarray(0.5, np.float32), np.asarray(0.5)])
+def test_axpy_adds_a_multiple_in_place(rng, scale):
+    x, y = rng.standard_normal((2, 3, 4, 5), np.float32)
+    expected = [float(b) + float(scale) * float(a) for a, b in zip(x.flat, y.flat, strict=True)]
+    assert k.axpy(scale, x, y) is y
+    np.testing.assert_allclose(y.ravel(), expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("factor", [-0.75, 3, np.asarray(0.5, np.float32), np.asarray(0.5)])
+def test_scale_multiplies_in_place(rng, factor):
+    x = rng.standard_normal((3, 4, 5), np.float32)
+    expected = [float(factor) * float(a) for a in x.flat]
+    assert k.scale(factor, x) is x
+    np.testing.assert_allclose(x.ravel(), expected, rtol=1e-6)
+
+
+def test_clip_limits_in_place_and_lets_nan_through():
+    image = np.asarray([-0.5, 0.0, 0.25, 1.0, 1.5, np.inf, -np.inf, np.nan], np.float32)
+    assert k.clip(image, 0, 1) is image
+    np.testing.assert_array_equal(image, [0, 0, 0.25, 1, 1, 1, 0, np.nan])
+
+
+# ---- Steps ---------------------------------------------------------------------------
+
+
+def test_normalised_descent_divides_by_the_spread_of_the_gradient(rng):
+    image, d_image = rng.standard_normal((2, 3, 4, 7))
+    before = image.copy()
+    assert k.normalised_descent_step(image, d_image, 10.0) is image
+    spread = statistics.pstdev(map(float, d_image.flat))
+    for i in np.ndindex(image.shape):
+        assert image[i] == pytest.approx(before[i] - 10 * d_image[i] / spread, rel=1e-7)
+
+
+def test_normalised_descent_takes_the_same_step_from_a_gradient_of_any_length(rng):
+    d_image = rng.standard_normal((3, 16, 17), np.float32)
+    d_image -= d_image.mean()
+    for length in (1e-3, 1.0, 1e6):
+        image = np.zeros_like(d_image)
+        k.normalised_descent_step(image, length * d_image, 10 / 255)
+        assert np.sqrt(np.mean(image**2)) == pytest.approx(10 / 255, rel=1e-4)
+
+
+def test_normalised_descent_stays_where_the_gradient_is_zero():
+    image = np.full((3, 2, 5), 0.5, np.float32)
+    k.normalised_descent_step(image, np.zeros_like(image), 10.0)
+    assert (image == 0.5).all()
+
+
+def test_the_first_step_of_adam_moves_by_the_step_size_against_the_sign(rng):
+    d_image = rng.standard_normal((3, 4, 7)) * 100
+    image, first, second = np.zeros((3, *d_image.shape))
+    assert k.adam_step(image, d_image, first, second, 1, 0.02) is image
+    np.testing.assert_allclose(image, -0.02 * np.sign(d_image), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"beta1": 0.5, "beta2": 0.75, "epsilon": 0.1}], ids=["default", "other"]
+)
+def test_three_steps_of_adam_follow_the_paper(options):
+    """Algorithm 1 of Kingma and Ba, line by line, on one number."""
+    alpha, beta1, beta2 = 0.02, options.get("beta1", 0.9), options.get("beta2", 0.999)
+    epsilon = options.get("epsilon", 1e-8)
+    theta, m, v = 0.5, 0.0, 0.0
+    image, first, second = np.full((1, 1, 1), theta), np.zeros((1, 1, 1)), np.zeros((1, 1, 1))
+    for t, g in [(1, 3.0), (2, -1.0), (3, 0.25)]:
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g * g
+        m_hat = m / (1 - beta1**t)
+        v_hat = v / (1 - beta2**t)
+        theta = theta - alpha * m_hat / (math.sqrt(v_hat) + epsilon)
+        k.adam_step(image, np.full((1, 1, 1), g), first, second, t, alpha, **options)
+        assert image.item() == pytest.approx(theta, rel=1e-12)
+        assert first.item() == pytest.approx(m, rel=1e-12)
+        assert second.item() == pytest.approx(v, rel=1e-12)
+
+
+# ---- The contract --------------------------------------------------------------------
+
+ARRAYS = ["features", "image", "d_image", "first_moment", "second_moment", "x", "y", "target"]
+OPTIONS = {"scale": 0.5, "factor": 0.5, "low": 0.2, "high": 0.8, "step": 2, "step_size": 0.1}
+IN_PLACE = {
+    "axpy": {"y"},
+    "scale": {"x"},
+    "clip": {"image"},
+    "normalised_descent_step": {"image"},
+    "adam_step": {"image", "first_moment", "second_moment"},
+}
+NUMBERS = {"mse", "total_variation_l1", "total_variation_l2", "dot"}  # the rest return arrays
+NAMES = [n for n, f in vars(k).items() if inspect.isfunction(f) and not n.startswith("_")]
+
+
+def arguments_of(name, rng, dtype):
+    """Return an argument for each required parameter of the kernel called ``name``."""
+    drawn = {array: rng.random((3, 4, 7)).astype(dtype) for array in ARRAYS}
+    drawn |= {"d_gram": rng.random((3, 3)).astype(dtype)} | OPTIONS
+    parameters = inspect.signature(getattr(k, name)).parameters.values()
+    return {p.name: drawn[p.name] for p in parameters if p.default is p.empty}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_dtype_that_goes_in_comes_out(rng, name, dtype):
+    result = getattr(k, name)(**arguments_of(name, rng, dtype))
+    assert isinstance(result, np.ndarray)  # a number too: 0-d, as on the GPU
+    assert (result.shape == ()) == (name in NUMBERS)
+    assert result.dtype == dtype
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_what_is_said_to_be_in_place_changes(rng, name):
+    arguments = arguments_of(name, rng, np.float32)
+    before = {p: np.copy(a) for p, a in arguments.items()}
+    getattr(k, name)(**arguments)
+    changed = {p for p, a in arguments.items() if not np.array_equal(a, before[p])}
+    assert changed == IN_PLACE.get(name, set())
+
+
+@pytest.mark.parametrize("name", ["mse", "total_variation_l1", "total_variation_l2", "dot"])
+def test_sums_accumulate_in_float64(name):
+    """One term of 2**24 and then sixteen of 1, which float32 would drop one by one."""
+    row = np.zeros((1, 1, 34), np.float32)
+    row[0, 0, 0] = 2.0**12
+    row[0, 0, 2::2] = 1.0
+    if name == "dot":
+        assert k.dot(row, row) == 2**24 + 16
+    elif name == "mse":
+        assert k.mse(row, np.zeros_like(row)) == np.float32((2**24 + 16) / 34)
+    elif name == "total_variation_l2":
+        assert k.total_variation_l2(row) == 2**24 + 2 * 16 - 1  # up and down; the last only up
+    else:
+        row[0, 0, 0] = 2.0**24
+        assert k.total_variation_l1(row) == 2**24 + 2 * 16 - 1
+
+
+def test_the_spread_of_a_gradient_far_from_zero_keeps_its_digits(rng):
+    d_image = (1e6 + rng.standard_normal((3, 40, 50))).astype(np.float32)
+    image = np.zeros_like(d_image)
+    k.normalised_descent_step(image, d_image, 1.0)
+    spread = statistics.pstdev(map(float, d_image.flat))
+    np.testing.assert_allclose(image, -d_image / spread, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_derivations_cover_every_kernel(name):
+    page = Path(kernels.__file__).with_name("DERIVATIONS.md").read_text(encoding="utf-8")
+    assert f"`{name}`" in page
+
+
+# ---- What is refused -----------------------------------------------------------------
+
+
+def zeros(*shape, dtype=np.float32):
+    return np.zeros(shape, dtype)
+
+
+IMAGE = zeros(3, 2, 2)
+REFUSED = {
+    "unequal shapes": (
+        lambda: k.mse(zeros(3, 2, 2), zeros(3, 2, 3)),
+        ValueError,
+        r"shapes must be equal, got x \(3, 2, 2\), target \(3, 2, 3\); resize",
+    ),
+    "an axis too few": (
+        lambda: k.gram(zeros(3, 4)),
+        ValueError,
+        r"features must have 3 axes, got shape \(3, 4\)",
+    ),
+    "integers": (
+        lambda: k.total_variation_l1(zeros(3, 2, 2, dtype=np.uint8)),
+        TypeError,
+        r"image must be float32 or float64, got uint8; convert",
+    ),
+    "half precision": (
+        lambda: k.mse(zeros(2, dtype=np.float16), zeros(2, dtype=np.float16)),
+        TypeError,
+        r"x must be float32 or float64, got float16",
+    ),
+    "two dtypes": (
+        lambda: k.dot(zeros(2), zeros(2, dtype=np.float64)),
+        TypeError,
+        r"dtypes must be equal, got x float32, y float64; convert",
+    ),
+    "nothing": (
+        lambda: k.mse(zeros(3, 0, 2), zeros(3, 0, 2)),
+        ValueError,
+        r"x must not be empty, got shape \(3, 0, 2\)",
+    ),
+    "the Gram matrix of another layer": (
+        lambda: k.gram_backward(zeros(4, 4), zeros(3, 2, 2)),
+        ValueError,
+        r"d_gram must be \(3, 3\) for features \(3, 2, 2\), got \(4, 4\); .* layer\?",
+    ),
+    "a Gram matrix of another dtype": (
+        lambda: k.gram_backward(zeros(3, 3, dtype=np.float64), zeros(3, 2, 2)),
+        TypeError,
+        r"dtypes must be equal, got d_gram float64, features float32",
+    ),
+    "a divisor of zero": (
+        lambda: k.gram(IMAGE, 0),
+        ValueError,
+        r"divisor must be positive or None for H\*W, got 0",
+    ),
+    "an unknown reduction": (
+        lambda: k.total_variation_l2_backward(IMAGE, "average"),
+        ValueError,
+        r"reduction must be 'sum' or 'mean', got 'average'",
+    ),
+    "luminance of grey": (
+        lambda: k.luminance(zeros(1, 2, 2)),
+        ValueError,
+        r"image must be RGB of shape \(3, H, W\), got \(1, 2, 2\)",
+    ),
+    "a scale per value": (
+        lambda: k.axpy(zeros(2), zeros(2), zeros(2)),
+        ValueError,
+        r"scale must be a number or a 0-d array, got shape \(2,\)",
+    ),
+    "a factor per value": (
+        lambda: k.scale(zeros(1), zeros(2)),
+        ValueError,
+        r"factor must be a number or a 0-d array, got shape \(1,\)",
+    ),
+    "a range upside down": (
+        lambda: k.clip(IMAGE, 1, 0),
+        ValueError,
+        r"low must not exceed high, got low=1 and high=0",
+    ),
+    "a step before the first": (
+        lambda: k.adam_step(IMAGE, IMAGE, IMAGE, IMAGE, 0, 0.1),
+        ValueError,
+        r"step counts from 1, got 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refuses_and_says_why(what):
+    call, error, message = REFUSED[what]
+    with pytest.raises(error, match=f"^{message}"):
+        call()
+
+
+# ---- Choosing the twin ---------------------------------------------------------------
+
+
+def test_numpy_arrays_get_the_numpy_twin():
+    assert kernels.of(np.zeros(3), np.zeros(())) is k
+
+
+def test_mixed_arrays_are_refused():
+    with pytest.raises(TypeError, match=r"numpy\.ndarray, builtins\.list"):
+        kernels.of(np.zeros(3), [0.0])

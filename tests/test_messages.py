@@ -1,0 +1,48 @@
+"""Error messages are code too: the commands, options and extras that they recommend must exist."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from nst import cli
+
+ROOT = Path(__file__).parent.parent
+PYTHON = "".join(path.read_text() for path in sorted(ROOT.glob("nst/**/*.py")))
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+
+def options_of_all_commands():
+    (commands,) = cli._parser()._subparsers._group_actions
+    return {name: set(parser._option_string_actions) for name, parser in commands.choices.items()}
+
+
+OPTIONS = options_of_all_commands()
+
+
+def found(pattern):
+    return sorted(set(re.findall(pattern, PYTHON)))
+
+
+@pytest.mark.parametrize("command", found(r"`nst ([a-z]+)"))
+def test_recommended_command_exists(command):
+    assert command in OPTIONS
+
+
+@pytest.mark.parametrize("option", found(r"(?<![\w-])--[a-z][a-z-]+"))
+def test_recommended_option_exists(option):
+    others = {"--version", "--force-reinstall", "--std"}  # of nst itself, of pip and of NVRTC
+    assert option in set.union(*OPTIONS.values()) | others
+
+
+@pytest.mark.parametrize("extra", found(r"nst\[(\w+)\]"))
+def test_recommended_extra_exists(extra):
+    assert extra in EXTRAS
+
+
+def test_the_patterns_above_find_something():
+    """A pattern that matches nothing would pass for ever."""
+    assert found(r"`nst ([a-z]+)")
+    assert "--device" in found(r"(?<![\w-])--[a-z][a-z-]+")
+    assert found(r"nst\[(\w+)\]") == ["cpu", "cuda"]

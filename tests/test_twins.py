@@ -1,0 +1,344 @@
+"""The CuPy kernels against their NumPy twins: compiled, on the host, on the GPU."""
+
+import inspect
+import shutil
+import statistics
+from pathlib import Path
+
+import numpy as np
+import pytest
+from host_cuda import HostModule, kernel_names
+from machine import cupy, needs_gpu, unavailable
+
+from nst import kernels
+from nst.kernels import numpy_kernels as reference
+
+SOURCE = Path(kernels.__file__).with_name("kernels.cu").read_text(encoding="utf-8")
+SHAPES = [(1, 1, 1), (3, 1, 5), (3, 5, 1), (2, 4, 7), (3, 17, 31)]
+GRAM_SHAPES = [  # (C, H, W) around the tile's 64 channels, its 16 pixels and the strip's 256
+    (1, 1, 1),
+    (5, 3, 5),
+    (3, 40, 50),  # eight strips
+    (63, 7, 9),
+    (64, 16, 16),
+    (65, 3, 100),
+    (130, 5, 7),
+]
+
+
+def public_names(module):
+    """The functions that ``module`` defines, in the order of the file."""
+    functions = inspect.getmembers(module, inspect.isfunction)
+    own = [f for name, f in functions if f.__module__ == module.__name__ and name[0] != "_"]
+    return [f.__name__ for f in sorted(own, key=lambda f: f.__code__.co_firstlineno)]
+
+
+NAMES = public_names(reference)
+CASES = {  # the arguments that are not arrays of the shape under test, and so are not drawn
+    "gram": [{}, {"divisor": 1}, {"divisor": 105.0}],
+    "gram_backward": [{}, {"divisor": 1}],
+    "total_variation_l1": [{}, {"reduction": "mean"}],
+    "total_variation_l1_backward": [{}, {"reduction": "mean"}],
+    "total_variation_l2": [{}, {"reduction": "mean"}],
+    "total_variation_l2_backward": [{}, {"reduction": "mean"}],
+    "axpy": [{"scale": -0.7}, {"scale": 2}, {"scale": np.asarray(1.3, np.float32)}],
+    "scale": [{"factor": -0.7}, {"factor": 2}, {"factor": np.asarray(1.3, np.float32)}],
+    "clip": [{"low": 0, "high": 1}, {"low": 0.25, "high": 0.25}],
+    "normalised_descent_step": [{"step_size": 10 / 255}, {"step_size": 1}],
+    "adam_step": [
+        {"step": 1, "step_size": 0.02},
+        {"step": 7, "step_size": 1, "beta1": 0.5, "beta2": 0.9, "epsilon": 0.1},
+    ],
+}
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory):
+    if shutil.which("g++") is None:
+        unavailable("g++ 11 or later")
+    return HostModule(SOURCE, tmp_path_factory.mktemp("host"))
+
+
+@pytest.fixture(
+    params=["host", "host-backwards", pytest.param("gpu", marks=[needs_gpu, pytest.mark.gpu])]
+)
+def twin(request, monkeypatch):
+    """``cupy_kernels`` on the GPU, or with NumPy for CuPy and C++ fibers for CUDA threads."""
+    cupy_kernels = import_twin()
+    if request.param != "gpu":
+        host = request.getfixturevalue("host")
+        backwards = request.param == "host-backwards"
+
+        def run(name, blocks, args):
+            host.launch(name, blocks, cupy_kernels.BLOCK, args, backwards=backwards)
+
+        monkeypatch.setattr(cupy_kernels, "cp", np)
+        monkeypatch.setattr(cupy_kernels, "_run", run)
+        monkeypatch.setattr(cupy_kernels, "MAX_BLOCKS", 2)  # so that every loop strides
+        monkeypatch.setattr(cupy_kernels, "GRAM_BLOCKS", 6)
+    return cupy_kernels
+
+
+def import_twin():
+    if cupy is None:
+        unavailable("CuPy (but no GPU), to import the twin")
+    from nst.kernels import cupy_kernels
+
+    return cupy_kernels
+
+
+def draw(name, shape, rng):
+    """One argument for the parameter called ``name``."""
+    if name == "d_gram":
+        return rng.standard_normal((shape[0], shape[0]), np.float32)
+    if name == "second_moment":
+        return rng.random(shape, np.float32)
+    return rng.standard_normal(shape, np.float32)
+
+
+def call(module, name, arguments, *, asarray=np.array):
+    """Return the result, and the arguments as they are afterwards, all on the host."""
+    placed = {
+        parameter: asarray(value) if isinstance(value, np.ndarray) else value
+        for parameter, value in arguments.items()
+    }
+    result = getattr(module, name)(**placed)
+    return on_host(result), {p: on_host(value) for p, value in placed.items()}
+
+
+def on_host(value):
+    return value.get() if hasattr(value, "get") else value
+
+
+# ---- the three files tell one story --------------------------------------------------
+
+
+def test_twins_define_the_same_functions_in_the_same_order():
+    assert public_names(import_twin()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_twins_have_the_same_signature(name):
+    ours = inspect.signature(getattr(reference, name)).parameters.values()
+    theirs = inspect.signature(getattr(import_twin(), name)).parameters.values()
+    assert [(p.name, p.kind, p.default) for p in theirs] == [
+        (p.name, p.kind, p.default) for p in ours
+    ]
+
+
+def test_kernels_are_in_the_order_of_their_twins():
+    """A kernel is called after its twin, perhaps with a suffix: gram, gram_partials."""
+    order = []
+    for kernel in kernel_names(SOURCE):
+        owners = [n for n in NAMES if kernel == n or kernel.startswith(f"{n}_")]
+        assert owners, f"{kernel} has no twin"
+        order.append(NAMES.index(max(owners, key=len)))
+    assert order == sorted(order)
+    without_kernel = set(NAMES) - {NAMES[i] for i in order}
+    assert without_kernel == {"gram_backward"}  # cuBLAS
+
+
+@pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90", "sm_100"])
+def test_kernels_compile(arch):
+    if cupy is None:
+        unavailable("CuPy (but no GPU), for NVRTC")
+    # Not cupy.cuda.compiler.compile_using_nvrtc: that asks the driver for a device.
+    nvrtc = cupy.cuda.nvrtc
+    program = nvrtc.createProgram(SOURCE, "kernels.cu", (), ())
+    try:
+        nvrtc.compileProgram(program, (f"-arch={arch}", "--std=c++17"))
+    except nvrtc.NVRTCError:
+        pytest.fail(nvrtc.getProgramLog(program))
+    cubin = nvrtc.getCUBIN(program)
+    for name in kernel_names(SOURCE):
+        assert f".text.{name}\0".encode() in cubin
+
+
+def test_cupy_arrays_get_the_cupy_twin():
+    """CuPy's arrays can lie about where they are, and so need no GPU to be recognised."""
+    twin = import_twin()
+    host = np.zeros(3, np.float32)
+    memory = cupy.cuda.UnownedMemory(host.ctypes.data, host.nbytes, host, 0)
+    array = cupy.ndarray((3,), np.float32, cupy.cuda.MemoryPointer(memory, 0))
+    assert kernels.of(array, array) is twin
+    with pytest.raises(TypeError, match=r"cupy\.ndarray, numpy\.ndarray.*Device\.asarray"):
+        kernels.of(array, host)
+
+
+# ---- the twins agree -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("name", "case"), [(name, case) for name in NAMES for case in CASES.get(name, [{}])]
+)
+def test_twins_agree(twin, rng, name, case, shape):
+    if name == "luminance":
+        shape = (3, *shape[1:])
+    drawn = [
+        p
+        for p, v in inspect.signature(getattr(reference, name)).parameters.items()
+        if p not in case and v.default is v.empty
+    ]
+    arguments = {p: draw(p, shape, rng) for p in drawn} | case
+
+    expected, expected_after = call(reference, name, arguments)
+    actual, actual_after = call(twin, name, arguments, asarray=twin.cp.array)
+
+    assert isinstance(actual, np.ndarray)
+    assert actual.dtype == np.float32
+    assert actual.shape == expected.shape
+    # BLAS and cuBLAS add up a Gram matrix in float32, each in its own order
+    atol = 2e-5 if name == "gram" else 1e-6
+    np.testing.assert_allclose(actual, expected, rtol=3e-6, atol=atol)
+    for parameter in drawn:  # what is changed in place, and that nothing else is
+        np.testing.assert_allclose(
+            actual_after[parameter], expected_after[parameter], rtol=3e-6, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("shape", GRAM_SHAPES)
+def test_tiled_gram_agrees_with_the_library_product(twin, rng, monkeypatch, shape):
+    features = twin.cp.asarray(rng.standard_normal(shape, np.float32))
+    library = on_host(twin.gram(features, 3.0))
+    monkeypatch.setattr(twin, "GRAM_KERNEL", "tiled")
+    tiled = on_host(twin.gram(features, 3.0))
+
+    np.testing.assert_allclose(tiled, library, rtol=3e-6, atol=2e-5)
+    np.testing.assert_array_equal(tiled, tiled.T)
+
+
+def test_tiled_gram_adds_its_strips_in_float64(twin, monkeypatch):
+    """Once at 2**32, float32 counts in steps of 512: the 256 ones of a strip would be lost."""
+    monkeypatch.setattr(twin, "GRAM_KERNEL", "tiled")
+    features = twin.cp.ones((1, 17, 256), np.float32)
+    first_strip = features.reshape(-1)[:256]
+    first_strip[:] = 0.0
+    first_strip[7] = 2.0**16
+    assert float(twin.gram(features, 1)[0, 0]) == 2**32 + 16 * 256
+
+
+@pytest.mark.parametrize("name", ["clip", "total_variation_l1_backward", "luminance", "mse"])
+def test_nan_stays_nan_in_both_twins(twin, rng, name):
+    image = rng.standard_normal((3, 4, 5), np.float32)
+    image[1, 2, 3] = np.nan
+    arguments = {"image": image}
+    if name == "clip":
+        arguments |= {"low": 0.0, "high": 1.0}
+    if name == "mse":
+        arguments = {"x": image, "target": np.zeros_like(image)}
+    expected, _ = call(reference, name, arguments)
+    actual, _ = call(twin, name, arguments, asarray=twin.cp.array)
+    assert np.isnan(expected).any()
+    np.testing.assert_allclose(actual, expected, rtol=3e-6)
+
+
+@pytest.mark.parametrize("kernel", ["mse", "dot", "normalised_descent_step_squares"])
+def test_sums_of_products_accumulate_in_float64(twin, kernel):
+    """2**24 and then sixteen ones for the same thread, which float32 would drop one by one."""
+    x = twin.cp.zeros(8193, np.float32)
+    x[0] = 2.0**12
+    x[512::512] = 1.0
+    others = {"mse": twin.cp.zeros_like(x), "dot": x}
+    other = others.get(kernel, twin.cp.zeros((), np.float64))  # the mean
+    assert float(twin._sum(kernel, x.size, x, other, x.size)) == 2**24 + 16
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_sums_of_steps_accumulate_in_float64(twin, norm):
+    image = twin.cp.zeros((1, 1, 8195), np.float32)
+    image[0, 0, 0] = 2.0**24 if norm == "l1" else 2.0**12
+    image[0, 0, 513::512] = 1.0  # up, a step of the first thread, and down, of the second
+    total = twin._sum(f"total_variation_{norm}", image.size, image, image.size, 1, image.size)
+    assert float(total) == 2**24 + 16 + 16
+
+
+def test_a_gradient_far_from_zero_keeps_the_digits_of_its_spread(twin, rng):
+    """Beside 1e12, its square, float32 has no room for a variance of 1."""
+    d_image = (1e6 + rng.standard_normal((3, 40, 50))).astype(np.float32)
+    image = np.zeros_like(d_image)
+    arguments = {"image": image, "d_image": d_image, "step_size": 1.0}
+    actual, _ = call(twin, "normalised_descent_step", arguments, asarray=twin.cp.array)
+    spread = statistics.pstdev(map(float, d_image.flat))
+    np.testing.assert_allclose(actual, -d_image / spread, rtol=1e-6)
+
+
+# ---- the twins refuse ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float64_is_refused_on_the_gpu(twin, name):
+    arguments = small_arguments(name, np.float64)
+    with pytest.raises(TypeError, match=rf"^{name}\w*: \w+ must be float32 on the GPU, got"):
+        call(twin, name, arguments, asarray=twin.cp.array)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_view_that_is_not_contiguous_is_refused_on_the_gpu(twin, name):
+    def transposed(array):
+        return twin.cp.array(array).T if array.ndim else twin.cp.array(array)
+
+    arguments = small_arguments(name, np.float32)
+    with pytest.raises(ValueError, match=rf"^{name}\w*: \w+ of shape .* is not C-contiguous"):
+        call(twin, name, arguments, asarray=transposed)
+
+
+def small_arguments(name, dtype):
+    """Zeros of (3, 2, 3) for every array: a cube's transpose keeps its rank and its RGB."""
+    case = CASES.get(name, [{}])[0]
+    parameters = inspect.signature(getattr(reference, name)).parameters
+    drawn = [p for p, v in parameters.items() if p not in case and v.default is v.empty]
+    return {p: np.zeros((3, 3) if p == "d_gram" else (3, 2, 3), dtype) for p in drawn} | case
+
+
+# ---- the host runner notices ---------------------------------------------------------
+
+BROKEN = """
+extern "C" __global__ void reads_before(float* y, const float* x, long long n) {
+    y[threadIdx.x] = x[(long long)threadIdx.x - 1];
+}
+extern "C" __global__ void writes_before(float* y, const float* x, long long n) {
+    y[(long long)threadIdx.x - 1] = x[threadIdx.x];
+}
+extern "C" __global__ void reads_behind(float* y, const float* x, long long n) {
+    y[threadIdx.x] = x[threadIdx.x + 1];
+}
+extern "C" __global__ void writes_behind(float* y, const float* x, long long n) {
+    y[threadIdx.x + 1] = x[threadIdx.x];
+}
+extern "C" __global__ void waits_alone(float* y, const float* x, long long n) {
+    if (threadIdx.x < 2) __syncthreads();
+    y[threadIdx.x] = x[threadIdx.x];
+}
+extern "C" __global__ void reads_too_early(float* y, const float* x, long long n) {
+    __shared__ float shared[4];
+    shared[threadIdx.x] = x[threadIdx.x];
+    y[threadIdx.x] = shared[n - 1 - threadIdx.x];
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    if shutil.which("g++") is None:
+        unavailable("g++ 11 or later")
+    return HostModule(BROKEN, tmp_path_factory.mktemp("broken"))
+
+
+def test_the_host_runner_notices_what_a_gpu_would_hide(broken):
+    x, y = np.arange(1, 5, dtype=np.float32), np.zeros(4, np.float32)
+
+    broken.launch("reads_before", 1, 4, [y, x, 4])
+    np.testing.assert_array_equal(y, [np.nan, 1, 2, 3])
+    with pytest.raises(AssertionError, match="writes_before: wrote before an array"):
+        broken.launch("writes_before", 1, 4, [y, x, 4])
+    for name in ("reads_behind", "writes_behind"):
+        with pytest.raises(AssertionError, match=f"{name}: outside of an array"):
+            broken.launch(name, 1, 4, [y, x, 4])
+    with pytest.raises(AssertionError, match=r"waits_alone: .* wait at different __syncthreads"):
+        broken.launch("waits_alone", 1, 4, [y, x, 4])
+
+    broken.launch("reads_too_early", 1, 4, [y, x, 4])
+    np.testing.assert_array_equal(y, [0, 0, 2, 1])  # those before it had not been written
+    broken.launch("reads_too_early", 1, 4, [y, x + 4, 4], backwards=True)
+    np.testing.assert_array_equal(y, [8, 7, 2, 1])  # of the last run: not yet overwritten

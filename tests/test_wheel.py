@@ -1,0 +1,48 @@
+"""The wheel, in a fresh environment and away from the checkout, as a user gets it."""
+
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*command, cwd):
+    done = subprocess.run(
+        list(map(str, command)), cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder]
+    run(*build, cwd=ROOT)
+    (path,) = folder.glob("nst-*.whl")
+    return path
+
+
+def test_the_wheel_holds_the_model_the_paintings_and_the_cuda_source(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for name in ("models/vgg16-slim.onnx", "kernels/kernels.cu", "demo/swirl.jpg"):
+        assert f"nst/{name}" in names
+    assert not [name for name in names if name.startswith(("tests/", "scripts/"))]
+
+
+def test_a_fresh_environment_paints_the_demo(wheel, tmp_path):
+    venv.create(tmp_path / "fresh", with_pip=True)
+    python = tmp_path / "fresh" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", f"{wheel}[cpu]", cwd=tmp_path)
+    nst = tmp_path / "fresh" / "bin" / "nst"
+    output = run(nst, "demo", "waves", "--size", 48, "--steps", 2, cwd=tmp_path)
+    assert output.splitlines()[-1] == "out.png"
+    assert (tmp_path / "out.png").is_file()
+    where = run(python, "-c", "import nst; print(nst.__file__)", cwd=tmp_path)
+    assert str(tmp_path) in where  # the wheel's, not the checkout's
+    assert "nothing is wrong" in run(nst, "doctor", cwd=tmp_path)
