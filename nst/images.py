@@ -135,13 +135,13 @@ def check_writable(path: PathLike) -> None:
     try:
         if target.is_dir():
             raise NstError(f"cannot write {path}: it is a folder; name a file in it")
+        trial = _temporary(target)
+        trial.open("xb").close()
+        trial.unlink()
         if target.exists() and not os.access(target, os.W_OK):
             raise NstError(
                 f"cannot write {path}: the file there is write-protected; choose another name"
             )
-        trial = _temporary(target)
-        trial.open("xb").close()
-        trial.unlink()
     except OSError as error:
         raise _unwritable(path, error) from error
 

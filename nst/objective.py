@@ -162,11 +162,12 @@ def combine(terms: list[Term], combination: str) -> tuple[Array, list[Array]]:
     """Return the total and, for each term, ``d_total / d_loss``; see the module's docstring."""
     if combination == "sum":
         return sum(t.weight * t.loss.astype(np.float64) for t in terms), [t.weight for t in terms]
-    kind_weight = dict.fromkeys((t.kind for t in terms), 0.0)
+    weighed = [t for t in terms if t.weight]  # a kind of weight zero has no mean
+    kind_weight = dict.fromkeys((t.kind for t in weighed), 0.0)
     kind_sum: dict[str, Array] = dict.fromkeys(kind_weight, 0.0)
-    for t in terms:
+    for t in weighed:
         kind_weight[t.kind] += t.weight
         kind_sum[t.kind] += t.weight * t.loss.astype(np.float64)
     mean = {kind: kind_sum[kind] / kind_weight[kind] for kind in kind_weight}
     total = sum(kind_weight[kind] * np.log(mean[kind] + TINY) for kind in mean)
-    return total, [t.weight / (mean[t.kind] + TINY) for t in terms]
+    return total, [t.weight / (mean[t.kind] + TINY) if t.weight else 0.0 for t in terms]

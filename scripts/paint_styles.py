@@ -310,7 +310,7 @@ def paint_swirl(rng: Random, height: int, width: int) -> np.ndarray:
     ground = np.broadcast_to(rgb("33285a"), motif.shape).copy()  # a violet ground shows between
     canvas = Canvas(ground, 0.5 * noise(rng, height, width, 90, 2))
     layers = [  # how many strokes, with which brush, how freely coloured
-        (1100, Brush(0.150, 0.0400, 14, 2.2), 0.08, 0.020),
+        (1700, Brush(0.140, 0.0400, 14, 2.2), 0.08, 0.020),
         (3600, Brush(0.100, 0.0190, 9, 3.0), 0.12, 0.030),
         (7500, Brush(0.068, 0.0115, 6, 3.6, 0.07), 0.15, 0.035),
         (2600, Brush(0.048, 0.0080, 5, 4.2, 0.08), 0.20, 0.050),
@@ -484,7 +484,7 @@ def _reeds(rng: Random, canvas: Canvas) -> None:
 ROSE = (0.400, 0.396)  # row and column of the sun in the window
 RIM = 0.262  # radius of the rose
 BORDER, SUN, SKY_GLASS, RIVER, LEAF, STEM, HILL = range(7)  # kinds of pane; hills count on
-LABELS = 100_000  # a pane is known by kind * LABELS + label
+LABELS = 10_000  # a pane is known by kind * LABELS + label
 VINES = [  # where the stems pass, from the sill upwards
     [(1.02, 0.100), (0.86, 0.055), (0.70, 0.105), (0.52, 0.060), (0.33, 0.085), (0.17, 0.065),
      (0.085, 0.17), (0.075, 0.30)],
@@ -601,10 +601,10 @@ def _furrows(rng: Random, under: np.ndarray, c: np.ndarray, deep: float) -> np.n
 
 def _vines(rng: Random, kind: np.ndarray, fine: np.ndarray) -> None:
     """Draw two vines up the sides of the window, stems first, then leaves with a midrib."""
-    label = 50_000
+    label = 8000
     for vine in VINES:
         path = spline(vine, 300)
-        _stamp(kind, fine, swelling(path, 0.020, 0.5), STEM, 40_000)
+        _stamp(kind, fine, swelling(path, 0.020, 0.5), STEM, 8000)
         for leaf, index in enumerate(np.linspace(22, 297, 22).astype(int)):
             ahead = np.arctan2(*(path[index] - path[index - 3]))
             angle = ahead + (-1) ** leaf * rng.uniform(0.55, 0.95)
@@ -636,7 +636,7 @@ def _border(r: np.ndarray, c: np.ndarray, aspect: float) -> np.ndarray:
     upright = np.minimum(c, aspect - c) < np.minimum(r, 1 - r)
     place = np.where(upright, r, c) / 0.075
     turn = 2 * np.floor(place).astype(np.int64) + (place % 1 > 0.68)
-    return 90_000 + turn + 1000 * upright
+    return 9000 + turn + 200 * upright
 
 
 def _distance_to_lead(partitions: list[tuple[np.ndarray, float]], hand: np.ndarray) -> np.ndarray:

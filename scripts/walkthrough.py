@@ -16,14 +16,20 @@
 # %%
 import argparse
 import inspect
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+# Our matrices are small: a second thread of NumPy's would wait longer than it works.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nst import demo, images, kernels, losses, plots
 from nst.losses import content_loss, smoothness_loss, style_loss
 from nst.objective import TINY, Objective, Targets, Weights
-from nst.optimizers import Lbfgs, NormalisedDescent
+from nst.optimizers import Lbfgs, NormalisedDescent, Optimizer
 from nst.stylize import relative_to
 from nst.vgg import Vgg
 
@@ -33,18 +39,24 @@ STEPS = 30  # evaluations of the loss by each optimizer
 # %% [markdown]
 # ## Three helpers
 #
-# `agree` is the heart of this file.  Again and again a number is found in two ways that have
-# nothing in common; `agree` prints both, and stops here if they differ by more than it allows.
-# A difference is measured in units of the second number, so 1e-3 means one part in a thousand.
+# `agree` is the heart of this file.  Again and again a number, or a whole array of numbers, is
+# found in two ways; `agree` prints how far they are apart, and stops everything if that is more
+# than it should be.  "Apart by 1e-3" is one part in a thousand: the difference over the second
+# number, and for arrays the length of the difference over the length of the second.  Where two
+# ways should give the very same, a few 1e-8 are left: float32 keeps about 7 digits.
 
 
 # %%
-def agree(what: str, one: float, other: float, allowed: float) -> None:
-    """Print both numbers and how far they are apart; raise ArithmeticError if too far."""
-    apart = abs(float(one) - float(other)) / abs(float(other))
-    line = f"{what}: {one:.7g} and {other:.7g}, apart by {apart:.1g} (allowed {allowed:.0g})"
+def agree(what: str, one: ArrayLike, other: ArrayLike, allowed: float) -> None:
+    """Print how far two numbers or arrays are apart; raise ArithmeticError if too far."""
+    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    if one.shape != other.shape:
+        raise ValueError(f"{what}: shapes {one.shape} and {other.shape} cannot be compared")
+    apart = np.linalg.norm(one - other) / np.linalg.norm(other)
+    both = f"{one:.7g} and {other:.7g}" if one.ndim == 0 else f"two arrays of shape {one.shape}"
+    line = f"{what}: {both}, apart by {apart:.0e} (allowed {allowed:.0e})"
     if not apart <= allowed:
-        raise ArithmeticError(f"two ways to one number disagree: {line}. Check the formula.")
+        raise ArithmeticError(f"two ways to the same thing disagree. {line}. Check the formula.")
     print(line)
 
 
@@ -110,8 +122,8 @@ print(f"in grey levels: {255 * red:.0f}, {255 * green:.0f}, {255 * blue:.0f}")
 # column 20.  A *tap* is a layer where we read them; `relu2_1` is the first of the second block.
 # A ReLU turns what is negative into 0, so many features are 0: their pattern is not there.
 #
-# Every block halves the rows and columns: the channels of `relu3_1` look at 4 x 4 pixels at a
-# time and at their surroundings.
+# Every block after the first has half the rows and columns of the one before it: a number in
+# `relu3_1` stands for 4 x 4 pixels, and has seen their surroundings too.
 
 # %%
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3")
@@ -137,7 +149,7 @@ show(OUTPUT / "features.png")
 # Take two channels, multiply them pixel by pixel, and take the mean.  The result is large if
 # both patterns are strong *in the same places*.  Do it for every pair of channels, and you have
 # the *Gram matrix*: C rows and C columns.  Gatys, Ecker and Bethge found in 2015 that this table
-# is a good description of style: "blue goes with curved strokes, and yellow with dots".
+# describes style well: as if it said "blue goes with curved strokes, and yellow with dots".
 #
 #     gram[i, j] = mean over all pixels of features[i] * features[j]
 #
@@ -154,26 +166,23 @@ for i in range(channels):
 k = kernels.of(features)  # the NumPy kernels, since these are NumPy arrays
 gram = k.gram(features)
 row, column = np.unravel_index(np.argmax(gram), gram.shape)
-print(f"{channels} channels, so {gram.size} pairs")
-agree(f"gram[{row}, {column}], the largest", gram_by_hand[row, column], gram[row, column], 1e-5)
-largest_error = np.abs(gram - gram_by_hand).max() / gram.max()
-print(f"largest error of all pairs, in units of the largest entry: {largest_error:.1g}")
-if not largest_error <= 1e-5:
-    raise ArithmeticError(f"the Gram matrix by hand is another: {largest_error:.1g} apart")
+print(f"{channels} channels, so {gram.size} pairs; the largest is gram[{row}, {column}]")
+agree("it, by hand and by kernel", gram_by_hand[row, column], gram[row, column], 1e-5)
+agree("all of them, by hand and by kernel", gram_by_hand, gram, 1e-5)
 
 # %% [markdown]
 # ## A Gram matrix forgets where
 #
-# The mean runs over all pixels, in any order.  So shuffle the pixels (the same way in all
+# The mean runs over all pixels, in whatever order.  So shuffle the pixels (the same way in all
 # channels): nothing is left of the picture, and the Gram matrix has not noticed.  This is why it
 # can carry a style from one picture to another that shows something else, and has another size.
 
 # %%
 shuffle = np.random.default_rng(0).permutation(height * width)
 shuffled = features.reshape(channels, -1)[:, shuffle].reshape(features.shape)
-agree("the same entry after shuffling", k.gram(shuffled)[row, column], gram[row, column], 1e-5)
-print(f"and yet the mean squared change of a feature is {k.mse(shuffled, features):.3f},")
-print(f"beside a mean square of {k.mse(features, np.zeros_like(features)):.3f}")
+agree("Gram matrix, shuffled and not", k.gram(shuffled), gram, 1e-5)
+print(f"mean square of a feature: {np.mean(features**2):.3f}")
+print(f"mean square of its change: {np.mean((shuffled - features) ** 2):.3f}, larger than itself")
 
 # %% [markdown]
 # The photograph and the painting, as the style loss sees them.  Bright off the diagonal: two
@@ -224,9 +233,7 @@ d_flat = (d_gram + d_gram.T) @ flat / (height * width)
 d_features = d_flat.reshape(features.shape)
 
 _, d_by_nst = style_loss(features, target_gram)
-length = np.linalg.norm  # the root of the sum of squares
-agree("length of the gradient, by hand and by nst", length(d_features), length(d_by_nst), 1e-5)
-agree("as a whole: 1 +", 1 + length(d_features - d_by_nst) / length(d_by_nst), 1, 1e-5)
+agree("gradient by hand and by nst", d_features, d_by_nst, 1e-5)
 
 # %% [markdown]
 # ## Is it true?  Nudge one feature
@@ -254,11 +261,12 @@ agree("one feature: measured slope and gradient", slope, d_exact[strongest], 1e-
 # %% [markdown]
 # ## Nudge all of them at once
 #
-# One feature checked, some hundred thousand to go.  There is a shorter way: move *all* of them,
+# One feature is checked, and there are C * H * W of them.  There is a shorter way: move *all*,
 # each by its own random amount.  If feature i moves by h * direction[i], the loss must change by
-# the sum of d_features[i] * h * direction[i].  One wrong element, and that sum is wrong.
+# the sum over i of d_features[i] * h * direction[i].  One wrong element, and that sum is wrong.
 
 # %%
+print(f"{exact.size} features")
 direction = np.random.default_rng(1).standard_normal(exact.shape)
 claimed = np.sum(d_exact * direction)
 
@@ -271,15 +279,17 @@ def measured_slope(at: np.ndarray, target: np.ndarray, step: float) -> float:
     return (float(above) - float(below)) / (2 * step)
 
 
-agree("all at once: measured and claimed", measured_slope(exact, exact_target, 1e-4), claimed, 1e-5)
+slope = measured_slope(exact, exact_target, 1e-4)
+agree("all at once: measured slope and gradient", slope, claimed, 1e-5)
 
 # %% [markdown]
 # ## Why float64?
 #
-# How small should h be?  Too large, and the loss bends between the two ends.  Too small, and
-# the two losses agree in nearly all their digits: subtracting them leaves only the last ones,
-# which are rounding.  float64 has 16 digits, and for many h all is well.  float32 has 7, and the
-# rounding drowns the slope long before h is small: no h is good.
+# How small should h be?  Too large, and the loss bends between the two ends: that error falls a
+# hundredfold whenever h falls tenfold.  Too small, and the two losses agree in nearly all their
+# digits, so that subtracting them leaves only the last ones, which are rounding: that error
+# *grows* as h falls.  float64 has 16 digits, and for many h all is well.  float32 has 7: the
+# rounding comes in long before h is small, and an error of 1 means that nothing is left.
 #
 # Each row below: h, and how far the measured slope is from the claimed one, in units of it.
 
@@ -289,3 +299,285 @@ for step in (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
     single = abs(measured_slope(features, target_gram, step) / claimed - 1)
     double = abs(measured_slope(exact, exact_target, step) / claimed - 1)
     print(f"{step:.0e}    {single:.0e}    {double:.0e}")
+
+# %% [markdown]
+# ## Through the network and back
+#
+# We know how the *features* should change.  But a painter moves *pixels*.  The network's own
+# backward pass turns the one into the other: `d_features` in, `d_image` out, layer by layer in
+# reverse.  ONNX Runtime does it, as a second graph beside the forward one; `nst/vgg/graphs.py`
+# has each layer's two halves, one above the other.
+#
+# A backward pass belongs to the forward pass before it: which ReLUs were open is remembered from
+# there.  Our last one was of the painting, so we go forward once more.
+
+# %%
+vgg.forward(photo)
+d_image = vgg.backward({TAP: d_features})
+print(f"d_image: shape {d_image.shape}, like the photograph's {photo.shape}")
+
+# %% [markdown]
+# Look at it.  Grey means "leave this pixel"; where the picture below is brighter, darker or
+# coloured, the style loss wants more light, less light or that colour.  (It is *minus* the
+# gradient, the way down, every pixel drawn four times as large.)
+
+
+# %%
+def enlarged(image: np.ndarray, times: int) -> np.ndarray:
+    """Return a picture with every pixel repeated."""
+    return image.repeat(times, axis=1).repeat(times, axis=2)
+
+
+images.save(OUTPUT / "way_down.png", enlarged(0.5 - 0.15 * d_image / d_image.std(), 4))
+show(OUTPUT / "way_down.png")
+
+# %% [markdown]
+# Is it true?  The same check, now from the pixels to the loss and back.  As the direction we
+# take the way from the photograph to the painting: fade a thousandth of the way there, and a
+# thousandth of the way off, and compare.
+#
+# The network runs in float32, and every ReLU has a corner, so a part in a hundred is all we ask.
+# (`tests/` holds the same graphs in float64 to a far smaller error.)
+
+
+# %%
+def like_photo(image: np.ndarray) -> np.ndarray:
+    """Return the middle of a picture, at the photograph's size."""
+    _, height, width = photo.shape
+    return images.resize(images.crop_to_aspect(image, height, width), height, width)
+
+
+def style_loss_of(image: np.ndarray) -> float:
+    """Return the style loss at TAP of a picture: forward all the way."""
+    return float(style_loss(vgg.forward(image)[TAP], target_gram)[0])
+
+
+h = 1e-3
+fade = like_photo(painting) - photo
+slope = (style_loss_of(photo + h * fade) - style_loss_of(photo - h * fade)) / (2 * h)
+claimed = np.sum(d_image * fade, dtype=np.float64)
+agree("through VGG: measured slope and gradient", slope, claimed, 1e-2)
+print(f"it is {'negative' if slope < 0 else 'positive'}: fading to the painting", end=" ")
+print("makes the loss smaller" if slope < 0 else "makes the loss larger")
+
+# %% [markdown]
+# ## All losses together
+#
+# Style at four taps asks for the painting's Gram matrices.  The *content loss* asks that the
+# deepest features stay those of the photograph; it is the mean of their squared change.  An
+# `Objective` adds them up, each with its weight, and sends the sum back to the pixels.
+#
+# Here a weight is one over the mean square of its target.  Then a loss of 1 means "as far off as
+# if there were nothing at all", and four taps of very different sizes get an equal say.
+
+# %%
+targets = Targets(
+    content={"relu3_3": photo_features["relu3_3"]},
+    style={tap: k.gram(painting_features[tap]) for tap in TAPS},
+)
+weights = relative_to(targets, Weights({"relu3_3": 1.0}, dict.fromkeys(TAPS, 1.0)))
+objective = Objective(vgg, targets, weights)
+
+at_photo, d_image = objective.evaluate(photo)
+weighed = {f"style {tap}": weights.style[tap] * at_photo.raw[f"style {tap}"] for tap in TAPS}
+for name, value in weighed.items():
+    print(f"{name}: {value:.3f} of the total, after its weight")
+print(f"content relu3_3: {at_photo.raw['content relu3_3']:.3f}, for it is the photograph itself")
+agree("total, added up and by nst", sum(weighed.values()), at_photo.total, 1e-5)
+
+# %% [markdown]
+# ## One step, by hand
+#
+# The gradient points uphill, so we go the other way.  How far?  Hvass' tutorial, from which this
+# program comes, divides the gradient by its standard deviation: then a typical element is 1, and
+# 10/255 times that moves a typical pixel by 10 grey levels, whether the hill is steep or not.
+
+# %%
+step_size = 10 / 255
+stepped = photo - step_size * d_image / d_image.std()
+by_kernel = k.normalised_descent_step(photo.copy(), d_image, step_size)
+agree("step by hand and by kernel", stepped, by_kernel, 1e-5)
+
+typical_move = 255 * np.sqrt(np.mean((stepped - photo) ** 2))  # the root of the mean square
+after_step, _ = objective.evaluate(np.clip(stepped, 0, 1))
+print(f"typical move of a pixel: {typical_move:.2f} grey levels")
+print(f"total loss before: {at_photo.total:.3f}, after one step: {after_step.total:.3f}")
+
+# %% [markdown]
+# ## Many steps, two ways
+#
+# Normalised descent takes such steps one after the other.  L-BFGS remembers its last moves and
+# how the gradient changed along each, learns from them how the hill bends, and chooses its own
+# way and length.  (Not all of its steps lead on: some are trials of a line search, and may go up,
+# and some look again after pixels were cut off at 0 or 1.)
+#
+# `paint` is the whole loop of this program, without its sizes: evaluate, step, repeat.
+
+# %%
+SHOWN = [step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500) if step < STEPS] + [STEPS]
+
+
+def paint(optimizer: Optimizer) -> tuple[list[dict], list[float], list]:
+    """Return, of STEPS steps from the photograph, the losses, the moves and the pictures."""
+    image = photo.copy()
+    history, moves, pictures = [], [], []
+    for step in range(1, STEPS + 1):
+        here, d_image = objective.evaluate(image)
+        before = image.copy()
+        optimizer.step(image, here.total, d_image)  # changes image in place
+        history.append({"step": step, **here.floats()})  # the losses before the step
+        moves.append(255 * np.sqrt(np.mean((image - before) ** 2)))
+        pictures.append(optimizer.best(image).copy())
+    return history, moves, pictures
+
+
+descent, descent_moves, _ = paint(NormalisedDescent(step_size))
+history, moves, pictures = paint(Lbfgs())
+
+print("total loss before step   descent   L-BFGS")
+for step in SHOWN:
+    print(f"{step:22d}   {descent[step - 1]['total']:7.3f}  {history[step - 1]['total']:7.3f}")
+print(f"last move of descent: {descent_moves[-1]:.1f} grey levels")
+print(f"largest of L-BFGS' last five moves: {max(moves[-5:]):.1f} grey levels")
+
+# %% [markdown]
+# Both go down, and L-BFGS further.  Descent never rests: its last move is about as large as its
+# first, so that at the bottom of the valley it jumps from one side to the other, for ever.  It
+# needs a step size that decays.  L-BFGS' moves become smaller by themselves.
+#
+# Now watch the picture.  The strip has one frame for each row of the table; the last is the
+# result.
+
+# %%
+painted = pictures[-1]
+for step in SHOWN:
+    images.save(OUTPUT / f"frame-{step:03d}.png", pictures[step - 1])
+strip = np.concatenate([pictures[step - 1] for step in SHOWN], axis=2)
+images.save(OUTPUT / "strip.png", enlarged(strip, 2))
+show(OUTPUT / "strip.png")
+
+plots.triptych(photo, painted, painting, OUTPUT / "triptych.png")
+show(OUTPUT / "triptych.png")
+plots.loss_curves(history, OUTPUT / "losses.png")
+show(OUTPUT / "losses.png")
+
+# %% [markdown]
+# ## What Hvass' adaptive weights are
+#
+# Hvass adds up three losses: content, style, and *smoothness*, the sum of all steps from a pixel
+# to its neighbours.  They are of very different sizes, so he divides each by its own last value:
+#
+#     combined = 1.5 * content / content + 10 * style / style + 0.3 * smoothness / smoothness
+#
+# and that is 1.5 + 10 + 0.3 = 11.8, whatever the picture!  See for yourself: three pictures,
+# with very different losses, and one combined loss.  (Only a loss of exactly 0 drops out of it, as
+# the content's does at the photograph; `TINY`, 1e-10, keeps 0 / 0 away.)
+
+# %%
+HVASS = {"content": 1.5, "style": 10.0, "smoothness": 0.3}
+undivided = {tap: k.gram(f, divisor=1) for tap, f in painting_features.items()}  # Hvass' Gram
+
+
+def three_losses(image: np.ndarray) -> dict[str, tuple[float, np.ndarray]]:
+    """Return each of Hvass' losses and its own gradient, each back through the network alone."""
+    features = vgg.forward(image)
+    content, d_content = content_loss(features["relu3_1"], photo_features["relu3_1"])
+    styles = {tap: style_loss(features[tap], undivided[tap], "none") for tap in TAPS}
+    style = np.mean([loss for loss, _ in styles.values()])
+    d_style = {tap: d_features / len(TAPS) for tap, (_, d_features) in styles.items()}
+    smoothness, d_smoothness = smoothness_loss(image, "l1", "sum")
+    return {
+        "content": (float(content), vgg.backward({"relu3_1": d_content})),
+        "style": (float(style), vgg.backward(d_style)),
+        "smoothness": (float(smoothness), d_smoothness),
+    }
+
+
+def combined(found: dict) -> float:
+    """Return what Hvass' tutorial prints: each loss over its own value, weighted and added."""
+    return sum(HVASS[kind] / (loss + TINY) * loss for kind, (loss, _) in found.items())
+
+
+noise = np.random.default_rng(0).random(photo.shape, np.float32)
+for name, image in {"painted": painted, "noise": noise, "painting": like_photo(painting)}.items():
+    found = three_losses(image)
+    print(f"{name}:", ", ".join(f"{kind} {loss:.3g}" for kind, (loss, _) in found.items()))
+    agree("    combined loss, and 1.5 + 10 + 0.3", combined(found), 11.8, 1e-6)
+
+# %% [markdown]
+# So that number says nothing, and no picture can make it smaller.  Yet his pictures do improve.
+# What goes down, then?  He treats the weights as constants when he takes the gradient:
+#
+#     gradient = 1.5 * d_content / content + 10 * d_style / style + 0.3 * d_smoothness / smoothness
+#
+# Now d_content / content is the derivative of log(content).  So his gradient is, exactly, that of
+#
+#     1.5 * log(content) + 10 * log(style) + 0.3 * log(smoothness)
+#
+# A sum of logarithms: to halve a loss pays the same, however large or small it is.  Measure the
+# slope of both along the way to the painting, and see to which of them his gradient belongs.
+
+
+# %%
+def log_sum(found: dict) -> float:
+    """Return the weighted sum of the logarithms of Hvass' losses."""
+    return sum(HVASS[kind] * np.log(loss + TINY) for kind, (loss, _) in found.items())
+
+
+found = three_losses(painted)
+hvass_gradient = sum(HVASS[kind] / (loss + TINY) * d for kind, (loss, d) in found.items())
+
+fade = like_photo(painting) - painted
+above, below = three_losses(painted + h * fade), three_losses(painted - h * fade)
+slope = (combined(above) - combined(below)) / (2 * h)
+print(f"size of the slope of the combined loss: {abs(slope):.4f}, for it is constant")
+slope = (log_sum(above) - log_sum(below)) / (2 * h)
+claimed = np.sum(hvass_gradient * fade, dtype=np.float64)
+agree("slope of the sum of logarithms, and Hvass' gradient", slope, claimed, 1e-2)
+
+# %% [markdown]
+# This program has it as `combination="log"`, and reports the sum of logarithms as its total.
+
+# %%
+hvass = Objective(
+    vgg,
+    Targets({"relu3_1": photo_features["relu3_1"]}, undivided),
+    Weights({"relu3_1": 1.5}, dict.fromkeys(TAPS, 10 / len(TAPS)), 0.3),
+    gram_normalization="none",
+    smoothness_kind="l1",
+    smoothness_reduction="sum",
+    combination="log",
+)
+at_painted, d_image = hvass.evaluate(painted)
+agree("Hvass' gradient by hand and by nst", hvass_gradient, d_image, 1e-4)
+agree("sum of logarithms by hand and by nst", log_sum(found), at_painted.total, 1e-5)
+
+# %% [markdown]
+# ## Where to go on
+#
+# * `nst/kernels/DERIVATIONS.md` derives every gradient, a few lines each.
+# * `nst/kernels/numpy_kernels.py` is the mathematics; `kernels.cu` beside it is the same in CUDA.
+# * `nst/stylize.py` is `paint` from above with its sizes: first a small picture, for the large
+#   shapes, then larger ones, for the strokes.
+# * `nst demo` paints at full size, and `nst stylize PHOTO PAINTING -o OUT.png` paints your own.
+#
+# Break something, and see whether `agree` notices: forget `d_gram.T` in `gram_backward`, or swap
+# the two sides of a subtraction.  Take `demo.style_path("glass")` as the painting.  Let `TAP` be
+# `relu3_1`.  Start from `noise`.  Leave the content out.
+#
+# And walk through it in the debugger.  These lines stop in the middle of the style loss:
+
+
+# %%
+def line_number(function: Callable, text: str) -> int:
+    """Return the line of its file on which the source of `function` has `text`."""
+    lines, first = inspect.getsourcelines(function)
+    return first + next(i for i, line in enumerate(lines) if text in line)
+
+
+stop = line_number(losses.style_loss, "loss = k.mse")
+print("python -m pdb scripts/walkthrough.py")
+print(f"b nst/{Path(losses.__file__).name}:{stop}    stop there:")
+print("c                   run until then")
+print("p gram.shape        print something: any line of Python will do")
+print("s                   step into the kernel; n goes to the next line, r to its return")

@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 SIGNATURE = re.compile(r'extern "C" __global__ void (\w+)\(([^)]*)\)')
 MISTAKES = {
     1: "the threads of a block wait at different __syncthreads()",
-    2: "outside of an array",
+    2: "went past the end of an array",
 }
 
 

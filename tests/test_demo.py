@@ -65,23 +65,15 @@ def test_one_seed_is_one_picture_and_another_seed_another(painter, name):
     assert np.abs(_pixels(first) - _pixels(other)).mean() > 0.01
 
 
-@pytest.mark.parametrize("name", ["swirl", "waves", "garden"])  # glass: the next test
-def test_the_shipped_picture_comes_from_the_shipped_seed(painter, name):
+@pytest.mark.parametrize("name", demo.STYLES)
+def test_the_shipped_picture_is_what_the_script_paints(painter, name):
     """A painting keeps its composition at any size, so a quarter of the size will do."""
     shipped = _shipped(name)
     quarter = painter.paint(name, size=max(shipped.size) // 4)
     assert quarter.size == (shipped.width // 4, shipped.height // 4)
     blocks = shipped.height // 32, shipped.width // 32
     difference = np.abs(_pixels(quarter, *blocks) - _pixels(shipped, *blocks))
-    assert difference.mean() < 0.03  # another seed: 0.045 and more
-
-
-def test_the_shipped_window_comes_from_the_shipped_seed(painter):
-    """Smaller than half its size, leads swallow panes, and the rest draw other colours."""
-    shipped = _shipped("glass")
-    half = painter.paint("glass", size=max(shipped.size) // 2)
-    difference = np.abs(_pixels(half, 24, 19) - _pixels(shipped, 24, 19))
-    assert difference.mean() < 0.01  # another seed: 0.06 and more
+    assert difference.mean() < 0.03  # another seed: 0.05 and more
 
 
 @pytest.mark.parametrize("name", demo.STYLES)
@@ -134,7 +126,7 @@ def test_the_photograph_is_the_one_matplotlib_names():
         assert image.size == (512, 600)
 
 
-def test_importing_the_demo_imports_neither_matplotlib_nor_numpy():
+def test_finding_the_photograph_does_not_import_matplotlib():
     code = "import sys, nst.demo as d; d.content_path(); print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "False\n", done.stderr
@@ -161,7 +153,34 @@ def test_the_script_paints_one_picture_into_a_folder(painter, tmp_path, capsys):
     assert capsys.readouterr().out.startswith(f"{path}: ")
 
 
-def test_the_script_refuses_a_size_too_small(painter, capsys):
+def test_the_script_refuses_a_size_too_small(painter, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        painter.main(["--size", "8"])
+        painter.main(["--size", "8", "--output", str(tmp_path)])
     assert "--size is too small to paint on: 8. Give 32 or more." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_rim_lies_outside_its_shape(painter, way):
+    """A circle of radius 0.2 swollen by 0.05 is one of 0.25, whichever way it was drawn."""
+    rim = painter.grown(painter.disc((0.3, 0.7), 0.2)[::way], 0.05)
+    np.testing.assert_allclose(np.linalg.norm(rim - (0.3, 0.7), axis=1), 0.25, atol=0.001)
+
+
+def test_the_flow_around_a_hilltop_is_a_circle(painter):
+    rows, columns = np.mgrid[-6:7, -4:5].astype(np.float64)
+    flow = painter.along_contours(100 - rows**2 - columns**2)[1:-1, 1:-1]  # centred slopes
+    outwards = np.stack([rows, columns], axis=-1)[1:-1, 1:-1]
+    np.testing.assert_allclose((flow * outwards).sum(axis=2), 0, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(flow, axis=2).ravel()[:20], 1, rtol=1e-6)
+
+
+def test_a_stroke_paints_where_its_path_leads_and_nowhere_else(painter, rng):
+    canvas = painter.Canvas(np.zeros((40, 60, 3), np.float32), np.zeros((40, 60), np.float32))
+    path = np.stack([np.full(9, 10.0), np.linspace(20, 50, 9)], axis=-1)[None]
+    brush = painter.Brush(length=0.75, width=0.15, bristles=6, load=1.0)
+    painter.brush_strokes(rng, canvas, path, np.array([[0.9, 0.5, 0.1]]), brush)
+    rows, columns = np.nonzero(canvas.colour.any(axis=2))
+    assert 6 <= rows.min() <= rows.max() <= 14
+    assert 20 <= columns.min() <= columns.max() <= 50
+    assert (canvas.colour[10, 26:40] > 0).all()  # its middle has no holes
+    assert (canvas.relief[10, 26:40] != 0).all()

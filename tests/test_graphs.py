@@ -95,7 +95,7 @@ def test_backward_from_every_tap_is_the_slope(rng, name, tap, pooling):
     one = network(name, pooling, tap)
     one.forward(image)
     d_image = one.backward({tap: d_tap})
-    assert np.abs(d_image).max() > 1e-3  # the network is alive down to here
+    assert np.abs(d_image).max() > 1e-4  # the network is alive down to here
     assert_gradient(lambda image: np.vdot(d_tap, whole.forward(image)[tap]), image, d_image)
 
 
@@ -138,7 +138,9 @@ def test_gradient_of_the_normalisation_knows_each_colour(rng, pooling):
 def exact_network(architecture, rng):
     """Weights of few bits, and colours to match: no sum is rounded, so equals stay equal."""
     arrays = draw_arrays(architecture, rng)
-    return {name: np.round(array * 16) / 16 for name, array in arrays.items()}
+    exact = {name: np.round(array * 16) / 16 for name, array in arrays.items()}
+    exact["conv1_1.bias"] += 1 / 32  # keeps the sums off zero, where a ReLU has no slope
+    return exact
 
 
 @pytest.mark.parametrize("runtime", ["reference", "onnxruntime"])
@@ -149,6 +151,8 @@ def test_on_a_flat_image_brightness_has_the_measured_slope(rng, pooling, runtime
     arrays = exact_network(architecture, rng)
     colours = (0.5,) * 3, (0.25,) * 3
     flat = np.full((3, 32, 24), 0.75)
+    everything = ReferenceVgg(architecture, arrays, architecture.taps, pooling, *colours)
+    assert all(x.all() for tap, x in everything.forward(flat).items() if tap[:4] == "conv")
     reference = ReferenceVgg(architecture, arrays, ["conv3_1"], pooling, *colours)
     d_tap = np.round(rng.standard_normal(reference.forward(flat)["conv3_1"].shape) * 4)
 
@@ -330,7 +334,7 @@ def test_at_full_width_the_shapes_are_those_of_the_paper(architecture):
         kind = onnx.TensorProto.FLOAT
         model.graph.input.append(helper.make_tensor_value_info(name, kind, shape))
     for output in model.graph.output:
-        del output.type.tensor_type.shape.dim[:]
+        output.type.tensor_type.ClearField("shape")
     inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     found = {value.name: tuple(sides(value)) for value in inferred.graph.output}
 

@@ -1183,6 +1183,16 @@ def test_a_write_protected_file_is_refused_early(old, monkeypatch):
     )
 
 
+def test_other_files_than_images_can_be_checked_too(tmp_path, old):
+    images.check_writable(tmp_path / "losses.csv")
+    assert _untouched(old)
+    path = tmp_path / "nowhere" / "losses.csv"
+    assert _refusal(images.check_writable, path) == (
+        f"cannot write {path}: there is no folder {tmp_path / 'nowhere'}; "
+        "make it or choose another"
+    )
+
+
 # Sizes
 
 

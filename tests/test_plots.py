@@ -384,10 +384,19 @@ def test_colour_follows_the_root_from_zero_or_around_it(path, drawn, grams):
     assert [label.get_text() for label in ticks[1]] == [f"{-top:.3g}", "0", f"{top:.3g}"]
 
 
-@pytest.mark.parametrize("gram", [np.zeros((4, 4)), np.full((1, 1), 7.0), np.full((2, 2), -1.0)])
-def test_gram_matrices_without_variety(path, drawn, gram):
+@pytest.mark.parametrize(
+    ("gram", "ends"),
+    [
+        (np.zeros((4, 4)), (0, 1)),  # no channel fires: any range will do, but there is one
+        (np.full((1, 1), 7.0), (0, 7)),
+        (np.full((2, 2), -3.0), (-3, 3)),
+    ],
+)
+def test_gram_matrices_without_variety(path, drawn, gram, ends):
     plots.gram_matrices({"relu1_1": gram.astype(np.float32)}, path)
-    np.testing.assert_array_equal(drawn[0].axes[0].images[0].get_array(), gram)
+    (shown,) = drawn[0].axes[0].images
+    np.testing.assert_array_equal(shown.get_array(), gram)
+    assert shown.get_clim() == ends
 
 
 def test_what_is_not_a_gram_matrix_is_the_callers_mistake(path):
@@ -398,6 +407,14 @@ def test_what_is_not_a_gram_matrix_is_the_callers_mistake(path):
 
 
 # Files
+
+
+def test_a_figure_has_exactly_its_pixels():
+    inexact = [width for width in range(50, 2500) if int(width / 100 * 100) != width]
+    for width in inexact[::10]:  # those that inches and floats could lose one of
+        figure = plots._figure(width, 99)
+        figure.canvas.draw()
+        assert np.asarray(figure.canvas.buffer_rgba()).shape == (99, width, 4)
 
 
 ALL = {

@@ -52,11 +52,36 @@ CASES = {  # the arguments that are not arrays of the shape under test, and so a
 }
 
 
+BROKEN = """  // what the host runner must notice
+extern "C" __global__ void reads_before(float* y, const float* x, long long n) {
+    y[threadIdx.x] = x[(long long)threadIdx.x - 1];
+}
+extern "C" __global__ void writes_before(float* y, const float* x, long long n) {
+    y[(long long)threadIdx.x - 1] = x[threadIdx.x];
+}
+extern "C" __global__ void reads_behind(float* y, const float* x, long long n) {
+    y[threadIdx.x] = x[threadIdx.x + 1];
+}
+extern "C" __global__ void writes_behind(float* y, const float* x, long long n) {
+    y[threadIdx.x + 1] = x[threadIdx.x];
+}
+extern "C" __global__ void waits_alone(float* y, const float* x, long long n) {
+    if (threadIdx.x < 2) __syncthreads();
+    y[threadIdx.x] = x[threadIdx.x];
+}
+extern "C" __global__ void reads_too_early(float* y, const float* x, long long n) {
+    __shared__ float shared[4];
+    shared[threadIdx.x] = x[threadIdx.x];
+    y[threadIdx.x] = shared[n - 1 - threadIdx.x];
+}
+"""
+
+
 @pytest.fixture(scope="session")
 def host(tmp_path_factory):
     if shutil.which("g++") is None:
         unavailable("g++ 11 or later")
-    return HostModule(SOURCE, tmp_path_factory.mktemp("host"))
+    return HostModule(SOURCE + BROKEN, tmp_path_factory.mktemp("host"))
 
 
 @pytest.fixture(
@@ -94,6 +119,16 @@ def draw(name, shape, rng):
     if name == "second_moment":
         return rng.random(shape, np.float32)
     return rng.standard_normal(shape, np.float32)
+
+
+def draw_all(name, shape, case, rng):
+    """The arguments ``case``, and one for every other parameter that has no default."""
+    return {p: draw(p, shape, rng) for p in to_draw(name, case)} | case
+
+
+def to_draw(name, case):
+    parameters = inspect.signature(getattr(reference, name)).parameters.values()
+    return [p.name for p in parameters if p.name not in case and p.default is p.empty]
 
 
 def call(module, name, arguments, *, asarray=np.array):
@@ -175,12 +210,7 @@ def test_cupy_arrays_get_the_cupy_twin():
 def test_twins_agree(twin, rng, name, case, shape):
     if name == "luminance":
         shape = (3, *shape[1:])
-    drawn = [
-        p
-        for p, v in inspect.signature(getattr(reference, name)).parameters.items()
-        if p not in case and v.default is v.empty
-    ]
-    arguments = {p: draw(p, shape, rng) for p in drawn} | case
+    arguments = draw_all(name, shape, case, rng)
 
     expected, expected_after = call(reference, name, arguments)
     actual, actual_after = call(twin, name, arguments, asarray=twin.cp.array)
@@ -191,7 +221,7 @@ def test_twins_agree(twin, rng, name, case, shape):
     # BLAS and cuBLAS add up a Gram matrix in float32, each in its own order
     atol = 2e-5 if name == "gram" else 1e-6
     np.testing.assert_allclose(actual, expected, rtol=3e-6, atol=atol)
-    for parameter in drawn:  # what is changed in place, and that nothing else is
+    for parameter in to_draw(name, case):  # what is changed in place, and that nothing else is
         np.testing.assert_allclose(
             actual_after[parameter], expected_after[parameter], rtol=3e-6, atol=1e-6
         )
@@ -203,9 +233,11 @@ def test_tiled_gram_agrees_with_the_library_product(twin, rng, monkeypatch, shap
     library = on_host(twin.gram(features, 3.0))
     monkeypatch.setattr(twin, "GRAM_KERNEL", "tiled")
     tiled = on_host(twin.gram(features, 3.0))
+    again = on_host(twin.gram(features, 3.0))
 
     np.testing.assert_allclose(tiled, library, rtol=3e-6, atol=2e-5)
     np.testing.assert_array_equal(tiled, tiled.T)
+    np.testing.assert_array_equal(tiled, again)
 
 
 def test_tiled_gram_adds_its_strips_in_float64(twin, monkeypatch):
@@ -233,15 +265,33 @@ def test_nan_stays_nan_in_both_twins(twin, rng, name):
     np.testing.assert_allclose(actual, expected, rtol=3e-6)
 
 
-@pytest.mark.parametrize("kernel", ["mse", "dot", "normalised_descent_step_squares"])
-def test_sums_of_products_accumulate_in_float64(twin, kernel):
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_input_gives_the_same_bits(twin, rng, name):
+    """On a GPU the blocks of (3, 70, 90) finish in any order."""
+    arguments = draw_all(name, (3, 70, 90), CASES.get(name, [{}])[0], rng)
+    first, first_after = call(twin, name, arguments, asarray=twin.cp.array)
+    again, again_after = call(twin, name, arguments, asarray=twin.cp.array)
+    np.testing.assert_array_equal(first, again)
+    for parameter, value in first_after.items():
+        np.testing.assert_array_equal(value, again_after[parameter])
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    ["mse", "dot", "normalised_descent_step_sum", "normalised_descent_step_squares"],
+)
+def test_sums_of_values_accumulate_in_float64(twin, kernel):
     """2**24 and then sixteen ones for the same thread, which float32 would drop one by one."""
     x = twin.cp.zeros(8193, np.float32)
     x[0] = 2.0**12
     x[512::512] = 1.0
-    others = {"mse": twin.cp.zeros_like(x), "dot": x}
-    other = others.get(kernel, twin.cp.zeros((), np.float64))  # the mean
-    assert float(twin._sum(kernel, x.size, x, other, x.size)) == 2**24 + 16
+    arguments = {
+        "mse": [x, twin.cp.zeros_like(x)],
+        "dot": [x, x],
+        "normalised_descent_step_sum": [x * x],
+        "normalised_descent_step_squares": [x, twin.cp.zeros((), np.float64)],
+    }
+    assert float(twin._sum(kernel, x.size, *arguments[kernel], x.size)) == 2**24 + 16
 
 
 @pytest.mark.parametrize("norm", ["l1", "l2"])
@@ -286,59 +336,28 @@ def test_a_view_that_is_not_contiguous_is_refused_on_the_gpu(twin, name):
 def small_arguments(name, dtype):
     """Zeros of (3, 2, 3) for every array: a cube's transpose keeps its rank and its RGB."""
     case = CASES.get(name, [{}])[0]
-    parameters = inspect.signature(getattr(reference, name)).parameters
-    drawn = [p for p, v in parameters.items() if p not in case and v.default is v.empty]
-    return {p: np.zeros((3, 3) if p == "d_gram" else (3, 2, 3), dtype) for p in drawn} | case
+    return {
+        p: np.zeros((3, 3) if p == "d_gram" else (3, 2, 3), dtype) for p in to_draw(name, case)
+    } | case
 
 
 # ---- the host runner notices ---------------------------------------------------------
 
-BROKEN = """
-extern "C" __global__ void reads_before(float* y, const float* x, long long n) {
-    y[threadIdx.x] = x[(long long)threadIdx.x - 1];
-}
-extern "C" __global__ void writes_before(float* y, const float* x, long long n) {
-    y[(long long)threadIdx.x - 1] = x[threadIdx.x];
-}
-extern "C" __global__ void reads_behind(float* y, const float* x, long long n) {
-    y[threadIdx.x] = x[threadIdx.x + 1];
-}
-extern "C" __global__ void writes_behind(float* y, const float* x, long long n) {
-    y[threadIdx.x + 1] = x[threadIdx.x];
-}
-extern "C" __global__ void waits_alone(float* y, const float* x, long long n) {
-    if (threadIdx.x < 2) __syncthreads();
-    y[threadIdx.x] = x[threadIdx.x];
-}
-extern "C" __global__ void reads_too_early(float* y, const float* x, long long n) {
-    __shared__ float shared[4];
-    shared[threadIdx.x] = x[threadIdx.x];
-    y[threadIdx.x] = shared[n - 1 - threadIdx.x];
-}
-"""
 
-
-@pytest.fixture(scope="module")
-def broken(tmp_path_factory):
-    if shutil.which("g++") is None:
-        unavailable("g++ 11 or later")
-    return HostModule(BROKEN, tmp_path_factory.mktemp("broken"))
-
-
-def test_the_host_runner_notices_what_a_gpu_would_hide(broken):
+def test_the_host_runner_notices_what_a_gpu_would_hide(host):
     x, y = np.arange(1, 5, dtype=np.float32), np.zeros(4, np.float32)
 
-    broken.launch("reads_before", 1, 4, [y, x, 4])
+    host.launch("reads_before", 1, 4, [y, x, 4])
     np.testing.assert_array_equal(y, [np.nan, 1, 2, 3])
     with pytest.raises(AssertionError, match="writes_before: wrote before an array"):
-        broken.launch("writes_before", 1, 4, [y, x, 4])
+        host.launch("writes_before", 1, 4, [y, x, 4])
     for name in ("reads_behind", "writes_behind"):
-        with pytest.raises(AssertionError, match=f"{name}: outside of an array"):
-            broken.launch(name, 1, 4, [y, x, 4])
+        with pytest.raises(AssertionError, match=f"{name}: went past the end of an array"):
+            host.launch(name, 1, 4, [y, x, 4])
     with pytest.raises(AssertionError, match=r"waits_alone: .* wait at different __syncthreads"):
-        broken.launch("waits_alone", 1, 4, [y, x, 4])
+        host.launch("waits_alone", 1, 4, [y, x, 4])
 
-    broken.launch("reads_too_early", 1, 4, [y, x, 4])
+    host.launch("reads_too_early", 1, 4, [y, x, 4])
     np.testing.assert_array_equal(y, [0, 0, 2, 1])  # those before it had not been written
-    broken.launch("reads_too_early", 1, 4, [y, x + 4, 4], backwards=True)
+    host.launch("reads_too_early", 1, 4, [y, x + 4, 4], backwards=True)
     np.testing.assert_array_equal(y, [8, 7, 2, 1])  # of the last run: not yet overwritten

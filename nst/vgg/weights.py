@@ -93,10 +93,11 @@ def load(model: str | Path) -> Network:
         import onnx
 
         stored = onnx.load(path)
+        tensors = stored.graph.initializer
+        arrays = {str(tensor.name): onnx.numpy_helper.to_array(tensor) for tensor in tensors}
     except Exception as error:  # protobuf's own error class is not public
         raise NstError(f"{path} is not a readable ONNX file ({error}); export it again.") from None
-    arrays = {t.name: onnx.numpy_helper.to_array(t) for t in stored.graph.initializer}
-    said = {entry.key: entry.value for entry in stored.metadata_props}
+    said = {str(entry.key): str(entry.value) for entry in stored.metadata_props}
     try:
         mean, std = (tuple(map(float, said[key].split())) for key in ("mean", "std"))
         network = from_arrays(arrays, said["pooling"], mean, std, said["model"])
@@ -106,7 +107,7 @@ def load(model: str | Path) -> Network:
         ) from None
     if network.sha256 != said.get("sha256"):
         raise NstError(
-            f"{path} is damaged: its weights have sha256 {network.sha256[:12]}..., it says "
+            f"{path} is damaged or cut: its weights have sha256 {network.sha256[:12]}..., it says "
             f"{said.get('sha256', 'nothing')[:12]}...; get it again."
         )
     return network
@@ -160,7 +161,7 @@ def _architecture_of(arrays: Mapping[str, np.ndarray]) -> Architecture:
     while f"conv{len(blocks) + 1}_1.weight" in arrays:
         widths: list[int] = []
         while (key := f"conv{len(blocks) + 1}_{len(widths) + 1}.weight") in arrays:
-            widths.append(np.shape(arrays[key])[0])
+            widths.append(len(np.atleast_1d(arrays[key])))
         blocks.append(tuple(widths))
     architecture = Architecture(tuple(blocks))
     named = {f"{c}.{part}" for c in architecture.convolutions for part in ("weight", "bias")}

@@ -1,0 +1,178 @@
+"""The three losses against naive loops, and their gradients against slopes."""
+
+import math
+
+import numpy as np
+import pytest
+from gradcheck import assert_gradient
+
+from nst import losses
+
+SHAPES = [(1, 1, 1), (4, 6, 5), (3, 1, 7), (5, 7, 1)]
+DIVISORS = {"HW": 6 * 5, "CHW": 4 * 6 * 5, "none": 1}  # of (4, 6, 5)
+SMOOTHNESS = [(kind, reduction) for kind in ("l1", "l2") for reduction in ("sum", "mean")]
+
+
+# ---- Content -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_content_loss_is_the_mean_squared_difference(rng, shape):
+    features, target = rng.standard_normal((2, *shape))
+    loss, _ = losses.content_loss(features, target)
+    expected = sum((features[i] - target[i]) ** 2 for i in np.ndindex(shape)) / math.prod(shape)
+    assert loss == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_content_gradient_is_the_slope(rng, shape):
+    features, target = rng.standard_normal((2, *shape))
+    _, d_features = losses.content_loss(features, target)
+    assert_gradient(lambda f: losses.content_loss(f, target)[0], features, d_features)
+
+
+def test_content_loss_is_zero_at_its_target(rng):
+    target = rng.standard_normal((4, 6, 5))
+    loss, d_features = losses.content_loss(target.copy(), target)
+    assert loss == 0
+    assert not d_features.any()
+
+
+# ---- Style ---------------------------------------------------------------------------
+
+
+def naive_gram(features, divisor):
+    channels, height, width = features.shape
+    gram = np.zeros((channels, channels))
+    for i, j in np.ndindex(gram.shape):
+        for row, column in np.ndindex(height, width):
+            gram[i, j] += features[i, row, column] * features[j, row, column]
+    return gram / divisor
+
+
+@pytest.mark.parametrize(("normalization", "divisor"), DIVISORS.items())
+def test_style_loss_is_the_mean_squared_difference_of_gram_matrices(rng, normalization, divisor):
+    features = rng.standard_normal((4, 6, 5))
+    target = rng.standard_normal((4, 4))
+    loss, _ = losses.style_loss(features, target, normalization)
+    difference = naive_gram(features, divisor) - target
+    expected = sum(difference[i, j] ** 2 for i in range(4) for j in range(4)) / 16
+    assert loss == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("normalization", DIVISORS)
+def test_style_gradient_is_the_slope(rng, normalization, shape):
+    features = rng.standard_normal(shape)
+    target = rng.standard_normal((shape[0], shape[0]))  # not symmetric, on purpose
+    _, d_features = losses.style_loss(features, target, normalization)
+    assert_gradient(
+        lambda f: losses.style_loss(f, target, normalization)[0], features, d_features
+    )
+
+
+@pytest.mark.parametrize("normalization", DIVISORS)
+def test_style_loss_is_zero_for_the_painting_itself(rng, normalization):
+    painting = rng.standard_normal((4, 6, 5))
+    target = naive_gram(painting, DIVISORS[normalization])
+    loss, d_features = losses.style_loss(painting, target, normalization)
+    assert loss == pytest.approx(0, abs=1e-25)
+    np.testing.assert_allclose(d_features, 0, atol=1e-12)
+
+
+def test_style_loss_takes_a_painting_of_another_size(rng):
+    """The same texture, larger: divided by the number of pixels, it is the same style."""
+    texture = rng.standard_normal((3, 4, 5))
+    target = naive_gram(np.tile(texture, (1, 2, 3)), 8 * 15)
+    assert losses.style_loss(texture, target, "HW")[0] == pytest.approx(0, abs=1e-25)
+    assert losses.style_loss(texture, target, "none")[0] > 1
+
+
+def test_style_does_not_know_where_a_pixel_is(rng):
+    features = rng.standard_normal((4, 6, 5))
+    target = rng.standard_normal((4, 4))
+    moved = features.reshape(4, 30)[:, rng.permutation(30)].reshape(4, 6, 5)
+    loss, _ = losses.style_loss(features, target)
+    assert losses.style_loss(moved, target)[0] == pytest.approx(float(loss), rel=1e-12)
+
+
+@pytest.mark.parametrize(("normalization", "divisor"), DIVISORS.items())
+def test_gram_divisor_is_what_the_name_says(normalization, divisor):
+    assert losses.gram_divisor(np.zeros((4, 6, 5)), normalization) == divisor
+
+
+def test_every_normalization_is_tested():
+    assert set(DIVISORS) == set(losses.GRAM_NORMALIZATIONS)
+
+
+def test_an_unknown_normalization_is_named():
+    with pytest.raises(ValueError, match=r"Gram normalization is 'hw'; choose \('HW', 'CHW', 'n"):
+        losses.style_loss(np.zeros((2, 3, 4)), np.zeros((2, 2)), "hw")
+
+
+# ---- Smoothness ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "reduction"), SMOOTHNESS)
+def test_smoothness_sums_the_steps_between_neighbours(rng, kind, reduction):
+    image = rng.random((3, 6, 5))
+    expected = 0.0
+    for c, row, column in np.ndindex(image.shape):
+        for below, right in ((1, 0), (0, 1)):
+            if row + below < 6 and column + right < 5:
+                step = image[c, row + below, column + right] - image[c, row, column]
+                expected += abs(step) if kind == "l1" else step**2
+    if reduction == "mean":
+        expected /= 3 * 6 * 5
+    loss, _ = losses.smoothness_loss(image, kind, reduction)
+    assert loss == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 1), (3, 1, 5), (3, 5, 1), (3, 6, 5)])
+@pytest.mark.parametrize(("kind", "reduction"), SMOOTHNESS)
+def test_smoothness_gradient_is_the_slope(rng, kind, reduction, shape):
+    image = rng.random(shape)
+    _, d_image = losses.smoothness_loss(image, kind, reduction)
+    assert_gradient(lambda i: losses.smoothness_loss(i, kind, reduction)[0], image, d_image)
+
+
+def test_smoothness_is_squared_and_mean_unless_said(rng):
+    image = rng.random((3, 6, 5))
+    plain, told = losses.smoothness_loss(image), losses.smoothness_loss(image, "l2", "mean")
+    assert plain[0] == told[0]
+    np.testing.assert_array_equal(plain[1], told[1])
+
+
+def test_an_unknown_kind_or_reduction_is_named():
+    with pytest.raises(ValueError, match="kind of total variation is 'l3'; choose 'l1' or 'l2'"):
+        losses.smoothness_loss(np.zeros((3, 4, 5)), "l3")
+    with pytest.raises(ValueError, match="reduction must be 'sum' or 'mean', got 'max'"):
+        losses.smoothness_loss(np.zeros((3, 4, 5)), "l2", "max")
+
+
+# ---- All three -----------------------------------------------------------------------
+
+
+def test_float32_in_float32_out(rng):
+    features, target = rng.standard_normal((2, 4, 6, 5)).astype(np.float32)
+    gram = rng.standard_normal((4, 4)).astype(np.float32)
+    image = rng.random((3, 6, 5), np.float32)
+    for loss, gradient in (
+        losses.content_loss(features, target),
+        losses.style_loss(features, gram),
+        losses.smoothness_loss(image),
+    ):
+        assert loss.shape == ()
+        assert loss.dtype == gradient.dtype == np.float32
+
+
+def test_nothing_is_written_into_the_inputs(rng):
+    features, target = rng.standard_normal((2, 4, 6, 5))
+    gram, image = rng.standard_normal((4, 4)), rng.random((3, 6, 5))
+    inputs = features, target, gram, image
+    copies = [array.copy() for array in inputs]
+    losses.content_loss(features, target)
+    losses.style_loss(features, gram)
+    losses.smoothness_loss(image)
+    for array, copy in zip(inputs, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)

@@ -1,0 +1,326 @@
+"""The whole objective against its slope, its combinations against Hvass', and its errors."""
+
+import math
+
+import numpy as np
+import pytest
+from gradcheck import assert_gradient
+from small_networks import ReferenceVgg, draw_arrays, relative_error
+
+from nst import losses
+from nst.errors import NstError
+from nst.objective import Losses, Objective, Targets, Term, Weights, check_finite, combine
+from nst.vgg import Vgg
+from nst.vgg.architecture import POOLINGS, Architecture
+
+THREE_BLOCKS = Architecture(((4, 5), (6,), (5, 4)))
+TAPS = ("relu3_1", "relu1_1", "conv2_1", "conv3_2")
+WEIGHTS = Weights(
+    content={"conv3_2": 0.7, "relu3_1": 1.9},  # relu3_1 and conv2_1 pull twice
+    style={"relu1_1": 3.0, "conv2_1": 11.0, "relu3_1": 0.4},
+    smoothness=0.6,
+)
+CONVENTIONS = [
+    {"gram_normalization": "HW", "smoothness_kind": "l2", "smoothness_reduction": "mean"},
+    {"gram_normalization": "none", "smoothness_kind": "l1", "smoothness_reduction": "sum"},
+    {"gram_normalization": "CHW", "smoothness_kind": "l2", "smoothness_reduction": "sum"},
+]
+NAMES = {
+    "content conv3_2",
+    "content relu3_1",
+    "style relu1_1",
+    "style conv2_1",
+    "style relu3_1",
+    "smoothness",
+}
+
+
+@pytest.fixture
+def arrays(rng):
+    return draw_arrays(THREE_BLOCKS, rng)
+
+
+def naive_gram(features, normalization):
+    flat = features.reshape(len(features), -1)
+    divisor = {"HW": flat.shape[1], "CHW": flat.size, "none": 1}[normalization]
+    return np.einsum("ip,jp->ij", flat, flat) / divisor
+
+
+def targets_of(vgg, rng, size, normalization="HW"):
+    content = vgg.forward(rng.random((3, *size)))
+    painting = vgg.forward(rng.random((3, 26, 18)))
+    return Targets(
+        {tap: content[tap] for tap in WEIGHTS.content},
+        {tap: naive_gram(painting[tap], normalization) for tap in WEIGHTS.style},
+    )
+
+
+def in_float32(targets):
+    return Targets(
+        {tap: array.astype(np.float32) for tap, array in targets.content.items()},
+        {tap: array.astype(np.float32) for tap, array in targets.style.items()},
+    )
+
+
+@pytest.fixture
+def small(rng, arrays):
+    """An objective in float64, and an image to look at."""
+    vgg = ReferenceVgg(THREE_BLOCKS, arrays, TAPS, "average")
+    return Objective(vgg, targets_of(vgg, rng, (21, 16)), WEIGHTS), rng.random((3, 21, 16))
+
+
+# ---- Against its slope ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("conventions", CONVENTIONS, ids=["gatys", "hvass", "johnson"])
+@pytest.mark.parametrize("combination", ["sum", "log"])
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_the_gradient_is_the_slope_of_the_total(rng, arrays, pooling, combination, conventions):
+    vgg = ReferenceVgg(THREE_BLOCKS, arrays, TAPS, pooling)
+    targets = targets_of(vgg, rng, (21, 16), conventions["gram_normalization"])
+    objective = Objective(vgg, targets, WEIGHTS, combination=combination, **conventions)
+    image = rng.random((3, 21, 16))
+    _, d_image = objective.evaluate(image)
+    assert_gradient(lambda i: objective.evaluate(i)[0].total, image, d_image)
+
+
+@pytest.mark.parametrize("combination", ["sum", "log"])
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_in_float32_through_onnx_runtime_it_is_the_same(rng, arrays, pooling, combination):
+    reference = ReferenceVgg(THREE_BLOCKS, arrays, TAPS, pooling)
+    targets = targets_of(reference, rng, (21, 16))
+    image = rng.random((3, 21, 16))
+    expected, d_expected = Objective(
+        reference, targets, WEIGHTS, combination=combination
+    ).evaluate(image)
+    vgg = Vgg.from_arrays(arrays, TAPS, pooling)
+    found, d_image = Objective(
+        vgg, in_float32(targets), WEIGHTS, combination=combination
+    ).evaluate(image.astype(np.float32))
+    assert d_image.dtype == np.float32
+    assert relative_error(d_image, d_expected) <= 1e-4
+    assert found.floats() == pytest.approx(expected.floats(), rel=1e-4)
+
+
+def test_content_and_style_at_one_tap_both_pull(rng, small):
+    objective, image = small
+    vgg, targets = objective.vgg, objective.targets
+    both = Objective(
+        vgg,
+        Targets(
+            {"relu3_1": targets.content["relu3_1"]}, {"relu3_1": targets.style["relu3_1"]}
+        ),
+        Weights({"relu3_1": 2.0}, {"relu3_1": 5.0}),
+    )
+    content = Objective(vgg, Targets(both.targets.content, {}), Weights({"relu3_1": 2.0}, {}))
+    style = Objective(vgg, Targets({}, both.targets.style), Weights({}, {"relu3_1": 5.0}))
+    separate = [objective.evaluate(image) for objective in (content, style)]
+    together, d_image = both.evaluate(image)
+    assert together.total == pytest.approx(sum(losses.total for losses, _ in separate))
+    np.testing.assert_allclose(d_image, sum(d for _, d in separate), rtol=1e-9, atol=1e-15)
+
+
+# ---- What is reported ----------------------------------------------------------------
+
+
+def test_every_raw_loss_is_reported_by_name(small):
+    objective, image = small
+    found, _ = objective.evaluate(image)
+    features = objective.vgg.forward(image)
+    assert set(found.raw) == NAMES
+    for tap in WEIGHTS.content:
+        target = objective.targets.content[tap]
+        expected = np.mean((features[tap] - target) ** 2)
+        assert found.raw[f"content {tap}"] == pytest.approx(expected)
+    for tap in WEIGHTS.style:
+        gram = naive_gram(features[tap], "HW")
+        expected = np.mean((gram - objective.targets.style[tap]) ** 2)
+        assert found.raw[f"style {tap}"] == pytest.approx(expected)
+    assert found.raw["smoothness"] == losses.smoothness_loss(image)[0]
+
+
+def test_the_sum_weighs_each_loss_once(small):
+    objective, image = small
+    found = objective.evaluate(image)[0].floats()
+    expected = (
+        0.7 * found["content conv3_2"]
+        + 1.9 * found["content relu3_1"]
+        + 3.0 * found["style relu1_1"]
+        + 11.0 * found["style conv2_1"]
+        + 0.4 * found["style relu3_1"]
+        + 0.6 * found["smoothness"]
+    )
+    assert found["total"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_floats_are_python_s(small):
+    objective, image = small
+    floats = objective.evaluate(image)[0].floats()
+    assert list(floats)[0] == "total"
+    assert set(floats) == {"total", *NAMES}
+    assert {type(value) for value in floats.values()} == {float}
+
+
+def test_without_smoothness_there_is_no_such_term(small):
+    objective, image = small
+    plain = Objective(objective.vgg, objective.targets, Weights(WEIGHTS.content, WEIGHTS.style))
+    assert set(plain.evaluate(image)[0].raw) == NAMES - {"smoothness"}
+
+
+def test_smoothness_alone_never_asks_the_network(rng, small):
+    objective, image = small
+    alone = Objective(objective.vgg, Targets({}, {}), Weights({}, {}, 0.25))
+    found, d_image = alone.evaluate(image)
+    loss, d_expected = losses.smoothness_loss(image)
+    assert found.total == pytest.approx(0.25 * loss)
+    np.testing.assert_allclose(d_image, 0.25 * d_expected, rtol=1e-12)
+
+
+def test_evaluate_changes_neither_the_image_nor_the_targets(small):
+    objective, image = small
+    arrays = [image, *objective.targets.content.values(), *objective.targets.style.values()]
+    copies = [array.copy() for array in arrays]
+    first = objective.evaluate(image)
+    again = objective.evaluate(image)
+    for array, copy in zip(arrays, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+    np.testing.assert_array_equal(first[1], again[1])
+
+
+# ---- Combinations --------------------------------------------------------------------
+
+
+def test_the_log_combination_is_hvass_adaptive_weights(small):
+    """One weight a kind, divided by the kind's own loss: 1.5, 10 and 0.3, as in his tutorial."""
+    objective, image = small
+    content, style, smoothness = 1.5, 10.0, 0.3
+    weights = Weights(
+        {tap: content / 2 for tap in WEIGHTS.content},
+        {tap: style / 3 for tap in WEIGHTS.style},
+        smoothness,
+    )
+    d_found = Objective(
+        objective.vgg, objective.targets, weights, combination="log"
+    ).evaluate(image)[1]
+
+    raw = objective.evaluate(image)[0].floats()
+    loss_c = np.mean([raw[f"content {tap}"] for tap in WEIGHTS.content])
+    loss_s = np.mean([raw[f"style {tap}"] for tap in WEIGHTS.style])
+    adapted = Weights(  # constants, as his session keeps them in variables
+        {tap: content / (loss_c + 1e-10) / 2 for tap in WEIGHTS.content},
+        {tap: style / (loss_s + 1e-10) / 3 for tap in WEIGHTS.style},
+        smoothness / (raw["smoothness"] + 1e-10),
+    )
+    combined, d_expected = Objective(objective.vgg, objective.targets, adapted).evaluate(image)
+    np.testing.assert_allclose(d_found, d_expected, rtol=1e-9, atol=1e-15)
+    assert combined.total == pytest.approx(11.8, rel=1e-6)  # and so it is constant
+
+
+def term(kind, tap, weight, loss):
+    return Term(kind, tap, weight, np.asarray(loss), np.zeros(1))
+
+
+TERMS = [
+    term("content", "relu3_1", 1.5, 4.0),
+    term("style", "relu1_1", 2.0, 3.0),
+    term("style", "relu2_1", 6.0, 5.0),
+    term("smoothness", "image", 0.3, 7.0),
+]
+
+
+def test_combine_by_sum():
+    total, factors = combine(TERMS, "sum")
+    assert total == pytest.approx(1.5 * 4 + 2 * 3 + 6 * 5 + 0.3 * 7)
+    assert factors == [1.5, 2.0, 6.0, 0.3]
+
+
+def test_combine_by_log():
+    total, factors = combine(TERMS, "log")
+    style = (2 * 3 + 6 * 5) / 8
+    assert total == pytest.approx(1.5 * math.log(4) + 8 * math.log(style) + 0.3 * math.log(7))
+    assert factors == pytest.approx([1.5 / 4, 2 / style, 6 / style, 0.3 / 7])
+
+
+def test_the_log_of_a_loss_of_zero_is_finite():
+    total, factors = combine([term("content", "relu1_1", 2.0, 0.0)], "log")
+    assert total == pytest.approx(2 * math.log(1e-10))
+    assert factors == pytest.approx([2e10])
+
+
+def test_the_log_leaves_out_a_kind_of_weight_zero():
+    total, factors = combine([term("content", "relu3_1", 0.0, 4.0), *TERMS[1:]], "log")
+    expected, others = combine(TERMS[1:], "log")
+    assert total == pytest.approx(float(expected))
+    assert factors == pytest.approx([0.0, *others])
+
+
+@pytest.mark.parametrize("combination", ["sum", "log"])
+def test_float32_losses_are_added_in_float64(combination):
+    terms = [
+        Term("style", "relu1_1", 1.0, np.asarray(2.0**24, np.float32), np.zeros(1)),
+        Term("style", "relu1_2", 1.0, np.asarray(1.0, np.float32), np.zeros(1)),
+    ]
+    total, _ = combine(terms, combination)
+    exact = 2**24 + 1  # one more than float32 can count
+    expected = exact if combination == "sum" else 2 * math.log(exact / 2)
+    assert total == pytest.approx(expected, rel=1e-15)
+
+
+# ---- Errors --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_named_with_its_tap(value):
+    with pytest.raises(NstError) as error:
+        check_finite({"total": 1.0, "style relu3_1": value, "content relu1_1": 2.0})
+    assert f"style relu3_1 is {value}." in str(error.value)
+    assert "content" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_finite_values_pass():
+    check_finite({"total": 1e308, "style relu3_1": -0.0, "gradient": 5e-324})
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_loss_that_overflows_is_named_from_the_image_on(rng, arrays):
+    arrays["conv3_1.weight"] = arrays["conv3_1.weight"] * 1e18
+    vgg = Vgg.from_arrays(arrays, ["relu1_1", "relu3_1"])
+    features = vgg.forward(rng.random((3, 16, 18), np.float32))
+    targets = Targets(
+        {"relu1_1": np.zeros_like(features["relu1_1"])},
+        {"relu3_1": np.zeros((5, 5), np.float32)},
+    )
+    objective = Objective(vgg, targets, Weights({"relu1_1": 1.0}, {"relu3_1": 1.0}))
+    found, _ = objective.evaluate(rng.random((3, 16, 18), np.float32))
+    with pytest.raises(NstError, match="total is .*style relu3_1 is") as error:
+        check_finite(found.floats())
+    assert "content" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["content", "style"])
+def test_a_target_without_a_weight_is_named(small, kind):
+    objective, _ = small
+    weights = {"content": dict(WEIGHTS.content), "style": dict(WEIGHTS.style)}
+    weights[kind].pop("relu3_1")
+    with pytest.raises(ValueError, match=rf"{kind} targets are at \[.*'relu3_1'.*each target"):
+        Objective(objective.vgg, objective.targets, Weights(**weights))
+
+
+def test_an_unknown_combination_is_named(small):
+    objective, _ = small
+    with pytest.raises(ValueError, match=r"combination is 'product'; choose from \('sum', 'log'"):
+        Objective(objective.vgg, objective.targets, WEIGHTS, combination="product")
+
+
+def test_an_image_of_another_size_than_the_content_is_refused(small):
+    objective, image = small
+    with pytest.raises(ValueError, match="shapes must be equal"):
+        objective.evaluate(np.pad(image, [(0, 0), (0, 4), (0, 0)]))
+
+
+def test_losses_keep_arrays_until_they_are_asked_for_floats():
+    total = np.asarray(2.0)
+    found = Losses(total, {"smoothness": np.asarray(0.5, np.float32)})
+    assert found.total is total
+    assert found.floats() == {"total": 2.0, "smoothness": 0.5}

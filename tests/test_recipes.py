@@ -1,0 +1,91 @@
+"""Published objectives: the numbers that stand in their sources."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nst import losses, objective, optimizers
+from nst.recipes import INITS, OPTIMIZERS, RECIPES
+from nst.stylize import choose_optimizer
+from nst.vgg.architecture import POOLINGS, VGG16, VGG16_SLIM, VGG19
+
+
+def test_gatys_weighs_each_layer_by_its_channels():
+    gatys = RECIPES["gatys"]
+    assert gatys.content == {"relu4_2": 1.0}
+    assert gatys.style == pytest.approx(
+        {
+            "relu1_1": 1e3 / 64**2,
+            "relu2_1": 1e3 / 128**2,
+            "relu3_1": 1e3 / 256**2,
+            "relu4_1": 1e3 / 512**2,
+            "relu5_1": 1e3 / 512**2,
+        }
+    )
+    assert gatys.smoothness == 0
+    assert (gatys.gram_normalization, gatys.combination) == ("HW", "sum")
+    assert (gatys.init, gatys.optimizer) == ("content", "lbfgs")
+
+
+def test_hvass_weighs_three_kinds_and_every_layer_of_vgg16_alike():
+    hvass = RECIPES["hvass"]
+    assert hvass.content == {"relu3_1": 1.5}
+    assert len(hvass.style) == 13
+    assert set(hvass.style) == {c.replace("conv", "relu") for c in VGG16.convolutions}
+    assert len(set(hvass.style.values())) == 1
+    assert sum(hvass.style.values()) == pytest.approx(10)
+    assert hvass.smoothness == 0.3
+    total = sum(hvass.content.values()) + sum(hvass.style.values()) + hvass.smoothness
+    assert total == pytest.approx(11.8)  # the constant that he prints as combined loss
+    assert (hvass.gram_normalization, hvass.combination) == ("none", "log")
+    assert (hvass.smoothness_kind, hvass.smoothness_reduction) == ("l1", "sum")
+    assert (hvass.init, hvass.optimizer) == ("noise", "descent")
+    assert 255 * hvass.step_size == pytest.approx(10)  # grey levels, at every step
+    assert hvass.step_decay == 1
+
+
+def test_our_own_fits_the_model_that_comes_along():
+    VGG16_SLIM.check_taps(RECIPES["nst"].taps)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_every_recipe_runs_on_vgg19_and_names_what_exists(recipe):
+    VGG19.check_taps(recipe.taps)
+    VGG16.check_taps(recipe.taps)
+    assert recipe.source
+    assert recipe.gram_normalization in losses.GRAM_NORMALIZATIONS
+    assert recipe.combination in objective.COMBINATIONS
+    assert recipe.pooling in (None, *POOLINGS)
+    assert recipe.init in INITS
+    assert recipe.optimizer in OPTIMIZERS
+    losses.smoothness_loss(
+        np.zeros((3, 2, 2)), recipe.smoothness_kind, recipe.smoothness_reduction
+    )
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_every_weight_is_positive(recipe):
+    assert min([*recipe.content.values(), *recipe.style.values()]) > 0
+    assert recipe.smoothness >= 0
+
+
+def test_taps_are_those_of_content_and_style_each_once():
+    assert RECIPES["nst"].taps == ("relu3_3", "relu1_1", "relu2_1", "relu3_1")
+    assert len(RECIPES["hvass"].taps) == 13  # relu3_1 is content and style
+
+
+def test_every_name_of_an_optimizer_makes_one():
+    kinds = {
+        "descent": optimizers.NormalisedDescent,
+        "adam": optimizers.Adam,
+        "lbfgs": optimizers.Lbfgs,
+    }
+    assert set(kinds) == set(OPTIMIZERS)
+    for name, kind in kinds.items():
+        recipe = replace(RECIPES["hvass"], optimizer=name, step_size=0.3, step_decay=0.9)
+        optimizer = choose_optimizer(recipe)
+        assert type(optimizer) is kind
+        assert optimizer.bounds == (0, 1)
+        if name != "lbfgs":
+            assert (optimizer.step_size, optimizer.decay) == (0.3, 0.9)
