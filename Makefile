@@ -6,10 +6,10 @@ PYTHON ?= python3
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install stylize export test lint format wheel clean
+.PHONY: help install stylize vgg16 vgg19 export test lint format wheel clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: .venv/.installed  ## create .venv with the program in it, for the CPU
 .venv/.installed: pyproject.toml
@@ -26,6 +26,12 @@ stylize: install  ## paint CONTENT (default: the demo photograph) in the style o
 	@$(BIN)/nst $(if $(CONTENT),stylize "$(CONTENT)",demo) $(if $(STYLE),"$(STYLE)") \
 	    $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(SIZE),--size $(SIZE)) $(if $(STEPS),--steps $(STEPS)) \
 	    $(if $(MODEL),--model "$(MODEL)") $(if $(DEVICE),--device $(DEVICE)) $(OPTIONS)
+
+vgg16: install  ## download the official VGG16, 59 MB; MODEL=auto then takes it
+	@$(BIN)/nst models fetch vgg16
+
+vgg19: install  ## download the official VGG19, 80 MB
+	@$(BIN)/nst models fetch vgg19
 
 export: install  ## write a model's forward and backward graphs into models/
 	$(BIN)/nst export $(if $(MODEL),--model "$(MODEL)") $(if $(TAPS),--taps $(TAPS)) --output models

@@ -78,6 +78,40 @@ def export(model: str, taps: str, pooling: str | None, output: Path) -> int:
     return 0
 
 
+def models() -> int:
+    """List the known models, which are installed, and where their weights come from."""
+    from nst.vgg import sources, weights
+    from nst.vgg.architecture import ARCHITECTURES
+
+    for name, architecture in ARCHITECTURES.items():
+        path = weights.installed(name)
+        state = path or f"not installed; `nst models fetch {name}` brings it"
+        print(f"{name:12}{len(architecture.convolutions):2} convolutions  {state}")
+        for source in sources.of(name):
+            print(f"{'':12}{source.size / 1e6:.0f} MB, {source.licence}\n{'':14}{source.url}")
+        if name == weights.EMBEDDED and path:
+            print(f"{'':12}{path.stat().st_size / 1e6:.0f} MB, MIT, comes with nst")
+    return 0
+
+
+def fetch(model: str, quiet: bool) -> int:
+    """Bring official weights from the web: verified, converted once, ready for --model."""
+    from nst.vgg.install import fetch
+
+    with _DownloadBar(quiet) as bar:
+        path = fetch(model, bar.show)
+    print(path)
+    return 0
+
+
+def add(model: str, file: Path) -> int:
+    """Make a model of weights that you have: .h5, .safetensors, .onnx or .npz."""
+    from nst.vgg.install import add
+
+    print(add(model, file))
+    return 0
+
+
 def doctor() -> int:
     """Print what is installed, and what is wrong."""
     from nst.doctor import examine
@@ -112,8 +146,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"nst {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
-    def command(name: str, function: Any) -> argparse.ArgumentParser:
-        sub = commands.add_parser(
+    def command(name: str, function: Any, below: Any = commands) -> argparse.ArgumentParser:
+        sub = below.add_parser(
             name,
             help=function.__doc__,
             description=function.__doc__,
@@ -136,6 +170,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--pooling", choices=POOLINGS, help="default: as the model was trained")
     sub.add_argument("-o", "--output", type=Path, default=Path("models"), help="folder")
+
+    sub = command("models", models)
+    below = sub.add_subparsers(metavar="COMMAND", title="commands")
+    sub = command("fetch", fetch, below)
+    sub.add_argument("model", metavar="NAME", help="of the list that `nst models` prints")
+    sub.add_argument("--quiet", action="store_true", help="show no progress")
+    sub = command("add", add, below)
+    sub.add_argument("model", metavar="NAME", help="what the file is: vgg16 or vgg19")
+    sub.add_argument("file", type=Path, metavar="FILE", help="the weights")
 
     command("doctor", doctor)
     return parser
@@ -160,7 +203,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("size", type=int, help="longer side of the result, pixels")
     add("steps", type=int, help="evaluations of the objective, over all scales")
     add("scales", type=int, help="how many sizes to paint at, coarse to fine")
-    add("model", help="vgg16, vgg19, vgg16-slim, or an .onnx file")
+    add("model", help="vgg16, vgg19, vgg16-slim, an .onnx file, or auto: vgg16 where installed")
     add("device", choices=("auto", "cpu", "cuda"), help="where to compute")
     add("recipe", choices=tuple(RECIPES), help="whose objective to minimise")
     add("content_weight", type=float, help="keep more of the photograph")
@@ -213,6 +256,38 @@ class _ProgressBar:
             f"{size} px, step {progress.step}/{progress.steps}  {listed}", refresh=False
         )
         self._bar.update(progress.done - self._bar.n)
+
+
+class _DownloadBar:
+    """A tqdm bar of bytes, which appears with the first of them."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bar: Any = None
+
+    def __enter__(self) -> "_DownloadBar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, host: str, here: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(
+                disable=self._quiet,
+                unit="B",
+                unit_scale=True,
+                bar_format="{percentage:3.0f}% |{bar:20}| {n_fmt}/{total_fmt}  {rate_fmt}  {desc}",
+                mininterval=0.2 if sys.stderr.isatty() else 20,
+                initial=here,
+                total=total,
+            )
+        self._bar.total = total
+        self._bar.set_description_str(host, refresh=False)
+        self._bar.update(here - self._bar.n)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -24,7 +24,7 @@ class Device:
     provider: str
 
     def asarray(self, host: np.ndarray) -> Array:
-        """Copy a NumPy array here, as C-contiguous float32."""
+        """Place a NumPy array here, as C-contiguous float32: on the CPU, itself if it is that."""
         return self.xp.ascontiguousarray(self.xp.asarray(host, self.xp.float32))
 
     def asnumpy(self, array: Array) -> np.ndarray:

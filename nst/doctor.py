@@ -9,7 +9,10 @@ from nst.version import VERSION
 from nst.vgg import weights
 from nst.vgg.architecture import ARCHITECTURES
 
-PACKAGES = ("numpy", "onnx", "pillow", "matplotlib", "platformdirs", "tqdm")
+PACKAGES = (
+    "numpy", "onnx", "pillow", "matplotlib", "platformdirs", "tqdm",
+    "requests", "filelock", "h5py", "safetensors",
+)  # fmt: skip
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 
 

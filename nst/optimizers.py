@@ -117,17 +117,32 @@ class Lbfgs:
     def _begin(self, image: Array, loss: Array, d_image: Array) -> None:
         """Start a line search at ``image`` and go to its first trial."""
         k = kernels.of(image, d_image)
+        self.search = None
         self.start, self.d_start = image.copy(), d_image.copy()
-        self.direction = two_loop_direction(d_image, self.pairs)
+        self.direction = self._downhill(image, d_image)
         slope = float(k.dot(d_image, self.direction))
         if self.pairs and slope >= 0:  # rounding has spoilt the history
             self.pairs = []
-            self.direction = two_loop_direction(d_image, self.pairs)
+            self.direction = self._downhill(image, d_image)
             slope = float(k.dot(d_image, self.direction))
         if slope == 0:
-            return  # the gradient is zero: this is a minimum, stay
+            return  # nothing pulls, or only against the bounds: this is a minimum, stay
         self.search = LineSearch(float(loss), slope)
         self._move_to(self.search.trial, image)
+
+    def _downhill(self, image: Array, d_image: Array) -> Array:
+        """Return the direction to search: zero where a pixel is held by its bound.
+
+        Such a pixel is pulled outward and would be clipped back after each search; meanwhile its
+        share of the direction would spoil that of the others, and the run would stall far from
+        the minimum.  Bertsekas, "Projected Newton methods ..." (1982).
+        """
+        if self.bounds is None:
+            return two_loop_direction(d_image, self.pairs)
+        low, high = self.bounds
+        held = ((image <= low) & (d_image > 0)) | ((image >= high) & (d_image < 0))
+        free = (~held).astype(d_image.dtype)
+        return free * two_loop_direction(free * d_image, self.pairs)
 
     def _move_to(self, step: float, image: Array) -> None:
         """Set ``image`` to start + step * direction."""

@@ -21,10 +21,10 @@ class Settings:
     content: Path  # the photograph
     style: Path  # the painting
     output: Path | None = Path("out.png")  # .png or .jpg; None: only return the result
-    size: int = 512  # pixels, the longer side of the result; the aspect is the content's
-    steps: int = 150  # evaluations of the objective, over all scales
+    size: int = 640  # pixels, the longer side of the result; the aspect is the content's
+    steps: int = 300  # evaluations of the objective, over all scales
     scales: int = 3  # how many sizes to paint at, each twice the one before
-    model: str = "vgg16-slim"  # vgg16, vgg19, vgg16-slim, or an .onnx file
+    model: str = "auto"  # vgg16, vgg19, vgg16-slim, an .onnx file; auto: vgg16 where installed
     device: str = "auto"  # auto, cpu or cuda
     recipe: str = "nst"  # nst, gatys or hvass
     content_weight: float = 1.0  # 0 or more
@@ -91,6 +91,8 @@ class Settings:
             path = getattr(self, name)
             if path is not None and any(path.resolve() == other.resolve() for other in read):
                 raise NstError(f"{_option(name)} {path} would overwrite an input; give another.")
+        if self.log and self.output and self.log.resolve() == self.output.resolve():
+            raise NstError(f"--log {self.log} would overwrite the output; give another.")
 
 
 def _option(name: str) -> str:

@@ -162,7 +162,8 @@ def plan(height: int, width: int, settings: Settings) -> list[Scale]:
     scale gets STEPS_RATIO times the steps of the next finer one, and still a fraction of its
     time.
     """
-    sizes = [images.fit(height, width, settings.size >> k) for k in range(settings.scales)]
+    longer_sides = [settings.size >> k for k in range(settings.scales) if settings.size >> k]
+    sizes = [images.fit(height, width, longer_side) for longer_side in longer_sides]
     if min(sizes[0]) < SMALLEST_SIDE:
         raise NstError(
             f"at --size {settings.size} the result would be {sizes[0][1]} x {sizes[0][0]} pixels; "
@@ -201,16 +202,11 @@ def at_scale(image: Array, scale: Scale, device: Device) -> Array:
 
 
 def measure(run: Run, scale: Scale) -> Objective:
-    """Measure the targets at ``scale`` and return what is minimised there.
-
-    The style image keeps its aspect; its longer side becomes that of the result, so that its
-    strokes have the same size on both.
-    """
+    """Measure the targets at ``scale`` and return what is minimised there."""
     recipe, vgg, device = run.recipe, run.vgg, run.device
     content = images.resize(run.content, scale.height, scale.width)
-    longer_side = max(scale.height, scale.width)
     _, height, width = run.style.shape
-    style = images.resize(run.style, *images.fit(height, width, longer_side))
+    style = images.resize(run.style, *style_size(height, width, scale))
 
     features = vgg.forward(device.asarray(content))
     content_targets = {tap: features[tap] for tap in recipe.content}
@@ -231,6 +227,16 @@ def measure(run: Run, scale: Scale) -> Objective:
         recipe.smoothness_reduction,
         recipe.combination,
     )
+
+
+def style_size(height: int, width: int, scale: Scale) -> tuple[int, int]:
+    """Return the (height, width) at which a style image of ``height`` x ``width`` is measured.
+
+    It keeps its aspect; its longer side becomes that of the result, so that its strokes have the
+    same size on both.  A narrow strip stays wide enough for the network.
+    """
+    thinnest = -(-SMALLEST_SIDE * max(height, width) // min(height, width))
+    return images.fit(height, width, max(scale.height, scale.width, thinnest))
 
 
 def relative_to(targets: Targets, weights: Weights) -> Weights:

@@ -26,15 +26,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nst import demo, images, kernels, losses, plots
+from nst import demo, images, kernels, plots
 from nst.losses import content_loss, smoothness_loss, style_loss
 from nst.objective import TINY, Objective, Targets, Weights
 from nst.optimizers import Lbfgs, NormalisedDescent, Optimizer
 from nst.stylize import relative_to
 from nst.vgg import Vgg
 
-SIZE = 128  # pixels, the longer side of both pictures: small, so that every cell is quick
-STEPS = 30  # evaluations of the loss by each optimizer
+SIZE = 160  # pixels, the longer side of both pictures: small, so that every cell is quick
+STEPS = 40  # evaluations of the loss by each optimizer
 
 # %% [markdown]
 # ## Three helpers
@@ -66,7 +66,7 @@ def show(path: Path) -> None:
     if "get_ipython" in globals():
         from IPython.display import Image, display
 
-        display(Image(path))
+        display(Image(filename=str(path)))
 
 
 def output_folder() -> Path:
@@ -116,11 +116,12 @@ print(f"in grey levels: {255 * red:.0f}, {255 * green:.0f}, {255 * blue:.0f}")
 # %% [markdown]
 # ## What the network sees
 #
-# VGG was trained to name what is in a photograph.  On the way it turns a picture into
-# *features*: (C, H, W) again, but C is now a number of *channels*, each of which looks for one
-# small pattern everywhere.  `features[7, 10, 20]` says how much of pattern 7 there is at row 10,
-# column 20.  A *tap* is a layer where we read them; `relu2_1` is the first of the second block.
-# A ReLU turns what is negative into 0, so many features are 0: their pattern is not there.
+# VGG was trained to name what is in a photograph; `vgg16-slim` is a small student of it.  On the
+# way to the name it turns a picture into *features*: (C, H, W) again, but C is now a number of
+# *channels*, each of which looks for one small pattern everywhere.  `features[7, 10, 20]` says
+# how much of pattern 7 there is at row 10, column 20.  A *tap* is a layer where we read them;
+# `relu2_1` is the first of the second block.  A ReLU turns what is negative into 0, so many
+# features are 0: their pattern is not there.
 #
 # Every block after the first has half the rows and columns of the one before it: a number in
 # `relu3_1` stands for 4 x 4 pixels, and has seen their surroundings too.
@@ -176,13 +177,14 @@ agree("all of them, by hand and by kernel", gram_by_hand, gram, 1e-5)
 # The mean runs over all pixels, in whatever order.  So shuffle the pixels (the same way in all
 # channels): nothing is left of the picture, and the Gram matrix has not noticed.  This is why it
 # can carry a style from one picture to another that shows something else, and has another size.
+# The features themselves have changed by about as much as they are large.
 
 # %%
 shuffle = np.random.default_rng(0).permutation(height * width)
 shuffled = features.reshape(channels, -1)[:, shuffle].reshape(features.shape)
 agree("Gram matrix, shuffled and not", k.gram(shuffled), gram, 1e-5)
 print(f"mean square of a feature: {np.mean(features**2):.3f}")
-print(f"mean square of its change: {np.mean((shuffled - features) ** 2):.3f}, larger than itself")
+print(f"mean square of its change: {np.mean((shuffled - features) ** 2):.3f}")
 
 # %% [markdown]
 # The photograph and the painting, as the style loss sees them.  Bright off the diagonal: two
@@ -243,7 +245,7 @@ agree("gradient by hand and by nst", d_features, d_by_nst, 1e-5)
 #
 #     slope = (loss(up) - loss(down)) / (2 h)
 #
-# We do this in float64, where a number has 16 digits (the next cell but one says why).
+# We do this in float64, where a number has 16 digits; soon we shall see why.
 
 # %%
 exact = features.astype(np.float64)
@@ -379,11 +381,14 @@ weights = relative_to(targets, Weights({"relu3_3": 1.0}, dict.fromkeys(TAPS, 1.0
 objective = Objective(vgg, targets, weights)
 
 at_photo, d_image = objective.evaluate(photo)
-weighed = {f"style {tap}": weights.style[tap] * at_photo.raw[f"style {tap}"] for tap in TAPS}
-for name, value in weighed.items():
-    print(f"{name}: {value:.3f} of the total, after its weight")
+added_up = 0.0
+for tap in TAPS:
+    raw = at_photo.raw[f"style {tap}"]
+    weighed = weights.style[tap] * raw
+    added_up += weighed
+    print(f"style {tap}: loss {raw:.3f}, after its weight {weighed:.3f}")
 print(f"content relu3_3: {at_photo.raw['content relu3_3']:.3f}, for it is the photograph itself")
-agree("total, added up and by nst", sum(weighed.values()), at_photo.total, 1e-5)
+agree("total, added up and by nst", added_up, at_photo.total, 1e-5)
 
 # %% [markdown]
 # ## One step, by hand
@@ -411,7 +416,7 @@ print(f"total loss before: {at_photo.total:.3f}, after one step: {after_step.tot
 # way and length.  (Not all of its steps lead on: some are trials of a line search, and may go up,
 # and some look again after pixels were cut off at 0 or 1.)
 #
-# `paint` is the whole loop of this program, without its sizes: evaluate, step, repeat.
+# `paint` is the whole loop of this program, for one size: evaluate, step, repeat.
 
 # %%
 SHOWN = [step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500) if step < STEPS] + [STEPS]
@@ -527,6 +532,7 @@ def log_sum(found: dict) -> float:
 found = three_losses(painted)
 hvass_gradient = sum(HVASS[kind] / (loss + TINY) * d for kind, (loss, d) in found.items())
 
+h = 1e-3
 fade = like_photo(painting) - painted
 above, below = three_losses(painted + h * fade), three_losses(painted - h * fade)
 slope = (combined(above) - combined(below)) / (2 * h)
@@ -557,15 +563,15 @@ agree("sum of logarithms by hand and by nst", log_sum(found), at_painted.total, 
 #
 # * `nst/kernels/DERIVATIONS.md` derives every gradient, a few lines each.
 # * `nst/kernels/numpy_kernels.py` is the mathematics; `kernels.cu` beside it is the same in CUDA.
-# * `nst/stylize.py` is `paint` from above with its sizes: first a small picture, for the large
-#   shapes, then larger ones, for the strokes.
-# * `nst demo` paints at full size, and `nst stylize PHOTO PAINTING -o OUT.png` paints your own.
+# * `nst/stylize.py` has `paint` for several sizes: first a small picture, for the large shapes,
+#   then larger ones, for the strokes.
+# * `nst demo` paints these two at full size; `nst stylize PHOTO PAINTING -o OUT.png` paints yours.
 #
 # Break something, and see whether `agree` notices: forget `d_gram.T` in `gram_backward`, or swap
 # the two sides of a subtraction.  Take `demo.style_path("glass")` as the painting.  Let `TAP` be
 # `relu3_1`.  Start from `noise`.  Leave the content out.
 #
-# And walk through it in the debugger.  These lines stop in the middle of the style loss:
+# And walk through it in the debugger.  Type what is on the left:
 
 
 # %%
@@ -575,9 +581,11 @@ def line_number(function: Callable, text: str) -> int:
     return first + next(i for i, line in enumerate(lines) if text in line)
 
 
-stop = line_number(losses.style_loss, "loss = k.mse")
-print("python -m pdb scripts/walkthrough.py")
-print(f"b nst/{Path(losses.__file__).name}:{stop}    stop there:")
-print("c                   run until then")
-print("p gram.shape        print something: any line of Python will do")
-print("s                   step into the kernel; n goes to the next line, r to its return")
+stop = line_number(style_loss, "loss = k.mse")
+print("python -m pdb scripts/walkthrough.py     start it, from the project's folder")
+print(f"b nst/losses.py:{stop:<25}stop in the middle of the style loss")
+print("c                                        run until then")
+print("p gram.shape                             print something: any Python will do")
+print("s                                        step into the kernel")
+print("n                                        on to the next line")
+print("r                                        on to where this function returns")

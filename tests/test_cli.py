@@ -122,7 +122,11 @@ def test_ctrl_c_saves_what_there_is_and_says_where(pictures):
         (["demo", "--steps", "-1"], "--steps is -1; it must be at least 0"),
         (["demo", "--style-weight", "nan"], "--style-weight is nan"),
         (["demo", "--model", "vgg17"], "unknown model 'vgg17'"),
-        (["demo", "--model", "vgg16"], "model vgg16 is not installed"),
+        (["demo", "--model", "vgg16"], "not installed; run `nst models fetch vgg16`, or"),
+        (["models", "fetch", "vgg17"], "unknown model 'vgg17'"),
+        (["models", "fetch"], "required: NAME"),
+        (["models", "add", "vgg16", "nowhere.h5"], "weights file not found: nowhere.h5"),
+        (["models", "add", "vgg16", "my photo.png"], "choose .h5, .safetensors, .onnx, .npz"),
         (["demo", "--recipe", "gatys"], "has no tap 'relu4_2'; it has conv1_1, relu1_1,"),
         (["demo", "--output", "out.gif"], "out.gif"),
         (["demo", "--output", "no folder/out.png"], "no folder"),
@@ -173,7 +177,7 @@ def test_doctor_finds_a_working_installation(tmp_path):
 
 def test_version_and_help(tmp_path):
     assert nst("--version", cwd=tmp_path).stdout.startswith("nst ")
-    for command in ("stylize", "demo", "export", "doctor"):
+    for command in ("stylize", "demo", "export", "models", "doctor"):
         assert nst(command, "--help", cwd=tmp_path).returncode == 0
 
 
@@ -182,6 +186,7 @@ def test_help_and_import_stay_light(tmp_path):
     code = "import sys, nst, nst.cli; nst.cli._parser(); print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"onnx", "onnxruntime", "matplotlib", "cupy", "PIL.PngImagePlugin", "tqdm"}
+    heavy |= {"requests", "urllib3", "filelock", "h5py", "safetensors"}
     assert not heavy & set(done.stdout.split())
 
 

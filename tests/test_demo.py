@@ -1,6 +1,6 @@
 """The demo's pictures: whole, small, what their painter paints, and as unlike as schools are."""
 
-import importlib.util
+import importlib
 import itertools
 import subprocess
 import sys
@@ -20,11 +20,14 @@ LARGEST = 300_000  # bytes: four of them travel in every wheel
 @pytest.fixture(scope="module")
 def painter():
     """``scripts/paint_styles.py`` as a module."""
-    path = ROOT / "scripts" / "paint_styles.py"
-    spec = importlib.util.spec_from_file_location("paint_styles", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return _module("paint_styles")
+
+
+def _module(name):
+    """Return a module of ``scripts/``, which Python finds only while it runs a script there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "scripts")
+        return importlib.import_module(name)
 
 
 def _pixels(image, height=None, width=None):
@@ -153,6 +156,14 @@ def test_the_script_paints_one_picture_into_a_folder(painter, tmp_path, capsys):
     assert capsys.readouterr().out.startswith(f"{path}: ")
 
 
+def test_the_script_runs_from_any_folder(tmp_path):
+    script = ROOT / "scripts" / "paint_styles.py"
+    command = [sys.executable, script, "--only", "glass", "--size", "32", "--output", "here"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "here" / "glass.jpg").is_file()
+
+
 def test_the_script_refuses_a_size_too_small(painter, tmp_path, capsys):
     with pytest.raises(SystemExit):
         painter.main(["--size", "8", "--output", str(tmp_path)])
@@ -160,27 +171,36 @@ def test_the_script_refuses_a_size_too_small(painter, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("way", [1, -1])
-def test_a_rim_lies_outside_its_shape(painter, way):
+def test_a_rim_lies_outside_its_shape(way):
     """A circle of radius 0.2 swollen by 0.05 is one of 0.25, whichever way it was drawn."""
-    rim = painter.grown(painter.disc((0.3, 0.7), 0.2)[::way], 0.05)
+    shapes = _module("painters.shapes")
+    rim = shapes.grown(shapes.disc((0.3, 0.7), 0.2)[::way], 0.05)
     np.testing.assert_allclose(np.linalg.norm(rim - (0.3, 0.7), axis=1), 0.25, atol=0.001)
 
 
-def test_the_flow_around_a_hilltop_is_a_circle(painter):
+def test_the_flow_around_a_hilltop_is_a_circle():
+    along_contours = _module("painters.flow").along_contours
     rows, columns = np.mgrid[-6:7, -4:5].astype(np.float64)
-    flow = painter.along_contours(100 - rows**2 - columns**2)[1:-1, 1:-1]  # centred slopes
+    flow = along_contours(100 - rows**2 - columns**2)[1:-1, 1:-1]  # centred slopes
     outwards = np.stack([rows, columns], axis=-1)[1:-1, 1:-1]
     np.testing.assert_allclose((flow * outwards).sum(axis=2), 0, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(flow, axis=2).ravel()[:20], 1, rtol=1e-6)
 
 
-def test_a_stroke_paints_where_its_path_leads_and_nowhere_else(painter, rng):
-    canvas = painter.Canvas(np.zeros((40, 60, 3), np.float32), np.zeros((40, 60), np.float32))
-    path = np.stack([np.full(9, 10.0), np.linspace(20, 50, 9)], axis=-1)[None]
-    brush = painter.Brush(length=0.75, width=0.15, bristles=6, load=1.0)
-    painter.brush_strokes(rng, canvas, path, np.array([[0.9, 0.5, 0.1]]), brush)
-    rows, columns = np.nonzero(canvas.colour.any(axis=2))
-    assert 6 <= rows.min() <= rows.max() <= 14
-    assert 20 <= columns.min() <= columns.max() <= 50
-    assert (canvas.colour[10, 26:40] > 0).all()  # its middle has no holes
-    assert (canvas.relief[10, 26:40] != 0).all()
+@pytest.mark.parametrize("degrees", [0, 20, 45])
+def test_a_stroke_paints_where_its_path_leads_and_nowhere_else(rng, degrees):
+    """It is 30 pixels long and at most 7 wide: see each pixel's place along and across it."""
+    strokes = _module("painters.strokes")
+    canvas = strokes.Canvas(np.zeros((40, 60, 3), np.float32), np.zeros((40, 60), np.float32))
+    down, right = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
+    path = (10, 20) + np.linspace(0, 30, 9)[:, None] * (down, right)
+    brush = strokes.Brush(length=0.75, width=0.15, bristles=6, load=1.0)
+    strokes.brush_strokes(rng, canvas, path[None], np.array([[0.9, 0.5, 0.1]]), brush)
+    rows, columns = np.mgrid[-10:30, -20:40]
+    along, across = rows * down + columns * right, rows * right - columns * down
+    painted = canvas.colour.any(axis=2)
+    assert -1 <= along[painted].min() <= along[painted].max() <= 31
+    assert np.abs(across[painted]).max() <= 4.2
+    middle = (along > 6) & (along < 20) & (np.abs(across) < 1.2)  # it has no holes
+    assert (canvas.colour[middle] > 0).all()
+    assert (canvas.relief[middle] != 0).all()

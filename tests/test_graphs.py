@@ -271,9 +271,16 @@ def test_onnx_runtime_agrees_with_several_taps_at_once(rng, pooling, size):
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("taps", [("conv1_1",), SEVERAL, tuple(NARROW_VGG16.taps)])
 def test_both_graphs_pass_the_full_check(rng, taps, pooling, dtype):
-    vgg = ReferenceVgg(NARROW_VGG16, draw_arrays(NARROW_VGG16, rng), taps, pooling)
-    onnx.checker.check_model(vgg.forward_model, full_check=True)
-    onnx.checker.check_model(vgg.backward_model, full_check=True)
+    colours = {"mean": np.zeros((1, 3, 1, 1)), "std": np.ones((1, 3, 1, 1))}
+    arrays = {**draw_arrays(NARROW_VGG16, rng), **colours}
+    arrays = {name: array.astype(dtype) for name, array in arrays.items()}
+    choice = NARROW_VGG16, arrays, taps, pooling
+    outputs = [*taps, *graphs.saved_activations(NARROW_VGG16, taps, pooling)]
+    forward = graphs.forward(*choice, list(dict.fromkeys(outputs)))
+    for model in (forward, graphs.backward(*choice)):
+        onnx.checker.check_model(model, full_check=True)
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        assert {value.type.tensor_type.elem_type for value in model.graph.input} == {kind}
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

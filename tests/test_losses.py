@@ -66,9 +66,7 @@ def test_style_gradient_is_the_slope(rng, normalization, shape):
     features = rng.standard_normal(shape)
     target = rng.standard_normal((shape[0], shape[0]))  # not symmetric, on purpose
     _, d_features = losses.style_loss(features, target, normalization)
-    assert_gradient(
-        lambda f: losses.style_loss(f, target, normalization)[0], features, d_features
-    )
+    assert_gradient(lambda f: losses.style_loss(f, target, normalization)[0], features, d_features)
 
 
 @pytest.mark.parametrize("normalization", DIVISORS)

@@ -107,9 +107,7 @@ def test_content_and_style_at_one_tap_both_pull(rng, small):
     vgg, targets = objective.vgg, objective.targets
     both = Objective(
         vgg,
-        Targets(
-            {"relu3_1": targets.content["relu3_1"]}, {"relu3_1": targets.style["relu3_1"]}
-        ),
+        Targets({"relu3_1": targets.content["relu3_1"]}, {"relu3_1": targets.style["relu3_1"]}),
         Weights({"relu3_1": 2.0}, {"relu3_1": 5.0}),
     )
     content = Objective(vgg, Targets(both.targets.content, {}), Weights({"relu3_1": 2.0}, {}))
@@ -156,7 +154,7 @@ def test_the_sum_weighs_each_loss_once(small):
 def test_floats_are_python_s(small):
     objective, image = small
     floats = objective.evaluate(image)[0].floats()
-    assert list(floats)[0] == "total"
+    assert next(iter(floats)) == "total"
     assert set(floats) == {"total", *NAMES}
     assert {type(value) for value in floats.values()} == {float}
 
@@ -199,9 +197,9 @@ def test_the_log_combination_is_hvass_adaptive_weights(small):
         {tap: style / 3 for tap in WEIGHTS.style},
         smoothness,
     )
-    d_found = Objective(
-        objective.vgg, objective.targets, weights, combination="log"
-    ).evaluate(image)[1]
+    d_found = Objective(objective.vgg, objective.targets, weights, combination="log").evaluate(
+        image
+    )[1]
 
     raw = objective.evaluate(image)[0].floats()
     loss_c = np.mean([raw[f"content {tap}"] for tap in WEIGHTS.content])
@@ -283,7 +281,7 @@ def test_finite_values_pass():
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_loss_that_overflows_is_named_from_the_image_on(rng, arrays):
+def test_the_term_that_overflows_is_named_and_no_other(rng, arrays):
     arrays["conv3_1.weight"] = arrays["conv3_1.weight"] * 1e18
     vgg = Vgg.from_arrays(arrays, ["relu1_1", "relu3_1"])
     features = vgg.forward(rng.random((3, 16, 18), np.float32))
@@ -293,7 +291,7 @@ def test_a_loss_that_overflows_is_named_from_the_image_on(rng, arrays):
     )
     objective = Objective(vgg, targets, Weights({"relu1_1": 1.0}, {"relu3_1": 1.0}))
     found, _ = objective.evaluate(rng.random((3, 16, 18), np.float32))
-    with pytest.raises(NstError, match="total is .*style relu3_1 is") as error:
+    with pytest.raises(NstError, match=r"total is .*style relu3_1 is") as error:
         check_finite(found.floats())
     assert "content" not in str(error.value)
 

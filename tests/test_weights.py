@@ -128,7 +128,7 @@ def test_a_missing_bias_is_named(arrays):
 def test_a_gap_in_the_names_is_named(arrays, missing):
     arrays["conv1_3.weight"] = arrays["conv1_2.weight"]
     del arrays[f"{missing}.weight"]
-    with pytest.raises(ValueError, match="without gaps; found .*conv2_1"):
+    with pytest.raises(ValueError, match=r"without gaps; found .*conv2_1"):
         weights.from_arrays(arrays)
 
 
@@ -162,17 +162,16 @@ def test_a_file_that_was_cut_short_is_refused_wherever_it_ends(model_file):
 def test_a_damaged_byte_is_refused_wherever_it_is(model_file, rng):
     """A byte of a name that nobody reads may change; one that changes the network may not."""
     whole = model_file.read_bytes()
-    right = weights.load(model_file)
+    right, refused = weights.load(model_file), 0
     for place in rng.integers(len(whole), size=300):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << int(rng.integers(8))
         model_file.write_bytes(damaged)
         try:
-            network = weights.load(model_file)
-        except NstError as error:
-            assert "\n" not in str(error)
-        else:
-            assert network.sha256 == right.sha256
+            assert weights.load(model_file).sha256 == right.sha256
+        except NstError:
+            refused += 1
+    assert refused > 150  # most of the file is weights
 
 
 def test_a_changed_weight_is_told_by_both_hashes(model_file):
@@ -235,15 +234,24 @@ def test_a_folder_is_no_model_file(tmp_path):
 
 
 def test_an_unknown_name_is_told_with_those_there_are():
-    with pytest.raises(NstError, match="unknown model 'vgg17'; known names are vgg16, vgg19, vgg"):
+    with pytest.raises(
+        NstError, match=r"unknown model 'vgg17'; known names are .*vgg16, vgg19, vgg"
+    ):
         weights.load("vgg17")
 
 
-def test_a_name_that_is_not_installed_says_where_it_belongs(monkeypatch, tmp_path):
+@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
+def test_a_name_that_is_not_installed_says_what_to_do(monkeypatch, tmp_path, name):
     monkeypatch.setenv("NST_MODELS", str(tmp_path))
-    with pytest.raises(NstError, match=r"vgg19 is not installed; put vgg19\.onnx into") as error:
-        weights.load("vgg19")
-    assert str(tmp_path) in str(error.value)
+    with pytest.raises(NstError, match=f"model {name} is not installed; .*--model vgg16-slim"):
+        weights.load(name)
+
+
+def test_auto_is_vgg16_where_that_is_installed(monkeypatch, tmp_path, model_file):
+    monkeypatch.setenv("NST_MODELS", str(tmp_path))
+    assert weights.find("auto") == weights.find("vgg16-slim")
+    (tmp_path / "vgg16.onnx").write_bytes(model_file.read_bytes())
+    assert weights.find("auto") == tmp_path / "vgg16.onnx"
 
 
 def test_the_user_s_folder_comes_before_our_own(monkeypatch, tmp_path, model_file):

@@ -9,14 +9,14 @@ header (8 bytes, little-endian) and the header (JSON: name -> dtype, shape, data
 say where each array lies.  What lies on disk afterwards is a smaller .safetensors file.
 """
 
-import errno
 import hashlib
 import json
 import math
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -67,11 +67,11 @@ def download(source: Source, folder: Path, show: Show) -> Path:
     path = path.with_suffix(source.suffix)
     part = _Part(path.with_suffix(source.suffix + ".part"))
     with requests.Session() as session:  # proxies and certificates: as the environment says
-        session.headers |= {"User-Agent": f"nst/{VERSION}", "Accept-Encoding": "identity"}
+        session.headers.update({"User-Agent": f"nst/{VERSION}", "Accept-Encoding": "identity"})
         wanted = _convolutions(session, source) if source.only_convolutions else _whole(source)
-        _check_space(folder, wanted.size)
         part.begin_with(wanted.prefix)
         try:
+            _check_space(source, part, wanted.size)
             _fill(part, wanted, session, show)
         except KeyboardInterrupt as interrupt:
             interrupt.add_note(
@@ -79,6 +79,8 @@ def download(source: Source, folder: Path, show: Show) -> Path:
                 f"`nst models fetch {source.model}` goes on from there."
             )
             raise
+        finally:
+            part.remove_if_empty()
     if wanted.is_whole:
         _verify(part, source)
     part.become(path)
@@ -126,7 +128,121 @@ def _check_tensors(tensors: dict[str, Any], names: dict[str, str], model: str) -
             raise ValueError(f"{names[name]} lies in bytes {begin} to {end}, which do not fit it")
 
 
-# --- The part that has come so far ----------------------------------------------------------------
+# --- Asking ------------------------------------------------------------------------------------
+
+
+def _range(session: "Session", url: str, first: int, size: int) -> bytes:
+    """Return ``size`` bytes of a URL from byte ``first`` on: a few, held in memory."""
+    asked = {"Range": f"bytes={first}-{first + size - 1}"}
+    try:
+        with session.get(url, headers=asked, stream=True, timeout=TIMEOUT) as response:
+            if response.status_code == 200:
+                raise Unavailable("gives no byte ranges, and most of the file is not wanted")
+            _check_status(response)
+            content = response.content
+    except OSError as error:  # that of requests too
+        raise Unavailable(_reason(error)) from None
+    if len(content) != size:
+        raise Unavailable(f"gave {len(content)} bytes where {size} were asked for")
+    return content
+
+
+def _fill(part: "_Part", wanted: _Wanted, session: "Session", show: Show) -> None:
+    """Bring what is missing of ``part``, over several connections if one is cut."""
+    for attempt in range(ATTEMPTS):
+        time.sleep(PAUSE * 2 ** (attempt - 1) if attempt else 0)
+        try:
+            cut = _stream(part, wanted, session, show)
+        except OSError as error:
+            cut = _reason(error)
+            if attempt == 0:
+                break  # not even asked with success; do not insist
+        if not cut:
+            return
+    raise Unavailable(f"{cut}, after {part.size / 1e6:.1f} of {wanted.size / 1e6:.1f} MB")
+
+
+def _stream(part: "_Part", wanted: _Wanted, session: "Session", show: Show) -> str:
+    """Ask once for the rest of ``part`` and write it down; return why it ended early, or ""."""
+    if part.size > wanted.size or not part.tag:
+        part.begin("")
+    if part.size == wanted.size:
+        return ""
+    headers = {"If-Range": part.tag} if part.size else {}
+    if part.size or not wanted.is_whole:
+        last = wanted.first + wanted.size - 1
+        headers["Range"] = f"bytes={wanted.first + part.size}-{last}"
+    host = str(urlsplit(wanted.url).hostname)
+    with session.get(wanted.url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        _check_status(response)
+        _check_answer(response, part, wanted)
+        try:
+            for piece in response.iter_content(PIECE):
+                part.append(piece)
+                show(host, part.size, wanted.size)
+                if part.size > wanted.size:
+                    raise Unavailable(f"gives more than the {wanted.size} bytes expected")
+        except OSError as error:
+            return _reason(error)
+    return "" if part.size == wanted.size else "the connection was cut"
+
+
+def _check_status(response: "Response") -> None:
+    if response.status_code not in (200, 206):
+        raise Unavailable(f"HTTP {response.status_code} {response.reason}")
+
+
+def _check_answer(response: "Response", part: "_Part", wanted: _Wanted) -> None:
+    """Make sure that what follows belongs at the end of ``part``, which may begin anew for it."""
+    tag = response.headers.get("ETag", "")
+    strong_tag = "" if tag.startswith("W/") else tag  # a weak one does not vouch for each byte
+    if response.status_code == 200:  # no byte ranges here, or the file has changed since
+        part.begin(strong_tag)
+        if not wanted.is_whole:
+            raise Unavailable("gives no byte ranges, or another file than before")
+        size = int(response.headers.get("Content-Length", wanted.size))
+        if size != wanted.size:
+            raise Unavailable(f"has {size} bytes, expected {wanted.size}")
+        return
+    answer = response.headers.get("Content-Range", "")
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer)
+    if not match or int(match[1]) != wanted.first + part.size:
+        raise Unavailable(
+            f"answered {answer!r} where byte {wanted.first + part.size} was asked for"
+        )
+    if wanted.is_whole and match[2] not in ("*", str(wanted.size)):
+        raise Unavailable(f"has {match[2]} bytes, expected {wanted.size}")
+    if part.size == 0:
+        part.begin(strong_tag)
+
+
+def _reason(error: OSError) -> str:
+    """Return in a few words what went wrong on the way to the server."""
+    import requests
+
+    if isinstance(error, requests.ConnectTimeout):
+        return f"no connection within {TIMEOUT[0]:g} seconds"
+    if isinstance(error, requests.Timeout) or "Read timed out" in str(error):
+        return f"nothing came for {TIMEOUT[1]:g} seconds"
+    cause = _innermost(error)
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"its certificate is not trusted ({cause}); REQUESTS_CA_BUNDLE may name your own"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return f"the proxy of HTTPS_PROXY or HTTP_PROXY does not let through ({cause})"
+    return cause
+
+
+def _innermost(error: BaseException) -> str:
+    """Return what the exception at the bottom says: requests wraps urllib3 wraps the system."""
+    inner = getattr(error, "reason", None) or next(
+        (argument for argument in error.args if isinstance(argument, BaseException)), None
+    )
+    if isinstance(inner, BaseException):
+        return _innermost(inner)
+    return re.sub(r"^\S*(<.*?>|\(.*?\)): ", "", str(error)) or type(error).__name__
+
+
+# --- On the disk -------------------------------------------------------------------------------
 
 
 class _Part:
@@ -134,45 +250,89 @@ class _Part:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.prefix = b""
+        self._prefix = b""
         self._tag = path.with_suffix(".tag")
 
     @property
     def size(self) -> int:
         """Bytes that have come."""
-        return self.path.stat().st_size - len(self.prefix)
+        return self.path.stat().st_size - len(self._prefix)
 
     @property
     def tag(self) -> str:
+        """What the server called the version that they are of; "" if it did not."""
         return self._tag.read_text() if self._tag.exists() else ""
 
     def begin_with(self, prefix: bytes) -> None:
-        """Keep what is here if it begins with ``prefix`` and has a tag; else begin anew."""
-        self.prefix = prefix
-        if self.path.exists() and self.tag:
+        """Keep what an earlier try left, if it begins with ``prefix`` as this one will."""
+        self._prefix = prefix
+        if self.path.exists():
             with self.path.open("rb") as file:
                 if file.read(len(prefix)) == prefix:
                     return
         self.begin("")
 
     def begin(self, tag: str) -> None:
-        """Forget what has come; what comes now belongs to ``tag``."""
+        """Forget what has come; what comes now is of the version ``tag``."""
         with _disk(self.path):
-            self.path.write_bytes(self.prefix)
+            self.path.write_bytes(self._prefix)
             self._tag.write_text(tag)
 
     def append(self, piece: bytes) -> None:
+        """Write down what has come next; a disk that does not take it is left clean."""
         try:
             with _disk(self.path), self.path.open("ab") as file:
                 file.write(piece)
         except NstError:
-            self.remove()  # a full disk is no place to keep half a file
+            self.remove()
             raise
 
+    def become(self, path: Path) -> None:
+        """Take the name of a complete file."""
+        with _disk(path):
+            self.path.replace(path)
+            self._tag.unlink(missing_ok=True)
+
+    def remove_if_empty(self) -> None:
+        """Leave nothing behind of a try that brought nothing."""
+        if self.path.exists() and self.size == 0:
+            self.remove()
+
     def remove(self) -> None:
+        """Leave nothing behind."""
         self.path.unlink(missing_ok=True)
         self._tag.unlink(missing_ok=True)
 
-    def become(self, path: Path) -> None:
-        self.path.replace(path)
-        self._tag.unlink(missing_ok=True)
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise NstError(
+            f"cannot write {path}: {error.strerror or error}; make room there, or let NST_MODELS "
+            "name another folder."
+        ) from error
+
+
+def _check_space(source: Source, part: _Part, size: int) -> None:
+    """Raise NstError where neither the rest of ``part`` nor the model made of it would fit."""
+    convolutions = formats.shapes(ARCHITECTURES[source.model]).values()
+    needed = size - part.size + 4 * sum(map(math.prod, convolutions))
+    free = shutil.disk_usage(part.path.parent).free
+    if free < needed:
+        raise NstError(
+            f"{source.model} needs {needed / 1e6:.0f} MB in {part.path.parent}, which has "
+            f"{free / 1e6:.0f} MB; make room there, or let NST_MODELS name another folder."
+        )
+
+
+def _verify(part: _Part, source: Source) -> None:
+    """Raise Unavailable, and remove the part, unless its checksum is the published one."""
+    kind, expected = source.checksum.split(":")
+    with part.path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False))
+    if digest.hexdigest() != expected:
+        part.remove()
+        raise Unavailable(f"has {kind} {digest.hexdigest()}, expected {expected}")

@@ -34,7 +34,7 @@ _OURS = re.compile(r"conv\d+_\d+\.\w+")
 _TORCHVISION = re.compile(r"features\.(\d+)\.(\w+)")
 _MXNET = re.compile(r"vgg\d+_conv(\d+)_(weight|bias)")
 _KERAS = re.compile(  # model_weights/block1_conv1/block1_conv1/kernel:0, block1_conv1_W_1:0
-    r"(?:model_weights/)?block(\d+)_conv(\d+)/(?:[^/]+/)*"
+    r"(?:.*/)?block(\d+)_conv(\d+)/(?:[^/]+/)*"
     r"(?:(kernel|[^/]+_W(?:_\d+)?)|bias|[^/]+_b(?:_\d+)?)(?::0)?"
 )
 
@@ -47,7 +47,7 @@ def read(path: Path, model: str, preprocessing: Preprocessing | None = None) -> 
 
     Without ``preprocessing`` a .h5 file is taken for Keras' (BGR, 0..255 less the mean), any other
     for torchvision's (RGB, less the mean, over the standard deviation).  A .npz file may bring
-    its own ``mean`` and ``std``, RGB in [0, 1]; a file of `nst export` keeps all that it says of itself.
+    its own ``mean`` and ``std``, RGB in [0, 1]; a model file of ours has them anyway.
 
     Raises NstError for a pickle, which is not even opened, for a file that cannot be read, and
     for one that holds anything but the convolutions of ``model`` in their full widths.
@@ -121,11 +121,11 @@ def _read(path: Path, model: str, preprocessing: Preprocessing) -> Network:
             if suffix == ".h5":
                 arrays = {name: _channels_first(array) for name, array in arrays.items()}
             _check_shapes(arrays, names, architecture)
-            if suffix == ".onnx" and "conv1_1.weight" in stored:  # of `nst export`
+            if suffix == ".onnx" and "conv1_1.weight" in stored:  # one of ours
                 return replace(weights.load(path), name=model)
             if {"mean", "std"} <= set(stored):
-                mean, std = (tuple(map(float, read_array(key).ravel())) for key in ("mean", "std"))
-                preprocessing = Preprocessing("RGB", 1, mean, std)
+                mean, std = (read_array(key).ravel().tolist() for key in ("mean", "std"))
+                preprocessing = Preprocessing("RGB", 1, tuple(mean), tuple(std))
             return _network(arrays, preprocessing, model)
         except ValueError as error:
             raise NstError(
@@ -173,13 +173,13 @@ def _check_shapes(
             )
 
 
-def _network(
-    arrays: dict[str, np.ndarray], preprocessing: Preprocessing, model: str
-) -> Network:
+def _network(arrays: dict[str, np.ndarray], preprocessing: Preprocessing, model: str) -> Network:
     """Return the network for RGB in [0, 1]: order and scale move into conv1_1, mean and std.
 
     (scale x - mean) / std = (x - mean / scale) / (std / scale)
     """
+    if not np.isfinite(preprocessing.mean).all() or not np.min(preprocessing.std) > 0:
+        raise ValueError(f"mean {preprocessing.mean} and std {preprocessing.std} make no colours")
     mean, std = (
         tuple(value / preprocessing.scale for value in values)
         for values in (preprocessing.mean, preprocessing.std)
@@ -190,7 +190,7 @@ def _network(
     return weights.from_arrays(arrays, "max", mean, std, model)
 
 
-# --- Readers: a file -> the names in it, and a function from a name to its array -----------------
+# --- Readers: a file -> the names in it, and a function from a name to its array --------------
 
 
 @contextmanager
@@ -223,7 +223,7 @@ def _onnx(path: Path) -> Iterator[Opened]:
 
 @contextmanager
 def _npz(path: Path) -> Iterator[Opened]:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         yield list(file), lambda name: file[name]
 
 

@@ -148,7 +148,7 @@ def _session(model: Any, device: Device) -> Any:
     runtime = devices.onnxruntime()
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors
-    # Between runs ONNX Runtime's threads would spin, and take the cores from NumPy's Gram products.
+    # Threads that spin between runs would take the cores from NumPy's Gram products.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = runtime.InferenceSession(
         model.SerializeToString(), options, providers=[device.provider]

@@ -11,8 +11,8 @@ class Preprocessing:
 
     order: str  # "RGB" or "BGR"
     scale: float  # the image's white: 1 or 255
-    mean: tuple[float, float, float]  # in that order and on that scale
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]  # in that order and on that scale
+    std: tuple[float, ...]
 
 
 CAFFE = Preprocessing("BGR", 255, (103.939, 116.779, 123.68), (1, 1, 1))

@@ -18,6 +18,7 @@ from nst.vgg.architecture import ARCHITECTURES, POOLINGS, Architecture
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB in [0, 1]; torchvision's
 IMAGENET_STD = (0.229, 0.224, 0.225)
 EMBEDDED = "vgg16-slim"
+BEST = "vgg16"  # what "auto" takes where it is installed
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,12 @@ def load(model: str | Path) -> Network:
 
 
 def find(model: str | Path) -> Path:
-    """Return the file of ``model``: a path, or a known name that is embedded or installed."""
+    """Return the file of ``model``: a path, or a known name that is embedded or installed.
+
+    "auto" is vgg16 where that is installed, else vgg16-slim.
+    """
+    if str(model) == "auto":
+        return installed(BEST) or find(EMBEDDED)
     if Path(model).suffix == ".onnx" or os.sep in str(model):
         if not Path(model).is_file():
             raise NstError(f"model file not found: {model}; known names are {_known()}.")
@@ -123,13 +129,22 @@ def find(model: str | Path) -> Path:
         raise NstError(
             f"unknown model {str(model)!r}; known names are {_known()}, or an .onnx file."
         )
+    if path := installed(str(model)):
+        return path
+    if str(model) == EMBEDDED:
+        raise NstError(f"model {model} is missing, which comes with nst; install nst again.")
+    raise NstError(
+        f"model {model} is not installed; run `nst models fetch {model}`, "
+        f"or use --model {EMBEDDED}, which comes with nst."
+    )
+
+
+def installed(model: str) -> Path | None:
+    """Return the file of a known ``model``, the user's before ours, or None."""
     for folder in folders():
         if (folder / f"{model}.onnx").is_file():
             return folder / f"{model}.onnx"
-    raise NstError(
-        f"model {model} is not installed; put {model}.onnx into {folders()[0]}, "
-        f"or use --model {EMBEDDED}, which comes with nst."
-    )
+    return None
 
 
 def folders() -> list[Path]:
@@ -179,4 +194,4 @@ def _join(values: np.ndarray) -> str:
 
 
 def _known() -> str:
-    return ", ".join(ARCHITECTURES)
+    return ", ".join(("auto", *ARCHITECTURES))

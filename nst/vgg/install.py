@@ -1,0 +1,129 @@
+"""Official weights become a model of ours: fetched from the web or added by hand, whole or not.
+
+Either way the weights are checked, converted once to our ONNX form and put into the user's folder
+under the model's name, where `weights.find` looks.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nst.errors import NstError, NstWarning
+from nst.vgg import download, formats, sources, weights
+from nst.vgg.download import Show, Unavailable
+from nst.vgg.sources import Source
+from nst.vgg.weights import Network
+
+
+def fetch(model: str, show: Show) -> Path:
+    """Bring ``model`` from the first of its sources that works; return the model file.
+
+    What is installed and undamaged is left as it is.  Two processes at once bring it once.
+    ``show(host, bytes that are here, bytes in all)`` is called as they come.  Warns with
+    NstWarning of every source that does not work, saying why.
+
+    Raises NstError for a model that nobody publishes, if no source works, and for a full disk.
+    """
+    candidates = sources.of(model)
+    if not candidates:
+        raise NstError(_unpublished(model))
+    with _alone(model) as path:
+        if _is_sound(path):
+            return path
+        for source in candidates:
+            try:
+                network = _bring(source, path.parent, show)
+            except Unavailable as reason:
+                warnings.warn(NstWarning(f"{source.url}: {reason}."), stacklevel=2)
+                continue
+            _write(network, path)
+            _remove_downloads(model, path.parent)
+            return path
+    raise NstError(
+        f"{model} could not be fetched from any of its {len(candidates)} sources; try again, "
+        f"or get one of these files in another way and run `nst models add {model} FILE`."
+    )
+
+
+def add(model: str, file: Path) -> Path:
+    """Make ``file`` (.h5, .safetensors, .onnx or .npz; see `formats`) the model ``model``.
+
+    Returns the model file; one of that name is replaced.  Raises NstError as `formats.read` does.
+    """
+    if not sources.of(model):
+        raise NstError(_unpublished(model))
+    network = formats.read(file, model)
+    with _alone(model) as path:
+        _write(network, path)
+    return path
+
+
+def _bring(source: Source, folder: Path, show: Show) -> Network:
+    """Download and read one source.  A file that turns out to be a wrong one is removed."""
+    file = download.download(source, folder, show)
+    try:
+        return formats.read(file, source.model, source.preprocessing)
+    except NstError as error:
+        raise Unavailable(str(error).removeprefix(f"{file} ").removesuffix(".")) from None
+    finally:
+        file.unlink()
+
+
+def _write(network: Network, path: Path) -> None:
+    from nst.vgg.export import export_network  # onnx takes a while to import
+
+    export_network(network, path)
+
+
+def _is_sound(path: Path) -> bool:
+    """Tell whether there is a model file that reads well; warn of one that does not."""
+    if not path.exists():
+        return False
+    try:
+        weights.load(path)
+    except NstError as error:
+        warnings.warn(NstWarning(f"{error} It is replaced."), stacklevel=3)
+        return False
+    return True
+
+
+@contextmanager
+def _alone(model: str) -> Iterator[Path]:
+    """Hold the model's lock and yield the path of its file, in a folder that exists."""
+    import filelock
+
+    folder = weights.user_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / f".{model}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            warnings.warn(
+                NstWarning(f"another process is at work on {model}; waiting for it."), stacklevel=4
+            )
+            lock.acquire()
+    except OSError as error:
+        raise NstError(
+            f"cannot write into {folder}: {error.strerror or error}; let NST_MODELS name a folder "
+            "of yours."
+        ) from error
+    try:
+        yield folder / f"{model}.onnx"
+    finally:
+        lock.release()
+
+
+def _remove_downloads(model: str, folder: Path) -> None:
+    """Remove what sources that did not work have left behind."""
+    for pattern in (f"{model}-*.part", f"{model}-*.tag"):
+        for left in folder.glob(pattern):
+            left.unlink()
+
+
+def _unpublished(model: str) -> str:
+    published = dict.fromkeys(source.model for source in sources.SOURCES)
+    if model == weights.EMBEDDED:
+        return f"{model} comes with nst; what can be fetched or added is {', '.join(published)}."
+    return f"unknown model {model!r}; what can be fetched or added is {', '.join(published)}."

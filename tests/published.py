@@ -1,0 +1,301 @@
+"""Files as Keras, torchvision and MXNet publish them, with made-up weights, and a server of them.
+
+Run as a program it is `nst` with another table of sources and narrow networks:
+
+    python published.py TABLE.json models fetch vgg16
+"""
+
+import dataclasses
+import hashlib
+import http.server
+import json
+import re
+import ssl
+import sys
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import h5py
+import numpy as np
+import onnx
+import safetensors.numpy
+from onnx import helper, numpy_helper
+from small_networks import NARROW_VGG16, NARROW_VGG19
+
+from nst.vgg import architecture, download, sources
+from nst.vgg.sources import CAFFE, TORCHVISION, Preprocessing, Source
+
+NARROW = {"vgg16": NARROW_VGG16, "vgg19": NARROW_VGG19}
+
+# For a server on loopback; whoever trusts it trusts what is printed here.  Ends in 2126.
+KEY_AND_CERTIFICATE = """\
+-----BEGIN EC PRIVATE KEY-----
+MHcCAQEEINjvjEKlWwY5draHEvfo3mynf4JxiCD73opfouHbxvQ3oAoGCCqGSM49
+AwEHoUQDQgAEgJ7kEJUrQXay0UhUFQh3cpdi9pDjAZTFLqPZUbn/OXvgt1/9C+LY
+Y22uKr+g3szuTqx7mz4uT3zSgDO06YGjRQ==
+-----END EC PRIVATE KEY-----
+-----BEGIN CERTIFICATE-----
+MIIBoDCCAUagAwIBAgIUUyqewI0aaOvdRQTxGVlTyiZ8j+EwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTI2MTEyMjE2MjY1M1oYDzIxMjYxMDI5
+MTYyNjUzWjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAASAnuQQlStBdrLRSFQVCHdyl2L2kOMBlMUuo9lRuf85e+C3X/0L4thj
+ba4qv6DezO5OrHubPi5PfNKAM7TpgaNFo3QwcjAdBgNVHQ4EFgQUz8kt3/GpBFdm
+gd/BW4SgX+5kF7MwHwYDVR0jBBgwFoAUz8kt3/GpBFdmgd/BW4SgX+5kF7MwDwYD
+VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMA4GA1UdDwEB/wQEAwIChDAK
+BggqhkjOPQQDAgNIADBFAiAQEbu/WjFoQP2XWase+eAYQlRhSeB/KVw2EVrhD8UE
+HQIhAIvtb2UheXZ7ctki7ASuGCl3TfmxTnsEcCFwFn3yOxGu
+-----END CERTIFICATE-----
+"""
+
+# --- Files ------------------------------------------------------------------------------------
+
+
+def keras_h5(path, kernels, style="notop"):
+    """Write {(block, index): ((3, 3, I, O), (O,))} as Keras does.
+
+    ``notop`` is the layout of the published files, ``weights`` of save_weights(), ``model`` of
+    save(), with an optimizer's moments beside the weights.
+    """
+    with h5py.File(path, "w") as file:
+        root = file.create_group("model_weights") if style == "model" else file
+        layers = ["input_1"]
+        for (block, index), (kernel, bias) in kernels.items():
+            layer = f"block{block}_conv{index}"
+            if style == "notop":
+                names = [f"{layer}_W_1:0", f"{layer}_b_1:0"]
+            else:
+                names = [f"{layer}/kernel:0", f"{layer}/bias:0"]
+            group = root.create_group(layer)
+            group.attrs["weight_names"] = [name.encode() for name in names]
+            group[names[0]], group[names[1]] = kernel, bias
+            layers.append(layer)
+            if style == "model":
+                file[f"optimizer_weights/Adam/{layer}/kernel/m:0"] = kernel
+        for empty in ("input_1", "block1_pool"):
+            root.create_group(empty).attrs["weight_names"] = np.zeros(0)
+        root.attrs["layer_names"] = [layer.encode() for layer in layers]
+    return path
+
+
+def draw_keras(architecture, rng):
+    """Return kernels for `keras_h5`, channel-last and for BGR, that keep the signal's size."""
+    kernels, inputs = {}, 3
+    for block, widths in enumerate(architecture.blocks, start=1):
+        for index, outputs in enumerate(widths, start=1):
+            spread = np.sqrt(2 / (9 * inputs)) * (0.02 if (block, index) == (1, 1) else 1)
+            kernel = rng.standard_normal((3, 3, inputs, outputs), np.float32) * np.float32(spread)
+            bias = np.float32(0.1) + np.float32(0.1) * rng.standard_normal(outputs, np.float32)
+            kernels[block, index] = kernel, bias
+            inputs = outputs
+    return kernels
+
+
+TORCHVISION_INDICES = {  # of the convolutions among torchvision's vgg16().features
+    "conv1_1": 0, "conv1_2": 2,
+    "conv2_1": 5, "conv2_2": 7,
+    "conv3_1": 10, "conv3_2": 12, "conv3_3": 14,
+    "conv4_1": 17, "conv4_2": 19, "conv4_3": 21,
+    "conv5_1": 24, "conv5_2": 26, "conv5_3": 28,
+}  # fmt: skip
+
+
+def torchvision_tensors(arrays, classifier=500):
+    """Return our arrays under torchvision's names, with a classifier's that nobody wants."""
+    tensors = {
+        f"features.{index}.{part}": np.float32(arrays[f"{convolution}.{part}"])
+        for convolution, index in TORCHVISION_INDICES.items()
+        for part in ("weight", "bias")
+    }
+    return tensors | {
+        "head.fc.weight": np.full((10, classifier), 7, np.float32),
+        "pre_logits.fc1.weight": np.full((classifier, classifier), 8, np.float32),
+    }
+
+
+def torchvision_safetensors(path, arrays, **rest):
+    safetensors.numpy.save_file(torchvision_tensors(arrays, **rest), path, {"format": "pt"})
+    return path
+
+
+def mxnet_onnx(path, arrays, prefix="vgg0"):
+    """Write our arrays as the model zoo's vgg16-12.onnx has them: thirteen Conv, and a Gemm."""
+    initializers, nodes, x = [], [], "data"
+    for index, convolution in enumerate(TORCHVISION_INDICES):
+        names = [f"{prefix}_conv{index}_{part}" for part in ("weight", "bias")]
+        for name, part in zip(names, ("weight", "bias"), strict=True):
+            array = np.float32(arrays[f"{convolution}.{part}"])
+            initializers.append(numpy_helper.from_array(array, name))
+        nodes.append(helper.make_node("Conv", [x, *names], [f"c{index}"], pads=[1, 1, 1, 1]))
+        nodes.append(helper.make_node("Relu", [f"c{index}"], [f"r{index}"]))
+        x = f"r{index}"
+    dense = np.ones((2, 4), np.float32)
+    initializers.append(numpy_helper.from_array(dense, f"{prefix}_dense0_weight"))
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "mxnet_converted_model",
+        [info("data", onnx.TensorProto.FLOAT, [1, 3, 32, 32])],
+        [info(x, onnx.TensorProto.FLOAT, None)],
+        initializers,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)]), path)
+    return path
+
+
+# --- A server ---------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Fault:
+    """What goes wrong at a path, from now on; 0, None and False for nothing."""
+
+    status: int = 0
+    redirect: str = ""
+    cut_after: int | None = None  # bytes of each answer's body
+    cuts: int = 1  # how many answers are cut
+    stall_after: int | None = None  # bytes, then silence until `release`
+    trickle: float = 0.0  # seconds between two kilobytes
+    no_ranges: bool = False
+    no_length: bool = False
+    wrong_offset: int = 0  # bytes that a range begins too late
+    release: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+
+class Server:
+    """Serves ``files`` on loopback, with byte ranges and entity tags, and writes down requests."""
+
+    def __init__(self, certificate=None):
+        self.files: dict[str, bytes] = {}
+        self.faults: dict[str, Fault] = defaultdict(Fault)
+        self.requests: list[tuple[str, dict[str, str]]] = []  # path, headers
+        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._http.daemon_threads = True
+        scheme = "http"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
+            self._http.handle_error = lambda *_: None  # a client that does not trust us
+            scheme = "https"
+        self.root = f"{scheme}://127.0.0.1:{self._http.server_port}"
+
+    def __enter__(self):
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        for fault in self.faults.values():
+            fault.release.set()
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+
+    def ranges(self, path):
+        """Return the Range header of every request for ``path``; "" for one without."""
+        return [headers.get("Range", "") for asked, headers in self.requests if asked == path]
+
+    def _handler(server):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                server.answer(self)
+
+            def log_message(self, *_):
+                pass
+
+        return Handler
+
+    def answer(self, handler):
+        path = re.sub(r"^http://[^/]*", "", handler.path)  # a proxy is asked for the whole URL
+        self.requests.append((handler.path, dict(handler.headers)))
+        fault = self.faults[path]
+        if fault.status:
+            handler.send_error(fault.status)
+        elif fault.redirect:
+            handler.send_response(302)
+            handler.send_header("Location", fault.redirect)
+            handler.end_headers()
+        elif path not in self.files:
+            handler.send_error(404)
+        else:
+            self._send(handler, self.files[path], fault)
+
+    def _send(self, handler, content, fault):
+        tag = f'"{hashlib.md5(content).hexdigest()}"'
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", handler.headers.get("Range", ""))
+        same = handler.headers.get("If-Range", tag) == tag
+        if asked and same and not fault.no_ranges:
+            first = int(asked[1]) + fault.wrong_offset
+            last = min(int(asked[2] or len(content)), len(content) - 1)
+            handler.send_response(206)
+            handler.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
+            content = content[first : last + 1]
+        else:
+            handler.send_response(200)
+        if not fault.no_length:
+            handler.send_header("Content-Length", str(len(content)))
+        handler.send_header("ETag", tag)
+        handler.end_headers()
+        self._send_body(handler, content, fault)
+
+    def _send_body(self, handler, content, fault):
+        try:
+            if fault.cut_after is not None and fault.cuts:
+                fault.cuts -= 1
+                content = content[: fault.cut_after]
+            elif fault.stall_after is not None and not fault.release.is_set():
+                handler.wfile.write(content[: fault.stall_after])
+                fault.release.wait()
+                content = content[fault.stall_after :]
+            step = 1024 if fault.trickle else max(1, len(content))
+            for start in range(0, len(content), step):
+                handler.wfile.write(content[start : start + step])
+                time.sleep(fault.trickle)
+        except OSError:
+            pass  # the client has gone
+
+    def source(
+        self,
+        path: str,
+        content: bytes,
+        preprocessing: Preprocessing | None = None,
+        model: str = "vgg16",
+        **rest,
+    ) -> Source:
+        """Publish ``content`` at ``path``; return its line of the table."""
+        self.files[path] = content
+        usual = CAFFE if path.endswith(".h5") else TORCHVISION
+        fields = {
+            "size": len(content),
+            "checksum": f"md5:{hashlib.md5(content).hexdigest()}",
+            "published": "here",
+            "licence": "made up",
+        }
+        url = self.root + path
+        return Source(model, url, **(fields | rest), preprocessing=preprocessing or usual)
+
+
+# --- nst with another table -------------------------------------------------------------------
+
+
+def write_table(path: Path, table: list[Source]) -> Path:
+    path.write_text(json.dumps([dataclasses.asdict(source) for source in table]))
+    return path
+
+
+def _main() -> int:
+    rows = json.loads(Path(sys.argv[1]).read_text())
+    sources.SOURCES = tuple(
+        Source(**{**row, "preprocessing": Preprocessing(**row["preprocessing"])}) for row in rows
+    )
+    architecture.ARCHITECTURES.update(NARROW)
+    download.PIECE = 1024
+    from nst import cli
+
+    return cli.main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,187 @@
+"""Every knob: its default, its range, and one line for each mistake."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from nst.errors import NstError
+from nst.recipes import RECIPES
+from nst.settings import Settings
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """A photograph and a painting; settings look at whether they exist, not at what they are."""
+    paths = tmp_path / "photograph.jpg", tmp_path / "painting.jpg"
+    for path in paths:
+        path.touch()
+    return paths
+
+
+def message(content, style, **changes):
+    with pytest.raises(NstError) as error:
+        Settings(content, style, **changes)
+    assert "\n" not in str(error.value)
+    assert str(error.value).endswith(".")
+    return str(error.value)
+
+
+# ---- Numbers -------------------------------------------------------------------------
+
+WEIGHTS = ("content_weight", "style_weight", "smoothness_weight")
+TOO_LOW = [
+    ("size", 15),
+    ("size", -512),
+    ("steps", -1),
+    ("scales", 0),
+    ("seed", -1),
+    ("save_every", -5),
+    *((weight, -0.001) for weight in WEIGHTS),
+]
+TOO_HIGH = [("size", 16385), ("scales", 11)]
+ENDS = [
+    ("size", 16),
+    ("size", 16384),
+    ("steps", 0),
+    ("scales", 1),
+    ("scales", 10),
+    ("seed", 0),
+    ("save_every", 0),
+    *((weight, 0) for weight in WEIGHTS),
+]
+NO_NUMBERS = [(name, value) for name in WEIGHTS for value in (math.nan, math.inf, -math.inf)]
+
+
+@pytest.mark.parametrize(("name", "value"), TOO_LOW + TOO_HIGH + NO_NUMBERS)
+def test_a_number_out_of_its_range_is_named_with_its_option(inputs, name, value):
+    told = message(*inputs, **{name: value})
+    assert told.startswith(f"--{name.replace('_', '-')} is {value}; it must be ")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["size", "steps", "scales", "seed", "save_every"])
+def test_a_count_that_is_no_number_is_refused(inputs, name, value):
+    assert f"--{name.replace('_', '-')} is {value}" in message(*inputs, **{name: value})
+
+
+def test_the_range_is_said(inputs):
+    assert message(*inputs, size=8).endswith("must be between 16 and 16384.")
+    assert message(*inputs, steps=-1).endswith("must be at least 0.")
+    assert message(*inputs, scales=12).endswith("must be between 1 and 10.")
+
+
+@pytest.mark.parametrize(("name", "value"), ENDS)
+def test_the_ends_of_a_range_are_inside(inputs, name, value):
+    assert getattr(Settings(*inputs, **{name: value}), name) == value
+
+
+# ---- Choices -------------------------------------------------------------------------
+
+CHOICES = {
+    "device": ("auto", "cpu", "cuda"),
+    "recipe": tuple(RECIPES),
+    "optimizer": ("descent", "adam", "lbfgs"),
+    "pooling": ("max", "average"),
+}
+
+
+@pytest.mark.parametrize(("name", "choices"), CHOICES.items())
+def test_an_unknown_choice_is_told_with_those_there_are(inputs, name, choices):
+    told = message(*inputs, **{name: "best"})
+    assert told == f"--{name} is 'best'; choose {', '.join(choices)}."
+    for choice in choices:
+        assert getattr(Settings(*inputs, **{name: choice}), name) == choice
+
+
+@pytest.mark.parametrize("init", ["content", "noise", "style", None])
+def test_init_by_name(inputs, init):
+    assert Settings(*inputs, init=init).init == init
+
+
+def test_init_from_a_file(inputs):
+    assert Settings(*inputs, init=str(inputs[1])).init == str(inputs[1])
+
+
+@pytest.mark.parametrize("init", ["nowhere.png", "Noise", ""])
+def test_an_init_that_is_neither_is_refused(inputs, init):
+    told = message(*inputs, init=init)
+    assert told.startswith(f"--init is {init!r}; choose content, noise, style, or an existing")
+
+
+# ---- Files ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["content", "style"])
+def test_an_image_that_is_not_there_is_named(inputs, tmp_path, which):
+    paths = dict(zip(("content", "style"), inputs, strict=True))
+    paths[which] = tmp_path / "nowhere.jpg"
+    told = message(**paths)
+    assert told.startswith(f"{which} image not found: {tmp_path / 'nowhere.jpg'}.")
+
+
+@pytest.mark.parametrize("option", ["output", "log"])
+@pytest.mark.parametrize("which", ["content", "style", "init"])
+def test_an_input_is_never_overwritten(inputs, tmp_path, which, option):
+    start = tmp_path / "start.png"
+    start.touch()
+    path = {"content": inputs[0], "style": inputs[1], "init": start}[which]
+    told = message(*inputs, init=str(start), **{option: path})
+    assert told == f"--{option} {path} would overwrite an input; give another."
+
+
+def test_an_input_is_known_by_another_name_too(inputs, tmp_path):
+    content, style = inputs
+    link = tmp_path / "link.jpg"
+    link.symlink_to(content)
+    for path in (link, tmp_path / "folder" / ".." / "photograph.jpg"):
+        assert "would overwrite an input" in message(content, style, output=path)
+
+
+def test_log_and_output_are_two_files(inputs, tmp_path):
+    path = tmp_path / "out.png"
+    assert "--log" in message(*inputs, output=path, log=path)
+
+
+@pytest.mark.parametrize("change", [{"plot": True}, {"save_every": 5}])
+def test_what_is_written_beside_the_output_needs_one(inputs, change):
+    assert message(*inputs, output=None, **change).endswith("give --output.")
+    assert Settings(*inputs, **change).output == Path("out.png")
+
+
+# ---- The record itself ---------------------------------------------------------------
+
+
+def test_text_is_taken_for_paths(inputs):
+    settings = Settings(str(inputs[0]), str(inputs[1]), "picture.png", log="losses.csv")
+    assert settings.content == inputs[0]
+    assert settings.style == inputs[1]
+    assert settings.output == Path("picture.png")
+    assert settings.log == Path("losses.csv")
+
+
+def test_settings_do_not_change(inputs):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings(*inputs).size = 64
+
+
+def test_a_changed_copy_is_checked_again(inputs):
+    with pytest.raises(NstError, match="--size is 3"):
+        dataclasses.replace(Settings(*inputs), size=3)
+
+
+def test_objective_is_the_recipe_of_that_name(inputs):
+    for name, recipe in RECIPES.items():
+        assert Settings(*inputs, recipe=name).objective is recipe
+
+
+def test_as_json_has_every_setting(inputs):
+    settings = Settings(*inputs, None, size=100, style_weight=2.5, seed=7)
+    said = json.loads(settings.as_json())
+    assert set(said) == {field.name for field in dataclasses.fields(Settings)}
+    assert said["content"] == str(inputs[0])
+    assert said["output"] is None
+    assert (said["size"], said["style_weight"], said["seed"]) == (100, 2.5, 7)
+    assert Settings(**said) == settings

@@ -1,0 +1,487 @@
+"""The loop: what it plans, what it measures, what it leaves behind, and how it stops."""
+
+import csv
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from small_networks import draw_arrays
+
+from nst import Settings, images, stylize
+from nst.devices import CPU
+from nst.errors import NstError
+from nst.objective import Losses, Objective, Targets, Weights
+from nst.recipes import RECIPES
+from nst.records import Scale
+from nst.stylize import (
+    at_scale,
+    complete,
+    initial_image,
+    measure,
+    override,
+    plan,
+    prepare,
+    relative_to,
+    style_size,
+)
+from nst.vgg import Vgg, weights
+from nst.vgg.architecture import Architecture
+from nst.vgg.export import export_network
+
+THREE_BLOCKS = Architecture(((4, 5), (6, 4), (5, 4, 6)))  # has the taps of the default recipe
+CONTENT, STYLE = (90, 75), (50, 66)  # rows x columns of the files
+FULL = (160, 133)  # of the result at --size 160
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A tiny model, a photograph and a painting."""
+    folder = tmp_path_factory.mktemp("inputs")
+    rng = np.random.default_rng(1853)
+    arrays = draw_arrays(THREE_BLOCKS, rng)
+    export_network(weights.from_arrays(arrays, "average", name="tiny"), folder / "tiny.onnx")
+    rows, columns = np.mgrid[: CONTENT[0], : CONTENT[1]] / 90
+    photograph = np.stack([rows, columns, 1 - rows * columns])
+    images.save(folder / "photograph.png", photograph)
+    images.save(folder / "painting.png", rng.random((3, *STYLE)))
+    return folder
+
+
+@pytest.fixture
+def settings(files, tmp_path):
+    def make(**changes):
+        defaults = {
+            "content": files / "photograph.png",
+            "style": files / "painting.png",
+            "output": tmp_path / "out.png",
+            "model": str(files / "tiny.onnx"),
+            "device": "cpu",
+            "size": 160,
+            "scales": 2,
+            "steps": 10,
+        }
+        return Settings(**(defaults | changes))
+
+    return make
+
+
+# ---- Plan ----------------------------------------------------------------------------
+
+
+def test_scales_double_from_coarse_to_fine(settings):
+    scales = plan(768, 1024, settings(size=512, scales=3, steps=150))
+    assert [(s.height, s.width) for s in scales] == [(96, 128), (192, 256), (384, 512)]
+    assert [s.steps for s in scales] == [71, 47, 32]  # as 1.5 * 1.5 to 1.5 to 1
+
+
+@pytest.mark.parametrize("scales", [1, 2, 3, 5])
+def test_the_steps_are_all_given_out(settings, scales):
+    for steps in [*range(40), 150, 997, 100_000]:
+        planned = plan(1000, 800, settings(size=1024, scales=scales, steps=steps))
+        assert len(planned) == min(scales, 4)
+        assert sum(s.steps for s in planned) == steps
+        assert all(s.steps >= 0 for s in planned)
+        if steps > 100:
+            assert all(a.steps > b.steps for a, b in pairwise(planned))
+
+
+@pytest.mark.parametrize(
+    ("content", "size", "sizes"),
+    [
+        ((100, 100), 128, [(64, 64), (128, 128)]),
+        ((100, 100), 127, [(127, 127)]),
+        ((100, 200), 256, [(64, 128), (128, 256)]),
+        ((30, 20), 16, None),
+        ((20, 20), 16, [(16, 16)]),
+        ((1000, 999), 600, [(75, 75), (150, 150), (300, 300), (600, 599)]),
+    ],
+)
+def test_scales_that_would_be_tiny_are_left_out(settings, content, size, sizes):
+    asked = settings(size=size, scales=10)
+    if sizes is None:
+        with pytest.raises(NstError):
+            plan(*content, asked)
+    else:
+        assert [(s.height, s.width) for s in plan(*content, asked)] == sizes
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [((16, 1000), "64 x 1 pixels"), ((1000, 16), "1 x 64")]
+)
+def test_too_narrow_a_picture_is_refused_before_it_is_painted(settings, content, told):
+    with pytest.raises(NstError, match="at --size 64 the result would be") as error:
+        plan(*content, settings(size=64))
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+# ---- Where painting starts -----------------------------------------------------------
+
+
+def test_noise_is_grey_with_a_breath_of_noise_from_the_seed(rng):
+    content, style = rng.random((2, 3, 20, 20))
+    scale = Scale(18, 22, 1)
+    one, same, other = (initial_image("noise", seed, content, style, scale) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
+    assert one.shape == (3, 18, 22)
+    assert one.dtype == np.float32
+    assert one.min() >= 128 / 255
+    assert one.max() <= 129 / 255
+    assert one.std() > 0.2 / 255
+
+
+def halves(height, width):
+    """An image whose left half is black and right half is white."""
+    image = np.zeros((3, height, width), np.float32)
+    image[:, :, width // 2 :] = 1
+    return image
+
+
+def test_content_and_style_start_at_the_scale(rng):
+    content, style = halves(40, 60), 1 - halves(40, 60)
+    scale = Scale(20, 30, 1)
+    from_content = initial_image("content", 0, content, style, scale)
+    from_style = initial_image("style", 0, content, style, scale)
+    for start, left in ((from_content, 0), (from_style, 1)):
+        assert start.shape == (3, 20, 30)
+        np.testing.assert_allclose(start[:, :, :10], left, atol=1e-6)
+        np.testing.assert_allclose(start[:, :, 20:], 1 - left, atol=1e-6)
+
+
+@pytest.mark.parametrize("init", ["style", "file"])
+def test_what_has_another_aspect_is_cropped_and_not_squeezed(rng, tmp_path, init):
+    wide = halves(30, 90)
+    wide[:, :, :30] = 0.5  # what a crop to a square from the middle leaves out
+    if init == "file":
+        init = str(tmp_path / "start.png")
+        images.save(init, wide)
+    start = initial_image(init, 0, rng.random((3, 30, 30)), wide, Scale(16, 16, 1))
+    np.testing.assert_allclose(start[:, :, :4], 0, atol=1e-6)
+    np.testing.assert_allclose(start[:, :, 12:], 1, atol=1e-6)
+
+
+def test_at_scale_keeps_what_fits_and_resizes_what_does_not(rng):
+    image = rng.random((3, 20, 30), np.float32)
+    assert at_scale(image, Scale(20, 30, 5), CPU) is image
+    larger = at_scale(image, Scale(40, 61, 5), CPU)
+    np.testing.assert_array_equal(larger, images.resize(image, 40, 61))
+
+
+# ---- The recipe, as the settings change it -------------------------------------------
+
+
+def test_nothing_said_changes_nothing(settings):
+    for name, recipe in RECIPES.items():
+        assert override(settings(recipe=name)) == recipe
+
+
+def test_weights_are_factors_on_the_recipe_s_own(settings):
+    recipe = RECIPES["nst"]
+    changed = override(settings(content_weight=2, style_weight=0.5, smoothness_weight=3))
+    assert changed.content == {tap: 2 * w for tap, w in recipe.content.items()}
+    assert changed.style == {tap: 0.5 * w for tap, w in recipe.style.items()}
+    assert changed.smoothness == 3 * recipe.smoothness
+
+
+def test_choices_are_written_over_the_recipe(settings):
+    changed = override(settings(recipe="hvass", optimizer="adam", pooling="max", init="style"))
+    expected = replace(RECIPES["hvass"], optimizer="adam", pooling="max", init="style")
+    assert changed == expected
+
+
+# ---- Targets -------------------------------------------------------------------------
+
+
+def test_targets_are_those_of_both_pictures_at_the_scale(settings):
+    run = prepare(settings())
+    scale = run.scales[0]
+    objective = measure(run, scale)
+    assert (scale.height, scale.width) == (80, 67)
+
+    vgg = Vgg(settings().model, run.recipe.taps)
+    features = vgg.forward(images.resize(run.content, 80, 67))
+    for tap, target in objective.targets.content.items():
+        np.testing.assert_array_equal(target, features[tap])
+    features = vgg.forward(images.resize(run.style, 61, 80))  # its own aspect, 50 x 66
+    for tap, gram in objective.targets.style.items():
+        flat = features[tap].reshape(len(features[tap]), -1).astype(np.float64)
+        np.testing.assert_allclose(gram, flat @ flat.T / flat.shape[1], rtol=1e-5)
+    assert set(objective.targets.content) == set(run.recipe.content)
+    assert set(objective.targets.style) == set(run.recipe.style)
+
+
+def test_the_content_is_at_its_own_target(settings):
+    """The photograph itself has a content loss of zero, at every scale."""
+    run = prepare(settings())
+    for scale in run.scales:
+        content = images.resize(run.content, scale.height, scale.width)
+        losses, _ = measure(run, scale).evaluate(content)
+        assert losses.raw["content relu3_3"] == 0
+        assert losses.raw["style relu1_1"] > 0
+
+
+def test_relative_weights_are_divided_by_the_mean_square_of_the_target(rng):
+    content = {"relu3_1": rng.standard_normal((4, 5, 6))}
+    style = {"relu1_1": rng.standard_normal((3, 3)), "relu2_1": np.zeros((3, 3))}
+    weights = Weights({"relu3_1": 2.0}, {"relu1_1": 3.0, "relu2_1": 5.0}, 0.7)
+    relative = relative_to(Targets(content, style), weights)
+    assert relative.content["relu3_1"] == pytest.approx(2 / np.mean(content["relu3_1"] ** 2))
+    assert relative.style["relu1_1"] == pytest.approx(3 / np.mean(style["relu1_1"] ** 2))
+    assert np.isfinite(relative.style["relu2_1"])  # a target of nothing
+    assert relative.smoothness == 0.7
+
+
+@pytest.mark.parametrize("recipe", ["nst", "hvass"])
+def test_the_recipe_s_conventions_reach_the_objective(settings, recipe):
+    named = override(settings(recipe=recipe))
+    run = prepare(settings())
+    taps = {"content": {"relu3_1": 1.5}, "style": {"relu1_1": 2.0}}  # which tiny has
+    run.recipe = replace(named, **taps)
+    run.vgg = Vgg(settings().model, run.recipe.taps)
+    objective = measure(run, run.scales[0])
+    for name in ("gram_normalization", "smoothness_kind", "smoothness_reduction", "combination"):
+        assert getattr(objective, name) == getattr(named, name)
+    assert objective.weights.smoothness == named.smoothness
+    given = objective.weights.content["relu3_1"]
+    assert (given == 1.5) != named.relative
+
+
+@pytest.mark.parametrize(
+    ("style", "expected"),
+    [
+        ((50, 66), (61, 80)),
+        ((66, 50), (80, 61)),
+        ((40, 400), (16, 160)),  # 8 x 80 would be too thin for the network
+        ((3000, 16), (3000, 16)),
+    ],
+)
+def test_a_style_image_is_never_thinner_than_the_network_sees(style, expected):
+    assert style_size(*style, Scale(80, 67, 1)) == expected
+
+
+def test_a_strip_can_be_a_style(settings, files, rng):
+    images.save(files / "strip.png", rng.random((3, 20, 300)))
+    stylize(settings(style=files / "strip.png", steps=3))
+
+
+# ---- From end to end -----------------------------------------------------------------
+
+
+def test_a_run_paints_and_saves_what_it_returns(settings, files):
+    result = stylize(settings(steps=20))
+    assert result.image.shape == (3, *FULL)
+    assert result.image.dtype == np.float32
+    assert result.image.min() >= 0
+    assert result.image.max() <= 1
+    assert result.alpha is None
+    np.testing.assert_allclose(images.load(settings().output), result.image, atol=0.51 / 255)
+    content = images.resize(images.load(files / "photograph.png"), *FULL)
+    assert np.abs(result.image - content).mean() > 0.01  # something was painted
+
+    scale_2 = [entry["total"] for entry in result.history if entry["scale"] == 2]
+    assert scale_2[-1] < scale_2[0]
+
+
+@pytest.mark.parametrize("optimizer", ["descent", "adam", "lbfgs"])
+def test_one_seed_gives_one_picture_bit_for_bit(settings, optimizer):
+    def paint(seed):
+        return stylize(
+            settings(seed=seed, init="noise", optimizer=optimizer, steps=6, output=None)
+        ).image
+
+    one, same, other = paint(5), paint(5), paint(6)
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_without_an_output_nothing_is_written(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = stylize(settings(output=None))
+    assert result.image.shape == (3, *FULL)
+    assert not list(tmp_path.iterdir())
+
+
+def test_history_has_every_step_and_every_raw_loss(settings):
+    history = stylize(settings(output=None)).history
+    assert [entry["step"] for entry in history] == list(range(1, 11))
+    assert [entry["scale"] for entry in history] == [1] * 6 + [2] * 4
+    assert [entry["size"] for entry in history] == [80] * 6 + [160] * 4
+    names = {"content relu3_3", "style relu1_1", "style relu2_1", "style relu3_1"}
+    names |= {"style relu3_3", "smoothness", "total"}
+    for entry in history:
+        assert set(entry) == {"step", "scale", "size", "seconds", *names}
+        assert all(np.isfinite(value) for value in entry.values())
+
+
+def test_progress_reports_each_step_with_the_picture_so_far(settings):
+    reports = []
+    result = stylize(settings(output=None), lambda p: reports.append((p, p.image.copy())))
+    assert [p.step for p, _ in reports] == list(range(1, 11))
+    assert [image.shape for _, image in reports] == [(3, 80, 67)] * 6 + [(3, *FULL)] * 4
+    assert reports[-1][0].done == 1
+    assert reports[4][0].losses["total"] == result.history[4]["total"]
+    np.testing.assert_array_equal(reports[-1][1], result.image)
+
+
+def test_log_frames_and_plots_lie_beside_the_picture(settings, tmp_path):
+    log = tmp_path / "losses.csv"
+    result = stylize(settings(steps=5, save_every=2, plot=True, log=log))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "losses.csv",
+        "out-00002.png",
+        "out-00004.png",
+        "out-losses.png",
+        "out-triptych.png",
+        "out.png",
+    ]
+    with log.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["total"]) for row in rows] == [e["total"] for e in result.history]
+
+
+def test_the_png_says_how_it_was_made(settings, files):
+    asked = settings(seed=11)
+    result = stylize(asked)
+    told = images.read_metadata(asked.output)
+    assert told == result.metadata
+    assert told["Software"].startswith("nst ")
+    assert json.loads(told["nst settings"]) == json.loads(asked.as_json())
+    assert json.loads(told["nst settings"])["seed"] == 11
+    sha256 = weights.load(files / "tiny.onnx").sha256
+    assert told["nst model"] == f"tiny sha256 {sha256}"
+    last = result.history[-1]
+    assert json.loads(told["nst losses"]) == {n: v for n, v in last.items() if n != "seconds"}
+
+
+def test_alpha_is_kept(settings, files):
+    alpha = np.ones(CONTENT, np.float32)
+    alpha[:, :30] = 0.2
+    images.save(files / "cut-out.png", images.load(files / "photograph.png"), alpha)
+    asked = settings(content=files / "cut-out.png", steps=2)
+    result = stylize(asked)
+    _, saved = images.load_with_alpha(asked.output)
+    assert result.alpha.shape == saved.shape == FULL
+    np.testing.assert_allclose(saved, result.alpha, atol=0.51 / 255)
+    assert saved[80, 10] == pytest.approx(0.2, abs=0.01)
+    assert saved[80, 120] == 1
+
+
+def test_no_steps_give_the_start_at_full_size(settings, files):
+    asked = settings(steps=0, scales=1)
+    result = stylize(asked)
+    content = images.load(files / "photograph.png")
+    np.testing.assert_array_equal(result.image, images.resize(content, *FULL))
+    assert result.history == []
+    assert json.loads(result.metadata["nst losses"]) == {}
+    assert asked.output.exists()
+
+
+def test_no_steps_and_a_plot_is_a_triptych_alone(settings, tmp_path):
+    stylize(settings(steps=0, plot=True))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out-triptych.png", "out.png"]
+
+
+def test_a_kind_of_weight_zero_is_allowed_in_every_recipe(settings):
+    for recipe in ("nst", "hvass"):
+        run = prepare(settings(recipe="nst", content_weight=0, steps=3))
+        run.recipe = replace(run.recipe, combination=RECIPES[recipe].combination)
+        complete(run)
+
+
+# ---- How it stops --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("last", [3, 8], ids=["at the coarse scale", "at the fine scale"])
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_ctrl_c_saves_the_picture_so_far_at_full_size(settings, optimizer, last):
+    seen = []
+
+    def stop(progress):
+        seen.append(progress.image.copy())
+        if progress.step == last:
+            raise KeyboardInterrupt
+
+    asked = settings(optimizer=optimizer)
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        stylize(asked, stop)
+    assert interrupt.value.__notes__ == [f"The picture after step {last} is in {asked.output}."]
+    expected = images.resize(seen[-1], *FULL)
+    np.testing.assert_allclose(images.load(asked.output), expected, atol=0.51 / 255)
+    assert json.loads(images.read_metadata(asked.output)["nst losses"])["step"] == last
+
+
+def test_ctrl_c_before_the_first_step_saves_nothing(settings, monkeypatch):
+    def interrupted(self, image):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Objective, "evaluate", interrupted)
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        stylize(settings())
+    assert not hasattr(interrupt.value, "__notes__")
+    assert not settings().output.exists()
+
+
+@pytest.mark.parametrize("optimizer", ["descent", "adam", "lbfgs"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_stops_the_run_and_saves_the_last_good_picture(
+    settings, monkeypatch, optimizer, value
+):
+    real, seen = Objective.evaluate, []
+
+    def evaluate(self, image):
+        losses, d_image = real(self, image)
+        if len(seen) == 4:
+            d_image[:] = np.nan
+            return Losses(
+                losses.total, {**losses.raw, "style relu2_1": np.asarray(value)}
+            ), d_image
+        return losses, d_image
+
+    monkeypatch.setattr(Objective, "evaluate", evaluate)
+    asked = settings(optimizer=optimizer)
+    with pytest.raises(NstError, match=f"style relu2_1 is {value}, gradient is nan") as error:
+        stylize(asked, lambda progress: seen.append(progress.image.copy()))
+    assert "content" not in str(error.value)
+    assert error.value.__notes__ == [f"The picture after step 4 is in {asked.output}."]
+    expected = images.resize(seen[-1], *FULL)
+    np.testing.assert_allclose(images.load(asked.output), expected, atol=0.51 / 255)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_network_that_overflows_names_term_and_tap(settings, files, rng):
+    arrays = draw_arrays(THREE_BLOCKS, rng)
+    arrays["conv3_2.weight"] *= 1e25
+    path = files / "huge.onnx"
+    export_network(weights.from_arrays(arrays, "average", name="huge"), path)
+    with pytest.raises(NstError, match=r"style relu3_3 is (nan|inf)") as error:
+        stylize(settings(model=str(path)))
+    assert "relu1_1" not in str(error.value)
+    assert not settings().output.exists()  # there was no good picture yet
+
+
+# ---- Before it starts ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"output": "nowhere/out.png"}, "nowhere"),
+        ({"output": "out.gif"}, "gif"),
+        ({"log": "nowhere/losses.csv"}, "nowhere"),
+        ({"recipe": "gatys"}, "no tap 'relu4_2'; it has conv1_1"),
+        ({"model": "nowhere.onnx"}, "nowhere.onnx"),
+    ],
+)
+def test_what_cannot_work_to_its_end_does_not_begin(
+    settings, tmp_path, monkeypatch, changes, told
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Objective, "evaluate", None)
+    with pytest.raises(NstError) as error:
+        stylize(settings(**changes))
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
