@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _say("nst:", error, *getattr(error, "__notes__", []))
             return 2
         except KeyboardInterrupt as interrupt:
-            notes = getattr(interrupt, "__notes__", ["Nothing was painted yet."])
+            notes = getattr(interrupt, "__notes__", ["Nothing was written yet."])
             _say("\nnst: interrupted.", *notes)
             return INTERRUPTED
 

@@ -4,8 +4,9 @@ Each optimizer is given one evaluation at a time, ``step(image, loss, d_image)``
 ``image`` in place to where the next evaluation should be.  So every optimizer costs one pass
 through the network a step, and the loop around them is the same and has no callback in it.
 
-After a step every pixel is clipped to [0, 1].  L-BFGS clips only where its line search has
-ended: inside, the search would see a function that its gradient does not belong to.
+After a step every pixel is clipped to [0, 1].  L-BFGS clips only where a line search has ended:
+inside, the search would see a function that its gradient does not belong to.  And it clips only
+after every tenth, because each clip costs an evaluation at the point that it moved to.
 """
 
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from nst.kernels import Array
 
 FIRST_MOVE = 0.02  # root mean square move of L-BFGS' first trial, in units of the pixel range
 MOST_TRIALS = 12  # evaluations in one line search
+CLIP_EVERY = 10  # line searches of L-BFGS between two clips
 
 
 class Optimizer(Protocol):
@@ -88,6 +90,7 @@ class Lbfgs:
     bounds: tuple[float, float] | None = (0.0, 1.0)
     pairs: list[tuple[Array, Array]] = field(default_factory=list)  # (s, y), oldest first
     search: "LineSearch | None" = None
+    searches: int = 0  # since the last clip
     start: Array = None  # where the running line search started,
     d_start: Array = None  # the gradient there,
     direction: Array = None  # and where it leads: image = start + step * direction
@@ -102,7 +105,8 @@ class Lbfgs:
             self._move_to(self.search.trial, image)
         elif self.search.accepted:
             self._remember(d_image)
-            if self._clip_moves(image):
+            self.searches += 1
+            if self.searches >= CLIP_EVERY and self._clip_moves(image):
                 self.search = None  # the gradient belongs to the point before the clip
             else:
                 self._begin(image, loss, d_image)
@@ -112,7 +116,8 @@ class Lbfgs:
             self.pairs, self.search = [], None
 
     def best(self, image: Array) -> Array:
-        return image if self.search is None else self.start
+        best = image if self.search is None else self.start
+        return _clip(best.copy(), self.bounds)
 
     def _begin(self, image: Array, loss: Array, d_image: Array) -> None:
         """Start a line search at ``image`` and go to its first trial."""
@@ -159,6 +164,7 @@ class Lbfgs:
 
     def _clip_moves(self, image: Array) -> bool:
         """Clip ``image``; return whether that moved it."""
+        self.searches = 0
         before = image.copy()
         _clip(image, self.bounds)
         return bool((image != before).any())
@@ -253,9 +259,8 @@ class LineSearch:
         return low.step + min(max(fraction, 0.1), 0.9) * width
 
 
-def _clip(image: Array, bounds: tuple[float, float] | None) -> None:
-    if bounds is not None:
-        kernels.of(image).clip(image, *bounds)
+def _clip(image: Array, bounds: tuple[float, float] | None) -> Array:
+    return image if bounds is None else kernels.of(image).clip(image, *bounds)
 
 
 def _zeros_like(array: Array) -> Array:

@@ -3,7 +3,6 @@
 import csv
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -84,7 +83,7 @@ class Records:
         self._write(entry)
         every = self._settings.save_every
         if every and step % every == 0:
-            images.save(frame_path(self._settings, step), self._device.asnumpy(image))
+            images.save(self._settings.frame(step), self._device.asnumpy(image))
         work = sum(s.work for s in self._scales)
         steps = sum(s.steps for s in self._scales)
         return Progress(step, steps, scale, self._work_done / work, seconds, losses, image)
@@ -97,15 +96,3 @@ class Records:
             self._writer.writeheader()
         self._writer.writerow(entry)
         self._log.flush()
-
-
-def frame_path(settings: Settings, step: int) -> Path:
-    """Return where the frame after ``step`` is saved: out.png gives out-00050.png."""
-    return beside(settings, f"{step:05d}.png")
-
-
-def beside(settings: Settings, suffix: str) -> Path:
-    """Return a path next to the output: out.png and ``plot.png`` give out-plot.png."""
-    if settings.output is None:
-        raise ValueError("there is no output to write beside")
-    return settings.output.with_name(f"{settings.output.stem}-{suffix}")

@@ -71,6 +71,16 @@ class Settings:
         """Return every setting as JSON, paths as text."""
         return json.dumps({f.name: getattr(self, f.name) for f in fields(self)}, default=str)
 
+    def beside(self, suffix: str) -> Path:
+        """Return a path next to the output: ``plot.png`` gives out-plot.png for out.png."""
+        if self.output is None:
+            raise ValueError("there is no output to write beside")
+        return self.output.with_name(f"{self.output.stem}-{suffix}")
+
+    def frame(self, step: int) -> Path:
+        """Return where the frame after ``step`` is saved: out-00050.png for out.png."""
+        return self.beside(f"{step:05d}.png")
+
     def _check_number(self, name: str, low: float, high: float = float("inf")) -> None:
         value = getattr(self, name)
         if not low <= value <= high or value == float("inf"):
@@ -85,14 +95,20 @@ class Settings:
     def _check_outputs(self) -> None:
         if (self.plot or self.save_every) and self.output is None:
             raise NstError("--plot and --save-every write beside the output; give --output.")
-        read = [p for p in (self.content, self.style) if p is not None]
-        read += [Path(self.init)] if self.init not in (None, *INITS) else []
-        for name in ("output", "log"):
-            path = getattr(self, name)
-            if path is not None and any(path.resolve() == other.resolve() for other in read):
-                raise NstError(f"{_option(name)} {path} would overwrite an input; give another.")
-        if self.log and self.output and self.log.resolve() == self.output.resolve():
-            raise NstError(f"--log {self.log} would overwrite the output; give another.")
+        written = {"--output": [self.output], "--log": [self.log]}
+        if self.plot:
+            written["--plot"] = [self.beside("triptych.png"), self.beside("losses.png")]
+        if self.save_every:
+            due = range(self.save_every, self.steps + 1, self.save_every)
+            written["--save-every"] = [self.frame(step) for step in due]
+        taken = {path.resolve(): "an input" for path in (self.content, self.style)}
+        if self.init not in (None, *INITS):
+            taken[Path(self.init).resolve()] = "an input"
+        for option, paths in written.items():
+            for path in filter(None, paths):
+                if what := taken.get(path.resolve()):
+                    raise NstError(f"{option} would overwrite {what}, {path}; give another name.")
+                taken[path.resolve()] = "the file of " + option
 
 
 def _option(name: str) -> str:

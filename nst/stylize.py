@@ -19,7 +19,7 @@ from nst.losses import gram_divisor
 from nst.objective import Objective, Targets, Weights, check_finite
 from nst.optimizers import Adam, Lbfgs, NormalisedDescent, Optimizer
 from nst.recipes import Recipe
-from nst.records import Progress, Records, Scale, beside
+from nst.records import Progress, Records, Scale
 from nst.settings import Settings
 from nst.version import VERSION
 from nst.vgg import Vgg
@@ -132,9 +132,9 @@ def finish(run: Run, records: Records) -> Result:
         from nst import plots  # matplotlib takes a while to import
 
         content = images.resize(run.content, full.height, full.width)
-        plots.triptych(content, image, run.style, beside(settings, "triptych.png"))
+        plots.triptych(content, image, run.style, settings.beside("triptych.png"))
         if records.history:
-            plots.loss_curves(records.history, beside(settings, "losses.png"))
+            plots.loss_curves(records.history, settings.beside("losses.png"))
     return Result(image, alpha, records.history, metadata)
 
 

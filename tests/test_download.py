@@ -191,10 +191,10 @@ def test_a_silent_server_is_given_up_in_time(server, keras, monkeypatch, content
 
 
 def test_a_slow_server_is_waited_for(server, monkeypatch, content, tmp_path):
-    monkeypatch.setattr(download, "TIMEOUT", (5, 0.5))
-    slow = server.source("/slow.h5", content[:20_000])
+    monkeypatch.setattr(download, "TIMEOUT", (5, 1))
+    slow = server.source("/slow.h5", content[:24_000])
     server.faults["/slow.h5"].trickle = 0.05  # longer than the time-out in all
-    assert bring(slow, tmp_path).read_bytes() == content[:20_000]
+    assert bring(slow, tmp_path).read_bytes() == content[:24_000]
     assert len(server.requests) == 1
 
 

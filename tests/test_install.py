@@ -24,12 +24,13 @@ from published import (
     torchvision_tensors,
     write_table,
 )
-from small_networks import NARROW_VGG16, draw_arrays
+from small_networks import NARROW_VGG16, TWO_BLOCKS, draw_arrays
 
 from nst import cli, images
 from nst.errors import NstError, NstWarning
 from nst.vgg import Vgg, download, install, sources, weights
 from nst.vgg.architecture import ARCHITECTURES
+from nst.vgg.export import export_network
 from nst.vgg.sources import SOURCES
 
 PROGRAM = Path(__file__).parent / "published.py"
@@ -176,9 +177,10 @@ def test_a_file_with_the_right_checksum_and_wrong_layers_is_no_model(
 
 
 def test_what_a_source_left_behind_goes_when_another_works(table, server, folder):
-    server.faults["/keras.h5"].cut_after, server.faults["/keras.h5"].cuts = 0, 99
-    with pytest.warns(NstWarning, match=r"keras\.h5: "):
+    server.faults["/keras.h5"].cut_after, server.faults["/keras.h5"].cuts = 1_024, 99
+    with pytest.warns(NstWarning, match=r"keras\.h5: .*, after 0\.0 of 0\.\d MB"):
         fetch()
+    assert server.ranges("/keras.h5")[1] == f"bytes=1024-{table[0].size - 1}"
     assert files(folder) == {"vgg16.onnx"}
 
 
@@ -209,6 +211,15 @@ def test_a_damaged_model_is_replaced(table, folder):
     with pytest.warns(NstWarning, match=r"vgg16\.onnx .* It is replaced"):
         fetch()
     assert (folder / "vgg16.onnx").read_bytes() == good
+
+
+def test_another_network_under_that_name_is_replaced(table, folder, rng):
+    folder.mkdir()
+    network = weights.from_arrays(draw_arrays(TWO_BLOCKS, rng), name="vgg16")
+    export_network(network, folder / "vgg16.onnx")
+    with pytest.warns(NstWarning, match=r"is not vgg16: conv2_2\.weight .* It is replaced"):
+        fetch()
+    assert weights.load("vgg16").architecture == NARROW_VGG16
 
 
 def test_a_disk_that_fills_up_while_converting_leaves_no_model(table, folder, monkeypatch):
@@ -349,7 +360,7 @@ def test_the_list_says_what_is_installed(table, folder, capsys):
 
 
 def test_fetch_shows_progress_and_prints_the_path(table, server, folder, capsys):
-    server.faults["/keras.h5"].trickle = 0.02  # a bar appears after a tenth of a second
+    server.faults["/keras.h5"].trickle = 0.001
     status, printed, complaint = run(capsys, "models", "fetch", "vgg16")
     assert (status, printed) == (0, f"{folder / 'vgg16.onnx'}\n")
     assert "100%" in complaint

@@ -11,7 +11,7 @@ from host_cuda import HostModule
 from machine import cupy, unavailable
 from small_networks import TWO_BLOCKS, draw_arrays
 
-from nst import kernels
+from nst import kernels, optimizers
 from nst.objective import Objective, Targets, Weights
 from nst.optimizers import (
     FIRST_MOVE,
@@ -185,8 +185,9 @@ def minimise_inside(optimizer, function, image, evaluations):
     return shown
 
 
-def test_lbfgs_does_not_clip_inside_its_line_search():
+def test_lbfgs_does_not_clip_inside_its_line_search(monkeypatch):
     """There the loss would belong to another point than the search believes."""
+    monkeypatch.setattr(optimizers, "CLIP_EVERY", 1)
     seen = []
 
     def function(image):  # falls steeply to beyond the box: the first trials must grow past it
@@ -203,6 +204,22 @@ def test_lbfgs_does_not_clip_inside_its_line_search():
             np.testing.assert_allclose(image, trial, rtol=1e-12)
     assert max(image.max() for image in seen) > 1
     np.testing.assert_array_equal(image, 1)
+
+
+def test_lbfgs_clips_after_every_tenth_line_search(rng):
+    """And evaluates anew only there: elsewhere the gradient at hand begins the next search."""
+    function = Quadratic(rng, rng.uniform(-0.8, 1.8, SHAPE), 1000, turned=True)
+    optimizer, image, ended, clips = Lbfgs(), rng.random(SHAPE), 0, []
+    for _ in range(60):
+        loss, d_image = function(image)
+        before = optimizer.search
+        optimizer.step(image, loss, d_image)
+        ended += before is not None and before.accepted
+        if before is not None and optimizer.search is None:
+            clips.append(ended)
+            assert image.min() >= 0
+            assert image.max() <= 1
+    assert clips[:3] == [10, 20, 30]
 
 
 def test_bounds_are_those_that_are_given():

@@ -7,7 +7,7 @@ import pytest
 
 from nst import images
 from nst.devices import CPU
-from nst.records import Records, Scale, beside, frame_path
+from nst.records import Records, Scale
 from nst.settings import Settings
 
 SCALES = [Scale(20, 16, 3), Scale(40, 32, 2)]
@@ -103,13 +103,6 @@ def test_without_being_asked_nothing_is_written(settings, tmp_path):
     with Records(settings(), SCALES, CPU) as records:
         run(records)
     assert {path.name for path in tmp_path.iterdir()} == {"content.png", "style.png"}
-
-
-def test_names_beside_the_output(settings, tmp_path):
-    assert frame_path(settings(), 50) == tmp_path / "out-00050.png"
-    assert beside(settings(output=tmp_path / "a.b.jpg"), "plot.png") == tmp_path / "a.b-plot.png"
-    with pytest.raises(ValueError, match="no output to write beside"):
-        beside(settings(output=None), "plot.png")
 
 
 def test_work_is_steps_times_pixels():

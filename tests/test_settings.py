@@ -129,7 +129,31 @@ def test_an_input_is_never_overwritten(inputs, tmp_path, which, option):
     start.touch()
     path = {"content": inputs[0], "style": inputs[1], "init": start}[which]
     told = message(*inputs, init=str(start), **{option: path})
-    assert told == f"--{option} {path} would overwrite an input; give another."
+    assert told == f"--{option} would overwrite an input, {path}; give another name."
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("out-triptych.png", {"plot": True}),
+        ("out-losses.png", {"plot": True}),
+        ("out-00020.png", {"save_every": 10, "steps": 25}),
+    ],
+)
+def test_an_input_is_not_overwritten_by_what_is_written_beside(inputs, tmp_path, name, options):
+    content = tmp_path / name
+    content.touch()
+    told = message(content, inputs[1], output=tmp_path / "out.png", **options)
+    assert f"would overwrite an input, {content}" in told
+    Settings(content, inputs[1], tmp_path / "other.png", **options)  # and elsewhere it may
+
+
+def test_a_name_beside_the_output(inputs, tmp_path):
+    assert Settings(*inputs, tmp_path / "out.png").frame(50) == tmp_path / "out-00050.png"
+    dotted = Settings(*inputs, tmp_path / "a.b.jpg")
+    assert dotted.beside("plot.png") == tmp_path / "a.b-plot.png"
+    with pytest.raises(ValueError, match="no output to write beside"):
+        Settings(*inputs, None).beside("plot.png")
 
 
 def test_an_input_is_known_by_another_name_too(inputs, tmp_path):

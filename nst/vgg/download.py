@@ -74,10 +74,11 @@ def download(source: Source, folder: Path, show: Show) -> Path:
             _check_space(source, part, wanted.size)
             _fill(part, wanted, session, show)
         except KeyboardInterrupt as interrupt:
-            interrupt.add_note(
-                f"{part.size / 1e6:.1f} of {wanted.size / 1e6:.1f} MB are kept in {part.path}; "
-                f"`nst models fetch {source.model}` goes on from there."
-            )
+            if part.size:
+                interrupt.add_note(
+                    f"{part.size / 1e6:.1f} of {wanted.size / 1e6:.1f} MB are kept in {part.path};"
+                    f" `nst models fetch {source.model}` goes on from there."
+                )
             raise
         finally:
             part.remove_if_empty()
@@ -159,7 +160,8 @@ def _fill(part: "_Part", wanted: _Wanted, session: "Session", show: Show) -> Non
                 break  # not even asked with success; do not insist
         if not cut:
             return
-    raise Unavailable(f"{cut}, after {part.size / 1e6:.1f} of {wanted.size / 1e6:.1f} MB")
+    after = f", after {part.size / 1e6:.1f} of {wanted.size / 1e6:.1f} MB" if part.size else ""
+    raise Unavailable(f"{cut}{after}")
 
 
 def _stream(part: "_Part", wanted: _Wanted, session: "Session", show: Show) -> str:

@@ -77,11 +77,11 @@ def _write(network: Network, path: Path) -> None:
 
 
 def _is_sound(path: Path) -> bool:
-    """Tell whether there is a model file that reads well; warn of one that does not."""
+    """Tell whether the model is there, whole and itself; warn if it is there and is not."""
     if not path.exists():
         return False
     try:
-        weights.load(path)
+        formats.read(path, path.stem)
     except NstError as error:
         warnings.warn(NstWarning(f"{error} It is replaced."), stacklevel=3)
         return False
