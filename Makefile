@@ -37,7 +37,7 @@ export: install  ## write a model's forward and backward graphs into models/
 	$(BIN)/nst export $(if $(MODEL),--model "$(MODEL)") $(if $(TAPS),--taps $(TAPS)) --output models
 
 test: .venv/.installed-dev  ## run every test; those that need a GPU are skipped without one
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4
 
 lint: .venv/.installed-dev  ## check style, format and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

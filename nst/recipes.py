@@ -45,7 +45,7 @@ RECIPES = {
     "nst": Recipe(
         source="this program's default: three blocks, every loss relative to its target",
         content={"relu3_3": 1.0},
-        style={"relu1_1": 20.0, "relu2_1": 20.0, "relu3_1": 20.0, "relu3_3": 20.0},
+        style={"relu1_1": 50.0, "relu2_1": 50.0, "relu3_1": 50.0, "relu3_3": 50.0},
         smoothness=0.5,
         relative=True,
     ),

@@ -158,9 +158,9 @@ def plan(height: int, width: int, settings: Settings) -> list[Scale]:
     """Return the scales, coarse to fine, for a content image of ``height`` x ``width``.
 
     The last has the asked size, each one before it half the size of the next.  Coarse scales
-    with a side under 64 pixels are left out: nothing of the picture would be left to see.  A
-    scale gets STEPS_RATIO times the steps of the next finer one, and still a fraction of its
-    time.
+    with a side under 64 pixels are left out, where nothing of the picture would be left to see,
+    and so are those without a step.  A scale gets STEPS_RATIO times the steps of the next finer
+    one, and still a fraction of its time.
     """
     longer_sides = [settings.size >> k for k in range(settings.scales) if settings.size >> k]
     sizes = [images.fit(height, width, longer_side) for longer_side in longer_sides]
@@ -173,7 +173,8 @@ def plan(height: int, width: int, settings: Settings) -> list[Scale]:
     shares = STEPS_RATIO ** np.arange(len(sizes))[::-1]  # coarse to fine
     ends = np.round(np.cumsum(shares) / shares.sum() * settings.steps).astype(int)
     steps = np.diff(ends, prepend=0)
-    return [Scale(*size, int(n)) for size, n in zip(sizes[::-1], steps, strict=True)]
+    scales = [Scale(*size, int(n)) for size, n in zip(sizes[::-1], steps, strict=True)]
+    return [scale for scale in scales[:-1] if scale.steps] + scales[-1:]
 
 
 def initial_image(

@@ -302,9 +302,7 @@ def test_a_wrong_header_is_seen_before_anything_is_brought(
     tensors.pop(name, None)
     if array is not None:
         tensors[name] = array
-    body = safetensors.numpy.save(tensors)
-    source = server.source("/t.safetensors", body, only_convolutions=True)
-    reason = refusal(source, tmp_path)
+    reason = refusal(publish(server, tensors), tmp_path)
     assert reason.startswith("is not vgg16: ")
     assert expected in reason
     assert len(server.requests) == 2
@@ -325,13 +323,35 @@ def header_of(entries):
         header_of([1, 2, 3]),
         header_of({"features.0.weight": 7}),
         header_of({}),
+        header_of({"classifier": 7}),
         b"{}",
     ],
-    ids=["no length", "a page", "no json", "a list", "no entry", "empty", "short"],
+    ids=["no length", "a page", "no json", "a list", "no entry", "empty", "other", "short"],
 )
 def test_what_is_no_safetensors_file_is_refused(body, server, tmp_path):
     refusal(server.source("/t.safetensors", body, only_convolutions=True), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_lies_between_the_convolutions_comes_along(server, tensors, tmp_path):
+    """The format allows no holes.  Only a file of another author would be like this."""
+    tensors["features.28.a_note"] = np.arange(5, dtype=np.float32)  # sorted before .bias
+    del tensors["head.fc.weight"]
+    with pytest.raises(Unavailable, match=r"features\.28\.a_note is one convolution too many"):
+        download.download(publish(server, tensors), tmp_path, lambda *_: None)
+    del tensors["features.28.a_note"]
+    tensors["features.note"] = np.arange(5, dtype=np.float32)
+    tensors["features"] = np.arange(4, dtype=np.float32)  # sorted before all
+    tensors["features.20"] = np.arange(3, dtype=np.float32)  # and between
+    found = safetensors.numpy.load_file(bring(publish(server, tensors), tmp_path))
+    assert {"features.20", "features.0.bias"} <= set(found)
+    assert not {"features", "features.note", "pre_logits.fc1.weight"} & set(found)
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, tensors[name])
+
+
+def publish(server, tensors):
+    return server.source("/t.safetensors", safetensors.numpy.save(tensors), only_convolutions=True)
 
 
 @pytest.mark.parametrize("offsets", [[0, 4], [-324, 0], [0, 328], [324, 0]])

@@ -97,23 +97,28 @@ def _convolutions(session: "Session", source: Source) -> _Wanted:
     length = int.from_bytes(_range(session, source.url, 0, 8), "little")
     if not 2 <= length <= LARGEST_HEADER:
         raise Unavailable(f"is no .safetensors file: its header would have {length} bytes")
+    header = _range(session, source.url, 8, length)
     try:
-        header = json.loads(_range(session, source.url, 8, length))
-        tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        tensors = {k: entry for k, entry in json.loads(header).items() if k != "__metadata__"}
         names = formats.our_names(tensors, ARCHITECTURES[source.model])
         _check_tensors(tensors, names, source.model)
+        first, last, smaller = _span(tensors, names)
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise Unavailable(f"is not {source.model}: {error}") from None
+    prefix = len(smaller).to_bytes(8, "little") + smaller
+    return _Wanted(source.url, 8 + length + first, last - first, is_whole=False, prefix=prefix)
+
+
+def _span(tensors: dict[str, Any], names: dict[str, str]) -> tuple[int, int, bytes]:
+    """Return where the named tensors begin and end, and a header for that span alone."""
     spans = [tensors[name]["data_offsets"] for name in names.values()]
     first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
-    inside = {  # what lies between them comes along
-        name: {**entry, "data_offsets": [offset - first for offset in entry["data_offsets"]]}
-        for name, entry in tensors.items()
-        if first <= entry["data_offsets"][0] and entry["data_offsets"][1] <= last
-    }
-    text = json.dumps(inside).encode()
-    prefix = len(text).to_bytes(8, "little") + text
-    return _Wanted(source.url, 8 + length + first, last - first, is_whole=False, prefix=prefix)
+    inside = {}
+    for name, entry in tensors.items():
+        begin, end = entry["data_offsets"]
+        if first <= begin and end <= last:  # what lies between them comes along
+            inside[name] = {**entry, "data_offsets": [begin - first, end - first]}
+    return first, last, json.dumps(inside).encode()
 
 
 def _check_tensors(tensors: dict[str, Any], names: dict[str, str], model: str) -> None:
