@@ -10,7 +10,7 @@ from nst.vgg import weights
 from nst.vgg.architecture import ARCHITECTURES
 
 PACKAGES = (
-    "numpy", "onnx", "pillow", "matplotlib", "platformdirs", "tqdm",
+    "numpy", "onnx", "pillow", "matplotlib", "platformdirs", "threadpoolctl", "tqdm",
     "requests", "filelock", "h5py", "safetensors",
 )  # fmt: skip
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu")

@@ -82,9 +82,19 @@ def prepare(settings: Settings) -> Run:
 
 
 def complete(run: Run, on_progress: Callable[[Progress], None] | None = None) -> Result:
-    """Paint a prepared run to its end, or to where it is stopped; save and return the result."""
+    """Paint a prepared run to its end, or to where it is stopped; save and return the result.
+
+    NumPy's matrix products run on one thread meanwhile: further threads of OpenBLAS spin while
+    they wait, and take the cores from ONNX Runtime.  On an idle machine with two cores that
+    costs nothing; where something else runs it makes a step several times faster.
+    """
+    from threadpoolctl import threadpool_limits  # takes a while to import
+
     output = run.settings.output
-    with Records(run.settings, run.scales, run.device) as records:
+    with (
+        threadpool_limits(1, user_api="blas"),
+        Records(run.settings, run.scales, run.device) as records,
+    ):
         try:
             paint(run, records, on_progress)
         except (KeyboardInterrupt, NstError) as error:

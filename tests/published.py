@@ -29,26 +29,6 @@ from nst.vgg.sources import CAFFE, TORCHVISION, Preprocessing, Source
 
 NARROW = {"vgg16": NARROW_VGG16, "vgg19": NARROW_VGG19}
 
-# For a server on loopback; whoever trusts it trusts what is printed here.  Ends in 2126.
-KEY_AND_CERTIFICATE = """\
------BEGIN EC PRIVATE KEY-----
-MHcCAQEEINjvjEKlWwY5draHEvfo3mynf4JxiCD73opfouHbxvQ3oAoGCCqGSM49
-AwEHoUQDQgAEgJ7kEJUrQXay0UhUFQh3cpdi9pDjAZTFLqPZUbn/OXvgt1/9C+LY
-Y22uKr+g3szuTqx7mz4uT3zSgDO06YGjRQ==
------END EC PRIVATE KEY-----
------BEGIN CERTIFICATE-----
-MIIBoDCCAUagAwIBAgIUUyqewI0aaOvdRQTxGVlTyiZ8j+EwCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTI2MTEyMjE2MjY1M1oYDzIxMjYxMDI5
-MTYyNjUzWjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAASAnuQQlStBdrLRSFQVCHdyl2L2kOMBlMUuo9lRuf85e+C3X/0L4thj
-ba4qv6DezO5OrHubPi5PfNKAM7TpgaNFo3QwcjAdBgNVHQ4EFgQUz8kt3/GpBFdm
-gd/BW4SgX+5kF7MwHwYDVR0jBBgwFoAUz8kt3/GpBFdmgd/BW4SgX+5kF7MwDwYD
-VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMA4GA1UdDwEB/wQEAwIChDAK
-BggqhkjOPQQDAgNIADBFAiAQEbu/WjFoQP2XWase+eAYQlRhSeB/KVw2EVrhD8UE
-HQIhAIvtb2UheXZ7ctki7ASuGCl3TfmxTnsEcCFwFn3yOxGu
------END CERTIFICATE-----
-"""
-
 # --- Files ------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,8 @@ from collections import namedtuple
 import numpy as np
 import pytest
 import safetensors.numpy
-from published import KEY_AND_CERTIFICATE, NARROW, Fault, Server, torchvision_tensors
+import trustme
+from published import NARROW, Fault, Server, torchvision_tensors
 from small_networks import NARROW_VGG16, draw_arrays
 
 from nst.errors import NstError
@@ -413,8 +414,9 @@ def test_no_proxy_of_the_environment_is_respected(keras, content, monkeypatch, t
 
 
 def test_the_certificates_of_the_environment_are_used(content, server, monkeypatch, tmp_path):
-    certificate = tmp_path / "certificate.pem"
-    certificate.write_text(KEY_AND_CERTIFICATE)
+    authority, certificate, bundle = trustme.CA(), tmp_path / "server.pem", tmp_path / "ca.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+    authority.cert_pem.write_to_path(bundle)
     folder = tmp_path / "models"
     folder.mkdir()
     with Server(certificate) as secure:
@@ -424,5 +426,5 @@ def test_the_certificates_of_the_environment_are_used(content, server, monkeypat
         assert "REQUESTS_CA_BUNDLE" in reason
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "nowhere.pem"))
         assert "nowhere.pem" in refusal(source, folder)
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
         assert bring(source, folder).read_bytes() == content
