@@ -43,9 +43,9 @@ _CHANNELS = {tap: VGG16.channels(tap) for tap in _FIRST_RELUS}
 
 RECIPES = {
     "nst": Recipe(
-        source="this program's default: three blocks, every loss relative to its target",
+        source="this program's default: four blocks, every loss relative to its target",
         content={"relu3_3": 1.0},
-        style={"relu1_1": 50.0, "relu2_1": 50.0, "relu3_1": 50.0, "relu3_3": 50.0},
+        style={"relu1_1": 50.0, "relu2_1": 50.0, "relu3_1": 50.0, "relu4_1": 50.0},
         smoothness=0.5,
         relative=True,
     ),

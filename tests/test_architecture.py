@@ -34,10 +34,10 @@ def test_vgg19_is_column_e_one_convolution_more_in_each_deep_block():
     assert len(VGG19.convolutions) == 16
 
 
-def test_vgg16_slim_is_three_blocks_of_half_width():
-    assert VGG16_SLIM.convolutions == VGG16.convolutions[:7]
+def test_vgg16_slim_is_vgg16_with_narrower_layers():
+    assert VGG16_SLIM.taps == VGG16.taps
     for convolution in VGG16_SLIM.convolutions:
-        assert 2 * VGG16_SLIM.channels(convolution) == VGG16.channels(convolution)
+        assert VGG16_SLIM.channels(convolution) < VGG16.channels(convolution)
 
 
 def test_names_are_those_of_the_command_line():

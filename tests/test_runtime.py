@@ -201,8 +201,8 @@ def test_from_arrays_takes_the_colours_it_is_told(rng, arrays):
 
 
 def test_a_tap_that_the_model_lacks_is_told_with_those_it_has():
-    with pytest.raises(NstError, match=r"no tap 'relu4_2'; it has conv1_1, .*, relu3_3\. Choose"):
-        Vgg("vgg16-slim", ["relu1_1", "relu4_2"])
+    with pytest.raises(NstError, match=r"no tap 'relu3_4'; it has conv1_1, .*, relu5_3\. Choose"):
+        Vgg("vgg16-slim", ["relu1_1", "relu3_4"])
 
 
 def test_no_taps_at_all_is_an_error(arrays):

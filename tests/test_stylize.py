@@ -30,7 +30,7 @@ from nst.vgg import Vgg, weights
 from nst.vgg.architecture import Architecture
 from nst.vgg.export import export_network
 
-THREE_BLOCKS = Architecture(((4, 5), (6, 4), (5, 4, 6)))  # has the taps of the default recipe
+FOUR_BLOCKS = Architecture(((4, 5), (6, 4), (5, 4, 6), (3,)))  # has the taps of the default recipe
 CONTENT, STYLE = (90, 75), (50, 66)  # rows x columns of the files
 FULL = (160, 133)  # of the result at --size 160
 
@@ -40,7 +40,7 @@ def files(tmp_path_factory):
     """A tiny model, a photograph and a painting."""
     folder = tmp_path_factory.mktemp("inputs")
     rng = np.random.default_rng(1853)
-    arrays = draw_arrays(THREE_BLOCKS, rng)
+    arrays = draw_arrays(FOUR_BLOCKS, rng)
     export_network(weights.from_arrays(arrays, "average", name="tiny"), folder / "tiny.onnx")
     rows, columns = np.mgrid[: CONTENT[0], : CONTENT[1]] / 90
     photograph = np.stack([rows, columns, 1 - rows * columns])
@@ -311,7 +311,7 @@ def test_history_has_every_step_and_every_raw_loss(settings):
     assert [entry["scale"] for entry in history] == [1] * 6 + [2] * 4
     assert [entry["size"] for entry in history] == [80] * 6 + [160] * 4
     names = {"content relu3_3", "style relu1_1", "style relu2_1", "style relu3_1"}
-    names |= {"style relu3_3", "smoothness", "total"}
+    names |= {"style relu4_1", "smoothness", "total"}
     for entry in history:
         assert set(entry) == {"step", "scale", "size", "seconds", *names}
         assert all(np.isfinite(value) for value in entry.values())
@@ -453,11 +453,11 @@ def test_what_is_not_finite_stops_the_run_and_saves_the_last_good_picture(
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_network_that_overflows_names_term_and_tap(settings, files, rng):
-    arrays = draw_arrays(THREE_BLOCKS, rng)
+    arrays = draw_arrays(FOUR_BLOCKS, rng)
     arrays["conv3_2.weight"] *= 1e25
     path = files / "huge.onnx"
     export_network(weights.from_arrays(arrays, "average", name="huge"), path)
-    with pytest.raises(NstError, match=r"style relu3_3 is (nan|inf)") as error:
+    with pytest.raises(NstError, match=r"style relu4_1 is (nan|inf)") as error:
         stylize(settings(model=str(path)))
     assert "relu1_1" not in str(error.value)
     assert not settings().output.exists()  # there was no good picture yet
