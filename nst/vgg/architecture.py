@@ -43,6 +43,21 @@ class Architecture:
         """Where features can be read, shallow to deep."""
         return [layer for layer in self.layers if not layer.startswith("pool")]
 
+    @property
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        """``{"conv1_1.weight": (O, I, 3, 3), "conv1_1.bias": (O,), ...}``: names and shapes.
+
+        The first convolution reads three channels (RGB), every other what the one before puts out.
+        """
+        shapes: dict[str, tuple[int, ...]] = {}
+        inputs = 3
+        for convolution in self.convolutions:
+            outputs = self.channels(convolution)
+            shapes[f"{convolution}.weight"] = (outputs, inputs, 3, 3)
+            shapes[f"{convolution}.bias"] = (outputs,)
+            inputs = outputs
+        return shapes
+
     def channels(self, layer: str) -> int:
         """Return the number of channels that ``layer`` puts out."""
         if layer.startswith("pool"):

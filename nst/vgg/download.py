@@ -123,7 +123,7 @@ def _span(tensors: dict[str, Any], names: dict[str, str]) -> tuple[int, int, byt
 
 def _check_tensors(tensors: dict[str, Any], names: dict[str, str], model: str) -> None:
     """Raise ValueError unless every convolution is float32 and has its shape and its place."""
-    for name, shape in formats.shapes(ARCHITECTURES[model]).items():
+    for name, shape in ARCHITECTURES[model].parameters.items():
         entry = tensors[names[name]]
         if entry["dtype"] != "F32" or tuple(entry["shape"]) != shape:
             raise ValueError(
@@ -325,7 +325,7 @@ def _disk(path: Path) -> Iterator[None]:
 
 def _check_space(source: Source, part: _Part, size: int) -> None:
     """Raise NstError where neither the rest of ``part`` nor the model made of it would fit."""
-    convolutions = formats.shapes(ARCHITECTURES[source.model]).values()
+    convolutions = ARCHITECTURES[source.model].parameters.values()
     needed = size - part.size + 4 * sum(map(math.prod, convolutions))
     free = shutil.disk_usage(part.path.parent).free
     if free < needed:

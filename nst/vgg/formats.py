@@ -79,18 +79,6 @@ def check_suffix(path: Path) -> None:
         raise NstError(f"{path} has an unknown suffix; choose {', '.join(PREPROCESSING)}.")
 
 
-def shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Return {"conv1_1.weight": (O, I, 3, 3), "conv1_1.bias": (O,), ...}."""
-    wanted: dict[str, tuple[int, ...]] = {}
-    channels = 3
-    for convolution in architecture.convolutions:
-        outputs = architecture.channels(convolution)
-        wanted[f"{convolution}.weight"] = (outputs, channels, 3, 3)
-        wanted[f"{convolution}.bias"] = (outputs,)
-        channels = outputs
-    return wanted
-
-
 def our_names(stored: Iterable[str], architecture: Architecture) -> dict[str, str]:
     """Return {our name: stored name} of every convolution among the ``stored`` names.
 
@@ -103,7 +91,7 @@ def our_names(stored: Iterable[str], architecture: Architecture) -> dict[str, st
             raise ValueError(f"{ours[translated]} and {name} are the same layer")
         if translated is not None:
             ours[translated] = name
-    wanted = shapes(architecture)
+    wanted = architecture.parameters
     if missing := [name for name in wanted if name not in ours]:
         found = ", ".join(sorted(stored)[:4]) or "nothing"
         raise ValueError(f"{missing[0]} is missing, among {len(missing)}; it holds {found}, ...")
@@ -165,7 +153,7 @@ def _channels_first(array: np.ndarray) -> np.ndarray:
 def _check_shapes(
     arrays: Mapping[str, np.ndarray], stored: Mapping[str, str], architecture: Architecture
 ) -> None:
-    for name, shape in shapes(architecture).items():
+    for name, shape in architecture.parameters.items():
         if arrays[name].shape != shape:
             raise ValueError(
                 f"{stored[name]} must be {shape} as (out, in, rows, columns), "

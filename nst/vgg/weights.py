@@ -66,19 +66,13 @@ def from_arrays(
     check_pooling(pooling)
     architecture = _architecture_of(arrays)
     checked = {}
-    channels = 3
-    for convolution in architecture.convolutions:
-        outputs = architecture.channels(convolution)
-        shapes = {"weight": (outputs, channels, 3, 3), "bias": (outputs,)}
-        for part, shape in shapes.items():
-            key = f"{convolution}.{part}"
-            found = np.shape(arrays[key]) if key in arrays else "nothing"
-            if found != shape:
-                raise ValueError(f"{key} must have shape {shape}, found {found}")
-            checked[key] = np.ascontiguousarray(arrays[key], np.float32)
-            if not np.isfinite(checked[key]).all():
-                raise ValueError(f"{key} holds values that are not finite")
-        channels = outputs
+    for key, shape in architecture.parameters.items():
+        found = np.shape(arrays[key]) if key in arrays else "nothing"
+        if found != shape:
+            raise ValueError(f"{key} must have shape {shape}, found {found}")
+        checked[key] = np.ascontiguousarray(arrays[key], np.float32)
+        if not np.isfinite(checked[key]).all():
+            raise ValueError(f"{key} holds values that are not finite")
     checked["mean"] = np.reshape(np.asarray(mean, np.float32), (1, 3, 1, 1))
     checked["std"] = np.reshape(np.asarray(std, np.float32), (1, 3, 1, 1))
     return Network(name, architecture, checked, pooling)
