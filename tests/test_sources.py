@@ -29,7 +29,7 @@ def test_every_line_can_be_used(source):
 
 @pytest.mark.parametrize("source", SOURCES, ids=identify)
 def test_the_size_is_that_of_the_convolutions_and_what_comes_with_them(source):
-    shapes = formats.shapes(ARCHITECTURES[source.model]).values()
+    shapes = ARCHITECTURES[source.model].parameters.values()
     assert sum(map(math.prod, shapes)) == PARAMETERS[source.model]
     over = source.size - 4 * PARAMETERS[source.model]
     if source.only_convolutions:
