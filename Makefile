@@ -34,7 +34,7 @@ vgg19: install  ## download the official VGG19, 80 MB
 	@$(BIN)/nst models fetch vgg19
 
 export: install  ## write a model's forward and backward graphs into models/
-	$(BIN)/nst export $(if $(MODEL),--model "$(MODEL)") $(if $(TAPS),--taps $(TAPS)) --output models
+	@$(BIN)/nst export $(if $(MODEL),--model "$(MODEL)") $(if $(TAPS),--taps $(TAPS)) --output models
 
 test: .venv/.installed-dev  ## run every test; those that need a GPU are skipped without one
 	$(BIN)/pytest -n auto --maxprocesses 4
