@@ -15,6 +15,7 @@ from nst.errors import NstError, NstWarning
 from nst.recipes import INITS, OPTIMIZERS, RECIPES
 from nst.records import Progress
 from nst.settings import Settings
+from nst.stylize import complete, prepare
 from nst.version import VERSION
 from nst.vgg.architecture import POOLINGS
 
@@ -46,8 +47,6 @@ def stylize(content: Path, style: str, quiet: bool, **options: Any) -> int:
     """Paint CONTENT in the style of STYLE."""
     if style in demo.STYLES and not Path(style).exists():
         style = str(demo.style_path(style))
-    from nst.stylize import complete, prepare
-
     run = prepare(Settings(content=content, style=Path(style), **options))
     full = run.scales[-1]
     if not quiet:

@@ -21,12 +21,12 @@ import PIL.Image
 from PIL.ImageFile import ImageFile
 
 from nst.errors import NstError, NstWarning
+from nst.vgg.architecture import SMALLEST_SIDE
 
 PathLike = str | os.PathLike[str]
 
 READS = ("JPEG", "PNG", "WEBP", "TIFF")  # Pillow knows more, some of which run other programs
 WRITES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
-SMALLEST_SIDE = 16  # pixels; VGG halves a side four times on the way to relu5_1
 JPEG_LONGEST_SIDE = 65500  # pixels; libjpeg's limit
 
 _KINDS = "JPEG, PNG, WebP or TIFF"

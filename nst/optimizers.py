@@ -138,7 +138,7 @@ class Lbfgs:
     def _downhill(self, image: Array, d_image: Array) -> Array:
         """Return the direction to search: zero where a pixel is held by its bound.
 
-        Such a pixel is pulled outward and would be clipped back after each search; meanwhile its
+        Such a pixel is pulled outward, and a clip would only bring it back; meanwhile its
         share of the direction would spoil that of the others, and the run would stall far from
         the minimum.  Bertsekas, "Projected Newton methods ..." (1982).
         """

@@ -25,8 +25,7 @@ def export_pair(
     pooling = pooling or network.pooling
     weights.check_pooling(pooling)
     choice = (network.architecture, network.arrays, taps, pooling)
-    saved = graphs.saved_activations(network.architecture, taps, pooling)
-    outputs = list(dict.fromkeys([*taps, *saved]))
+    outputs = graphs.forward_outputs(network.architecture, taps, pooling)
     metadata = network.metadata(taps, pooling)
     forward = folder / f"{network.name}.forward.onnx"
     backward = folder / f"{network.name}.backward.onnx"

@@ -152,6 +152,11 @@ def saved_activations(
     return [layer for layer in layers if layer.startswith(kept)]
 
 
+def forward_outputs(architecture: Architecture, taps: tuple[str, ...], pooling: str) -> list[str]:
+    """Return what a forward pass puts out: the taps, then what else the backward pass reads."""
+    return list(dict.fromkeys([*taps, *saved_activations(architecture, taps, pooling)]))
+
+
 def forward(
     architecture: Architecture,
     arrays: Mapping[str, np.ndarray],

@@ -21,7 +21,8 @@ class Vgg:
     Parameters
     ----------
     model : str, path or Network
-        A known name ("vgg16", "vgg19", "vgg16-slim"), or an ``.onnx`` file of `nst export`.
+        A known name ("vgg16", "vgg19", "vgg16-slim"; "auto" for vgg16 where it is installed), or
+        an ``.onnx`` file of `nst export`.
     taps : iterable of str
         Where to read features, such as ``relu4_2`` or, before the ReLU, ``conv4_2``.
     pooling : "max", "average" or None
@@ -48,7 +49,7 @@ class Vgg:
         weights.check_pooling(self.pooling)
         net = self.network
         self._saved = graphs.saved_activations(net.architecture, self.taps, self.pooling)
-        self._outputs = list(dict.fromkeys([*self.taps, *self._saved]))
+        self._outputs = graphs.forward_outputs(net.architecture, self.taps, self.pooling)
         choice = (net.architecture, net.arrays, self.taps, self.pooling)
         self._forward = _session(graphs.forward(*choice, self._outputs), self.device)
         self._backward = _session(graphs.backward(*choice), self.device)

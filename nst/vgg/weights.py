@@ -173,7 +173,7 @@ def _architecture_of(arrays: Mapping[str, np.ndarray]) -> Architecture:
             widths.append(len(np.atleast_1d(arrays[key])))
         blocks.append(tuple(widths))
     architecture = Architecture(tuple(blocks))
-    named = {f"{c}.{part}" for c in architecture.convolutions for part in ("weight", "bias")}
+    named = architecture.parameters
     stray = sorted(key for key in arrays if key.startswith("conv") and key not in named)
     if stray or not blocks:
         found = ", ".join(sorted(arrays)) or "nothing"
