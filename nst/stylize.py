@@ -219,9 +219,9 @@ def measure(run: Run, scale: Scale) -> Objective:
     _, height, width = run.style.shape
     style = images.resize(run.style, *style_size(height, width, scale))
 
-    features = vgg.forward(device.asarray(content))
+    features = vgg.features(device.asarray(content))
     content_targets = {tap: features[tap] for tap in recipe.content}
-    features = vgg.forward(device.asarray(style))
+    features = vgg.features(device.asarray(style))
     style_targets = {}
     for tap in recipe.style:
         divisor = gram_divisor(features[tap], recipe.gram_normalization)

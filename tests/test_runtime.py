@@ -125,6 +125,17 @@ def test_backward_belongs_to_the_last_forward(rng, arrays, vgg, other):
     np.testing.assert_array_equal(vgg.backward(d_features), expected)
 
 
+def test_measuring_gives_the_same_features_and_leaves_the_backward_alone(rng, arrays, vgg):
+    image, other = photograph(rng), photograph(rng, 33, 18)
+    features = vgg.forward(image)
+    d_features = gradients(rng, features)
+    expected = vgg.backward(d_features)
+    vgg.features(other)
+    np.testing.assert_array_equal(vgg.backward(d_features), expected)
+    for tap, measured in vgg.features(image).items():
+        np.testing.assert_array_equal(measured, features[tap])
+
+
 def test_features_that_were_kept_are_not_overwritten(rng, vgg):
     """Targets are kept while the network goes on; only what nobody was given is reused."""
     kept = vgg.forward(photograph(rng))

@@ -53,6 +53,7 @@ class Vgg:
         choice = (net.architecture, net.arrays, self.taps, self.pooling)
         self._forward = _session(graphs.forward(*choice, self._outputs), self.device)
         self._backward = _session(graphs.backward(*choice), self.device)
+        self._features = _session(graphs.forward(*choice, list(self.taps)), self.device)
         self._activations: dict[str, Array] = {}  # of the last forward, for the backward
         self._image_shape: tuple[int, ...] = ()
 
@@ -73,18 +74,23 @@ class Vgg:
         """
         return cls(weights.from_arrays(arrays, pooling, mean, std), taps, device=device)
 
-    def forward(self, image: Array) -> dict[str, Array]:
+    def features(self, image: Array) -> dict[str, Array]:
         """Return the features at each tap, (C, H, W), of an ``image`` (3, H, W) RGB in [0, 1].
 
-        Any size from 16 x 16 up.  Each call returns new arrays; `backward` reads them, so do not
-        write into them before it.
+        Any size from 16 x 16 up.  For measuring only: nothing is kept for a `backward`, and the
+        layers between the taps are freed as soon as they are used.
         """
-        image = self._placed(image, "image")
-        if image.ndim != 3 or image.shape[0] != 3 or min(image.shape[1:]) < SMALLEST_SIDE:
-            raise ValueError(
-                f"image must be (3, H, W) with sides of at least {SMALLEST_SIDE}, "
-                f"found {image.shape}"
-            )
+        image = self._image(image)
+        features = {tap: self._empty(tap, image.shape) for tap in self.taps}
+        self._run(self._features, {"image": image}, features)
+        return features
+
+    def forward(self, image: Array) -> dict[str, Array]:
+        """Return what `features` returns, and keep what `backward` needs.
+
+        Each call returns new arrays; `backward` reads them, so do not write into them before it.
+        """
+        image = self._image(image)
         kept = self._activations if image.shape == self._image_shape else {}
         self._activations = {
             name: self._empty(name, image.shape)
@@ -130,6 +136,15 @@ class Vgg:
         self.device.synchronize()  # ONNX Runtime does not wait for CuPy's kernels
         session.run_with_iobinding(binding)
         binding.synchronize_outputs()
+
+    def _image(self, image: Array) -> Array:
+        image = self._placed(image, "image")
+        if image.ndim != 3 or image.shape[0] != 3 or min(image.shape[1:]) < SMALLEST_SIDE:
+            raise ValueError(
+                f"image must be (3, H, W) with sides of at least {SMALLEST_SIDE}, "
+                f"found {image.shape}"
+            )
+        return image
 
     def _placed(self, array: Array, name: str) -> Array:
         if not isinstance(array, self.device.xp.ndarray):
