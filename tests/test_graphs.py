@@ -377,8 +377,12 @@ def _set_size(value, height, width):
 
 
 def test_relu_backward_is_zero_where_the_output_is_zero():
-    nodes = graphs.is_positive("y", "positive") + graphs.relu_backward("positive", "d_y", "d_x")
     kind = onnx.TensorProto.DOUBLE
+    nodes = [
+        *graphs.is_positive("y", "positive"),
+        *graphs.as_number("positive", "mask", kind),
+        *graphs.relu_backward("mask", "d_y", "d_x"),
+    ]
     values = [helper.make_tensor_value_info(name, kind, [None]) for name in ("y", "d_y", "d_x")]
     zero = onnx.numpy_helper.from_array(np.zeros(()), "zero")
     model = helper.make_model(

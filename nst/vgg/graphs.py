@@ -69,18 +69,19 @@ def relu(x: str, y: str) -> list[NodeProto]:
     return [make_node("Relu", [x], [y], y)]
 
 
-def relu_backward(positive: str, d_y: str, d_x: str) -> list[NodeProto]:
+def relu_backward(mask: str, d_y: str, d_x: str) -> list[NodeProto]:
     """Where the output was positive the gradient passes; elsewhere it is zero."""
-    mask = f"{d_x}_mask"
-    return [
-        make_node("CastLike", [positive, d_y], [mask], mask),
-        make_node("Mul", [d_y, mask], [d_x], d_x),
-    ]
+    return [make_node("Mul", [d_y, mask], [d_x], d_x)]
 
 
 def is_positive(y: str, positive: str) -> list[NodeProto]:
     """All that `relu_backward` needs of a ReLU's output: a byte a pixel, in place of four."""
     return [make_node("Greater", [y, "zero"], [positive], positive)]
+
+
+def as_number(mask: str, number: str, kind: int) -> list[NodeProto]:
+    """0 and 1 in place of False and True; ``kind`` is the graph's type, as ONNX numbers them."""
+    return [make_node("Cast", [mask], [number], number, to=kind)]
 
 
 def pool(pooling: str, x: str, y: str) -> list[NodeProto]:
@@ -89,26 +90,25 @@ def pool(pooling: str, x: str, y: str) -> list[NodeProto]:
     return [make_node(kind, [x], [y], y, kernel_shape=[2, 2], strides=[2, 2])]
 
 
-def max_pool_backward(winners: str, d_y: str, d_x: str, odd: Odd) -> list[NodeProto]:
+def max_pool_backward(mask: str, d_y: str, d_x: str, odd: Odd, channels: int) -> list[NodeProto]:
     """The gradient goes to the pixel that was the maximum; pixels that tie share it evenly.
 
     Ties are common where an image is flat.  Giving each of them the whole would multiply the
     gradient by four at every pool.  A square without winners gets nothing.
     """
-    mask, mean, tied = f"{d_x}_mask", f"{d_x}_mean", f"{d_x}_tied"
+    mean, tied = f"{d_x}_mean", f"{d_x}_tied"
     share, enlarged = f"{d_x}_share", f"{d_x}_enlarged"
     return [
-        make_node("CastLike", [winners, d_y], [mask], mask),
         *pool("average", mask, mean),
         make_node("Mul", [mean, "four"], [f"{tied}_or_none"], f"{tied}_or_none"),
         make_node("Max", [f"{tied}_or_none", "one"], [tied], tied),
         make_node("Div", [d_y, tied], [share], share),
-        *_enlarge(share, enlarged, winners, odd),
+        *_enlarge(share, enlarged, mask, odd),
         make_node("Mul", [enlarged, mask], [d_x], d_x),
     ]
 
 
-def are_winners(x: str, y: str, winners: str, odd: Odd) -> list[NodeProto]:
+def are_winners(x: str, y: str, winners: str, odd: Odd, kind: int) -> list[NodeProto]:
     """All that `max_pool_backward` needs: which pixels are positive and their square's maximum.
 
     x comes out of a ReLU, whose mask this has in it: where y is 0 nothing may win, so it is
@@ -118,7 +118,7 @@ def are_winners(x: str, y: str, winners: str, odd: Odd) -> list[NodeProto]:
     highest, enlarged = f"{y}_or_minus_one", f"{y}_enlarged"
     return [
         make_node("LessOrEqual", [y, "zero"], [nothing], nothing),
-        make_node("CastLike", [nothing, y], [number], number),
+        *as_number(nothing, number, kind),
         make_node("Sub", [y, number], [highest], highest),
         *_enlarge(highest, enlarged, x, odd),
         make_node("Equal", [x, enlarged], [winners], winners),
@@ -293,20 +293,23 @@ def forward(
     ``bias``; their dtype is the graph's, so float64 arrays make a graph for exact checks.
     """
     nodes = normalise("image", "normalised")
-    x = "normalised"
-    for layer in plan.layers:
+    masks: list[NodeProto] = []
+    kind = helper.np_dtype_to_tensor_dtype(arrays["mean"].dtype)
+    for x, layer in pairwise(["normalised", *plan.layers]):
         if layer.startswith("conv"):
             nodes += _conv_forward(plan, layer, x)
         elif layer.startswith("relu"):
             nodes += relu(x, layer)
             if f"{layer}_positive" in outputs:
-                nodes += is_positive(layer, f"{layer}_positive")
+                masks = is_positive(layer, f"{layer}_positive") + masks
         else:
             nodes += pool(plan.pooling, x, layer)
             if f"{x}_winners" in outputs:
-                nodes += are_winners(x, layer, f"{x}_winners", plan.odd(x))
-        x = layer
-    return _model(plan, nodes, ["image"], outputs, arrays, metadata)
+                masks = are_winners(x, layer, f"{x}_winners", plan.odd(x), kind) + masks
+    # ONNX Runtime goes for the node that stands last first, with what it needs.  The masks stand
+    # behind all layers, the shallowest last: so each is made as soon as its layer is there, and
+    # no layer waits in memory until the end.
+    return _model(plan, nodes + masks, ["image"], outputs, arrays, metadata)
 
 
 def backward(
@@ -315,6 +318,8 @@ def backward(
     """Return the graph from ``plan.saved`` and a ``d_tap`` for every tap to ``d_image``."""
     nodes: list[NodeProto] = []
     saved = plan.saved
+    kind = helper.np_dtype_to_tensor_dtype(arrays["mean"].dtype)
+    masks = _masks_as_numbers(plan, kind)
     d_y = ""  # the gradient that arrives from the deeper layers; at the deepest there is none
     for x, layer in reversed(list(pairwise(["normalised", *plan.layers]))):
         if layer in plan.taps:
@@ -323,21 +328,29 @@ def backward(
         if layer.startswith("conv"):
             nodes += _conv_backward(plan, layer, d_y, d_x)
         elif layer.startswith("pool") and plan.pooling == "max":
-            nodes += max_pool_backward(f"{x}_winners", d_y, d_x, plan.odd(x))
+            nodes += max_pool_backward(f"{x}_winners_mask", d_y, d_x, plan.odd(x))
         elif layer.startswith("pool"):
-            like = x if x in saved else f"{x}_positive"
-            nodes += average_pool_backward(like, d_y, d_x, plan.odd(x))
-        elif layer in plan.taps:
-            nodes += is_positive(layer, f"{layer}_positive")
-            nodes += relu_backward(f"{layer}_positive", d_y, d_x)
-        elif f"{layer}_positive" in saved:
-            nodes += relu_backward(f"{layer}_positive", d_y, d_x)
+            nodes += average_pool_backward(f"{x}_positive_mask", d_y, d_x, plan.odd(x))
+        elif layer in plan.taps or f"{layer}_positive" in saved:
+            nodes += relu_backward(f"{layer}_positive_mask", d_y, d_x)
         else:
             continue  # the pool above has let through winners only, and these are positive
         d_y = d_x
     nodes += normalise_backward(d_y, "d_image")
     inputs = [*saved, *(f"d_{tap}" for tap in plan.taps)]
-    return _model(plan, nodes, inputs, ["d_image"], arrays, metadata)
+    # First, so that ONNX Runtime goes for them last: see `forward`.
+    return _model(plan, masks + nodes, inputs, ["d_image"], arrays, metadata)
+
+
+def _masks_as_numbers(plan: Plan, kind: int) -> list[NodeProto]:
+    """Return nodes for ``relu1_1_positive_mask`` and ``relu1_2_winners_mask``, ..."""
+    nodes: list[NodeProto] = []
+    for name in plan.saved:
+        if not is_mask(name):
+            nodes += is_positive(name, f"{name}_positive")
+            name = f"{name}_positive"
+        nodes += as_number(name, f"{name}_mask", kind)
+    return nodes
 
 
 def _conv_forward(plan: Plan, name: str, x: str) -> list[NodeProto]:

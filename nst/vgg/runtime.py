@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,7 +71,7 @@ class Vgg:
             name: self.device.asarray(kernel)
             for name, kernel in graphs.points(self._plan, self.network.arrays).items()
         }
-        self._passes: dict[tuple[str, "Size | None"], _Pass] = {}  # the last used is last
+        self._passes: dict[tuple[str, Size | None], _Pass] = {}  # the last used is last
         self._activations: dict[str, Array] = {}  # of the last forward, for the backward
         self._image_shape: tuple[int, ...] = ()
         if not self._on_cpu:
@@ -219,6 +221,18 @@ class _Pass:
                 self.bound[name] = pointer
 
 
+@cache
+def _share_memory(runtime: ModuleType) -> None:
+    """Give all graphs of this process one pool of memory: no two of them run at once.
+
+    Else each would keep what its own largest moment took.
+    """
+    everyone = runtime.OrtMemoryInfo(
+        "Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT
+    )
+    runtime.create_and_register_allocator(everyone, None)
+
+
 def _size(image_shape: tuple[int, ...]) -> "Size":
     _, height, width = image_shape
     return height, width
@@ -231,6 +245,10 @@ def _session(model: Any, device: Device) -> Any:
     options.log_severity_level = 3  # errors
     # Threads that spin between runs would take the cores from NumPy's Gram products.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if device.provider == devices.CPU.provider:
+        _share_memory(runtime)
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        options.enable_mem_pattern = False  # it would plan one block, and keep the old ones too
     session = runtime.InferenceSession(
         model.SerializeToString(), options, providers=[device.provider]
     )
