@@ -179,6 +179,7 @@ def test_content_luminance_paints_in_grey(pair, rng):
     painted = colour.as_grey(painting(rng))
     result = colour.finished("content-luminance", painted, content)
     np.testing.assert_allclose(luma(result), painted[0], atol=1e-12)
+    np.testing.assert_array_equal(result, colour.take_chroma(painted, content))
 
 
 def test_match_gives_the_style_the_contents_palette_before_painting(pair):
