@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install stylize vgg16 vgg19 export test lint format wheel clean
+.PHONY: help install stylize vgg16 vgg19 export test benchmark lint format wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,10 @@ export: install  ## write a model's forward and backward graphs into models/
 
 test: .venv/.installed-dev  ## run every test; those that need a GPU are skipped without one
 	$(BIN)/pytest -n auto --maxprocesses 4
+
+benchmark: .venv/.installed-dev  ## measure speed and memory beside PyTorch's on the same work
+	$(BIN)/pip install --quiet --editable '.[benchmark]'
+	$(BIN)/python scripts/benchmark.py $(OPTIONS)
 
 lint: .venv/.installed-dev  ## check style, format and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

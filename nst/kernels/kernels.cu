@@ -123,7 +123,8 @@ extern "C" __global__ void gram(float* result, const double* partials, long long
     }
 }
 
-// gram_backward is a plain matrix product, which cuBLAS does for cupy_kernels.py.
+// gram_backward, moments and moments_backward are matrix products, which cuBLAS does for
+// cupy_kernels.py; symmetric_power is cuSOLVER's.
 
 // ---- Mean squared error ------------------------------------------------------------
 
@@ -138,11 +139,11 @@ extern "C" __global__ void mse(double* partials, const float* x, const float* ta
     block_sum(sum, partials);
 }
 
-// numpy: (x - target) * (2 / x.size)
+// numpy: (x - target) * (d_loss * 2 / x.size)
 extern "C" __global__ void mse_backward(float* d_x, const float* x, const float* target,
-                                        long long n) {
+                                        const double* d_loss, long long n) {
     FOR_EACH(i, n) {
-        d_x[i] = (x[i] - target[i]) * (float)(2.0 / n);
+        d_x[i] = (x[i] - target[i]) * (float)(*d_loss * 2.0 / n);
     }
 }
 
@@ -171,8 +172,9 @@ extern "C" __global__ void total_variation_l1(double* partials, const float* ima
 }
 
 extern "C" __global__ void total_variation_l1_backward(float* d_image, const float* image,
-                                                       long long n, long long height,
-                                                       long long width, double divisor) {
+                                                       const double* d_loss, long long n,
+                                                       long long height, long long width,
+                                                       double divisor, long long add) {
     FOR_EACH(i, n) {
         long long column = i % width;
         long long row = i / width % height;
@@ -182,7 +184,7 @@ extern "C" __global__ void total_variation_l1_backward(float* d_image, const flo
         if (column + 1 < width) pull += sign(here - image[i + 1]);
         if (row > 0) pull += sign(here - image[i - width]);
         if (row + 1 < height) pull += sign(here - image[i + width]);
-        d_image[i] = pull / (float)divisor;
+        d_image[i] = (add ? d_image[i] : 0.0f) + pull * (float)(*d_loss / divisor);
     }
 }
 
@@ -202,8 +204,9 @@ extern "C" __global__ void total_variation_l2(double* partials, const float* ima
 }
 
 extern "C" __global__ void total_variation_l2_backward(float* d_image, const float* image,
-                                                       long long n, long long height,
-                                                       long long width, double divisor) {
+                                                       const double* d_loss, long long n,
+                                                       long long height, long long width,
+                                                       double divisor, long long add) {
     FOR_EACH(i, n) {
         long long column = i % width;
         long long row = i / width % height;
@@ -213,7 +216,7 @@ extern "C" __global__ void total_variation_l2_backward(float* d_image, const flo
         if (column + 1 < width) pull += here - image[i + 1];
         if (row > 0) pull += here - image[i - width];
         if (row + 1 < height) pull += here - image[i + width];
-        d_image[i] = pull * (float)(2.0 / divisor);
+        d_image[i] = (add ? d_image[i] : 0.0f) + pull * (float)(*d_loss * 2.0 / divisor);
     }
 }
 

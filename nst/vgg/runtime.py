@@ -1,12 +1,13 @@
 """VGG as two functions: image -> features, and d_features -> d_image, through ONNX Runtime."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nst import devices
+from nst import devices, memory
 from nst.devices import Device
 from nst.errors import NstError
 from nst.kernels import Array
@@ -126,6 +127,19 @@ class Vgg:
         self._run(self._backward, inputs, {"d_image": d_image})
         return d_image
 
+    def release(self) -> None:
+        """Give memory back: what the last `forward` kept, and what the runtime keeps for the next.
+
+        Worth its while before an image of another size, and before other work that needs room.
+        """
+        self._activations, self._image_shape = {}, ()
+        if self.device.name == "cpu":
+            options = devices.onnxruntime().RunOptions()
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+            blank = np.zeros((1, 3, SMALLEST_SIDE, SMALLEST_SIDE), np.float32)
+            self._features.run(None, {"image": blank}, options)
+            memory.trim()
+
     def _run(self, session: Any, inputs: dict[str, Array], outputs: dict[str, Array]) -> None:
         """Run a graph from arrays into arrays of this device, without a copy."""
         binding = session.io_binding()
@@ -161,9 +175,12 @@ class Vgg:
 
 def _session(model: Any, device: Device) -> Any:
     """Open a graph in ONNX Runtime on ``device``, and on no other: no silent fallback."""
+    _share_one_arena()
     runtime = devices.onnxruntime()
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    options.enable_mem_pattern = False  # it would keep a second arena's worth for every size seen
     # Threads that spin between runs would take the cores from NumPy's Gram products.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = runtime.InferenceSession(
@@ -175,3 +192,17 @@ def _session(model: Any, device: Device) -> Any:
             "`nst doctor` shows what is there, or use --device cpu."
         )
     return session
+
+
+@cache
+def _share_one_arena() -> None:
+    """Let the sessions take their memory on the CPU from one place, once a process.
+
+    They run one after another.  Each would keep for itself the most that it ever needed: over
+    three sessions that is twice the memory, and no faster.
+    """
+    runtime = devices.onnxruntime()
+    cpu = runtime.OrtMemoryInfo(
+        "Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT
+    )
+    runtime.create_and_register_allocator(cpu, runtime.OrtArenaCfg(0, 0, -1, -1))

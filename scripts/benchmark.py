@@ -1,0 +1,177 @@
+"""Measure nst against PyTorch on the same work, and print tables.
+
+The work is one loss-and-gradient of Gatys' recipe on full-width VGG16 with seeded random weights,
+max pooling, float32, and the step of L-BFGS after it.  Contenders take turns in one process;
+medians are shown.  PyTorch's losses run backward inside its "backward".
+
+    python scripts/benchmark.py                                   everything
+    python scripts/benchmark.py --parts times --sizes 512         a part of it
+    python scripts/benchmark.py --device cuda --sizes 512 1024 2048 4096
+
+Needs the extra ``benchmark`` (PyTorch) for the comparison; without it there are our columns.  Exit
+status 1: our gradient is not PyTorch's to 1e-4.  The rooms are in ``benchmarking/`` beside this
+script.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+
+import numpy as np
+from benchmarking import children, contenders, convergence, machine, tables, timing, work
+from numpy.linalg import norm
+from threadpoolctl import threadpool_limits
+
+PARTS = ("times", "memory", "flatness", "startup", "pixels", "convergence")
+TOLERANCE = 1e-4  # of our gradient against PyTorch's, both in float32
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the parts that are asked for; return the exit status."""
+    arguments = _parser().parse_args(argv)
+    with threadpool_limits(1, user_api="blas"):  # as a run has it: see nst.stylize.complete
+        if arguments.watch_memory:
+            seen = children.watch_memory(
+                arguments.watch_memory, arguments.sizes[0], arguments.steps, arguments.device
+            )
+            print(json.dumps(seen))
+            return 0
+        print(machine.describe(), flush=True)
+        if not contenders.has_pytorch():
+            print("PyTorch is not installed: no comparison; pip install 'nst[benchmark]'")
+        parts: dict[str, Callable[[argparse.Namespace], bool]] = {
+            "times": times,
+            "memory": memory,
+            "flatness": flatness,
+            "startup": startup,
+            "pixels": pixels,
+            "convergence": descents,
+        }
+        return 0 if all([parts[part](arguments) for part in arguments.parts]) else 1
+
+
+def times(arguments: argparse.Namespace) -> bool:
+    """Print seconds by phase at each size; return whether the gradients agree."""
+    agreed = True
+    for size in arguments.sizes:
+        task = work.make(size)
+        names = contenders.names(arguments.device, arguments.variants)
+        taking_part = {name: contenders.make(name, task, arguments.device) for name in names}
+        errors = gradient_errors({n: c.gradient() for n, c in taking_part.items()})
+        measured = timing.take_turns(taking_part, arguments.repeats)
+        rate = machine.convolution_rate(arguments.device)
+        print(f"\nbest convolution: {rate:.0f} GFLOP/s; direct ones need {task.gflop:.0f} GFLOP")
+        print(tables.of_times(task, measured, rate))
+        if errors:
+            print(tables.of_errors(errors), flush=True)
+        agreed &= "nst" not in errors or errors["nst"][0] <= TOLERANCE
+    if not agreed:
+        print(f"our gradient is not PyTorch's to {TOLERANCE}", file=sys.stderr)
+    return agreed
+
+
+def gradient_errors(gradients: dict[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+    """Return the median and the length of each gradient's difference from PyTorch's eager one.
+
+    Both relative, to the root mean square and to the length.  The median is what must agree: where
+    two pixels of a max pool are equal but for rounding either may win, and a patch of the gradient
+    differs.  So PyTorch's own variants differ in length from one another, as we do from them.
+    """
+    others = [name for name in gradients if name != "nst"]
+    if not others:
+        return {}
+    reference = "eager" if "eager" in others else others[0]
+    expected = gradients[reference].astype(np.float64)
+    errors = {}
+    for name, gradient in gradients.items():
+        if name != reference:
+            difference = np.abs(gradient - expected)
+            median = np.median(difference) / np.sqrt(np.mean(expected**2))
+            errors[name] = float(median), float(norm(difference) / norm(expected))
+    return errors
+
+
+def memory(arguments: argparse.Namespace) -> bool:
+    """Print the peak memory of each contender, in a process of its own."""
+    names = contenders.names(arguments.device, arguments.variants)
+    rows = []
+    for size in arguments.sizes:
+        peaks = {n: children.memory_of(n, size, 3, arguments.device)["peak"] for n in names}
+        for name, peak in peaks.items():
+            rows.append([size, name, f"{peak:.0f}", f"{peaks['nst'] / peak:.2f}"])
+    print("\n" + tables.table(["px", "peak memory", "MB", "nst / this"], rows), flush=True)
+    return True
+
+
+def flatness(arguments: argparse.Namespace) -> bool:
+    """Print resident memory and page faults of our steps: flat, if nothing is made anew."""
+    size, steps = arguments.sizes[0], max(arguments.steps, 4)
+    seen = children.memory_of("nst", size, steps, arguments.device)
+    rows = [
+        [step, f"{resident:.0f}", faults]
+        for step, resident, faults in zip(
+            range(1, steps + 1), seen["resident"], seen["faults"], strict=True
+        )
+        if step & (step - 1) == 0 or step == steps  # 1, 2, 4, 8, ... and the last
+    ]
+    print("\n" + tables.table([f"step at {size} px", "resident MB", "page faults"], rows))
+    return True
+
+
+def startup(arguments: argparse.Namespace) -> bool:
+    """Print how long it takes until something happens."""
+    rows = [[name, f"{seconds:.2f}"] for name, seconds in children.start_up().items()]
+    print("\n" + tables.table(["start-up", "s"], rows))
+    print("`import nst` brings along:", ", ".join(children.imported()) or "nothing heavy")
+    return True
+
+
+def pixels(arguments: argparse.Namespace) -> bool:
+    """Print our cost per iteration from 256 to 2048 pixels: linear, if s per megapixel is flat."""
+    rows = []
+    for size in arguments.pixel_sizes:
+        contender = {"nst": contenders.make("nst", work.make(size), arguments.device)}
+        repeats = max(1, min(arguments.repeats, 2**22 // size**2))
+        total = timing.take_turns(contender, repeats, warm_up=1)["nst"]["total"]
+        rows.append([size, f"{total:.3f}", f"{total / size**2 * 1e6:.2f}"])
+    print("\n" + tables.table(["px", "s / iteration", "s / megapixel"], rows), flush=True)
+    return True
+
+
+def descents(arguments: argparse.Namespace) -> bool:
+    """Print how many evaluations, and seconds, the loss takes to fall."""
+    rows = []
+    task = work.make(arguments.sizes[0])
+    for name in contenders.names(arguments.device, arguments.variants or ["eager"]):
+        contender = contenders.make(name, task, arguments.device)
+        for reached in convergence.descend(contender, arguments.steps):
+            cells = f"{reached.share:.0%}", reached.evaluations, f"{reached.seconds:.1f}"
+            rows.append([name, *cells])
+    header = [f"L-BFGS at {task.size} px", "of the first loss", "evaluations", "s"]
+    print("\n" + tables.table(header, rows), flush=True)
+    return True
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--parts", nargs="+", choices=PARTS, default=PARTS, help="which tables to print")
+    add("--sizes", nargs="+", type=int, default=[256, 512, 1024], help="sides, pixels")
+    add("--pixel-sizes", nargs="+", type=int, default=[256, 512, 1024, 2048], help="for pixels")
+    add("--repeats", type=int, default=5, help="counted rounds; the median is shown")
+    add("--steps", type=int, default=100, help="of flatness and convergence, at the first size")
+    add(
+        "--variants",
+        nargs="+",
+        help='of PyTorch, such as "compile channels_last"; all if not given',
+    )
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute")
+    add("--watch-memory", metavar="NAME", help=argparse.SUPPRESS)  # what the child processes run
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""The contender that is measured: one step of nst, by the phases that it has."""
+
+import numpy as np
+
+from benchmarking.timing import Clock
+from benchmarking.work import POOLING, RECIPE, Work
+from nst import devices, kernels
+from nst.losses import gram_divisor
+from nst.objective import Objective, Targets, Weights
+from nst.optimizers import Lbfgs
+from nst.vgg import Vgg
+
+
+class Ours:
+    """nst's objective and L-BFGS on one image.  `step` changes the image as a run would."""
+
+    def __init__(self, work: Work, device: str = "cpu") -> None:
+        self.device = devices.pick(device)
+        vgg = Vgg.from_arrays(work.arrays, RECIPE.taps, POOLING, self.device)
+        content = vgg.features(self.device.asarray(work.content))
+        style = vgg.features(self.device.asarray(work.style))
+        targets = Targets(
+            {tap: content[tap] for tap in RECIPE.content},
+            {tap: self._gram(style[tap]) for tap in RECIPE.style},
+        )
+        self.vgg = _Timed(vgg)
+        self.objective = Objective(
+            self.vgg,  # type: ignore[arg-type]  # it has what Objective calls
+            targets,
+            Weights(RECIPE.content, RECIPE.style),
+            RECIPE.gram_normalization,
+        )
+        self.optimizer = Lbfgs(bounds=None)  # PyTorch's has none
+        self.image = self.device.asarray(work.image.copy())
+
+    @staticmethod
+    def _gram(features):
+        return kernels.of(features).gram(
+            features, gram_divisor(features, RECIPE.gram_normalization)
+        )
+
+    def gradient(self) -> np.ndarray:
+        """Return d_image (3, H, W) at the image as it is now."""
+        return self.device.asnumpy(self.objective.evaluate(self.image)[1])
+
+    def step(self, clock: Clock) -> float:
+        """Evaluate and move the image; return the loss before the move."""
+        self.vgg.clock = clock
+        losses, d_image = self.objective.evaluate(self.image)
+        clock.lap("losses")  # what of `evaluate` is neither forward nor backward
+        self.optimizer.step(self.image, losses.total, d_image)
+        clock.lap("optimizer")
+        return float(losses.total)
+
+    def synchronize(self) -> None:
+        """Wait for the device."""
+        self.device.synchronize()
+
+
+class _Timed:
+    """A `Vgg` whose passes end a lap on the clock; what lies between them is the losses."""
+
+    def __init__(self, vgg: Vgg) -> None:
+        self.vgg = vgg
+        self.clock: Clock | None = None
+
+    def forward(self, image):
+        features = self.vgg.forward(image)
+        if self.clock:
+            self.clock.lap("forward")
+        return features
+
+    def backward(self, d_features):
+        if self.clock:
+            self.clock.lap("losses")
+        d_image = self.vgg.backward(d_features)
+        if self.clock:
+            self.clock.lap("backward")
+        return d_image
+
+    def __getattr__(self, name: str):
+        return getattr(self.vgg, name)
