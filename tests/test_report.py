@@ -122,6 +122,9 @@ def test_gram_matrices_are_ordered_by_the_style_and_share_one_scale(made):
     assert brightness[0, 0] > brightness[1, 1] > brightness[2, 2]  # 16, 4, 1
     assert brightness[0, 2] == brightness[2, 0] > brightness[0, 1]  # 2, 0
     np.testing.assert_array_equal(shown["painted"][0, 0], shown["style"][1, 1])  # 4 and 4
+    doubled = report.Report(**{**vars(made), "grams": {"relu1_1": (style, 2 * style)}})
+    shown_doubled = pictures(report.render(doubled))
+    assert np.all(shown_doubled["painted"][0, 0] > shown_doubled["style"][0, 0])
     left = 100 * np.sqrt((2 * 2**2 + 12**2) / (1 + 4**2 + 16**2 + 2 * 2**2))
     difference = shown[f"difference: {left:.3g} % of the style's"]
     assert difference[1, 1].min() > 240, "what agrees is white"
