@@ -1,9 +1,11 @@
 """The command line: arguments -> Settings -> stylize -> exit status.  The only file that prints.
 
-Exit status: 0 for done, 2 for what the user can mend (one line says how), 130 for Ctrl-C.
+Exit status: 0 for done, 2 for what the user can mend (one line says how), 130 for Ctrl-C and 143
+for SIGTERM: 128 and the signal's number, as shells have it.
 """
 
 import argparse
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -14,12 +16,11 @@ from nst import demo
 from nst.errors import NstError, NstWarning
 from nst.recipes import INITS, OPTIMIZERS, RECIPES
 from nst.records import Progress
+from nst.runs import Run, prepare, reopen
 from nst.settings import Settings
-from nst.stylize import complete, prepare
+from nst.stylize import complete
 from nst.version import VERSION
 from nst.vgg.architecture import POOLINGS
-
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt as interrupt:
             notes = getattr(interrupt, "__notes__", ["Nothing was written yet."])
             _say("\nnst: interrupted.", *notes)
-            return INTERRUPTED
+            return 128 + getattr(interrupt, "number", signal.SIGINT)
 
 
 # --- Commands ---------------------------------------------------------------------------------
@@ -47,24 +48,38 @@ def stylize(content: Path, style: str, quiet: bool, **options: Any) -> int:
     """Paint CONTENT in the style of STYLE."""
     if style in demo.STYLES and not Path(style).exists():
         style = str(demo.style_path(style))
-    run = prepare(Settings(content=content, style=Path(style), **options))
-    full = run.scales[-1]
-    if not quiet:
-        print(
-            f"{full.width} x {full.height} pixels, {len(run.scales)} scales, "
-            f"{run.settings.steps} steps, {run.vgg.network.name}, on {run.device.name}",
-            flush=True,
-        )
-    with _ProgressBar(quiet) as bar:
-        complete(run, bar.show)
-    if not quiet:
-        print(run.settings.output)
-    return 0
+    return _paint(prepare(Settings(content=content, style=Path(style), **options)), quiet)
 
 
 def demonstrate(**options: Any) -> int:
     """Paint the photograph that comes with matplotlib: nothing to download."""
     return stylize(demo.content_path(), **options)
+
+
+def resume(folder: Path, quiet: bool) -> int:
+    """Go on with a run that was stopped, from its checkpoints in FOLDER."""
+    return _paint(reopen(folder), quiet)
+
+
+def _paint(run: Run, quiet: bool) -> int:
+    full = run.scales[-1]
+    if not quiet:
+        print(
+            f"{full.width} x {full.height} pixels, {len(run.scales)} scales, "
+            f"{run.settings.all_steps} steps, {run.vgg.network.name}, on {run.device.name}"
+            + (f", from step {len(run.history) + 1}" if run.history else ""),
+            flush=True,
+        )
+    with _ProgressBar(quiet) as bar, _Signals(run) as signals:
+
+        def after_step(progress: Progress) -> None:
+            bar.show(progress)
+            signals.check()
+
+        complete(run, after_step)
+    if not quiet:
+        print(run.settings.output)
+    return 0
 
 
 def export(model: str, taps: str, pooling: str | None, output: Path) -> int:
@@ -123,6 +138,48 @@ def doctor() -> int:
     return 2 if problems else 0
 
 
+# --- Signals ----------------------------------------------------------------------------------
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal came: as on Ctrl-C, what there is is saved."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+class _Signals:
+    """Turns SIGINT and SIGTERM into an exception, but never in the middle of a step.
+
+    There the picture, the optimizer and the history do not fit together, and a checkpoint could
+    not be saved; it takes milliseconds, and ``check``, called after every step, catches up.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._pending: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "_Signals":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        if self._pending is not None:
+            raise _Stopped(self._pending)
+
+    def _handle(self, number: int, _: object) -> None:
+        self._pending = number
+        if self._run.whole:
+            self.check()
+
+
 # --- Arguments --------------------------------------------------------------------------------
 
 
@@ -162,6 +219,10 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("demo", demonstrate)
     _add_settings(sub)
 
+    sub = command("resume", resume)
+    sub.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
+    sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
     sub = command("export", export)
     sub.add_argument("--model", default=Settings.model, help="a known name, or an .onnx file")
     sub.add_argument(
@@ -200,8 +261,19 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
     add("output", "-o", type=Path, help="where to write the result: .png or .jpg")
     add("size", type=int, help="longer side of the result, pixels")
-    add("steps", type=int, help="evaluations of the objective, over all scales")
-    add("scales", type=int, help="how many sizes to paint at, coarse to fine")
+    add(
+        "steps",
+        type=_numbers,
+        metavar="N|N,N,...",
+        help="evaluations of the objective, over all scales or at each",
+    )
+    add(
+        "scales",
+        type=_scales,
+        metavar="auto|N|SIZE,SIZE,...",
+        help="how many sizes to paint at, coarse to fine, or which; auto starts at about 256",
+    )
+    add("scale_factor", type=float, metavar="F", help="how much larger each scale is")
     add("model", help="vgg16, vgg19, vgg16-slim, an .onnx file, or auto: vgg16 where installed")
     add("device", choices=("auto", "cpu", "cuda"), help="where to compute")
     add("recipe", choices=tuple(RECIPES), help="whose objective to minimise")
@@ -219,7 +291,28 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("save_every", type=int, metavar="N", help="save a frame every N steps; 0: none")
     add("plot", action="store_true", help="write content | mixed | style, and the loss curves")
     add("log", type=Path, metavar="FILE.csv", help="write the losses of every step")
+    add(
+        "checkpoint",
+        type=Path,
+        metavar="FOLDER",
+        help="save the run on the way, for `nst resume FOLDER`; without it, a run of more than "
+        "five minutes is saved beside the output",
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def _numbers(text: str) -> int | tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number, nor a list such as 120,60,40"
+        ) from None
+    return numbers if "," in text else numbers[0]
+
+
+def _scales(text: str) -> str | int | tuple[int, ...]:
+    return text if text == "auto" else _numbers(text)
 
 
 # --- What a person sees -----------------------------------------------------------------------

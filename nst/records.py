@@ -9,21 +9,8 @@ from typing import Any
 from nst import images
 from nst.devices import Device
 from nst.kernels import Array
+from nst.scales import Scale
 from nst.settings import Settings
-
-
-@dataclass(frozen=True)
-class Scale:
-    """One size of the picture, and how many steps are spent on it."""
-
-    height: int
-    width: int
-    steps: int
-
-    @property
-    def work(self) -> int:
-        """What the scale costs: a step costs as many units as there are pixels."""
-        return self.steps * self.height * self.width
 
 
 @dataclass(frozen=True)
@@ -42,18 +29,29 @@ class Progress:
 class Records:
     """The history of one run, its log file and its frames.  A context manager.
 
-    Every line of the log is flushed: a run that is killed leaves what it had.
+    ``history`` is what a run that goes on has behind it, and grows: the log starts with it, and
+    seconds count on.  Every line of the log is flushed: a run that is killed leaves what it had.
     """
 
-    def __init__(self, settings: Settings, scales: list[Scale], device: Device) -> None:
-        self.history: list[dict[str, float]] = []
+    def __init__(
+        self,
+        settings: Settings,
+        scales: list[Scale],
+        device: Device,
+        history: list[dict[str, float]] | None = None,
+    ) -> None:
+        self.history = [] if history is None else history
         self._settings = settings
         self._scales = scales
         self._device = device
-        self._began = time.perf_counter()
-        self._work_done = 0
+        behind = self.history[-1]["seconds"] if self.history else 0.0
+        self._began = time.perf_counter() - behind
+        areas = [scale.height * scale.width for scale in scales]
+        self._work_done = sum(areas[int(entry["scale"]) - 1] for entry in self.history)
         self._log = settings.log.open("w", newline="", encoding="utf-8") if settings.log else None
         self._writer: Any = None
+        for entry in self.history:
+            self._write(entry)
 
     def __enter__(self) -> "Records":
         return self

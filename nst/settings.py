@@ -1,7 +1,9 @@
 """Everything a run depends on, in one frozen record with the defaults in one place."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 
 from nst.errors import NstError
@@ -9,6 +11,7 @@ from nst.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
 from nst.vgg.architecture import POOLINGS, SMALLEST_SIDE
 
 LARGEST_SIDE = 16384  # pixels; a slip of the finger beyond
+PATHS = ("content", "style", "init", "model", "output", "log", "checkpoint")  # or names, two
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,9 @@ class Settings:
     style: Path  # the painting
     output: Path | None = Path("out.png")  # .png or .jpg; None: only return the result
     size: int = 640  # pixels, the longer side of the result; the aspect is the content's
-    steps: int = 300  # evaluations of the objective, over all scales
-    scales: int = 3  # how many sizes to paint at, each twice the one before
+    steps: int | tuple[int, ...] = 300  # evaluations of the objective: in all, or at each scale
+    scales: str | int | tuple[int, ...] = "auto"  # or how many sizes, or the longer side of each
+    scale_factor: float = 2.0  # by which each scale is larger than the one before
     model: str = "auto"  # vgg16, vgg19, vgg16-slim, an .onnx file; auto: vgg16 where installed
     device: str = "auto"  # auto, cpu or cuda
     recipe: str = "nst"  # nst, gatys or hvass
@@ -37,17 +41,22 @@ class Settings:
     save_every: int = 0  # steps between saved frames; 0: none
     plot: bool = False  # write the triptych and the loss curves beside the output
     log: Path | None = None  # a .csv file for the losses of every step
+    checkpoint: Path | None = None  # a folder; None: beside the output, in a run that takes long
 
     def __post_init__(self) -> None:
-        for name in ("content", "style", "output", "log"):
+        for name in ("content", "style", "output", "log", "checkpoint"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Path(getattr(self, name)))
+        for name in ("steps", "scales"):  # JSON has lists
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("content", "style"):
             if not getattr(self, name).exists():
                 raise NstError(f"{name} image not found: {getattr(self, name)}. Check the path.")
         self._check_number("size", SMALLEST_SIDE, LARGEST_SIDE)
-        self._check_number("steps", 0)
-        self._check_number("scales", 1, 10)
+        self._check_steps()
+        self._check_scales()
+        self._check_number("scale_factor", 1.1, 8)
         self._check_number("save_every", 0)
         self._check_number("seed", 0)
         for name in ("content_weight", "style_weight", "smoothness_weight"):
@@ -61,6 +70,25 @@ class Settings:
                 f"--init is {self.init!r}; choose {', '.join(INITS)}, or an existing image file."
             )
         self._check_outputs()
+
+    @classmethod
+    def from_json(cls, text: str, folder: Path | None = None) -> "Settings":
+        """Return the settings that ``as_json`` wrote; relative paths begin at ``folder``.
+
+        Raises NstError for what an nst of another version has written.
+        """
+        said = json.loads(text)
+        if unknown := sorted(set(said) - {f.name for f in fields(cls)}):
+            raise NstError(
+                f"the settings have what this nst does not know: {', '.join(unknown)}. Use the "
+                "version of nst that wrote them."
+            )
+        if folder is not None and folder != Path.cwd():
+            for name in PATHS:
+                value = said.get(name)
+                if value and (name not in ("model", "init") or (folder / value).is_file()):
+                    said[name] = str(folder / value)
+        return cls(**said)
 
     @property
     def objective(self) -> Recipe:
@@ -81,8 +109,45 @@ class Settings:
         """Return where the frame after ``step`` is saved: out-00050.png for out.png."""
         return self.beside(f"{step:05d}.png")
 
+    @property
+    def all_steps(self) -> int:
+        """The steps over all scales."""
+        return sum(self.steps) if isinstance(self.steps, tuple) else self.steps
+
+    @property
+    def inputs(self) -> list[Path]:
+        """Every file that the run reads, but for the model."""
+        start = [] if self.init in (None, *INITS) else [Path(str(self.init))]
+        return [self.content, self.style, *start]
+
+    def _check_steps(self) -> None:
+        if not isinstance(self.steps, tuple):
+            self._check_number("steps", 0)
+        elif not self.steps or min(self.steps) < 0:
+            raise NstError(
+                f"--steps is {_listed(self.steps)}; give a number for each scale, 0 or more."
+            )
+
+    def _check_scales(self) -> None:
+        if isinstance(self.scales, tuple):
+            growing = all(a < b for a, b in pairwise(self.scales))
+            if not self.scales or not growing or self.scales[0] < SMALLEST_SIDE:
+                raise NstError(
+                    f"--scales is {_listed(self.scales)}; the sizes must grow, from "
+                    f"{SMALLEST_SIDE} pixels up."
+                )
+            if self.scales[-1] > self.size:
+                raise NstError(
+                    f"--scales goes up to {self.scales[-1]} pixels, beyond --size {self.size}; "
+                    "give a larger --size."
+                )
+        elif self.scales != "auto":
+            self._check_number("scales", 1, 10)
+
     def _check_number(self, name: str, low: float, high: float = float("inf")) -> None:
         value = getattr(self, name)
+        if isinstance(value, str):
+            raise NstError(f"{_option(name)} is {value!r}; give a number.")
         if not low <= value <= high or value == float("inf"):
             wanted = f"between {low} and {high}" if high < float("inf") else f"at least {low}"
             raise NstError(f"{_option(name)} is {value}; it must be {wanted}.")
@@ -99,11 +164,9 @@ class Settings:
         if self.plot:
             written["--plot"] = [self.beside("triptych.png"), self.beside("losses.png")]
         if self.save_every:
-            due = range(self.save_every, self.steps + 1, self.save_every)
+            due = range(self.save_every, self.all_steps + 1, self.save_every)
             written["--save-every"] = [self.frame(step) for step in due]
-        taken = {path.resolve(): "an input" for path in (self.content, self.style)}
-        if self.init not in (None, *INITS):
-            taken[Path(self.init).resolve()] = "an input"
+        taken = {path.resolve(): "an input" for path in self.inputs}
         for option, paths in written.items():
             for path in filter(None, paths):
                 if what := taken.get(path.resolve()):
@@ -113,3 +176,7 @@ class Settings:
 
 def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ",".join(map(str, numbers))

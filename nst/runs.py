@@ -1,0 +1,167 @@
+"""A run: the files it has read, what it has set up, and how far it is; saved and reopened."""
+
+import json
+import warnings
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from nst import checkpoints, devices, images
+from nst.checkpoints import Checkpoint
+from nst.devices import Device
+from nst.errors import NstError, NstWarning
+from nst.kernels import Array
+from nst.optimizers import Adam, Lbfgs, NormalisedDescent, Optimizer
+from nst.recipes import Recipe
+from nst.scales import Scale, plan
+from nst.settings import Settings
+from nst.vgg import Vgg
+
+
+@dataclass
+class Run:
+    """Everything that a run has read and set up, and the picture it is painting."""
+
+    settings: Settings
+    recipe: Recipe  # with the settings' overrides
+    device: Device
+    vgg: Vgg
+    content: np.ndarray  # (3, H, W), at the size of its file
+    alpha: np.ndarray | None  # (H, W)
+    style: np.ndarray
+    inputs: dict[str, str]  # path: sha256 of every file that was read
+    scales: list[Scale]  # coarse to fine
+    optimizer: Optimizer  # of the scale being painted
+    image: Array = None  # (3, H, W) on the device: the best so far, at the scale being painted
+    trial: Array = None  # where the optimizer wants to be evaluated next
+    history: list[dict[str, float]] = field(default_factory=list)  # see Records
+    folder: Path | None = None  # where it is saved on the way
+    whole: bool = True  # between two steps: image, trial, optimizer and history fit together
+
+
+def prepare(settings: Settings) -> Run:
+    """Read the images, open the network, and check that the run can work to its end."""
+    device = devices.pick(settings.device)
+    run = _open(settings, device)
+    start = initial_image(run.recipe.init, settings.seed, run.content, run.style, run.scales[0])
+    run.image = run.trial = device.asarray(start)
+    if settings.checkpoint is not None:
+        if checkpoints.saved(settings.checkpoint):
+            raise NstError(
+                f"{settings.checkpoint} holds the checkpoint of another run: "
+                f"`nst resume {settings.checkpoint}` goes on with it. Remove it, or give another."
+            )
+        checkpoints.make_folder(settings.checkpoint)
+        run.folder = settings.checkpoint
+    elif settings.output is not None and checkpoints.saved(default_folder(settings)):
+        folder = default_folder(settings)
+        warnings.warn(
+            f"{folder} holds the checkpoint of a run that was stopped: `nst resume {folder}` goes "
+            "on with it; should this run take as long, its own will replace it",
+            NstWarning,
+            stacklevel=2,
+        )
+    return run
+
+
+def reopen(folder: Path) -> Run:
+    """Return the run whose newest checkpoint is in ``folder``, as it was then."""
+    saved = checkpoints.load(folder)
+    settings = Settings.from_json(json.dumps(saved.settings), Path(saved.folder))
+    for path, sha256 in saved.inputs.items():
+        if checkpoints.sha256(Path(saved.folder) / path) != sha256:
+            raise NstError(
+                f"{path} has changed since the run in {folder} began. Bring the old file back, or "
+                "start a new run."
+            )
+    device = devices.pick(saved.device)
+    run = _open(settings, device)
+    if run.vgg.network.sha256 != saved.model:
+        raise NstError(
+            f"the model {settings.model} is not the one that the run in {folder} began with: its "
+            f"sha256 is {run.vgg.network.sha256}, not {saved.model}. Bring the old one back, or "
+            "start a new run."
+        )
+    run.scales = [Scale(*scale) for scale in saved.scales]
+    run.history, run.folder = saved.history, folder
+    run.trial = device.asarray(saved.image)
+    run.optimizer.restore(checkpoints.placed(saved.optimizer, device))
+    run.image = run.optimizer.best(run.trial)
+    return run
+
+
+def _open(settings: Settings, device: Device) -> Run:
+    """Return a run that has read its files, but has no image yet."""
+    if settings.output is not None:
+        images.check_output(settings.output)
+    if settings.log is not None:
+        images.check_writable(settings.log)
+    recipe = override(settings)
+    inputs = {str(path): checkpoints.sha256(path) for path in settings.inputs}
+    content, alpha = images.load_with_alpha(settings.content)
+    style = images.load(settings.style)
+    scales = plan(content.shape[1], content.shape[2], settings)
+    vgg = Vgg(settings.model, recipe.taps, recipe.pooling, device)
+    optimizer = choose_optimizer(recipe)
+    return Run(settings, recipe, device, vgg, content, alpha, style, inputs, scales, optimizer)
+
+
+def snapshot(run: Run) -> Checkpoint:
+    """Return what ``reopen`` needs to go on from here."""
+    return Checkpoint(
+        settings=json.loads(run.settings.as_json()),
+        folder=str(Path.cwd()),
+        inputs=run.inputs,
+        model=run.vgg.network.sha256,
+        device=run.device.name,
+        scales=[[scale.height, scale.width, scale.steps] for scale in run.scales],
+        history=run.history,
+        image=run.trial,
+        optimizer=run.optimizer.state(),
+    )
+
+
+def default_folder(settings: Settings) -> Path:
+    """Return where a long run is saved if no folder was given: out-checkpoint for out.png."""
+    return settings.beside("checkpoint")
+
+
+def override(settings: Settings) -> Recipe:
+    """Return the recipe that the settings name, with what else they say written over it."""
+    recipe = settings.objective
+    named = {name: getattr(settings, name) for name in ("pooling", "init", "optimizer")}
+    return replace(
+        recipe,
+        content={t: w * settings.content_weight for t, w in recipe.content.items()},
+        style={t: w * settings.style_weight for t, w in recipe.style.items()},
+        smoothness=recipe.smoothness * settings.smoothness_weight,
+        **{name: value for name, value in named.items() if value is not None},
+    )
+
+
+def initial_image(
+    init: str, seed: int, content: np.ndarray, style: np.ndarray, scale: Scale
+) -> np.ndarray:
+    """Return the image that painting starts from, (3, H, W) at ``scale``.
+
+    ``noise`` is grey with a breath of noise, as in Hvass' tutorial; ``style``, or the image of a
+    file, is cropped to the aspect of the content.
+    """
+    if init == "noise":
+        noise = np.random.default_rng(seed).random((3, scale.height, scale.width), np.float32)
+        return (128 + noise) / 255
+    if init == "content":
+        return images.resize(content, scale.height, scale.width)
+    start = style if init == "style" else images.load(init)
+    cropped = images.crop_to_aspect(start, scale.height, scale.width)
+    return images.resize(cropped, scale.height, scale.width)
+
+
+def choose_optimizer(recipe: Recipe) -> Optimizer:
+    """Return a fresh optimizer of the recipe's kind: each scale starts without a memory."""
+    if recipe.optimizer == "descent":
+        return NormalisedDescent(recipe.step_size, recipe.step_decay)
+    if recipe.optimizer == "adam":
+        return Adam(recipe.step_size, recipe.step_decay)
+    return Lbfgs()
