@@ -4,10 +4,14 @@ Forward goes down the page, backward comes back up; kernels/DERIVATIONS.md deriv
 Losses are raw: what they weigh against each other is decided in objective.py.
 """
 
-from nst import kernels
-from nst.kernels import Array
+from collections.abc import Callable
+from types import ModuleType
 
-GRAM_NORMALIZATIONS = ("HW", "CHW", "none")
+from nst import kernels, styles
+from nst.kernels import Array
+from nst.styles import GRAM_NORMALIZATIONS
+
+__all__ = ["GRAM_NORMALIZATIONS", "content_loss", "gram_divisor", "smoothness_loss", "style_loss"]
 
 
 def content_loss(features: Array, target: Array) -> tuple[Array, Array]:
@@ -70,25 +74,22 @@ def smoothness_loss(
     reduction : "sum" or "mean"
         Hvass sums; the mean does not depend on the image's size.
     """
-    k = kernels.of(image)
-    if kind == "l1":
-        loss = k.total_variation_l1(image, reduction)
-        d_image = k.total_variation_l1_backward(image, reduction)
-    elif kind == "l2":
-        loss = k.total_variation_l2(image, reduction)
-        d_image = k.total_variation_l2_backward(image, reduction)
-    else:
-        raise ValueError(f"kind of total variation is {kind!r}; choose 'l1' or 'l2'")
+    forward, backward = total_variation(kernels.of(image), kind)
+    loss = forward(image, reduction)
+    d_image = backward(image, reduction)
     return loss, d_image
+
+
+def total_variation(k: ModuleType, kind: str) -> tuple[Callable, Callable]:
+    """Return total variation of a ``kind``, forward and backward, of one twin of the kernels."""
+    if kind == "l1":
+        return k.total_variation_l1, k.total_variation_l1_backward
+    if kind == "l2":
+        return k.total_variation_l2, k.total_variation_l2_backward
+    raise ValueError(f"kind of total variation is {kind!r}; choose 'l1' or 'l2'")
 
 
 def gram_divisor(features: Array, normalization: str) -> float:
     """Return the number that a Gram matrix of ``features`` (C, H, W) is divided by."""
     channels, height, width = features.shape
-    if normalization == "HW":
-        return height * width
-    if normalization == "CHW":
-        return channels * height * width
-    if normalization == "none":
-        return 1
-    raise ValueError(f"Gram normalization is {normalization!r}; choose {GRAM_NORMALIZATIONS}")
+    return styles.gram_divisor(channels, height * width, normalization)

@@ -1,4 +1,4 @@
-"""Arrays cut into blocks: nothing left out, nothing twice, the same bits on all numbers of cores."""
+"""Arrays cut into blocks: nothing left out, nothing twice, and the same bits on any machine."""
 
 import os
 import signal
@@ -68,7 +68,7 @@ def test_products_run_on_several_threads(monkeypatch, large):
     with ThreadPoolExecutor(2) as two:
         monkeypatch.setattr(blocks, "_threads", lambda: two)
         matrix = np.zeros((1, 20_000))
-        blocks.add_up(lambda block: np.asarray(together.wait()), matrix)
+        blocks.add_up(lambda block: np.asarray(together.wait(), float), matrix)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")

@@ -153,6 +153,30 @@ def test_a_covariance_survives_means_far_from_zero(rng):
     np.testing.assert_allclose(covariance, expected, rtol=1e-5, atol=1e-5)
 
 
+def draw_symmetric(rng, size):
+    """A symmetric matrix with eigenvalues from 0.5 to 4."""
+    vectors, _ = np.linalg.qr(rng.standard_normal((size, size)))
+    return (vectors * np.linspace(0.5, 4, size)) @ vectors.T
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_the_power_one_half_is_the_root(rng, size):
+    matrix = draw_symmetric(rng, size)
+    root = k.symmetric_power(matrix, 0.5)
+    np.testing.assert_allclose(root @ root, matrix, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(root, root.T, rtol=1e-12, atol=1e-14)
+    inverse = k.symmetric_power(matrix, -0.5)
+    np.testing.assert_allclose(inverse @ root, np.eye(size), rtol=1e-12, atol=1e-13)
+
+
+def test_a_power_lifts_the_smallest_eigenvalues(rng):
+    """Rounding makes some of those of a singular matrix negative."""
+    side = rng.standard_normal((6, 2))
+    raised = k.symmetric_power(side @ side.T, -0.5, smallest=0.01)
+    assert np.linalg.eigvalsh(raised).max() == pytest.approx(10, rel=1e-9)
+    assert np.isfinite(k.symmetric_power(side @ side.T, 0.5)).all()
+
+
 # ---- Into a given array --------------------------------------------------------------
 
 INTO = {
@@ -387,6 +411,7 @@ def arguments_of(name, rng, dtype):
     drawn = {array: rng.random((3, 4, 7)).astype(dtype) for array in ARRAYS}
     drawn |= {"d_gram": rng.random((3, 3)).astype(dtype)} | OPTIONS
     drawn |= {"d_moments": rng.random((3, 4)).astype(dtype)}
+    drawn |= {"matrix": np.diag([0.5, 2.0, 3.0]).astype(dtype), "exponent": 0.5}
     parameters = inspect.signature(getattr(k, name)).parameters.values()
     return {p.name: drawn[p.name] for p in parameters if p.default is p.empty}
 
@@ -523,6 +548,11 @@ REFUSED = {
         lambda: k.mse_backward(IMAGE, IMAGE, zeros(2)),
         ValueError,
         r"d_loss must be a number or a 0-d array, got shape \(2,\)",
+    ),
+    "the power of an oblong": (
+        lambda: k.symmetric_power(zeros(2, 3), 0.5),
+        ValueError,
+        r"matrix must be square, got shape \(2, 3\)",
     ),
     "an unknown reduction": (
         lambda: k.total_variation_l2_backward(IMAGE, "average"),

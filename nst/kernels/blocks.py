@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 
 ELEMENTS = 1 << 16  # of a block for element-wise work: a quarter of a megabyte in float32
-PRODUCT_ELEMENTS = 1 << 19  # of a block for a product: long enough to be worth a thread's while
+PRODUCT_ELEMENTS = 1 << 20  # of a block for a product: long enough to be worth a thread's while
 
 
 def of(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
@@ -34,10 +34,11 @@ def of(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
 
 def add_up(product: Callable[..., np.ndarray], *matrices: np.ndarray) -> np.ndarray:
     """Return the float64 sum of ``product(*blocks)`` over blocks of columns, on all cores."""
-    total: np.ndarray | float = 0.0
-    for partial in _on_all_cores(product, _columns(matrices)):
-        total = total + np.asarray(partial, np.float64)
-    return np.asarray(total)
+    partials = _on_all_cores(product, _columns(matrices))
+    total = next(partials).astype(np.float64)
+    for partial in partials:
+        total += partial
+    return total
 
 
 def write(product: Callable[..., object], *matrices: np.ndarray) -> None:

@@ -42,6 +42,13 @@ def is_map_of(features: Any, weights: Any) -> None:
         )
 
 
+def is_square(matrix: Any) -> None:
+    """Raise unless ``matrix`` is (N, N)."""
+    has_rank(2, matrix=matrix)
+    if matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"matrix must be square, got shape {matrix.shape}")
+
+
 def is_output(out: Any, like: Any, add: bool = False) -> None:
     """Raise unless ``out`` can take a result like ``like``, or is None with nothing to ``add``."""
     if out is None:

@@ -88,6 +88,12 @@ def moments_backward(
     return _product(both, features, d_totals, weights, _output(out, features, add), add)
 
 
+def symmetric_power(matrix: cp.ndarray, exponent: float, smallest: float = 0.0) -> cp.ndarray:
+    checks.is_square(matrix)
+    values, vectors = cp.linalg.eigh(matrix)
+    return (vectors * cp.maximum(values, smallest) ** exponent) @ vectors.T
+
+
 def mse(x: cp.ndarray, target: cp.ndarray) -> cp.ndarray:
     checks.same_shape(x=x, target=target)
     return cp.asarray(_sum("mse", x.size, x, target, x.size) / x.size, cp.float32)

@@ -124,7 +124,7 @@ extern "C" __global__ void gram(float* result, const double* partials, long long
 }
 
 // gram_backward, moments and moments_backward are matrix products, which cuBLAS does for
-// cupy_kernels.py.
+// cupy_kernels.py; symmetric_power is cuSOLVER's.
 
 // ---- Mean squared error ------------------------------------------------------------
 

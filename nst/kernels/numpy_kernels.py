@@ -44,7 +44,8 @@ def gram(
         total = blocks.add_up(_times_transpose, flat)
     else:  # symmetric, and half the work, with the root of the weights on both sides
         total = blocks.add_up(_weighed_times_transpose, flat, np.sqrt(weights).reshape(1, -1))
-    return np.asarray(total / checks.gram_divisor(divisor, features), features.dtype)
+    total /= checks.gram_divisor(divisor, features)
+    return total.astype(features.dtype)
 
 
 def gram_backward(
@@ -110,6 +111,17 @@ def moments_backward(
     write = partial(_write_product, d_products + d_products.T, add, offset=d_totals)
     blocks.write(write, *matrices)
     return d_features
+
+
+def symmetric_power(matrix: np.ndarray, exponent: float, smallest: float = 0.0) -> np.ndarray:
+    """Return a symmetric, positive ``matrix`` (N, N) to the power ``exponent``, such as 0.5.
+
+    ``V diag(max(values, smallest) ** exponent) V'`` with its eigenvectors V and values, which
+    rounding may have pushed below ``smallest``.
+    """
+    checks.is_square(matrix)
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.maximum(values, smallest) ** exponent) @ vectors.T
 
 
 def mse(x: np.ndarray, target: np.ndarray) -> np.ndarray:
