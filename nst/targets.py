@@ -1,11 +1,12 @@
 """What the painted image is compared with at one scale, measured from both pictures."""
 
-from nst import images, kernels
+from nst import images, kernels, styles
 from nst.kernels import Array
-from nst.losses import gram_divisor
 from nst.objective import Objective, Targets, Weights
+from nst.recipes import Recipe
 from nst.runs import Run
 from nst.scales import Scale
+from nst.styles import CovarianceStyle, Style, StyleSums
 from nst.vgg.architecture import SMALLEST_SIDE
 
 
@@ -21,8 +22,8 @@ def measure(run: Run, scale: Scale) -> Objective:
     features = vgg.features(device.asarray(style))
     style_targets = {}
     for tap in recipe.style:
-        divisor = gram_divisor(features[tap], recipe.gram_normalization)
-        style_targets[tap] = kernels.of(features[tap]).gram(features[tap], divisor)
+        sums = styles.measure(features[tap], means=recipe.style_statistic != "gram")
+        style_targets[tap] = finished(sums, recipe)
 
     targets = Targets(content_targets, style_targets)
     weights = Weights(recipe.content, recipe.style, recipe.smoothness)
@@ -34,7 +35,15 @@ def measure(run: Run, scale: Scale) -> Objective:
         recipe.smoothness_kind,
         recipe.smoothness_reduction,
         recipe.combination,
+        recipe.content_reduction,
+        recipe.pixel_range,
     )
+
+
+def finished(sums: StyleSums, recipe: Recipe) -> Style:
+    """Return the style that one tap of the painting has, in the sense of ``recipe``."""
+    weight = recipe.moment_weight * len(sums.sums) ** 2
+    return styles.finish(sums, recipe.style_statistic, recipe.gram_normalization, weight)
 
 
 def style_size(height: int, width: int, scale: Scale) -> tuple[int, int]:
@@ -55,9 +64,16 @@ def relative_to(targets: Targets, weights: Weights) -> Weights:
     """
     return Weights(
         {tap: weights.content[tap] / _mean_square(t) for tap, t in targets.content.items()},
-        {tap: weights.style[tap] / _mean_square(t) for tap, t in targets.style.items()},
+        {tap: weights.style[tap] / _mean_square(gram_of(t)) for tap, t in targets.style.items()},
         weights.smoothness,
     )
+
+
+def gram_of(style: Array | Style) -> Array:
+    """Return the (C, C) mean products of channels that a style target holds, of any kind."""
+    if isinstance(style, CovarianceStyle):
+        return style.root @ style.root + style.mean[:, None] * style.mean
+    return getattr(style, "gram", style)
 
 
 def _mean_square(target: Array) -> float:
