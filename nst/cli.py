@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from nst import demo
 from nst.colour import COLORS
 from nst.errors import NstError, NstWarning
-from nst.recipes import INITS, OPTIMIZERS, RECIPES
+from nst.recipes import INITS, OPTIMIZERS, RECIPES, describe, table
 from nst.records import Progress
 from nst.runs import Run, prepare, reopen
 from nst.settings import Painting, Settings
@@ -79,6 +79,12 @@ def _paint(run: Run, quiet: bool) -> int:
         complete(run, after_step)
     if not quiet:
         print(run.settings.output)
+    return 0
+
+
+def list_recipes(name: str | None) -> int:
+    """List the published objectives that --recipe takes, or print one in full."""
+    print(table() if name is None else describe(name))
     return 0
 
 
@@ -288,6 +294,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("resume", resume)
     sub.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+    sub = command("recipes", list_recipes)
+    sub.add_argument("name", nargs="?", choices=tuple(RECIPES), metavar="NAME", help="one of them")
 
     sub = command("export", export)
     sub.add_argument("--model", default=Settings.model, help="a known name, or an .onnx file")

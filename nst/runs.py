@@ -214,8 +214,9 @@ def initial_image(
 
 def choose_optimizer(recipe: Recipe) -> Optimizer:
     """Return a fresh optimizer of the recipe's kind: each scale starts without a memory."""
+    step_size = recipe.step_size / recipe.pixel_range
     if recipe.optimizer == "descent":
-        return NormalisedDescent(recipe.step_size, recipe.step_decay)
+        return NormalisedDescent(step_size, recipe.step_decay)
     if recipe.optimizer == "adam":
-        return Adam(recipe.step_size, recipe.step_decay)
+        return Adam(step_size, recipe.step_decay)
     return Lbfgs()

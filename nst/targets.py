@@ -13,9 +13,10 @@ import numpy as np
 from nst import images, kernels, styles
 from nst.kernels import Array
 from nst.objective import Objective, Region, Targets, Weights
+from nst.recipes import Recipe
 from nst.runs import Run, Source
 from nst.scales import Scale
-from nst.styles import GramStyle, MomentsStyle, Style, StyleSums
+from nst.styles import CovarianceStyle, Style, StyleSums
 from nst.vgg.architecture import SMALLEST_SIDE
 
 TINY = 1e-12  # a target of nothing
@@ -44,6 +45,8 @@ def measure(run: Run, scale: Scale) -> Objective:
         recipe.smoothness_kind,
         recipe.smoothness_reduction,
         recipe.combination,
+        recipe.content_reduction,
+        recipe.pixel_range,
     )
 
 
@@ -63,9 +66,9 @@ def measure_region(
     for tap, mask in masks.items():
         sums = styles.blend([painting[tap] for painting in paintings], shares)
         if strength < 1:
-            own = styles.measure(features[tap], mask)
+            own = styles.measure(features[tap], mask, means=recipe.style_statistic != "gram")
             sums = styles.blend([own, sums], [1 - strength, strength])
-        style = styles.finish(sums, "gram", recipe.gram_normalization)
+        style = finished(sums, recipe)
         share = 1.0 if mask is None else float(mask.mean())
         regions[tap] = Region(style, mask, share)
     return regions
@@ -77,7 +80,8 @@ def measure_style(run: Run, source: Source, scale: Scale) -> dict[str, StyleSums
     size = style_size(height, width, scale, run.settings.style_scale)
     features = run.vgg.features(run.device.asarray(images.resize(source.picture, *size)))
     masks = masks_at(run, source.mask, size, features)
-    return {tap: styles.measure(features[tap], masks[tap]) for tap in run.recipe.style}
+    means = run.recipe.style_statistic != "gram"
+    return {tap: styles.measure(features[tap], mask, means=means) for tap, mask in masks.items()}
 
 
 def masks_at(
@@ -91,6 +95,12 @@ def masks_at(
         tap: run.device.asarray(styles.mask_at(sized, *features[tap].shape[1:]))
         for tap in run.recipe.style
     }
+
+
+def finished(sums: StyleSums, recipe: Recipe) -> Style:
+    """Return the style that one tap of the painting has, in the sense of ``recipe``."""
+    weight = recipe.moment_weight * len(sums.sums) ** 2
+    return styles.finish(sums, recipe.style_statistic, recipe.gram_normalization, weight)
 
 
 def style_size(height: int, width: int, scale: Scale, style_scale: float = 1.0) -> tuple[int, int]:
@@ -126,11 +136,11 @@ def relative_to(
     return relative, Weights(content_weights, style_weights, weights.smoothness)
 
 
-def gram_of(style: Style) -> Array:
-    """Return the Gram matrix of a style that has one; raise ValueError for one of covariances."""
-    if isinstance(style, GramStyle | MomentsStyle):
-        return style.gram
-    raise ValueError(f"relative weights need a Gram matrix, which {type(style).__name__} lacks")
+def gram_of(style: Array | Style) -> Array:
+    """Return the (C, C) mean products of channels that a style target holds, of any kind."""
+    if isinstance(style, CovarianceStyle):
+        return style.root @ style.root + style.mean[:, None] * style.mean
+    return getattr(style, "gram", style)
 
 
 def mean_square(target: Array) -> float:

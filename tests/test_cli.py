@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from nst import cli, images
+from nst.recipes import RECIPES
 from nst.settings import Settings
 
 QUICK = ["--size", "48", "--steps", "3", "--scales", "1", "--device", "cpu"]
@@ -164,6 +165,15 @@ def test_export_writes_the_pair(tmp_path):
     done = nst("export", "--taps", "relu1_1, relu2_1", "-o", ".", cwd=tmp_path)
     assert done.stdout.splitlines() == ["vgg16-slim.forward.onnx", "vgg16-slim.backward.onnx"]
     assert all((tmp_path / name).is_file() for name in done.stdout.splitlines())
+
+
+def test_recipes_are_listed_and_printed_in_full(capsys):
+    assert cli.main(["recipes"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(RECIPES)
+    assert cli.main(["recipes", "gatys"]) == 0
+    printed = capsys.readouterr().out
+    assert "NeuralStyleTransfer.ipynb" in printed
+    assert "0.0038147 at relu4_1, relu5_1" in " ".join(printed.split())
 
 
 def test_doctor_finds_a_working_installation(tmp_path):
