@@ -29,14 +29,15 @@ STYLE_STATISTICS = ("gram", "covariance", "moments")
 
 @dataclass(frozen=True)
 class Noise:
-    """What ``init = "noise"`` starts from, in units of the recipe's ``pixel_range``."""
+    """What ``init = "noise"`` starts from."""
 
-    kind: str  # "uniform": centre + spread * [0, 1);  "normal": centre + spread * N(0, 1)
-    centre: tuple[float, float, float]  # RGB
+    kind: str  # "uniform": base + spread * [0, 1);  "normal": base + spread * N(0, 1)
+    base: tuple[float, float, float]  # RGB
     spread: float
+    white: float = 255.0  # in the unit of these numbers
 
 
-_GREY = Noise("uniform", (128, 128, 128), 1)  # Hvass'
+GREY_NOISE = Noise("uniform", (128, 128, 128), 1)  # Hvass'
 _MEAN_COLOUR = (123.68, 116.779, 103.939)  # of ImageNet: zero behind the mean's subtraction
 
 
@@ -64,7 +65,7 @@ class Recipe:
 
     pooling: str | None = None  # max or average; None: as the model was trained
     init: str = "content"  # content, noise or style
-    noise: Noise = _GREY
+    noise: Noise = GREY_NOISE
     size: int | None = 512  # pixels; None: the content file's own
     side: str = "longer"  # which side of the result that is
     style_size: int | None = None  # pixels; None: as large as the result
@@ -106,6 +107,7 @@ RECIPES = {
         scales=3,
         steps=300,
         history=10,
+        step_size=0.02,
         clip=True,
     ),
     "gatys": Recipe(
@@ -141,8 +143,9 @@ RECIPES = {
         input_gain=256 / 255,
         pooling="max",
         init="noise",
-        noise=Noise("normal", _MEAN_COLOUR, 1e-3),
+        noise=Noise("normal", _MEAN_COLOUR, 1e-3, white=256),
         steps=1000,
+        step_size=10,
     ),
     "johnson-pt": Recipe(
         source="ProGamerGov/neural-style-pt, neural_style.py",
@@ -209,6 +212,7 @@ RECIPES = {
         side="shorter",
         style_size=500,
         style_side="shorter",
+        step_size=0.02,
     ),
     "spst": Recipe(
         source="bgalerne/scaling_painting_style_transfer, spst.py",
@@ -295,7 +299,7 @@ def _text(value: object) -> str:
             taps_of.setdefault(f"{weight:.6g}", []).append(tap)
         return "; ".join(f"{weight} at {', '.join(taps)}" for weight, taps in taps_of.items())
     if isinstance(value, Noise):
-        return f"{value.kind}, centre {_text(value.centre)}, spread {value.spread:g}"
+        return f"{value.kind}, {_text(value.base)} + {value.spread:g}, of {value.white:g}"
     if isinstance(value, tuple):
         return ", ".join(map(_text, value))
     if isinstance(value, bool):

@@ -13,7 +13,7 @@ from nst.devices import Device
 from nst.errors import NstError, NstWarning
 from nst.kernels import Array
 from nst.optimizers import Adam, Lbfgs, NormalisedDescent, Optimizer
-from nst.recipes import Recipe
+from nst.recipes import GREY_NOISE, Noise, Recipe
 from nst.scales import Scale, plan
 from nst.settings import Painting, Settings
 from nst.vgg import Vgg
@@ -66,7 +66,9 @@ def prepare(settings: Settings) -> Run:
     """Read the images, open the network, and check that the run can work to its end."""
     device = devices.pick(settings.device)
     run = _open(settings, device)
-    start = initial_image(run.recipe.init, settings.seed, run.content, run.style, run.scales[0])
+    start = initial_image(
+        run.recipe.init, settings.seed, run.content, run.style, run.scales[0], run.recipe.noise
+    )
     run.image = run.trial = device.asarray(start)
     if settings.checkpoint is not None:
         if checkpoints.saved(settings.checkpoint):
@@ -195,16 +197,24 @@ def override(settings: Settings) -> Recipe:
 
 
 def initial_image(
-    init: str, seed: int, content: np.ndarray, style: np.ndarray, scale: Scale
+    init: str,
+    seed: int,
+    content: np.ndarray,
+    style: np.ndarray,
+    scale: Scale,
+    noise: Noise = GREY_NOISE,
 ) -> np.ndarray:
     """Return the image that painting starts from, (3, H, W) at ``scale``.
 
-    ``noise`` is grey with a breath of noise, as in Hvass' tutorial; ``style``, or the image of a
-    file, is cropped to the aspect of the content.
+    ``noise`` is the recipe's; ``style``, or the image of a file, is cropped to the aspect of the
+    content.
     """
     if init == "noise":
-        noise = np.random.default_rng(seed).random((3, scale.height, scale.width), np.float32)
-        return (128 + noise) / 255
+        rng = np.random.default_rng(seed)
+        draw = rng.random if noise.kind == "uniform" else rng.standard_normal
+        drawn = draw((3, scale.height, scale.width), np.float32)
+        base = np.reshape(np.array(noise.base, np.float32), (3, 1, 1))
+        return (base + np.float32(noise.spread) * drawn) / np.float32(noise.white)
     if init == "content":
         return images.resize(content, scale.height, scale.width)
     start = style if init == "style" else images.load(init)
@@ -215,8 +225,9 @@ def initial_image(
 def choose_optimizer(recipe: Recipe) -> Optimizer:
     """Return a fresh optimizer of the recipe's kind: each scale starts without a memory."""
     step_size = recipe.step_size / recipe.pixel_range
+    bounds = (0.0, 1.0) if recipe.clip else None
     if recipe.optimizer == "descent":
-        return NormalisedDescent(step_size, recipe.step_decay)
+        return NormalisedDescent(step_size, recipe.step_decay, bounds)
     if recipe.optimizer == "adam":
-        return Adam(step_size, recipe.step_decay)
-    return Lbfgs()
+        return Adam(step_size, recipe.step_decay, bounds, recipe.betas)
+    return Lbfgs(recipe.history, bounds)

@@ -7,7 +7,8 @@ import pytest
 
 from nst import losses, objective, optimizers
 from nst.recipes import INITS, OPTIMIZERS, RECIPES, SIDES, STYLE_STATISTICS, describe, table
-from nst.runs import choose_optimizer
+from nst.runs import choose_optimizer, initial_image
+from nst.scales import Scale
 from nst.vgg.architecture import POOLINGS, VGG16, VGG16_SLIM, VGG19
 
 
@@ -67,6 +68,39 @@ def test_a_recipe_is_run_as_its_program_runs_by_default(name):
     assert found == PROGRAMS[name]
 
 
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_steps_fit_the_unit_of_the_pixels(recipe):
+    """Also where --optimizer takes another than the recipe's."""
+    assert 0.001 < recipe.step_size / recipe.pixel_range < 0.1
+
+
+def test_the_optimizers_are_told_what_the_recipe_says():
+    adam = choose_optimizer(RECIPES["crowson"])
+    assert (adam.step_size, adam.betas, adam.bounds) == (0.02, (0.9, 0.99), (0, 1))
+    assert choose_optimizer(RECIPES["gatys"]).history == 100
+    assert choose_optimizer(RECIPES["nst"]).history == 10
+
+
+@pytest.mark.parametrize("name", ["johnson", "anish", "gatys-paper", "hvass"])
+def test_noise_is_the_recipes(name):
+    recipe, scale = RECIPES[name], Scale(90, 110, 1)
+    nothing = np.zeros((3, 16, 16), np.float32)
+    start = initial_image("noise", 1, nothing, nothing, scale, recipe.noise)
+    mean, spread = NOISE[name]
+    assert start.dtype == np.float32
+    np.testing.assert_allclose(start.mean(axis=(1, 2)), mean, rtol=0.02)
+    assert start.std(axis=(1, 2)) == pytest.approx(np.full(3, spread), rel=0.05)
+    assert len(np.unique(start)) > 50
+
+
+NOISE = {  # mean of each channel, standard deviation
+    "johnson": (np.array([123.68, 116.779, 103.939]) / 256, 0.001 / 256),
+    "anish": (np.array([123.68, 116.779, 103.939]) / 255, 0.256 / 255),
+    "gatys-paper": (np.full(3, 1 / 2), 12**-0.5),
+    "hvass": (np.full(3, 128.5 / 255), 12**-0.5 / 255),
+}
+
+
 def test_what_adam_is_told():
     anish, crowson = RECIPES["anish"], RECIPES["crowson"]
     assert (anish.step_size, anish.pixel_range, anish.betas) == (10, 255, (0.9, 0.999))
@@ -118,6 +152,7 @@ def test_every_name_of_an_optimizer_makes_one():
         optimizer = choose_optimizer(recipe)
         assert type(optimizer) is kind
         assert optimizer.bounds == (0, 1)
+        assert choose_optimizer(replace(recipe, clip=False)).bounds is None
         if name != "lbfgs":
             assert (optimizer.step_size, optimizer.decay) == (0.3, 0.9)  # 76.5 of 255
 
