@@ -18,6 +18,8 @@ from nst.scales import Scale, plan
 from nst.settings import Settings
 from nst.vgg import Vgg
 
+LBFGS_PAIRS = 10  # of a move and what it changed, each two images; fewer where memory is short
+
 
 @dataclass
 class Run:
@@ -36,6 +38,9 @@ class Run:
     image: Array = None  # (3, H, W) on the device: the best so far, at the scale being painted
     trial: Array = None  # where the optimizer wants to be evaluated next
     history: list[dict[str, float]] = field(default_factory=list)  # see Records
+    side: int | None = None  # of the largest window that the network is given; None: all at once
+    pairs: int = LBFGS_PAIRS  # that L-BFGS remembers
+    planned: bool = False  # side and pairs were chosen for the memory there is
     folder: Path | None = None  # where it is saved on the way
     whole: bool = True  # between two steps: image, trial, optimizer and history fit together
 
@@ -85,6 +90,8 @@ def reopen(folder: Path) -> Run:
         )
     run.scales = [Scale(*scale) for scale in saved.scales]
     run.history, run.folder = saved.history, folder
+    run.side, run.pairs, run.planned = saved.side, saved.pairs, True
+    run.optimizer = choose_optimizer(run.recipe, run.pairs)
     run.trial = device.asarray(saved.image)
     run.optimizer.restore(checkpoints.placed(saved.optimizer, device))
     run.image = run.optimizer.best(run.trial)
@@ -116,6 +123,8 @@ def snapshot(run: Run) -> Checkpoint:
         model=run.vgg.network.sha256,
         device=run.device.name,
         scales=[[scale.height, scale.width, scale.steps] for scale in run.scales],
+        side=run.side,
+        pairs=run.pairs,
         history=run.history,
         image=run.trial,
         optimizer=run.optimizer.state(),
@@ -158,10 +167,10 @@ def initial_image(
     return images.resize(cropped, scale.height, scale.width)
 
 
-def choose_optimizer(recipe: Recipe) -> Optimizer:
+def choose_optimizer(recipe: Recipe, pairs: int = LBFGS_PAIRS) -> Optimizer:
     """Return a fresh optimizer of the recipe's kind: each scale starts without a memory."""
     if recipe.optimizer == "descent":
         return NormalisedDescent(recipe.step_size, recipe.step_decay)
     if recipe.optimizer == "adam":
         return Adam(recipe.step_size, recipe.step_decay)
-    return Lbfgs()
+    return Lbfgs(pairs)

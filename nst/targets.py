@@ -1,11 +1,14 @@
 """What the painted image is compared with at one scale, measured from both pictures."""
 
+import math
+
 from nst import images, kernels
 from nst.kernels import Array
-from nst.losses import gram_divisor
 from nst.objective import Objective, Targets, Weights
 from nst.runs import Run
 from nst.scales import Scale
+from nst.styles import GramStyle
+from nst.tiled import TiledObjective, content_features, style_sums
 from nst.vgg.architecture import SMALLEST_SIDE
 
 
@@ -16,17 +19,16 @@ def measure(run: Run, scale: Scale) -> Objective:
     _, height, width = run.style.shape
     style = images.resize(run.style, *style_size(height, width, scale))
 
-    features = vgg.features(device.asarray(content))
-    content_targets = {tap: features[tap] for tap in recipe.content}
-    features = vgg.features(device.asarray(style))
-    style_targets = {}
-    for tap in recipe.style:
-        divisor = gram_divisor(features[tap], recipe.gram_normalization)
-        style_targets[tap] = kernels.of(features[tap]).gram(features[tap], divisor)
+    content_targets = content_features(vgg, device.asarray(content), recipe.content, run.side)
+    del content
+    sums = style_sums(vgg, device.asarray(style), recipe.style, run.side)
+    style_targets = {
+        tap: GramStyle.of(sums[tap], recipe.gram_normalization).gram for tap in recipe.style
+    }
 
     targets = Targets(content_targets, style_targets)
     weights = Weights(recipe.content, recipe.style, recipe.smoothness)
-    return Objective(
+    return TiledObjective(
         vgg,
         targets,
         relative_to(targets, weights) if recipe.relative else weights,
@@ -34,6 +36,7 @@ def measure(run: Run, scale: Scale) -> Objective:
         recipe.smoothness_kind,
         recipe.smoothness_reduction,
         recipe.combination,
+        side=run.side,
     )
 
 
@@ -61,4 +64,6 @@ def relative_to(targets: Targets, weights: Weights) -> Weights:
 
 
 def _mean_square(target: Array) -> float:
-    return max(float(kernels.of(target).dot(target, target)) / target.size, 1e-12)
+    """Return the mean of the squares, channel by channel: a target may be in a file."""
+    squares = sum(float(kernels.of(part).dot(part, part)) for part in target)
+    return max(squares / math.prod(target.shape), 1e-12)
