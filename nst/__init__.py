@@ -6,7 +6,7 @@ result = nst.stylize(nst.Settings("photograph.jpg", "painting.jpg", "out.png"))
 
 from nst.errors import NstError
 from nst.settings import Settings
-from nst.stylize import Result, stylize
+from nst.stylize import Result, resume, stylize
 from nst.version import VERSION as __version__
 
-__all__ = ["NstError", "Result", "Settings", "__version__", "stylize"]
+__all__ = ["NstError", "Result", "Settings", "__version__", "resume", "stylize"]

@@ -1,25 +1,28 @@
 """The command line: arguments -> Settings -> stylize -> exit status.  The only file that prints.
 
-Exit status: 0 for done, 2 for what the user can mend (one line says how), 130 for Ctrl-C.
+Exit status: 0 for done, 2 for what the user can mend (one line says how), 130 for Ctrl-C and 143
+for SIGTERM: 128 and the signal's number, as shells have it.
 """
 
 import argparse
+import signal
 import sys
+import tomllib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from nst import demo
+from nst.colour import COLORS
 from nst.errors import NstError, NstWarning
-from nst.recipes import INITS, OPTIMIZERS, RECIPES
+from nst.recipes import INITS, OPTIMIZERS, RECIPES, describe, table
 from nst.records import Progress
-from nst.settings import Settings
-from nst.stylize import complete, prepare
+from nst.runs import Run, prepare, reopen
+from nst.settings import Painting, Settings
+from nst.stylize import complete
 from nst.version import VERSION
 from nst.vgg.architecture import POOLINGS
-
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,34 +40,52 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt as interrupt:
             notes = getattr(interrupt, "__notes__", ["Nothing was written yet."])
             _say("\nnst: interrupted.", *notes)
-            return INTERRUPTED
+            return 128 + getattr(interrupt, "number", signal.SIGINT)
 
 
 # --- Commands ---------------------------------------------------------------------------------
 
 
-def stylize(content: Path, style: str, quiet: bool, **options: Any) -> int:
+def stylize(quiet: bool, **options: Any) -> int:
     """Paint CONTENT in the style of STYLE."""
-    if style in demo.STYLES and not Path(style).exists():
-        style = str(demo.style_path(style))
-    run = prepare(Settings(content=content, style=Path(style), **options))
+    return _paint(prepare(_settings(**options)), quiet)
+
+
+def demonstrate(**options: Any) -> int:
+    """Paint the photograph that comes with matplotlib: nothing to download."""
+    return stylize(content=demo.content_path(), **options)
+
+
+def resume(folder: Path, quiet: bool) -> int:
+    """Go on with a run that was stopped, from its checkpoints in FOLDER."""
+    return _paint(reopen(folder), quiet)
+
+
+def _paint(run: Run, quiet: bool) -> int:
     full = run.scales[-1]
     if not quiet:
         print(
             f"{full.width} x {full.height} pixels, {len(run.scales)} scales, "
-            f"{run.settings.steps} steps, {run.vgg.network.name}, on {run.device.name}",
+            f"{run.settings.all_steps} steps, {run.vgg.network.name}, on {run.device.name}"
+            + (f", from step {len(run.history) + 1}" if run.history else ""),
             flush=True,
         )
-    with _ProgressBar(quiet) as bar:
-        complete(run, bar.show)
+    with _ProgressBar(quiet) as bar, _Signals(run) as signals:
+
+        def after_step(progress: Progress) -> None:
+            bar.show(progress)
+            signals.check()
+
+        complete(run, after_step)
     if not quiet:
         print(run.settings.output)
     return 0
 
 
-def demonstrate(**options: Any) -> int:
-    """Paint the photograph that comes with matplotlib: nothing to download."""
-    return stylize(demo.content_path(), **options)
+def list_recipes(name: str | None) -> int:
+    """List the published objectives that --recipe takes, or print one in full."""
+    print(table() if name is None else describe(name))
+    return 0
 
 
 def export(model: str, taps: str, pooling: str | None, output: Path) -> int:
@@ -123,6 +144,114 @@ def doctor() -> int:
     return 2 if problems else 0
 
 
+# --- From arguments to settings ---------------------------------------------------------------
+
+
+def _settings(
+    content: Path,
+    style: str | None,
+    styles: list[str],
+    style_mask: list[str],
+    content_mask: list[str],
+    tap_weights: Path | None,
+    **options: Any,
+) -> Settings:
+    named = [*([style] if style else []), *styles] or [next(iter(demo.STYLES))]
+    masks = _one_each("--style-mask", style_mask, named)
+    regions = _one_each("--content-mask", content_mask, named)
+    paintings = tuple(map(_painting, named, masks, regions))
+    taps = {} if tap_weights is None else _read_taps(tap_weights)
+    return Settings(content=content, style=paintings, **taps, **options)
+
+
+def _painting(text: str, mask: Path | None, region: Path | None) -> Painting:
+    """Return what IMAGE or IMAGE:WEIGHT means; a name may have a colon in it."""
+    name, colon, weight = text.rpartition(":")
+    if not colon or Path(text).exists() or not _is_number(weight):
+        name, weight = text, "1"
+    if name in demo.STYLES and not Path(name).exists():
+        name = str(demo.style_path(name))
+    return Painting(Path(name), float(weight), mask, region)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _one_each(option: str, masks: list[str], styles: list[str]) -> list[Path | None]:
+    """Return a mask for each style: all None if none was given."""
+    if masks and len(masks) != len(styles):
+        raise NstError(
+            f"{option} is given {len(masks)} times, and there are {len(styles)} styles; give it "
+            "once for each, in their order, `none` for no mask."
+        )
+    return [None if mask == "none" else Path(mask) for mask in masks] or [None] * len(styles)
+
+
+def _read_taps(path: Path) -> dict[str, Any]:
+    """Return the weights at each tap from a TOML file with the tables [content] and [style]."""
+    try:
+        with path.open("rb") as file:
+            tables = tomllib.load(file)
+    except OSError as error:
+        raise NstError(f"cannot read {path}: {error.strerror}; check --tap-weights.") from error
+    except ValueError as error:  # of TOML, and of text
+        raise NstError(f"{path} is not TOML: {' '.join(str(error).split())}; mend it.") from error
+    if unknown := set(tables) - {"content", "style"} or not tables:
+        found = ", ".join(sorted(tables)) if unknown and tables else "nothing"
+        raise NstError(
+            f"{path} has {found}; give the tables [content] and [style], of lines such as "
+            "relu3_1 = 2.0."
+        )
+    return {f"{kind}_taps": taps for kind, taps in tables.items()}
+
+
+# --- Signals ----------------------------------------------------------------------------------
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal came: as on Ctrl-C, what there is is saved."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+class _Signals:
+    """Turns SIGINT and SIGTERM into an exception, but never in the middle of a step.
+
+    There the picture, the optimizer and the history do not fit together, and a checkpoint could
+    not be saved; it takes milliseconds, and ``check``, called after every step, catches up.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._pending: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "_Signals":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        if self._pending is not None:
+            raise _Stopped(self._pending)
+
+    def _handle(self, number: int, _: object) -> None:
+        self._pending = number
+        if self._run.whole:
+            self.check()
+
+
 # --- Arguments --------------------------------------------------------------------------------
 
 
@@ -162,6 +291,13 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("demo", demonstrate)
     _add_settings(sub)
 
+    sub = command("resume", resume)
+    sub.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
+    sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+    sub = command("recipes", list_recipes)
+    sub.add_argument("name", nargs="?", choices=tuple(RECIPES), metavar="NAME", help="one of them")
+
     sub = command("export", export)
     sub.add_argument("--model", default=Settings.model, help="a known name, or an .onnx file")
     sub.add_argument(
@@ -190,24 +326,57 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         option = "--" + name.replace("_", "-")
         parser.add_argument(*short, option, default=getattr(Settings, name), **rest)
 
+    def more(option: str, **rest: Any) -> None:
+        parser.add_argument(option, action="append", default=[], **rest)
+
     parser.add_argument(
         "style",
         metavar="STYLE",
         nargs="?",
-        default=next(iter(demo.STYLES)),
         help="image whose strokes and colours to take, or a painting that comes along: "
         + ", ".join(demo.STYLES),
     )
+    more("--style", dest="styles", metavar="IMAGE[:WEIGHT]", help="one more style, blended in")
+    more(
+        "--style-mask",
+        metavar="FILE",
+        help="look only where this image is white; once for each style, `none` for everywhere",
+    )
+    more(
+        "--content-mask",
+        metavar="FILE",
+        help="paint the style only where this image is white; once for each style likewise",
+    )
     add("output", "-o", type=Path, help="where to write the result: .png or .jpg")
     add("size", type=int, help="longer side of the result, pixels")
-    add("steps", type=int, help="evaluations of the objective, over all scales")
-    add("scales", type=int, help="how many sizes to paint at, coarse to fine")
+    add(
+        "steps",
+        type=_numbers,
+        metavar="N|N,N,...",
+        help="evaluations of the objective, over all scales or at each",
+    )
+    add(
+        "scales",
+        type=_scales,
+        metavar="auto|N|SIZE,SIZE,...",
+        help="how many sizes to paint at, coarse to fine, or which; auto starts at about 256",
+    )
+    add("scale_factor", type=float, metavar="F", help="how much larger each scale is")
     add("model", help="vgg16, vgg19, vgg16-slim, an .onnx file, or auto: vgg16 where installed")
     add("device", choices=("auto", "cpu", "cuda"), help="where to compute")
     add("recipe", choices=tuple(RECIPES), help="whose objective to minimise")
     add("content_weight", type=float, help="keep more of the photograph")
     add("style_weight", type=float, help="take more of the painting")
-    add("smoothness_weight", type=float, help="less noise, softer strokes")
+    add("tv_weight", type=float, help="less noise, softer strokes: total variation")
+    parser.add_argument(
+        "--tap-weights",
+        type=Path,
+        metavar="FILE.toml",
+        help="tables [content] and [style] of tap = weight, in place of the recipe's",
+    )
+    add("strength", type=float, help="from 0, the photograph, to 1, the full style")
+    add("style_scale", type=float, help="size of the style's strokes, relative to the result")
+    add("color", choices=COLORS, help="whose colours")
     add("optimizer", choices=OPTIMIZERS, help="default: the recipe's")
     add("pooling", choices=POOLINGS, help="default: the recipe's, or as the model was trained")
     add(
@@ -219,7 +388,28 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("save_every", type=int, metavar="N", help="save a frame every N steps; 0: none")
     add("plot", action="store_true", help="write content | mixed | style, and the loss curves")
     add("log", type=Path, metavar="FILE.csv", help="write the losses of every step")
+    add(
+        "checkpoint",
+        type=Path,
+        metavar="FOLDER",
+        help="save the run on the way, for `nst resume FOLDER`; without it, a run of more than "
+        "five minutes is saved beside the output",
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def _numbers(text: str) -> int | tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number, nor a list such as 120,60,40"
+        ) from None
+    return numbers if "," in text else numbers[0]
+
+
+def _scales(text: str) -> str | int | tuple[int, ...]:
+    return text if text == "auto" else _numbers(text)
 
 
 # --- What a person sees -----------------------------------------------------------------------

@@ -12,15 +12,16 @@ is exactly the gradient of the sum of logarithms; the combined loss that he prin
 (1.5 + 10 + 0.3 = 11.8), whatever the picture.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from nst import kernels
+from nst import kernels, styles
 from nst.errors import NstError
 from nst.kernels import Array
-from nst.losses import content_loss, smoothness_loss, style_loss
+from nst.losses import content_divisor, smoothness_factor, total_variation
+from nst.styles import GramStyle, Style, StyleSums
 from nst.vgg import Vgg
 
 TINY = 1e-10  # Hvass': keeps log and division finite at a loss of zero
@@ -28,11 +29,29 @@ COMBINATIONS = ("sum", "log")
 
 
 @dataclass(frozen=True)
+class Region:
+    """A part of the image, as one layer sees it, and the style that it takes."""
+
+    style: Style
+    mask: Array | None = None  # (H, W) at this layer, 0 to 1; None: everywhere
+    weight: float = 1.0
+    area: float | None = None  # the sum of the mask, measured once
+
+    def __post_init__(self) -> None:
+        if self.mask is not None and self.area is None:
+            object.__setattr__(self, "area", float(self.mask.sum(dtype=np.float64)))
+
+
+@dataclass(frozen=True)
 class Targets:
-    """What the painted image is compared with, by tap."""
+    """What the painted image is compared with, by tap.
+
+    A style is that of the whole image, plainly a Gram matrix (C, C) or one of `styles.finish`; or
+    a list of regions, each with its own.
+    """
 
     content: Mapping[str, Array]  # (C, H, W) features of the photograph
-    style: Mapping[str, Array]  # (C, C) Gram matrices of the painting
+    style: Mapping[str, Array | Style | Sequence[Region]]
 
 
 @dataclass(frozen=True)
@@ -45,14 +64,38 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Sums:
+    """What the losses need to know of the features: sums over pixels, so that tiles add up."""
+
+    content: Mapping[str, tuple[Array, int]]  # sum of squared differences, and of how many
+    style: Mapping[str, list[StyleSums]]  # of each region
+
+    def __add__(self, other: "Sums") -> "Sums":
+        content, style = dict(self.content), dict(self.style)
+        for tap, (total, count) in other.content.items():
+            content[tap] = (content[tap][0] + total, content[tap][1] + count)
+        for tap, sums in other.style.items():
+            style[tap] = [a + b for a, b in zip(style[tap], sums, strict=True)]
+        return Sums(content, style)
+
+
+@dataclass(frozen=True)
+class Pulls:
+    """How much the total grows with what the losses were made of: dtotal/dsums."""
+
+    content: Mapping[str, Array]  # by the sum of squared differences
+    style: Mapping[str, list[Array]]  # by each region's sums
+    smoothness: float | Array | None  # by the smoothness loss; None without one
+
+
+@dataclass(frozen=True)
 class Term:
-    """One loss, unweighted, and its gradient at its tap."""
+    """One loss, unweighted."""
 
     kind: str  # "content", "style" or "smoothness"
     tap: str  # "image" for smoothness
     weight: float
     loss: Array  # 0-d
-    gradient: Array
 
     @property
     def name(self) -> str:
@@ -97,6 +140,10 @@ class Objective:
         See `losses.smoothness_loss`.
     combination : "sum" or "log"
         See this module's docstring.
+    content_reduction : "mean", "sum" or "half sum"
+        See `losses.content_loss`.
+    pixel_range : float
+        Smoothness is that of ``pixel_range * image``: 255 where a recipe counts grey levels.
     """
 
     def __init__(
@@ -108,6 +155,8 @@ class Objective:
         smoothness_kind: str = "l2",
         smoothness_reduction: str = "mean",
         combination: str = "sum",
+        content_reduction: str = "mean",
+        pixel_range: float = 1.0,
     ) -> None:
         for kind in ("content", "style"):
             named, weighed = set(getattr(targets, kind)), set(getattr(weights, kind))
@@ -125,37 +174,118 @@ class Objective:
         self.smoothness_kind = smoothness_kind
         self.smoothness_reduction = smoothness_reduction
         self.combination = combination
+        self.content_reduction = content_reduction
+        self.smoothness_factor = smoothness_factor(smoothness_kind, pixel_range)
+        self._buffers: dict[str, Array] = {}  # d_features by tap
 
     def evaluate(self, image: Array) -> tuple[Losses, Array]:
-        """Return ``(losses, d_image)`` at ``image`` (3, H, W), RGB in [0, 1]."""
-        k = kernels.of(image)
+        """Return ``(losses, d_image)`` at ``image`` (3, H, W), RGB in [0, 1].
+
+        The features stay the network's and the losses'; ``d_image`` is a new array.
+        """
         features = self.vgg.forward(image)
-        terms = self._terms(image, features)
-        total, factors = combine(terms, self.combination)
+        sums = self.measure(features, self.targets)
+        losses, pulls = self.compare(sums, image)
+        d_features = self.spread(pulls, features, self.targets)  # and back, in reverse order
+        d_image = self.vgg.backward(d_features)
+        self.smooth(pulls, image, d_image)
+        return losses, d_image
 
-        d_at: dict[str, Array] = {}  # and back: what each tap, and the image itself, is pulled by
-        for term, factor in zip(terms, factors, strict=True):
-            pull = k.scale(factor, term.gradient)
-            d_at[term.tap] = k.axpy(1.0, pull, d_at[term.tap]) if term.tap in d_at else pull
-        d_smooth = d_at.pop("image", None)
-        d_image = self.vgg.backward(d_at)
-        if d_smooth is not None:
-            k.axpy(1.0, d_smooth, d_image)
-        return Losses(total, {term.name: term.loss for term in terms}), d_image
+    def measure(self, features: Mapping[str, Array], targets: Targets) -> Sums:
+        """Return what the losses need of ``features``, against content and masks of their size."""
+        content = {}
+        for tap, target in targets.content.items():
+            loss = kernels.of(target).mse(features[tap], target)
+            content[tap] = (loss.astype(np.float64) * target.size, target.size)
+        style = {
+            tap: [
+                styles.measure(features[tap], region.mask, region.area, region.style.means)
+                for region in self._regions(targets, tap)
+            ]
+            for tap in targets.style
+        }
+        return Sums(content, style)
 
-    def _terms(self, image: Array, features: Mapping[str, Array]) -> list[Term]:
-        terms = []
-        for tap, target in self.targets.content.items():
-            loss, d_features = content_loss(features[tap], target)
-            terms.append(Term("content", tap, self.weights.content[tap], loss, d_features))
-        for tap, gram in self.targets.style.items():
-            loss, d_features = style_loss(features[tap], gram, self.gram_normalization)
-            terms.append(Term("style", tap, self.weights.style[tap], loss, d_features))
+    def compare(self, sums: Sums, image: Array) -> tuple[Losses, Pulls]:
+        """Return all losses, from the sums of a whole ``image``, and the pull on each sum."""
+        terms, d_style = [], {}
+        divisors = {
+            tap: content_divisor(self.content_reduction, count)
+            for tap, (_, count) in sums.content.items()
+        }
+        for tap, (total, _) in sums.content.items():
+            loss = total / divisors[tap]
+            terms.append(Term("content", tap, self.weights.content[tap], loss))
+        for tap, sums_here in sums.style.items():
+            loss, d_style[tap] = self._compare_regions(tap, sums_here)
+            terms.append(Term("style", tap, self.weights.style[tap], loss))
         if self.weights.smoothness:
-            kind, reduction = self.smoothness_kind, self.smoothness_reduction
-            loss, d_image = smoothness_loss(image, kind, reduction)
-            terms.append(Term("smoothness", "image", self.weights.smoothness, loss, d_image))
-        return terms
+            forward, _ = total_variation(kernels.of(image), self.smoothness_kind)
+            loss = forward(image, self.smoothness_reduction)
+            loss = loss * loss.dtype.type(self.smoothness_factor)
+            terms.append(Term("smoothness", "image", self.weights.smoothness, loss))
+
+        total, factors = combine(terms, self.combination)
+        factor = {(t.kind, t.tap): f for t, f in zip(terms, factors, strict=True)}
+        pulls = Pulls(
+            {tap: factor["content", tap] / divisor for tap, divisor in divisors.items()},
+            {tap: [factor["style", tap] * d for d in d_sums] for tap, d_sums in d_style.items()},
+            factor.get(("smoothness", "image")),
+        )
+        return Losses(total, {term.name: term.loss for term in terms}), pulls
+
+    def spread(
+        self, pulls: Pulls, features: Mapping[str, Array], targets: Targets
+    ) -> dict[str, Array]:
+        """Return ``d_features`` at each tap, where the pulls on the sums end up.
+
+        The arrays are kept, and overwritten by the next call for features of the same shape.
+        """
+        d_features: dict[str, Array] = {}
+        for tap, target in targets.content.items():
+            k, out = kernels.of(target), self._buffer(tap, features[tap])
+            d_loss = pulls.content[tap] * target.size  # of mse, which divides by it
+            d_features[tap] = k.mse_backward(features[tap], target, d_loss, out)
+        for tap in targets.style:
+            out = self._buffer(tap, features[tap])
+            for region, d_sums in zip(self._regions(targets, tap), pulls.style[tap], strict=True):
+                add = tap in d_features
+                styles.spread(d_sums, features[tap], region.mask, out, add)
+                d_features[tap] = out
+        return d_features
+
+    def smooth(self, pulls: Pulls, image: Array, d_image: Array) -> None:
+        """Add the pull of the smoothness loss to ``d_image``, in place."""
+        if pulls.smoothness is None:
+            return
+        _, backward = total_variation(kernels.of(image), self.smoothness_kind)
+        d_loss = pulls.smoothness * self.smoothness_factor
+        backward(image, self.smoothness_reduction, d_loss, out=d_image, add=True)
+
+    def _compare_regions(self, tap: str, sums: Sequence[StyleSums]) -> tuple[Array, list[Array]]:
+        """Return the style loss at ``tap``, over all regions, and the pull on the sums of each."""
+        losses, pulls = [], []
+        for region, here in zip(self._regions(self.targets, tap), sums, strict=True):
+            loss, d_sums = region.style.compare(here)
+            losses.append(region.weight * loss)
+            pulls.append(region.weight * d_sums)
+        return sum(losses[1:], losses[0]), pulls
+
+    def _regions(self, targets: Targets, tap: str) -> Sequence[Region]:
+        """Return the regions at ``tap``: one, of the whole image, unless the targets say more."""
+        style = targets.style[tap]
+        if isinstance(style, Sequence):
+            return style
+        if not hasattr(style, "compare"):
+            style = GramStyle(style, self.gram_normalization)
+        return [Region(style)]
+
+    def _buffer(self, tap: str, features: Array) -> Array:
+        """Return the array at ``tap`` that takes d_features: the last one, if it has the size."""
+        kept = self._buffers.get(tap)
+        if kept is None or kept.shape != features.shape:
+            kept = self._buffers[tap] = features.copy()
+        return kept
 
 
 def combine(terms: list[Term], combination: str) -> tuple[Array, list[Array]]:

@@ -9,16 +9,15 @@ inside, the search would see a function that its gradient does not belong to.  A
 after every tenth, because each clip costs an evaluation at the point that it moved to.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
-
-import numpy as np
+from typing import Any, Protocol
 
 from nst import kernels
 from nst.kernels import Array
+from nst.line_search import LineSearch
 
 FIRST_MOVE = 0.02  # root mean square move of L-BFGS' first trial, in units of the pixel range
-MOST_TRIALS = 12  # evaluations in one line search
 CLIP_EVERY = 10  # line searches of L-BFGS between two clips
 
 
@@ -30,6 +29,15 @@ class Optimizer(Protocol):
 
     def best(self, image: Array) -> Array:
         """Return the image to show: ``image``, or where a running line search started."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what the next step depends on: arrays, numbers, and lists and dicts of them.
+
+        The arrays are the optimizer's own: copy or write them before the next step.
+        """
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over the ``state`` of another optimizer of this kind, to go on as it would."""
 
 
 @dataclass
@@ -53,6 +61,12 @@ class NormalisedDescent:
     def best(self, image: Array) -> Array:
         return image
 
+    def state(self) -> dict[str, Any]:
+        return {"step_size": self.step_size}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.step_size = state["step_size"]
+
 
 @dataclass
 class Adam:
@@ -61,6 +75,7 @@ class Adam:
     step_size: float = 0.02
     decay: float = 1.0
     bounds: tuple[float, float] | None = (0.0, 1.0)
+    betas: tuple[float, float] = (0.9, 0.999)
     steps: int = 0
     moments: list[Array] = field(default_factory=list)  # running means of g and g**2
 
@@ -69,12 +84,19 @@ class Adam:
         if not self.moments:
             self.moments = [_zeros_like(d_image), _zeros_like(d_image)]
         self.steps += 1
-        k.adam_step(image, d_image, *self.moments, self.steps, self.step_size)
+        k.adam_step(image, d_image, *self.moments, self.steps, self.step_size, *self.betas)
         _clip(image, self.bounds)
         self.step_size *= self.decay
 
     def best(self, image: Array) -> Array:
         return image
+
+    def state(self) -> dict[str, Any]:
+        return {"step_size": self.step_size, "steps": self.steps, "moments": self.moments}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.step_size, self.steps = state["step_size"], state["steps"]
+        self.moments = list(state["moments"])
 
 
 @dataclass
@@ -89,7 +111,7 @@ class Lbfgs:
     history: int = 10
     bounds: tuple[float, float] | None = (0.0, 1.0)
     pairs: list[tuple[Array, Array]] = field(default_factory=list)  # (s, y), oldest first
-    search: "LineSearch | None" = None
+    search: LineSearch | None = None
     searches: int = 0  # since the last clip
     start: Array = None  # where the running line search started,
     d_start: Array = None  # the gradient there,
@@ -118,6 +140,21 @@ class Lbfgs:
     def best(self, image: Array) -> Array:
         best = image if self.search is None else self.start
         return _clip(best.copy(), self.bounds)
+
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = {"pairs": self.pairs, "searches": self.searches, "search": None}
+        if self.search is not None:
+            state["search"] = self.search.state()
+            state["line"] = [self.start, self.d_start, self.direction]
+        return state
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.pairs = [(s, y) for s, y in state["pairs"]]
+        self.searches = state["searches"]
+        self.search = None
+        if state["search"] is not None:
+            self.search = LineSearch.from_state(state["search"])
+            self.start, self.d_start, self.direction = state["line"]
 
     def _begin(self, image: Array, loss: Array, d_image: Array) -> None:
         """Start a line search at ``image`` and go to its first trial."""
@@ -181,82 +218,17 @@ def two_loop_direction(d_image: Array, pairs: list[tuple[Array, Array]]) -> Arra
     if not pairs:
         length = float(k.dot(q, q)) ** 0.5
         return k.scale(-FIRST_MOVE * q.size**0.5 / length if length else 0.0, q)
-    alphas = []
-    for s, y in reversed(pairs):
-        alpha = k.dot(s, q) / k.dot(y, s)
+    alphas, curvatures = [], [k.dot(y, s) for s, y in pairs]
+    for (s, y), curvature in zip(reversed(pairs), reversed(curvatures), strict=True):
+        alpha = k.dot(s, q) / curvature
         k.axpy(-alpha, y, q)
         alphas.append(alpha)
-    s, y = pairs[-1]
-    r = k.scale(k.dot(s, y) / k.dot(y, y), q)
-    for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
-        beta = k.dot(y, r) / k.dot(y, s)
+    _, newest = pairs[-1]
+    r = k.scale(curvatures[-1] / k.dot(newest, newest), q)
+    for (s, y), curvature, alpha in zip(pairs, curvatures, reversed(alphas), strict=True):
+        beta = k.dot(y, r) / curvature
         k.axpy(alpha - beta, s, r)
     return k.scale(-1.0, r)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A step along the search direction, the loss there and the slope along the direction."""
-
-    step: float
-    loss: float
-    slope: float
-
-
-class LineSearch:
-    """Finds a step with enough descent and a small enough slope: the strong Wolfe conditions.
-
-        loss(step) <= loss(0) + C1 * step * slope(0)    and    |slope(step)| <= C2 * |slope(0)|
-
-    Nocedal and Wright (2006), Algorithms 3.5 and 3.6 in one: `low` is the best trial so far,
-    and a good step lies between `low` and `high`; until a `high` is found the step grows.  Call
-    `advance` with the loss and slope at `trial` until `done`.
-    """
-
-    C1, C2 = 1e-4, 0.9
-
-    def __init__(self, loss: float, slope: float) -> None:
-        self.zero = self.low = Trial(0.0, loss, slope)
-        self.high: Trial | None = None
-        self.trial = 1.0  # the step to evaluate next
-        self.trials = 0
-        self.accepted = False
-
-    @property
-    def done(self) -> bool:
-        return self.accepted or self.trials >= MOST_TRIALS
-
-    def advance(self, loss: float, slope: float) -> None:
-        """Take in the evaluation at `trial`; choose the next trial, or accept this one."""
-        here = Trial(self.trial, loss, slope)
-        self.trials += 1
-        enough = self.zero.loss + self.C1 * here.step * self.zero.slope
-        if not loss <= enough or loss >= self.low.loss:  # too far (or not a number)
-            self.high = here
-        elif abs(slope) <= self.C2 * abs(self.zero.slope):
-            self.accepted = True
-            return
-        else:
-            onward = 1.0 if self.high is None else self.high.step - self.low.step
-            if slope * onward >= 0:  # uphill from here to high: the minimum was passed
-                self.high = self.low
-            self.low = here
-        self.trial = 4 * here.step if self.high is None else self._between(self.low, self.high)
-
-    @staticmethod
-    def _between(low: Trial, high: Trial) -> float:
-        """Return the minimum of the cubic through both ends (eq. 3.59), kept off the ends."""
-        width = high.step - low.step
-        fraction = 0.5
-        if np.isfinite(high.loss) and np.isfinite(high.slope):
-            d1 = low.slope + high.slope - 3 * (high.loss - low.loss) / width
-            square = d1 * d1 - low.slope * high.slope
-            if square >= 0:
-                d2 = np.copysign(np.sqrt(square), width)
-                bottom = high.slope - low.slope + 2 * d2
-                if bottom:
-                    fraction = 1 - (high.slope + d2 - d1) / bottom
-        return low.step + min(max(fraction, 0.1), 0.9) * width
 
 
 def _clip(image: Array, bounds: tuple[float, float] | None) -> Array:

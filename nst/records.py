@@ -2,28 +2,18 @@
 
 import csv
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from nst import images
 from nst.devices import Device
 from nst.kernels import Array
+from nst.scales import Scale
 from nst.settings import Settings
-
-
-@dataclass(frozen=True)
-class Scale:
-    """One size of the picture, and how many steps are spent on it."""
-
-    height: int
-    width: int
-    steps: int
-
-    @property
-    def work(self) -> int:
-        """What the scale costs: a step costs as many units as there are pixels."""
-        return self.steps * self.height * self.width
 
 
 @dataclass(frozen=True)
@@ -42,18 +32,32 @@ class Progress:
 class Records:
     """The history of one run, its log file and its frames.  A context manager.
 
-    Every line of the log is flushed: a run that is killed leaves what it had.
+    ``history`` is what a run that goes on has behind it, and grows: the log starts with it, and
+    seconds count on.  ``present`` brings a frame into its final colours.  Every line of the log is
+    flushed: a run that is killed leaves what it had.
     """
 
-    def __init__(self, settings: Settings, scales: list[Scale], device: Device) -> None:
-        self.history: list[dict[str, float]] = []
+    def __init__(
+        self,
+        settings: Settings,
+        scales: list[Scale],
+        device: Device,
+        history: list[dict[str, float]] | None = None,
+        present: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        self.history = [] if history is None else history
         self._settings = settings
         self._scales = scales
         self._device = device
-        self._began = time.perf_counter()
-        self._work_done = 0
+        self._present = present
+        behind = self.history[-1]["seconds"] if self.history else 0.0
+        self._began = time.perf_counter() - behind
+        areas = [scale.height * scale.width for scale in scales]
+        self._work_done = sum(areas[int(entry["scale"]) - 1] for entry in self.history)
         self._log = settings.log.open("w", newline="", encoding="utf-8") if settings.log else None
         self._writer: Any = None
+        for entry in self.history:
+            self._write(entry)
 
     def __enter__(self) -> "Records":
         return self
@@ -83,7 +87,10 @@ class Records:
         self._write(entry)
         every = self._settings.save_every
         if every and step % every == 0:
-            images.save(self._settings.frame(step), self._device.asnumpy(image))
+            frame = self._device.asnumpy(image)
+            if self._present is not None:
+                frame = self._present(frame)
+            images.save(self._settings.frame(step), frame)
         work = sum(s.work for s in self._scales)
         steps = sum(s.steps for s in self._scales)
         return Progress(step, steps, scale, self._work_done / work, seconds, losses, image)

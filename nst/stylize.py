@@ -7,40 +7,23 @@ of the result, and each finer scale adds its own strokes.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from nst import devices, images, kernels
+from nst import images, kernels
+from nst.checkpoints import Keeper
 from nst.devices import Device
 from nst.errors import NstError
 from nst.kernels import Array
-from nst.losses import gram_divisor
-from nst.objective import Objective, Targets, Weights, check_finite
-from nst.optimizers import Adam, Lbfgs, NormalisedDescent, Optimizer
-from nst.recipes import Recipe
-from nst.records import Progress, Records, Scale
+from nst.objective import Objective, check_finite
+from nst.records import Progress, Records
+from nst.runs import Run, choose_optimizer, default_folder, prepare, reopen, snapshot
+from nst.scales import Scale
 from nst.settings import Settings
+from nst.targets import measure
 from nst.version import VERSION
-from nst.vgg import Vgg
-from nst.vgg.architecture import SMALLEST_SIDE
-
-STEPS_RATIO = 1.5  # a scale gets so many times the steps of the next finer one
-
-
-@dataclass
-class Run:
-    """Everything that a run has read and set up, and the picture it is painting."""
-
-    settings: Settings
-    recipe: Recipe  # with the settings' overrides
-    device: Device
-    vgg: Vgg
-    content: np.ndarray  # (3, H, W), at the size of its file
-    alpha: np.ndarray | None  # (H, W)
-    style: np.ndarray
-    scales: list[Scale]  # coarse to fine
-    image: Array  # (3, H, W) on the device: the best so far, at the scale being painted
 
 
 @dataclass(frozen=True)
@@ -57,28 +40,22 @@ def stylize(settings: Settings, on_progress: Callable[[Progress], None] | None =
     """Paint ``settings.content`` in the style of ``settings.style``; save and return the result.
 
     ``on_progress`` is called after every step.  On Ctrl-C, or when a loss is no longer finite,
-    the best picture so far is saved, and the exception goes on with a note that says where.
+    the best picture so far is saved, and the exception goes on with a note that says where.  A run
+    that takes minutes is saved on the way too, and ``resume`` goes on with it.
 
     Raises NstError for what the user can mend: a bad image, an unknown model or tap, no GPU.
     """
     return complete(prepare(settings), on_progress)
 
 
-def prepare(settings: Settings) -> Run:
-    """Read the images, open the network, and check that the run can work to its end."""
-    if settings.output is not None:
-        images.check_output(settings.output)
-    if settings.log is not None:
-        images.check_writable(settings.log)
-    device = devices.pick(settings.device)
-    recipe = override(settings)
-    content, alpha = images.load_with_alpha(settings.content)
-    style = images.load(settings.style)
-    scales = plan(content.shape[1], content.shape[2], settings)
-    vgg = Vgg(settings.model, recipe.taps, recipe.pooling, device)
-    start = initial_image(recipe.init, settings.seed, content, style, scales[0])
-    image = device.asarray(start)
-    return Run(settings, recipe, device, vgg, content, alpha, style, scales, image)
+def resume(folder: Path, on_progress: Callable[[Progress], None] | None = None) -> Result:
+    """Go on with the run whose checkpoints are in ``folder``, to its end; see ``stylize``.
+
+    On the CPU the result is, bit for bit, that of a run that was never stopped.
+
+    Raises NstError if there is no checkpoint, or if a file that the run reads has changed.
+    """
+    return complete(reopen(folder), on_progress)
 
 
 def complete(run: Run, on_progress: Callable[[Progress], None] | None = None) -> Result:
@@ -91,45 +68,78 @@ def complete(run: Run, on_progress: Callable[[Progress], None] | None = None) ->
     from threadpoolctl import threadpool_limits  # takes a while to import
 
     output = run.settings.output
+    default = None if output is None else default_folder(run.settings)
+    keeper = Keeper(run.folder, default, run.device)
     with (
         threadpool_limits(1, user_api="blas"),
-        Records(run.settings, run.scales, run.device) as records,
+        Records(run.settings, run.scales, run.device, run.history, run.present) as records,
     ):
         try:
-            paint(run, records, on_progress)
+            paint(run, records, keeper, on_progress)
         except (KeyboardInterrupt, NstError) as error:
-            if records.history and output is not None:
-                finish(run, records)
-                error.add_note(f"The picture after step {len(records.history)} is in {output}.")
+            stopped = isinstance(error, KeyboardInterrupt) and run.whole
+            kept = stopped and keeper.save(snapshot(run))
+            if run.history and output is not None:
+                finish(run)
+                error.add_note(f"The picture after step {len(run.history)} is in {output}.")
+            if kept:
+                error.add_note(f"`nst resume {keeper.folder}` goes on.")
             raise
-    return finish(run, records)
+    result = finish(run)
+    keeper.remove()
+    return result
 
 
 def paint(
-    run: Run, records: Records, on_progress: Callable[[Progress], None] | None = None
+    run: Run,
+    records: Records,
+    keeper: Keeper,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> None:
-    """Improve ``run.image`` step by step, scale by scale."""
+    """Improve ``run.image`` step by step, scale by scale, from where its history ends."""
+    behind = len(run.history)
     for scale in run.scales:
-        image = run.image = at_scale(run.image, scale, run.device)
+        if behind >= scale.steps:
+            behind -= scale.steps
+            continue
+        if behind == 0:
+            begin(run, scale)
         objective = measure(run, scale)
-        optimizer = choose_optimizer(run.recipe)
-        for _ in range(scale.steps):
-            losses, d_image = objective.evaluate(image)
-            values = losses.floats()
-            check_finite(values | {"gradient": float(kernels.of(d_image).dot(d_image, d_image))})
-            optimizer.step(image, losses.total, d_image)
-            run.image = optimizer.best(image)
-            progress = records.add(scale, values, run.image)
+        for _ in range(behind, scale.steps):
+            progress = step(run, scale, objective, records)
+            if keeper.due(progress.seconds, progress.done):
+                keeper.save(snapshot(run))
             if on_progress is not None:
                 on_progress(progress)
+        behind = 0
 
 
-def finish(run: Run, records: Records) -> Result:
+def begin(run: Run, scale: Scale) -> None:
+    """Bring the image to ``scale``, and start there without a memory of the one before."""
+    run.image = at_scale(run.image, scale, run.device)
+    run.trial = run.image.copy()
+    run.optimizer = choose_optimizer(run.recipe, run.pairs)
+
+
+def step(run: Run, scale: Scale, objective: Objective, records: Records) -> Progress:
+    """Evaluate the objective once, move the image, and record both."""
+    losses, d_image = objective.evaluate(run.trial)
+    values = losses.floats()
+    check_finite(values | {"gradient": float(kernels.of(d_image).dot(d_image, d_image))})
+    run.whole = False
+    run.optimizer.step(run.trial, losses.total, d_image)
+    run.image = run.optimizer.best(run.trial)
+    progress = records.add(scale, values, run.image)
+    run.whole = True
+    return progress
+
+
+def finish(run: Run) -> Result:
     """Save the picture and what was asked for beside it, and return the result."""
     settings, full = run.settings, run.scales[-1]
-    image = run.device.asnumpy(at_scale(run.image, full, run.device))
+    image = run.present(run.device.asnumpy(at_scale(run.image, full, run.device)))
     alpha = None if run.alpha is None else images.resize(run.alpha, full.height, full.width)
-    last = records.history[-1] if records.history else {}
+    last = run.history[-1] if run.history else {}
     metadata = {
         "Software": f"nst {VERSION}",
         "nst settings": settings.as_json(),
@@ -141,68 +151,11 @@ def finish(run: Run, records: Records) -> Result:
     if settings.plot:
         from nst import plots  # matplotlib takes a while to import
 
-        content = images.resize(run.content, full.height, full.width)
+        content = images.resize(run.photograph, full.height, full.width)
         plots.triptych(content, image, run.style, settings.beside("triptych.png"))
-        if records.history:
-            plots.loss_curves(records.history, settings.beside("losses.png"))
-    return Result(image, alpha, records.history, metadata)
-
-
-# --- What paint and prepare are made of -------------------------------------------------------
-
-
-def override(settings: Settings) -> Recipe:
-    """Return the recipe that the settings name, with what else they say written over it."""
-    recipe = settings.objective
-    named = {name: getattr(settings, name) for name in ("pooling", "init", "optimizer")}
-    return replace(
-        recipe,
-        content={t: w * settings.content_weight for t, w in recipe.content.items()},
-        style={t: w * settings.style_weight for t, w in recipe.style.items()},
-        smoothness=recipe.smoothness * settings.smoothness_weight,
-        **{name: value for name, value in named.items() if value is not None},
-    )
-
-
-def plan(height: int, width: int, settings: Settings) -> list[Scale]:
-    """Return the scales, coarse to fine, for a content image of ``height`` x ``width``.
-
-    The last has the asked size, each one before it half the size of the next.  Coarse scales
-    with a side under 64 pixels are left out, where nothing of the picture would be left to see,
-    and so are those without a step.  A scale gets STEPS_RATIO times the steps of the next finer
-    one, and still a fraction of its time.
-    """
-    longer_sides = [settings.size >> k for k in range(settings.scales) if settings.size >> k]
-    sizes = [images.fit(height, width, longer_side) for longer_side in longer_sides]
-    if min(sizes[0]) < SMALLEST_SIDE:
-        raise NstError(
-            f"at --size {settings.size} the result would be {sizes[0][1]} x {sizes[0][0]} pixels; "
-            f"the network needs {SMALLEST_SIDE} on each side. Use a larger --size, or crop."
-        )
-    sizes = sizes[:1] + [size for size in sizes[1:] if min(size) >= 64]
-    shares = STEPS_RATIO ** np.arange(len(sizes))[::-1]  # coarse to fine
-    ends = np.round(np.cumsum(shares) / shares.sum() * settings.steps).astype(int)
-    steps = np.diff(ends, prepend=0)
-    scales = [Scale(*size, int(n)) for size, n in zip(sizes[::-1], steps, strict=True)]
-    return [scale for scale in scales[:-1] if scale.steps] + scales[-1:]
-
-
-def initial_image(
-    init: str, seed: int, content: np.ndarray, style: np.ndarray, scale: Scale
-) -> np.ndarray:
-    """Return the image that painting starts from, (3, H, W) at ``scale``.
-
-    ``noise`` is grey with a breath of noise, as in Hvass' tutorial; ``style``, or the image of a
-    file, is cropped to the aspect of the content.
-    """
-    if init == "noise":
-        noise = np.random.default_rng(seed).random((3, scale.height, scale.width), np.float32)
-        return (128 + noise) / 255
-    if init == "content":
-        return images.resize(content, scale.height, scale.width)
-    start = style if init == "style" else images.load(init)
-    cropped = images.crop_to_aspect(start, scale.height, scale.width)
-    return images.resize(cropped, scale.height, scale.width)
+        if run.history:
+            plots.loss_curves(run.history, settings.beside("losses.png"))
+    return Result(image, alpha, run.history, metadata)
 
 
 def at_scale(image: Array, scale: Scale, device: Device) -> Array:
@@ -210,67 +163,3 @@ def at_scale(image: Array, scale: Scale, device: Device) -> Array:
     if image.shape[1:] == (scale.height, scale.width):
         return image
     return device.asarray(images.resize(device.asnumpy(image), scale.height, scale.width))
-
-
-def measure(run: Run, scale: Scale) -> Objective:
-    """Measure the targets at ``scale`` and return what is minimised there."""
-    recipe, vgg, device = run.recipe, run.vgg, run.device
-    content = images.resize(run.content, scale.height, scale.width)
-    _, height, width = run.style.shape
-    style = images.resize(run.style, *style_size(height, width, scale))
-
-    features = vgg.features(device.asarray(content))
-    content_targets = {tap: features[tap] for tap in recipe.content}
-    features = vgg.features(device.asarray(style))
-    style_targets = {}
-    for tap in recipe.style:
-        divisor = gram_divisor(features[tap], recipe.gram_normalization)
-        style_targets[tap] = kernels.of(features[tap]).gram(features[tap], divisor)
-
-    targets = Targets(content_targets, style_targets)
-    weights = Weights(recipe.content, recipe.style, recipe.smoothness)
-    return Objective(
-        vgg,
-        targets,
-        relative_to(targets, weights) if recipe.relative else weights,
-        recipe.gram_normalization,
-        recipe.smoothness_kind,
-        recipe.smoothness_reduction,
-        recipe.combination,
-    )
-
-
-def style_size(height: int, width: int, scale: Scale) -> tuple[int, int]:
-    """Return the (height, width) at which a style image of ``height`` x ``width`` is measured.
-
-    It keeps its aspect; its longer side becomes that of the result, so that its strokes have the
-    same size on both.  A narrow strip stays wide enough for the network.
-    """
-    thinnest = -(-SMALLEST_SIDE * max(height, width) // min(height, width))
-    return images.fit(height, width, max(scale.height, scale.width, thinnest))
-
-
-def relative_to(targets: Targets, weights: Weights) -> Weights:
-    """Return the weights with each divided by the mean square of its target.
-
-    A loss of 1 then means "as far from the target as nothing is", at every tap, for every model
-    and every picture, and so a weight means the same everywhere.
-    """
-    return Weights(
-        {tap: weights.content[tap] / _mean_square(t) for tap, t in targets.content.items()},
-        {tap: weights.style[tap] / _mean_square(t) for tap, t in targets.style.items()},
-        weights.smoothness,
-    )
-
-
-def _mean_square(target: Array) -> float:
-    return max(float(kernels.of(target).dot(target, target)) / target.size, 1e-12)
-
-
-def choose_optimizer(recipe: Recipe) -> Optimizer:
-    """Return a fresh optimizer of the recipe's kind: each scale starts without a memory."""
-    if recipe.optimizer == "descent":
-        return NormalisedDescent(recipe.step_size, recipe.step_decay)
-    if recipe.optimizer == "adam":
-        return Adam(recipe.step_size, recipe.step_decay)
-    return Lbfgs()

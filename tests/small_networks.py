@@ -19,6 +19,7 @@ def narrow(architecture: Architecture) -> Architecture:
 
 
 NARROW_VGG16, NARROW_VGG19 = narrow(VGG16), narrow(VGG19)
+FOUR_BLOCKS = Architecture(((4, 5), (6, 4), (5, 4, 6), (3,)))  # has the taps of the default recipe
 TWO_BLOCKS = Architecture(((4, 5), (6,)))  # conv1_1, conv1_2, conv2_1
 
 

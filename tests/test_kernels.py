@@ -10,16 +10,18 @@ import pytest
 from gradcheck import assert_gradient
 
 from nst import kernels
+from nst.kernels import blocks
 from nst.kernels import numpy_kernels as k
 
 SHAPES = [(1, 1, 1), (3, 1, 5), (3, 5, 1), (2, 4, 7), (5, 16, 16)]
 DIVISORS = {"default": None, "seed": 1, "johnson": 2 * 4 * 7.0}
-REDUCTIONS = ["sum", "mean"]
+REDUCTIONS = ["sum", "mean", "means"]
 
 
 # ---- Gram matrix ---------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gram_is_the_mean_product_of_channel_pairs(rng, shape):
     features = rng.standard_normal(shape)
@@ -40,6 +42,7 @@ def test_gram_is_the_sum_over_pixels_by_the_divisor(rng, divisor):
     assert k.gram(features, divisor)[0, 1] == pytest.approx(expected / divisor, rel=1e-12)
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("divisor", DIVISORS.values(), ids=DIVISORS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gram_backward_is_its_slope(rng, shape, divisor):
@@ -52,9 +55,175 @@ def test_gram_backward_is_its_slope(rng, shape, divisor):
     )
 
 
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of a few pixels, so that every loop over them takes several turns."""
+    monkeypatch.setattr(blocks, "ELEMENTS", 5)
+    monkeypatch.setattr(blocks, "SUMMED_ELEMENTS", 12)
+    monkeypatch.setattr(blocks, "WRITTEN_ELEMENTS", 12)
+
+
+def draw_weights(rng, shape):
+    """Weights of 0 to 1 as in a mask with soft edges, some of them 0."""
+    return np.maximum(rng.uniform(-0.3, 1.0, shape[1:]), 0)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gram_weighs_each_pixel(rng, shape):
+    features, weights = rng.standard_normal(shape), draw_weights(rng, shape)
+    expected = np.zeros((shape[0], shape[0]))
+    for i, j, row, column in np.ndindex(shape[0], *shape):
+        product = features[i, row, column] * features[j, row, column]
+        expected[i, j] += weights[row, column] * product / 3
+    np.testing.assert_allclose(k.gram(features, 3, weights), expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_weighed_gram_backward_is_its_slope(rng, shape):
+    features, weights = rng.standard_normal(shape), draw_weights(rng, shape)
+    d_gram = rng.standard_normal((shape[0], shape[0]))
+    assert_gradient(
+        lambda f: np.vdot(d_gram, k.gram(f, 7, weights)),
+        features,
+        k.gram_backward(d_gram, features, 7, weights),
+    )
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+@pytest.mark.parametrize("shape", [(2, 4, 7), (5, 16, 16)])
+def test_gram_of_two_parts_adds_up_to_that_of_the_whole(rng, shape, weighed):
+    features, weights = rng.standard_normal(shape), draw_weights(rng, shape)
+    parts = [
+        k.gram(features[:, :, part], 1, weights[:, part] if weighed else None)
+        for part in (slice(None, 3), slice(3, None))
+    ]
+    whole = k.gram(features, 1, weights if weighed else None)
+    np.testing.assert_allclose(sum(parts), whole, rtol=1e-12)
+
+
+def test_gram_adds_its_blocks_in_float64(monkeypatch):
+    """Once at 2**26, float32 counts in steps of 8: the fours of a block would be lost."""
+    monkeypatch.setattr(blocks, "SUMMED_ELEMENTS", 4)
+    features = np.ones((1, 1, 68), np.float32)
+    features[0, 0, :4] = [2.0**13, 0, 0, 0]
+    assert k.gram(features, 1)[0, 0] == 2**26 + 64
+
+
+# ---- Sums for means and covariances --------------------------------------------------
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("weighed", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_moments_are_the_weighed_sums_of_products_and_of_values(rng, shape, weighed):
+    features, weights = rng.standard_normal(shape), draw_weights(rng, shape)
+    expected = np.zeros((shape[0], shape[0] + 1))
+    for i, row, column in np.ndindex(shape):
+        value = features[i, row, column] * (weights[row, column] if weighed else 1)
+        expected[i, -1] += value
+        for j in range(shape[0]):
+            expected[i, j] += value * features[j, row, column]
+    found = k.moments(features, weights) if weighed else k.moments(features)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("weighed", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_moments_backward_is_their_slope(rng, shape, weighed):
+    features = rng.standard_normal(shape)
+    weights = draw_weights(rng, shape) if weighed else None
+    d_moments = rng.standard_normal((shape[0], shape[0] + 1))
+    assert_gradient(
+        lambda f: np.vdot(d_moments, k.moments(f, weights)),
+        features,
+        k.moments_backward(d_moments, features, weights),
+    )
+
+
+def test_a_covariance_survives_means_far_from_zero(rng):
+    """Beside the square of 3000, float32 has no digit left for a variance of 1."""
+    spread = rng.standard_normal((3, 40, 50))
+    features = (spread * [[[1.0]], [[0.5]], [[2.0]]] + 3000).astype(np.float32)
+    moments, area = k.moments(features), 40 * 50
+    means = moments[:, -1] / area
+    covariance = moments[:, :-1] / area - np.outer(means, means)
+    expected = np.cov(features.reshape(3, -1).astype(np.float64), bias=True)
+    np.testing.assert_allclose(covariance, expected, rtol=1e-5, atol=1e-5)
+
+
+def draw_symmetric(rng, size):
+    """A symmetric matrix with eigenvalues from 0.5 to 4."""
+    vectors, _ = np.linalg.qr(rng.standard_normal((size, size)))
+    return (vectors * np.linspace(0.5, 4, size)) @ vectors.T
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_the_power_one_half_is_the_root(rng, size):
+    matrix = draw_symmetric(rng, size)
+    root = k.symmetric_power(matrix, 0.5)
+    np.testing.assert_allclose(root @ root, matrix, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(root, root.T, rtol=1e-12, atol=1e-14)
+    inverse = k.symmetric_power(matrix, -0.5)
+    np.testing.assert_allclose(inverse @ root, np.eye(size), rtol=1e-12, atol=1e-13)
+
+
+def test_a_power_lifts_the_smallest_eigenvalues(rng):
+    """Rounding makes some of those of a singular matrix negative."""
+    side = rng.standard_normal((6, 2))
+    raised = k.symmetric_power(side @ side.T, -0.5, smallest=0.01)
+    assert np.linalg.eigvalsh(raised).max() == pytest.approx(10, rel=1e-9)
+    assert np.isfinite(k.symmetric_power(side @ side.T, 0.5)).all()
+
+
+# ---- Into a given array --------------------------------------------------------------
+
+INTO = {
+    "gram_backward": lambda rng: [rng.standard_normal((5, 5)), rng.standard_normal((5, 6, 7))],
+    "moments_backward": lambda rng: [rng.standard_normal((5, 6)), rng.standard_normal((5, 6, 7))],
+    "mse_backward": lambda rng: [*rng.standard_normal((2, 5, 6, 7))],
+    "total_variation_l1_backward": lambda rng: [rng.standard_normal((5, 6, 7))],
+    "total_variation_l2_backward": lambda rng: [rng.standard_normal((5, 6, 7))],
+    "total_variation_johnson_backward": lambda rng: [rng.standard_normal((5, 6, 7))],
+    "total_variation_crowson_backward": lambda rng: [rng.standard_normal((5, 6, 7))],
+}
+ADDING = [name for name in INTO if name != "mse_backward"]
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("name", INTO)
+def test_a_backward_overwrites_the_array_it_is_given(rng, name):
+    arguments, out = INTO[name](rng), np.full((5, 6, 7), np.nan)
+    expected = getattr(k, name)(*arguments)
+    assert getattr(k, name)(*arguments, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("name", ADDING)
+def test_a_backward_adds_to_the_array_it_is_given(rng, name):
+    arguments, out = INTO[name](rng), rng.standard_normal((5, 6, 7))
+    expected = out + getattr(k, name)(*arguments)
+    assert getattr(k, name)(*arguments, out=out, add=True) is out
+    np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("d_loss", [3, -0.25, np.asarray(0.5, np.float32), np.asarray(0.5)])
+@pytest.mark.parametrize("name", ["mse_backward", *ADDING[2:]])
+def test_a_loss_passes_its_own_gradient_on(rng, name, d_loss):
+    arguments = [a.astype(np.float32) for a in INTO[name](rng)]
+    found = getattr(k, name)(*arguments, d_loss=d_loss)
+    assert found.dtype == np.float32
+    expected = float(d_loss) * getattr(k, name)(*arguments).astype(np.float64)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-5)
+
+
 # ---- Mean squared error --------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_mse_is_the_mean_squared_difference(rng, shape):
     x, target = rng.standard_normal((2, *shape))
@@ -64,6 +233,7 @@ def test_mse_is_the_mean_squared_difference(rng, shape):
     assert k.mse(x, target) == pytest.approx(expected / math.prod(shape), rel=1e-12)
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_mse_backward_is_its_slope(rng, shape):
     x, target = rng.standard_normal((2, *shape))
@@ -73,31 +243,52 @@ def test_mse_backward_is_its_slope(rng, shape):
 # ---- Total variation -----------------------------------------------------------------
 
 
+VARIATIONS = [(name, r) for name in ("l1", "l2", "johnson") for r in REDUCTIONS]
+VARIATIONS += [("crowson", "mean")]  # test_losses.py has each of them in loops
+
+
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("norm", "power"), [("l1", 1), ("l2", 2)])
 def test_total_variation_sums_steps_to_right_and_below(rng, norm, power, shape, reduction):
     image = rng.standard_normal(shape)
-    expected = 0.0
+    _, height, width = shape
+    rights, belows = [], []
     for c, row, column in np.ndindex(shape):
-        if column + 1 < shape[2]:
-            expected += abs(image[c, row, column + 1] - image[c, row, column]) ** power
-        if row + 1 < shape[1]:
-            expected += abs(image[c, row + 1, column] - image[c, row, column]) ** power
+        if column + 1 < width:
+            rights.append(abs(image[c, row, column + 1] - image[c, row, column]) ** power)
+        if row + 1 < height:
+            belows.append(abs(image[c, row + 1, column] - image[c, row, column]) ** power)
+    expected = sum(rights) + sum(belows)
     if reduction == "mean":
         expected /= math.prod(shape)
+    if reduction == "means":
+        expected = sum(rights) / max(1, len(rights)) + sum(belows) / max(1, len(belows))
     total_variation = getattr(k, f"total_variation_{norm}")
     assert total_variation(image, reduction) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("norm", ["l1", "l2"])
+@pytest.mark.parametrize(("norm", "reduction"), VARIATIONS)
 def test_total_variation_backward_is_its_slope(rng, norm, shape, reduction):
     image = rng.standard_normal(shape)
     forward = getattr(k, f"total_variation_{norm}")
     backward = getattr(k, f"total_variation_{norm}_backward")
     assert_gradient(lambda x: forward(x, reduction), image, backward(image, reduction))
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("norm", ["l1", "l2", "johnson", "crowson"])
+def test_the_bands_of_total_variation_leave_no_seam(rng, monkeypatch, norm):
+    image = rng.standard_normal((3, 9, 4))
+    forward = getattr(k, f"total_variation_{norm}")
+    backward = getattr(k, f"total_variation_{norm}_backward")
+    found = float(forward(image)), backward(image)
+    monkeypatch.setattr(blocks, "ELEMENTS", 1000)
+    assert found[0] == pytest.approx(float(forward(image)), rel=1e-12)
+    np.testing.assert_allclose(found[1], backward(image), rtol=1e-12, atol=1e-14)
 
 
 def test_total_variation_of_one_bright_pixel():
@@ -136,6 +327,7 @@ def test_luminance_of_grey_is_its_level():
 # ---- Vectors -------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("shape", [(1,), (7,), (3, 4, 5)])
 def test_dot_is_the_sum_of_products(rng, shape):
     x, y = rng.standard_normal((2, *shape))
@@ -143,6 +335,7 @@ def test_dot_is_the_sum_of_products(rng, shape):
     assert k.dot(x, y) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("scale", [-0.75, 3, np.asarray(0.5, np.float32), np.asarray(0.5)])
 def test_axpy_adds_a_multiple_in_place(rng, scale):
     x, y = rng.standard_normal((2, 3, 4, 5), np.float32)
@@ -231,7 +424,8 @@ IN_PLACE = {
     "normalised_descent_step": {"image"},
     "adam_step": {"image", "first_moment", "second_moment"},
 }
-NUMBERS = {"mse", "total_variation_l1", "total_variation_l2", "dot"}  # the rest return arrays
+NORMS = ["l1", "l2", "johnson", "crowson"]
+NUMBERS = {"mse", "dot"} | {f"total_variation_{n}" for n in NORMS}  # the rest return arrays
 NAMES = [n for n, f in vars(k).items() if inspect.isfunction(f) and not n.startswith("_")]
 
 
@@ -239,6 +433,8 @@ def arguments_of(name, rng, dtype):
     """Return an argument for each required parameter of the kernel called ``name``."""
     drawn = {array: rng.random((3, 4, 7)).astype(dtype) for array in ARRAYS}
     drawn |= {"d_gram": rng.random((3, 3)).astype(dtype)} | OPTIONS
+    drawn |= {"d_moments": rng.random((3, 4)).astype(dtype)}
+    drawn |= {"matrix": np.diag([0.5, 2.0, 3.0]).astype(dtype), "exponent": 0.5}
     parameters = inspect.signature(getattr(k, name)).parameters.values()
     return {p.name: drawn[p.name] for p in parameters if p.default is p.empty}
 
@@ -249,7 +445,7 @@ def test_the_dtype_that_goes_in_comes_out(rng, name, dtype):
     result = getattr(k, name)(**arguments_of(name, rng, dtype))
     assert isinstance(result, np.ndarray)  # a number too: 0-d, as on the GPU
     assert (result.shape == ()) == (name in NUMBERS)
-    assert result.dtype == dtype
+    assert result.dtype == (np.float64 if name == "moments" else dtype)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -346,10 +542,45 @@ REFUSED = {
         ValueError,
         r"divisor must be positive or None for H\*W, got 0",
     ),
+    "weights of another layer": (
+        lambda: k.gram(IMAGE, weights=zeros(2, 3)),
+        ValueError,
+        r"weights must be \(2, 2\) for features \(3, 2, 2\), got \(2, 3\); resize",
+    ),
+    "moments of another layer": (
+        lambda: k.moments_backward(zeros(3, 3), IMAGE),
+        ValueError,
+        r"d_moments must be \(3, 4\) for features \(3, 2, 2\), got \(3, 3\); .* layer\?",
+    ),
+    "an output of another shape": (
+        lambda: k.mse_backward(IMAGE, IMAGE, out=zeros(3, 2, 1)),
+        ValueError,
+        r"shapes must be equal, got out \(3, 2, 1\), like \(3, 2, 2\)",
+    ),
+    "a part of an array as output": (
+        lambda: k.gram_backward(zeros(3, 3), IMAGE, out=zeros(3, 2, 4)[:, :, ::2]),
+        ValueError,
+        r"out of shape \(3, 2, 2\) is not C-contiguous; give a whole array",
+    ),
+    "adding to nothing": (
+        lambda: k.total_variation_l1_backward(IMAGE, add=True),
+        ValueError,
+        r"add needs an array to add to, got out=None",
+    ),
+    "a loss gradient per value": (
+        lambda: k.mse_backward(IMAGE, IMAGE, zeros(2)),
+        ValueError,
+        r"d_loss must be a number or a 0-d array, got shape \(2,\)",
+    ),
+    "the power of an oblong": (
+        lambda: k.symmetric_power(zeros(2, 3), 0.5),
+        ValueError,
+        r"matrix must be square, got shape \(2, 3\)",
+    ),
     "an unknown reduction": (
         lambda: k.total_variation_l2_backward(IMAGE, "average"),
         ValueError,
-        r"reduction must be 'sum' or 'mean', got 'average'",
+        r"reduction must be 'sum', 'mean' or 'means', got 'average'",
     ),
     "luminance of grey": (
         lambda: k.luminance(zeros(1, 2, 2)),

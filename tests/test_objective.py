@@ -1,15 +1,26 @@
 """The whole objective against its slope, its combinations against Hvass', and its errors."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from gradcheck import assert_gradient
 from small_networks import ReferenceVgg, draw_arrays, relative_error
 
-from nst import losses
+from nst import losses, styles
 from nst.errors import NstError
-from nst.objective import Losses, Objective, Targets, Term, Weights, check_finite, combine
+from nst.objective import (
+    Losses,
+    Objective,
+    Region,
+    Targets,
+    Term,
+    Weights,
+    check_finite,
+    combine,
+)
+from nst.styles import GramStyle
 from nst.vgg import Vgg
 from nst.vgg.architecture import POOLINGS, Architecture
 
@@ -24,6 +35,7 @@ CONVENTIONS = [
     {"gram_normalization": "HW", "smoothness_kind": "l2", "smoothness_reduction": "mean"},
     {"gram_normalization": "none", "smoothness_kind": "l1", "smoothness_reduction": "sum"},
     {"gram_normalization": "CHW", "smoothness_kind": "l2", "smoothness_reduction": "sum"},
+    {"smoothness_kind": "crowson", "content_reduction": "half sum"},
 ]
 NAMES = {
     "content conv3_2",
@@ -72,12 +84,12 @@ def small(rng, arrays):
 # ---- Against its slope ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("conventions", CONVENTIONS, ids=["gatys", "hvass", "johnson"])
+@pytest.mark.parametrize("conventions", CONVENTIONS, ids=["gatys", "hvass", "johnson", "other"])
 @pytest.mark.parametrize("combination", ["sum", "log"])
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_the_gradient_is_the_slope_of_the_total(rng, arrays, pooling, combination, conventions):
     vgg = ReferenceVgg(THREE_BLOCKS, arrays, TAPS, pooling)
-    targets = targets_of(vgg, rng, (21, 16), conventions["gram_normalization"])
+    targets = targets_of(vgg, rng, (21, 16), conventions.get("gram_normalization", "HW"))
     objective = Objective(vgg, targets, WEIGHTS, combination=combination, **conventions)
     image = rng.random((3, 21, 16))
     _, d_image = objective.evaluate(image)
@@ -135,6 +147,18 @@ def test_every_raw_loss_is_reported_by_name(small):
         expected = np.mean((gram - objective.targets.style[tap]) ** 2)
         assert found.raw[f"style {tap}"] == pytest.approx(expected)
     assert found.raw["smoothness"] == losses.smoothness_loss(image)[0]
+
+
+def test_content_is_reduced_as_it_is_told(small):
+    objective, image = small
+    features = objective.vgg.forward(image)
+    expected = {tap: features[tap] - objective.targets.content[tap] for tap in WEIGHTS.content}
+    for reduction, factor in {"sum": 1, "half sum": 0.5}.items():
+        objective.content_reduction = reduction
+        found, _ = objective.evaluate(image)
+        for tap, difference in expected.items():
+            total = factor * sum(d * d for d in difference.flat)
+            assert found.raw[f"content {tap}"] == pytest.approx(total, rel=1e-9)
 
 
 def test_the_sum_weighs_each_loss_once(small):
@@ -215,7 +239,7 @@ def test_the_log_combination_is_hvass_adaptive_weights(small):
 
 
 def term(kind, tap, weight, loss):
-    return Term(kind, tap, weight, np.asarray(loss), np.zeros(1))
+    return Term(kind, tap, weight, np.asarray(loss))
 
 
 TERMS = [
@@ -255,8 +279,8 @@ def test_the_log_leaves_out_a_kind_of_weight_zero():
 @pytest.mark.parametrize("combination", ["sum", "log"])
 def test_float32_losses_are_added_in_float64(combination):
     terms = [
-        Term("style", "relu1_1", 1.0, np.asarray(2.0**24, np.float32), np.zeros(1)),
-        Term("style", "relu1_2", 1.0, np.asarray(1.0, np.float32), np.zeros(1)),
+        Term("style", "relu1_1", 1.0, np.asarray(2.0**24, np.float32)),
+        Term("style", "relu1_2", 1.0, np.asarray(1.0, np.float32)),
     ]
     total, _ = combine(terms, combination)
     exact = 2**24 + 1  # one more than float32 can count
@@ -322,3 +346,100 @@ def test_losses_keep_arrays_until_they_are_asked_for_floats():
     found = Losses(total, {"smoothness": np.asarray(0.5, np.float32)})
     assert found.total is total
     assert found.floats() == {"total": 2.0, "smoothness": 0.5}
+
+
+# ---- In parts ------------------------------------------------------------------------
+
+
+def halves(targets, features):
+    """Return features and targets of the upper and the lower half, by tap, as tiles have them."""
+    for part in (0, 1):
+
+        def cut(array, part=part):
+            middle = array.shape[-2] // 2
+            rows = slice(middle) if part == 0 else slice(middle, None)
+            return np.ascontiguousarray(array[..., rows, :])
+
+        style = {
+            tap: [
+                replace(r, mask=cut(r.mask), area=None) if r.mask is not None else r
+                for r in (target if isinstance(target, list) else [Region(GramStyle(target))])
+            ]
+            for tap, target in targets.style.items()
+        }
+        yield (
+            {tap: cut(array) for tap, array in features.items()},
+            Targets({tap: cut(array) for tap, array in targets.content.items()}, style),
+        )
+
+
+@pytest.fixture
+def in_regions(rng, small):
+    """An objective whose style at one tap is of two regions, the second by its covariance."""
+    objective, image = small
+    features = objective.vgg.forward(image)["relu3_1"]
+    sky = rng.random(features.shape[1:])
+    ground = styles.finish(styles.measure(rng.random((5, 4, 7)), means=True), "covariance")
+    regions = [
+        Region(GramStyle(objective.targets.style["relu3_1"]), sky, weight=0.75),
+        Region(ground, 1 - sky, weight=0.25),
+    ]
+    targets = Targets(objective.targets.content, {**objective.targets.style, "relu3_1": regions})
+    return Objective(objective.vgg, targets, WEIGHTS), image
+
+
+@pytest.mark.parametrize("combination", ["sum", "log"])
+@pytest.mark.parametrize("which", ["small", "in_regions"])
+def test_what_is_measured_in_parts_adds_up(request, which, combination):
+    objective, image = request.getfixturevalue(which)
+    objective.combination = combination
+    expected, d_expected = objective.evaluate(image)
+
+    features = objective.vgg.forward(image)
+    parts = list(halves(objective.targets, features))
+    first, second = (objective.measure(*part) for part in parts)
+    found, pulls = objective.compare(first + second, image)
+    assert found.floats() == pytest.approx(expected.floats(), rel=1e-9)
+
+    d_parts = []
+    for part in parts:
+        pulled = objective.spread(pulls, *part)
+        d_parts.append({tap: array.copy() for tap, array in pulled.items()})
+    whole = {tap: np.concatenate([d[tap] for d in d_parts], axis=1) for tap in d_parts[0]}
+    d_image = objective.vgg.backward(whole)
+    objective.smooth(pulls, image, d_image)
+    np.testing.assert_allclose(d_image, d_expected, rtol=1e-7, atol=1e-12)
+
+
+def test_the_gradient_with_regions_is_the_slope(in_regions):
+    objective, image = in_regions
+    _, d_image = objective.evaluate(image)
+    assert_gradient(lambda i: objective.evaluate(i)[0].total, image, d_image, rtol=3e-6)
+
+
+def test_regions_add_up_to_one_style_loss(in_regions):
+    objective, image = in_regions
+    found, _ = objective.evaluate(image)
+    features = objective.vgg.forward(image)["relu3_1"]
+    expected = 0.0
+    for region in objective.targets.style["relu3_1"]:
+        sums = styles.measure(features, region.mask, means=True)
+        if isinstance(region.style, GramStyle):
+            sums = styles.measure(features, region.mask)
+        expected += region.weight * region.style.compare(sums)[0]
+    assert found.raw["style relu3_1"] == pytest.approx(float(expected), rel=1e-12)
+    assert set(found.raw) == NAMES
+
+
+def test_the_arrays_between_losses_and_network_are_kept(rng, arrays):
+    vgg = Vgg.from_arrays(arrays, TAPS)
+    reference = ReferenceVgg(THREE_BLOCKS, arrays, TAPS, "max")
+    targets = in_float32(targets_of(reference, rng, (21, 16)))
+    objective = Objective(vgg, targets, WEIGHTS)
+    given = []
+    backward = vgg.backward
+    vgg.backward = lambda d_features: given.append(dict(d_features)) or backward(d_features)
+    for _ in range(2):
+        objective.evaluate(rng.random((3, 21, 16), np.float32))
+    assert set(given[0]) == set(TAPS)
+    assert all(given[0][tap] is given[1][tap] for tap in TAPS)

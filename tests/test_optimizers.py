@@ -1,6 +1,6 @@
 """Every optimizer on functions whose minimum is known, and L-BFGS part by part."""
 
-import math
+import json
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -12,13 +12,12 @@ from machine import cupy, unavailable
 from small_networks import TWO_BLOCKS, draw_arrays
 
 from nst import kernels, optimizers
+from nst.line_search import MOST_TRIALS
 from nst.objective import Objective, Targets, Weights
 from nst.optimizers import (
     FIRST_MOVE,
-    MOST_TRIALS,
     Adam,
     Lbfgs,
-    LineSearch,
     NormalisedDescent,
     two_loop_direction,
 )
@@ -96,15 +95,17 @@ def test_a_single_step_of_descent_is_hvass_formula(rng):
     np.testing.assert_allclose(image, expected, rtol=1e-12)
 
 
-def test_steps_of_adam_are_algorithm_1_of_the_paper(rng):
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.8, 0.99)])
+def test_steps_of_adam_are_algorithm_1_of_the_paper(rng, betas):
+    b1, b2 = betas
     image, *gradients = rng.standard_normal((4, *SHAPE))
     expected = image.copy()
     m = v = np.zeros(SHAPE)
-    optimizer = Adam(0.1, decay=0.5, bounds=None)
+    optimizer = Adam(0.1, decay=0.5, bounds=None, betas=betas)
     for t, g in enumerate(gradients, start=1):
-        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
         alpha = 0.1 * 0.5 ** (t - 1)
-        expected = expected - alpha * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        expected = expected - alpha * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + 1e-8)
         optimizer.step(image, np.asarray(0.0), g)
         np.testing.assert_allclose(image, expected, rtol=1e-12)
 
@@ -332,109 +333,38 @@ def test_after_a_minimum_is_met_exactly_it_stays_there():
     assert optimizer.search is None or optimizer.search.trials < MOST_TRIALS
 
 
-# ---- The line search -----------------------------------------------------------------
+# ---- State -----------------------------------------------------------------------------
 
 
-def more_thuente_1(t):
-    """Their eq. 5.1 with beta = 2: flat far out."""
-    return -t / (t * t + 2), (t * t - 2) / (t * t + 2) ** 2
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_restored_optimizer_goes_on_as_if_nothing_had_been(rng, optimizer):
+    """Restored after each of many steps, through JSON but for the arrays, which are copied."""
+    function = Quadratic(rng, rng.uniform(-0.5, 1.5, SHAPE).astype(np.float32), 100)
+    image = rng.random(SHAPE, np.float32)
+    going, stopping = optimizer(), optimizer()
+    kinds = set()
+    for _ in range(60):
+        copy = image.copy()
+        for each, place in ((going, image), (stopping, copy)):
+            each.step(place, *map(np.asarray, function(place)))
+        np.testing.assert_array_equal(copy, image)
+        np.testing.assert_array_equal(stopping.best(copy), going.best(image))
+        state = through_a_file(stopping.state())
+        kinds.add(tuple(state))
+        stopping = optimizer()
+        stopping.restore(state)
+    assert len(kinds) == (2 if optimizer is Lbfgs else 1)  # inside a line search and between two
 
 
-def more_thuente_2(t):
-    """Their eq. 5.2 with beta = 0.004: nearly flat at first, the minimum at 1.596."""
-    b = t + 0.004
-    return b**5 - 2 * b**4, 5 * b**4 - 8 * b**3
-
-
-def wave(t):
-    """Falls, with many minima on the way."""
-    return 0.3 * math.cos(8 * t) - t / (1 + 0.02 * t * t), -2.4 * math.sin(8 * t) - (
-        1 - 0.02 * t * t
-    ) / (1 + 0.02 * t * t) ** 2
-
-
-def parabola(bottom):
-    return lambda t: (((t - bottom) / bottom) ** 2, 2 * (t - bottom) / bottom**2)
-
-
-def walled(wall, beyond):
-    """A barrier: the loss grows to infinity at ``wall``, and there is nothing beyond."""
-
-    def function(t):
-        if t >= wall:
-            return beyond, beyond
-        return -3 * t - wall * math.log(1 - t / wall), -3 + wall / (wall - t)
-
-    return function
-
-
-FUNCTIONS = {
-    "at once": (parabola(1.0), 1, 1),
-    "growth": (parabola(60.0), 2, 5),
-    "zoom": (parabola(0.003), 2, 8),
-    "growth, then zoom": (parabola(2.2), 1, 4),
-    "More-Thuente 1": (more_thuente_1, 1, 6),
-    "More-Thuente 2": (more_thuente_2, 1, 8),
-    "wave": (wave, 1, 12),
-    "infinity beyond": (walled(0.3, math.inf), 2, 8),
-    "not a number beyond": (walled(0.3, math.nan), 2, 8),
-}
-
-
-def search(function):
-    line = LineSearch(*function(0.0))
-    while not line.done:
-        line.advance(*function(line.trial))
-    return line
-
-
-@pytest.mark.parametrize(("function", "at_least", "at_most"), FUNCTIONS.values(), ids=FUNCTIONS)
-def test_an_accepted_step_keeps_the_strong_wolfe_conditions(function, at_least, at_most):
-    line = search(function)
-    loss_0, slope_0 = function(0.0)
-    loss, slope = function(line.trial)
-    assert line.accepted
-    assert at_least <= line.trials <= at_most
-    assert loss <= loss_0 + 1e-4 * line.trial * slope_0
-    assert abs(slope) <= 0.9 * abs(slope_0)
-
-
-def test_both_conditions_are_needed():
-    """The first trial has a small slope but too little descent; the next has both."""
-    line = LineSearch(1.0, -1.0)
-    line.advance(1.0 - 0.5e-4, 0.0)
-    assert not line.accepted
-    assert line.trial < 1
-    line = LineSearch(1.0, -1.0)
-    line.advance(0.05, -0.95)
-    assert not line.accepted
-    assert line.trial > 1
-
-
-def test_a_line_that_never_ends_is_given_up_at_its_farthest_trial():
-    line = search(lambda t: (-t, -1.0))
-    assert line.done
-    assert not line.accepted
-    assert line.trials == MOST_TRIALS
-    assert line.low.step == 4.0 ** (MOST_TRIALS - 1)
-
-
-@pytest.mark.parametrize("worse", [1.0, math.inf, math.nan])
-def test_a_line_that_only_rises_is_given_up_at_its_start(worse):
-    line = search(lambda t: (0.0, -1.0) if t == 0 else (worse, worse))
-    assert line.done
-    assert not line.accepted
-    assert line.low.step == 0
-
-
-def test_the_cubic_finds_the_minimum_of_a_cubic_at_once():
-    """t**3 - 0.75 t has its minimum at 1/2; from the ends 0 and 1 no other trial is needed."""
-    line = LineSearch(0.0, -0.75)
-    line.advance(1.0 - 0.75, 3 - 0.75)
-    assert line.trial == pytest.approx(0.5, rel=1e-12)
-    line = LineSearch(0.0, -0.27)  # t**3 - 0.27 t: at 0.3
-    line.advance(1.0 - 0.27, 3 - 0.27)
-    assert line.trial == pytest.approx(0.3, rel=1e-12)
+def through_a_file(state):
+    """Return the state with new arrays, and all else as JSON brings it back."""
+    if isinstance(state, np.ndarray):
+        return state.copy()
+    if isinstance(state, dict):
+        return {name: through_a_file(value) for name, value in state.items()}
+    if isinstance(state, list | tuple):
+        return [through_a_file(value) for value in state]
+    return json.loads(json.dumps(state))
 
 
 # ---- On a picture --------------------------------------------------------------------

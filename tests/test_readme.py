@@ -61,9 +61,9 @@ def test_the_breakpoint_is_the_gram_matrix(tmp_path):
     """The README's pdb session, word for word, must stop there and print what it says."""
     (command,) = [c for c in COMMANDS if "pdb" in c]
     session = re.findall(r"^\(Pdb\) (.*)$", README, re.MULTILINE)
-    (number,) = re.findall(r"b nst/losses\.py:(\d+)", session[0])
-    line = (ROOT / "nst" / "losses.py").read_text().splitlines()[int(number) - 1]
-    assert line.strip() == "gram = k.gram(features, divisor)"
+    (number,) = re.findall(r"b nst/styles\.py:(\d+)", session[0])
+    line = (ROOT / "nst" / "styles.py").read_text().splitlines()[int(number) - 1]
+    assert line.strip() == "products = k.gram(features, 1, weights)"
 
     arguments = [*shlex.split(command)[1:], "--output", str(tmp_path / "out.png")]
     done = subprocess.run(
@@ -74,6 +74,6 @@ def test_the_breakpoint_is_the_gram_matrix(tmp_path):
         text=True,
         check=True,
     )
-    assert "-> gram = k.gram(features, divisor)" in done.stdout
-    assert "((32, 64, 55), (32, 32), 3520)" in done.stdout  # Grace Hopper at 64 pixels, relu1_1
-    assert "array([[" in done.stdout  # gram[:3, :3]
+    assert "-> products = k.gram(features, 1, weights)" in done.stdout
+    assert "((32, 64, 55), 3520)" in done.stdout  # Grace Hopper at 64 pixels, relu1_1
+    assert "array([[" in done.stdout  # products[:3, :3] / area

@@ -7,7 +7,8 @@ import pytest
 
 from nst import images
 from nst.devices import CPU
-from nst.records import Records, Scale
+from nst.records import Records
+from nst.scales import Scale
 from nst.settings import Settings
 
 SCALES = [Scale(20, 16, 3), Scale(40, 32, 2)]
@@ -105,5 +106,21 @@ def test_without_being_asked_nothing_is_written(settings, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"content.png", "style.png"}
 
 
-def test_work_is_steps_times_pixels():
-    assert Scale(20, 16, 3).work == 960
+def test_a_run_that_goes_on_has_its_history_behind_it(settings, tmp_path):
+    """The log of the first part may be longer than its history, or gone: it is written anew."""
+    log = tmp_path / "losses.csv"
+    with Records(settings(log=log), SCALES, CPU) as records:
+        run(records)
+    behind = [dict(entry) for entry in records.history[:4]]
+    behind[-1]["seconds"] = 500.0
+    with Records(settings(log=log), SCALES, CPU, behind) as records:
+        assert records.history is behind
+        image = np.zeros((3, 40, 32), np.float32)
+        report = records.add(SCALES[1], {"total": 0.25, "style relu1_1": 0.5}, image)
+    assert report.step == 5
+    assert report.done == 1
+    assert report.seconds > 500
+    with log.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [{name: float(v) for name, v in row.items()} for row in rows] == behind
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4", "5"]

@@ -9,7 +9,7 @@ import pytest
 
 from nst.errors import NstError
 from nst.recipes import RECIPES
-from nst.settings import Settings
+from nst.settings import Painting, Settings
 
 
 @pytest.fixture
@@ -31,12 +31,13 @@ def message(content, style, **changes):
 
 # ---- Numbers -------------------------------------------------------------------------
 
-WEIGHTS = ("content_weight", "style_weight", "smoothness_weight")
+WEIGHTS = ("content_weight", "style_weight", "tv_weight")
 TOO_LOW = [
     ("size", 15),
     ("size", -512),
     ("steps", -1),
     ("scales", 0),
+    ("scale_factor", 1.0),
     ("seed", -1),
     ("save_every", -5),
     *((weight, -0.001) for weight in WEIGHTS),
@@ -76,6 +77,28 @@ def test_the_range_is_said(inputs):
 @pytest.mark.parametrize(("name", "value"), ENDS)
 def test_the_ends_of_a_range_are_inside(inputs, name, value):
     assert getattr(Settings(*inputs, **{name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"scales": (256, 128)}, "--scales is 256,128; the sizes must grow, from 16 pixels up."),
+        ({"scales": (8, 128)}, "--scales is 8,128; the sizes must grow, from 16 pixels up."),
+        ({"scales": ()}, "--scales is ; the sizes must grow, from 16 pixels up."),
+        ({"scales": (256, 700)}, "--scales goes up to 700 pixels, beyond --size 640; "),
+        ({"scales": "all"}, "--scales is 'all'; give a number."),
+        ({"steps": (5, -1)}, "--steps is 5,-1; give a number for each scale, 0 or more."),
+        ({"steps": ()}, "--steps is ; give a number for each scale, 0 or more."),
+        ({"scale_factor": 1}, "--scale-factor is 1; it must be between 1.1 and 8."),
+    ],
+)
+def test_lists_of_scales_and_steps_make_sense(inputs, changes, told):
+    assert message(*inputs, **changes).startswith(told)
+
+
+def test_steps_are_counted_over_all_scales(inputs):
+    assert Settings(*inputs, steps=50).all_steps == 50
+    assert Settings(*inputs, steps=(50, 20, 5)).all_steps == 75
 
 
 # ---- Choices -------------------------------------------------------------------------
@@ -181,7 +204,7 @@ def test_what_is_written_beside_the_output_needs_one(inputs, change):
 def test_text_is_taken_for_paths(inputs):
     settings = Settings(str(inputs[0]), str(inputs[1]), "picture.png", log="losses.csv")
     assert settings.content == inputs[0]
-    assert settings.style == inputs[1]
+    assert settings.style == (Painting(inputs[1]),)
     assert settings.output == Path("picture.png")
     assert settings.log == Path("losses.csv")
 
@@ -208,4 +231,40 @@ def test_as_json_has_every_setting(inputs):
     assert said["content"] == str(inputs[0])
     assert said["output"] is None
     assert (said["size"], said["style_weight"], said["seed"]) == (100, 2.5, 7)
-    assert Settings(**said) == settings
+    assert Settings.from_json(settings.as_json()) == settings
+
+
+def test_lists_survive_json(inputs):
+    settings = Settings(*inputs, scales=(100, 640), steps=[30, 20])
+    assert settings.steps == (30, 20)
+    assert Settings.from_json(settings.as_json()) == settings
+
+
+def test_relative_paths_in_json_begin_at_its_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "there"
+    folder.mkdir()
+    for name in ("a.jpg", "b.jpg", "tiny.onnx"):
+        (folder / name).touch()
+    monkeypatch.chdir(folder)
+    settings = Settings("a.jpg", "b.jpg", model="tiny.onnx", init="b.jpg", log=tmp_path / "l.csv")
+    text = settings.as_json()
+    assert Settings.from_json(text, folder) == settings
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NstError, match=r"content image not found: a\.jpg"):
+        Settings.from_json(text)
+    moved = Settings.from_json(text, folder)
+    assert moved.content == folder / "a.jpg"
+    assert moved.output == folder / "out.png"
+    assert (moved.init, moved.model) == (str(folder / "b.jpg"), str(folder / "tiny.onnx"))
+    assert moved.log == tmp_path / "l.csv"
+    named = dataclasses.replace(settings, content=moved.content, style=moved.style, init="noise")
+    named = dataclasses.replace(named, model="vgg16")
+    assert Settings.from_json(named.as_json(), folder).model == "vgg16"
+    assert Settings.from_json(named.as_json(), folder).init == "noise"
+
+
+def test_json_of_another_version_is_refused(inputs):
+    said = json.loads(Settings(*inputs).as_json()) | {"brushes": 3}
+    with pytest.raises(NstError, match="what this nst does not know: brushes") as error:
+        Settings.from_json(json.dumps(said))
+    assert "\n" not in str(error.value)

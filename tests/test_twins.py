@@ -34,13 +34,29 @@ def public_names(module):
 
 
 NAMES = public_names(reference)
+LIBRARY = {"gram_backward", "moments", "moments_backward", "symmetric_power"}  # without a kernel
+DRAWN = object()  # stands for an argument that has a default and is drawn nevertheless
+ADDED = {"out": DRAWN, "add": True}
+PULLS = [{}, {"d_loss": 2}, {"d_loss": np.asarray(-1.3)}, {"out": DRAWN}]
+STEPS = [{}, {"reduction": "mean"}, {"reduction": "means"}]
+PULLED_STEPS = [*STEPS, *PULLS, {"reduction": "means", "d_loss": 0.7} | ADDED]
 CASES = {  # the arguments that are not arrays of the shape under test, and so are not drawn
-    "gram": [{}, {"divisor": 1}, {"divisor": 105.0}],
-    "gram_backward": [{}, {"divisor": 1}],
-    "total_variation_l1": [{}, {"reduction": "mean"}],
-    "total_variation_l1_backward": [{}, {"reduction": "mean"}],
-    "total_variation_l2": [{}, {"reduction": "mean"}],
-    "total_variation_l2_backward": [{}, {"reduction": "mean"}],
+    "gram": [{}, {"divisor": 1}, {"divisor": 105.0}, {"weights": DRAWN}],
+    "gram_backward": [
+        *[{}, {"divisor": 1}, {"weights": DRAWN}, {"out": DRAWN}, ADDED],
+        {"divisor": 7.0, "weights": DRAWN} | ADDED,
+    ],
+    "moments": [{}, {"weights": DRAWN}],
+    "moments_backward": [{}, {"weights": DRAWN}, {"out": DRAWN}, {"weights": DRAWN} | ADDED],
+    "symmetric_power": [{"exponent": 0.5}, {"exponent": -1, "smallest": 0.7}],
+    "mse_backward": PULLS,
+    "total_variation_l1": STEPS,
+    "total_variation_l1_backward": PULLED_STEPS,
+    "total_variation_l2": STEPS,
+    "total_variation_l2_backward": PULLED_STEPS,
+    "total_variation_johnson": STEPS,
+    "total_variation_johnson_backward": PULLED_STEPS,
+    "total_variation_crowson_backward": [*PULLS, {"d_loss": 0.7} | ADDED],
     "axpy": [{"scale": -0.7}, {"scale": 2}, {"scale": np.asarray(1.3, np.float32)}],
     "scale": [{"factor": -0.7}, {"factor": 2}, {"factor": np.asarray(1.3, np.float32)}],
     "clip": [{"low": 0, "high": 1}, {"low": 0.25, "high": 0.25}],
@@ -116,19 +132,26 @@ def draw(name, shape, rng):
     """One argument for the parameter called ``name``."""
     if name == "d_gram":
         return rng.standard_normal((shape[0], shape[0]), np.float32)
+    if name == "d_moments":
+        return rng.standard_normal((shape[0], shape[0] + 1), np.float32)
+    if name == "weights":
+        return rng.random(shape[1:], np.float32)
     if name == "second_moment":
         return rng.random(shape, np.float32)
+    if name == "matrix":  # symmetric, its eigenvalues 1 or more
+        side = rng.standard_normal((shape[0], 1), np.float32)
+        return side @ side.T + np.eye(shape[0], dtype=np.float32)
     return rng.standard_normal(shape, np.float32)
 
 
 def draw_all(name, shape, case, rng):
     """The arguments ``case``, and one for every other parameter that has no default."""
-    return {p: draw(p, shape, rng) for p in to_draw(name, case)} | case
+    return case | {p: draw(p, shape, rng) for p in to_draw(name, case)}
 
 
 def to_draw(name, case):
     parameters = inspect.signature(getattr(reference, name)).parameters.values()
-    return [p.name for p in parameters if p.name not in case and p.default is p.empty]
+    return [p.name for p in parameters if case.get(p.name, p.default) in (p.empty, DRAWN)]
 
 
 def call(module, name, arguments, *, asarray=np.array):
@@ -170,7 +193,7 @@ def test_kernels_are_in_the_order_of_their_twins():
         order.append(NAMES.index(max(owners, key=len)))
     assert order == sorted(order)
     without_kernel = set(NAMES) - {NAMES[i] for i in order}
-    assert without_kernel == {"gram_backward"}  # cuBLAS
+    assert without_kernel == LIBRARY
 
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90", "sm_100"])
@@ -216,10 +239,10 @@ def test_twins_agree(twin, rng, name, case, shape):
     actual, actual_after = call(twin, name, arguments, asarray=twin.cp.array)
 
     assert isinstance(actual, np.ndarray)
-    assert actual.dtype == np.float32
+    assert actual.dtype == (np.float64 if name == "moments" else np.float32)
     assert actual.shape == expected.shape
     # BLAS and cuBLAS add up a Gram matrix in float32, each in its own order
-    atol = 2e-5 if name == "gram" else 1e-6
+    atol = 2e-5 if name in ("gram", "moments") else 1e-6
     np.testing.assert_allclose(actual, expected, rtol=3e-6, atol=atol)
     for parameter in to_draw(name, case):  # what is changed in place, and that nothing else is
         np.testing.assert_allclose(
@@ -299,7 +322,8 @@ def test_sums_of_steps_accumulate_in_float64(twin, norm):
     image = twin.cp.zeros((1, 1, 8195), np.float32)
     image[0, 0, 0] = 2.0**24 if norm == "l1" else 2.0**12
     image[0, 0, 513::512] = 1.0  # up, a step of the first thread, and down, of the second
-    total = twin._sum(f"total_variation_{norm}", image.size, image, image.size, 1, image.size)
+    sizes = image.size, 1, image.size, 1, 1
+    total = twin._sum(f"total_variation_{norm}", image.size, image, *sizes)
     assert float(total) == 2**24 + 16 + 16
 
 
@@ -316,29 +340,30 @@ def test_a_gradient_far_from_zero_keeps_the_digits_of_its_spread(twin, rng):
 # ---- the twins refuse ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+# A symmetric_power is the library's, of small matrices in any dtype and layout.
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"symmetric_power"}))
 def test_float64_is_refused_on_the_gpu(twin, name):
     arguments = small_arguments(name, np.float64)
     with pytest.raises(TypeError, match=rf"^{name}\w*: \w+ must be float32 on the GPU, got"):
         call(twin, name, arguments, asarray=twin.cp.array)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"symmetric_power"}))
 def test_a_view_that_is_not_contiguous_is_refused_on_the_gpu(twin, name):
-    def transposed(array):
-        return twin.cp.array(array).T if array.ndim else twin.cp.array(array)
+    def every_second(array):
+        array = twin.cp.array(array)
+        return twin.cp.repeat(array, 2, axis=-1)[..., ::2] if array.ndim else array
 
     arguments = small_arguments(name, np.float32)
     with pytest.raises(ValueError, match=rf"^{name}\w*: \w+ of shape .* is not C-contiguous"):
-        call(twin, name, arguments, asarray=transposed)
+        call(twin, name, arguments, asarray=every_second)
 
 
 def small_arguments(name, dtype):
-    """Zeros of (3, 2, 3) for every array: a cube's transpose keeps its rank and its RGB."""
+    """Zeros of (3, 2, 3) for every array that has a feature map's shape."""
     case = CASES.get(name, [{}])[0]
-    return {
-        p: np.zeros((3, 3) if p == "d_gram" else (3, 2, 3), dtype) for p in to_draw(name, case)
-    } | case
+    shapes = {"d_gram": (3, 3), "d_moments": (3, 4)}
+    return case | {p: np.zeros(shapes.get(p, (3, 2, 3)), dtype) for p in to_draw(name, case)}
 
 
 # ---- the host runner notices ---------------------------------------------------------

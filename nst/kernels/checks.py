@@ -22,14 +22,42 @@ def has_rank(rank: int, **arrays: Any) -> None:
 
 def is_gram_of(features: Any, d_gram: Any) -> None:
     """Raise unless ``features`` is (C, H, W) and ``d_gram`` is (C, C), in one float dtype."""
-    has_rank(3, features=features)
-    _one_float_dtype({"d_gram": d_gram, "features": features})
-    channels = features.shape[0]
-    if d_gram.shape != (channels, channels):
+    _belongs_to(features, "d_gram", d_gram, 0)
+
+
+def is_moments_of(features: Any, d_moments: Any) -> None:
+    """Raise unless ``features`` is (C, H, W) and ``d_moments`` (C, C + 1), in one float dtype."""
+    _belongs_to(features, "d_moments", d_moments, 1)
+
+
+def is_map_of(features: Any, weights: Any) -> None:
+    """Raise unless ``weights`` is None, or (H, W) for ``features`` (C, H, W), in its dtype."""
+    if weights is None:
+        return
+    _one_float_dtype({"weights": weights, "features": features})
+    if weights.shape != features.shape[1:]:
         raise ValueError(
-            f"d_gram must be {(channels, channels)} for features {features.shape}, "
-            f"got {d_gram.shape}; was it made from another layer?"
+            f"weights must be {features.shape[1:]} for features {features.shape}, "
+            f"got {weights.shape}; resize the mask to the layer"
         )
+
+
+def is_square(matrix: Any) -> None:
+    """Raise unless ``matrix`` is (N, N)."""
+    has_rank(2, matrix=matrix)
+    if matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"matrix must be square, got shape {matrix.shape}")
+
+
+def is_output(out: Any, like: Any, add: bool = False) -> None:
+    """Raise unless ``out`` can take a result like ``like``, or is None with nothing to ``add``."""
+    if out is None:
+        if add:
+            raise ValueError("add needs an array to add to, got out=None; give one, or no add")
+        return
+    same_shape(out=out, like=like)
+    if not out.flags.c_contiguous:
+        raise ValueError(f"out of shape {out.shape} is not C-contiguous; give a whole array")
 
 
 def is_rgb(image: Any) -> None:
@@ -68,11 +96,37 @@ def gram_divisor(divisor: float | None, features: Any) -> float:
     return float(divisor)
 
 
-def reduction_divisor(reduction: str, image: Any) -> int:
-    """Return what a sum over ``image`` is divided by: 1 for 'sum', C*H*W for 'mean'."""
-    if reduction not in ("sum", "mean"):
-        raise ValueError(f"reduction must be 'sum' or 'mean', got {reduction!r}")
-    return 1 if reduction == "sum" else image.size
+def step_divisors(reduction: str, image: Any) -> tuple[int, int]:
+    """Return what the sums of the steps to the right and below are divided by.
+
+    1 for 'sum', C*H*W for 'mean', and for 'means' the number of steps in that direction.
+    """
+    channels, height, width = image.shape
+    if reduction == "sum":
+        return 1, 1
+    if reduction == "mean":
+        return image.size, image.size
+    if reduction == "means":  # a single row or column has no steps, and their sum is 0
+        return channels * height * max(1, width - 1), channels * max(1, height - 1) * width
+    raise ValueError(f"reduction must be 'sum', 'mean' or 'means', got {reduction!r}")
+
+
+def is_mean(reduction: str) -> None:
+    """Raise ValueError unless ``reduction`` is 'mean', the only one that a formula has."""
+    if reduction != "mean":
+        raise ValueError(f"reduction must be 'mean' here, got {reduction!r}")
+
+
+def _belongs_to(features: Any, name: str, statistic: Any, further: int) -> None:
+    """Raise unless ``statistic`` is (C, C + further) for ``features`` (C, H, W)."""
+    has_rank(3, features=features)
+    _one_float_dtype({name: statistic, "features": features})
+    channels = features.shape[0]
+    if statistic.shape != (channels, channels + further):
+        raise ValueError(
+            f"{name} must be {(channels, channels + further)} for features {features.shape}, "
+            f"got {statistic.shape}; was it made from another layer?"
+        )
 
 
 def _one_float_dtype(arrays: dict[str, Any]) -> None:

@@ -26,26 +26,72 @@ _PARAMETERS = {  # of each kernel: [["float*", "d_x"], ["const", "float*", "x"],
 }
 
 
-def gram(features: cp.ndarray, divisor: float | None = None) -> cp.ndarray:
+def gram(
+    features: cp.ndarray, divisor: float | None = None, weights: cp.ndarray | None = None
+) -> cp.ndarray:
     checks.has_rank(3, features=features)
+    checks.is_map_of(features, weights)
     _is_float32("gram", features=features)
     divisor = checks.gram_divisor(divisor, features)
-    channels, height, width = features.shape
-    flat = features.reshape(channels, height * width)
+    flat = _flat(features)
+    if weights is not None:
+        flat = flat * cp.sqrt(_row(weights))
     if GRAM_KERNEL == "tiled":
         return _gram_tiled(flat, divisor)
     return flat @ flat.T / divisor
 
 
 def gram_backward(
-    d_gram: cp.ndarray, features: cp.ndarray, divisor: float | None = None
+    d_gram: cp.ndarray,
+    features: cp.ndarray,
+    divisor: float | None = None,
+    weights: cp.ndarray | None = None,
+    out: cp.ndarray | None = None,
+    add: bool = False,
 ) -> cp.ndarray:
     checks.is_gram_of(features, d_gram)
+    checks.is_map_of(features, weights)
     _is_float32("gram_backward", d_gram=d_gram, features=features)
-    channels, height, width = features.shape
-    flat = features.reshape(channels, height * width)
     both = (d_gram + d_gram.T) / checks.gram_divisor(divisor, features)
-    return (both @ flat).reshape(features.shape)
+    return _product(both, features, 0.0, weights, _output(out, features, add), add)
+
+
+def moments(features: cp.ndarray, weights: cp.ndarray | None = None) -> cp.ndarray:
+    """The NumPy twin's formula; its block of pixels is here the whole layer."""
+    checks.has_rank(3, features=features)
+    checks.is_map_of(features, weights)
+    _is_float32("moments", features=features)
+    flat = _flat(features)
+    row = cp.ones((1, flat.shape[1]), cp.float32) if weights is None else _row(weights)
+    means = cp.mean(flat, axis=1, keepdims=True)
+    deviations = flat - means
+    weighed = deviations * cp.sqrt(row)
+    c = means.astype(cp.float64)
+    t = cp.sum(deviations * row, axis=1, keepdims=True, dtype=cp.float64)
+    n = cp.sum(row, dtype=cp.float64)
+    products = weighed @ weighed.T + t @ c.T + c @ t.T + n * (c @ c.T)
+    return cp.hstack([products, t + n * c])
+
+
+def moments_backward(
+    d_moments: cp.ndarray,
+    features: cp.ndarray,
+    weights: cp.ndarray | None = None,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    checks.is_moments_of(features, d_moments)
+    checks.is_map_of(features, weights)
+    _is_float32("moments_backward", d_moments=d_moments, features=features)
+    d_products, d_totals = d_moments[:, :-1], d_moments[:, -1:]
+    both = d_products + d_products.T
+    return _product(both, features, d_totals, weights, _output(out, features, add), add)
+
+
+def symmetric_power(matrix: cp.ndarray, exponent: float, smallest: float = 0.0) -> cp.ndarray:
+    checks.is_square(matrix)
+    values, vectors = cp.linalg.eigh(matrix)
+    return (vectors * cp.maximum(values, smallest) ** exponent) @ vectors.T
 
 
 def mse(x: cp.ndarray, target: cp.ndarray) -> cp.ndarray:
@@ -53,42 +99,89 @@ def mse(x: cp.ndarray, target: cp.ndarray) -> cp.ndarray:
     return cp.asarray(_sum("mse", x.size, x, target, x.size) / x.size, cp.float32)
 
 
-def mse_backward(x: cp.ndarray, target: cp.ndarray) -> cp.ndarray:
+def mse_backward(
+    x: cp.ndarray,
+    target: cp.ndarray,
+    d_loss: float | cp.ndarray = 1.0,
+    out: cp.ndarray | None = None,
+) -> cp.ndarray:
     checks.same_shape(x=x, target=target)
-    d_x = cp.empty_like(x)
-    _launch("mse_backward", _blocks(x.size), d_x, x, target, x.size)
+    checks.is_scalar(d_loss=d_loss)
+    d_x = _output(out, x)
+    d_loss = cp.asarray(d_loss, cp.float64)
+    _launch("mse_backward", _blocks(x.size), d_x, x, target, d_loss, x.size)
     return d_x
 
 
 def total_variation_l1(image: cp.ndarray, reduction: str = "sum") -> cp.ndarray:
-    checks.has_rank(3, image=image)
-    _, height, width = image.shape
-    total = _sum("total_variation_l1", image.size, image, image.size, height, width)
-    return cp.asarray(total / checks.reduction_divisor(reduction, image), cp.float32)
+    return _total_variation("total_variation_l1", image, reduction)
 
 
-def total_variation_l1_backward(image: cp.ndarray, reduction: str = "sum") -> cp.ndarray:
-    checks.has_rank(3, image=image)
-    _, height, width = image.shape
-    d_image = cp.empty_like(image)
-    sizes = image.size, height, width, checks.reduction_divisor(reduction, image)
-    _launch("total_variation_l1_backward", _blocks(image.size), d_image, image, *sizes)
-    return d_image
+def total_variation_l1_backward(
+    image: cp.ndarray,
+    reduction: str = "sum",
+    d_loss: float | cp.ndarray = 1.0,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    name = "total_variation_l1_backward"
+    return _total_variation_backward(name, image, reduction, d_loss, out, add)
 
 
 def total_variation_l2(image: cp.ndarray, reduction: str = "sum") -> cp.ndarray:
-    checks.has_rank(3, image=image)
-    _, height, width = image.shape
-    total = _sum("total_variation_l2", image.size, image, image.size, height, width)
-    return cp.asarray(total / checks.reduction_divisor(reduction, image), cp.float32)
+    return _total_variation("total_variation_l2", image, reduction)
 
 
-def total_variation_l2_backward(image: cp.ndarray, reduction: str = "sum") -> cp.ndarray:
-    checks.has_rank(3, image=image)
-    _, height, width = image.shape
-    d_image = cp.empty_like(image)
-    sizes = image.size, height, width, checks.reduction_divisor(reduction, image)
-    _launch("total_variation_l2_backward", _blocks(image.size), d_image, image, *sizes)
+def total_variation_l2_backward(
+    image: cp.ndarray,
+    reduction: str = "sum",
+    d_loss: float | cp.ndarray = 1.0,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    name = "total_variation_l2_backward"
+    return _total_variation_backward(name, image, reduction, d_loss, out, add)
+
+
+def total_variation_johnson(image: cp.ndarray, reduction: str = "sum") -> cp.ndarray:
+    return _total_variation("total_variation_johnson", image, reduction)
+
+
+def total_variation_johnson_backward(
+    image: cp.ndarray,
+    reduction: str = "sum",
+    d_loss: float | cp.ndarray = 1.0,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    name = "total_variation_johnson_backward"
+    return _total_variation_backward(name, image, reduction, d_loss, out, add)
+
+
+def total_variation_crowson(image: cp.ndarray, reduction: str = "mean") -> cp.ndarray:
+    checks.is_mean(reduction)
+    _is_float32("total_variation_crowson", image=image)
+    straight = _total_variation("total_variation_l2", image, "mean").astype(cp.float64) * 2 / 3
+    channels, height, width = image.shape
+    corners = channels * (height + 1) * (width + 1)
+    diagonal = _sum("total_variation_crowson", corners, image, corners, height, width)
+    return cp.asarray(straight + diagonal, cp.float32)
+
+
+def total_variation_crowson_backward(
+    image: cp.ndarray,
+    reduction: str = "mean",
+    d_loss: float | cp.ndarray = 1.0,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    checks.is_mean(reduction)
+    _is_float32("total_variation_crowson_backward", image=image)
+    d_image = total_variation_l2_backward(image, "mean", d_loss * 2 / 3, out, add)
+    channels, height, width = image.shape
+    sizes = image.size, height, width, channels * (height + 1) * (width + 1)
+    arrays = d_image, image, cp.asarray(d_loss, cp.float64)
+    _launch("total_variation_crowson_backward", _blocks(image.size), *arrays, *sizes)
     return d_image
 
 
@@ -156,6 +249,65 @@ def adam_step(
     numbers = step_size, beta1, beta2, epsilon, 1 - beta1**step, 1 - beta2**step
     _launch("adam_step", _blocks(image.size), *arrays, *numbers, image.size)
     return image
+
+
+def _output(out: cp.ndarray | None, like: cp.ndarray, add: bool = False) -> cp.ndarray:
+    """Return ``out``, checked, or a new array."""
+    checks.is_output(out, like, add)
+    return cp.empty_like(like, order="C") if out is None else out
+
+
+def _flat(features: cp.ndarray) -> cp.ndarray:
+    return features.reshape(len(features), -1)
+
+
+def _row(weights: cp.ndarray) -> cp.ndarray:
+    return weights.reshape(1, -1)
+
+
+def _product(
+    both: cp.ndarray,
+    features: cp.ndarray,
+    offset: cp.ndarray | float,
+    weights: cp.ndarray | None,
+    out: cp.ndarray,
+    add: bool,
+) -> cp.ndarray:
+    """Write ``weights * (both @ features + offset)`` into ``out``, or add it; return ``out``."""
+    product = cp.matmul(both, _flat(features), out=None if add else _flat(out))
+    if not isinstance(offset, float):
+        product += offset
+    if weights is not None:
+        product *= _row(weights)
+    if add:
+        out += product.reshape(out.shape)
+    return out
+
+
+def _total_variation(name: str, image: cp.ndarray, reduction: str) -> cp.ndarray:
+    checks.has_rank(3, image=image)
+    _, height, width = image.shape
+    divisors = checks.step_divisors(reduction, image)
+    total = _sum(name, image.size, image, image.size, height, width, *divisors)
+    return cp.asarray(total, cp.float32)
+
+
+def _total_variation_backward(
+    name: str,
+    image: cp.ndarray,
+    reduction: str,
+    d_loss: float | cp.ndarray,
+    out: cp.ndarray | None,
+    add: bool,
+) -> cp.ndarray:
+    checks.has_rank(3, image=image)
+    checks.is_scalar(d_loss=d_loss)
+    d_image = _output(out, image, add)
+    _, height, width = image.shape
+    sizes = image.size, height, width, *checks.step_divisors(reduction, image)
+    arrays = d_image, image, cp.asarray(d_loss, cp.float64)
+    _launch(name, _blocks(image.size), *arrays, *sizes, add)
+    return d_image
 
 
 def _gram_tiled(flat: cp.ndarray, divisor: float) -> cp.ndarray:

@@ -4,17 +4,24 @@ The package's docstring states the shapes and the contract; DERIVATIONS.md deriv
 backward formula from the forward one above it.
 """
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 
-from nst.kernels import checks
+from nst.kernels import blocks, checks
+
+_ONE_AROUND = ((0, 0), (1, 1), (1, 1))  # of the pixels, none of the channels
 
 
-def gram(features: np.ndarray, divisor: float | None = None) -> np.ndarray:
+def gram(
+    features: np.ndarray, divisor: float | None = None, weights: np.ndarray | None = None
+) -> np.ndarray:
     """Return how strongly each pair of channels fires together.
 
-    ``gram[i, j] = (1 / divisor) * sum_p features[i, p] * features[j, p]``
+    ``gram[i, j] = (1 / divisor) * sum_p weights[p] * features[i, p] * features[j, p]``
 
-    The one sum that is left to BLAS, and so accumulates in the dtype of ``features``.
+    BLAS adds up a block of pixels in the dtype of ``features``, and float64 the blocks.
 
     Parameters
     ----------
@@ -23,6 +30,9 @@ def gram(features: np.ndarray, divisor: float | None = None) -> np.ndarray:
     divisor : float, optional
         H*W if not given, so that images of different sizes compare: the convention of
         Gatys' own notebook.  1 is Gatys et al. (2016, eq. 3) and Hvass, C*H*W Johnson's.
+    weights : (H, W) float array, optional
+        How much each pixel counts, 0 or more; all alike, 1, if not given.  A region's mask
+        makes this the guided Gram matrix of Gatys et al. (2017).
 
     Returns
     -------
@@ -30,84 +40,265 @@ def gram(features: np.ndarray, divisor: float | None = None) -> np.ndarray:
         Symmetric.
     """
     checks.has_rank(3, features=features)
-    channels, height, width = features.shape
-    flat = features.reshape(channels, height * width)
-    return flat @ flat.T / checks.gram_divisor(divisor, features)
+    checks.is_map_of(features, weights)
+    flat = _flat(features)
+    if weights is None:
+        total = blocks.add_up(_times_transpose, flat)
+    else:  # symmetric, and half the work, with the root of the weights on both sides
+        total = blocks.add_up(_weighed_times_transpose, flat, np.sqrt(weights).reshape(1, -1))
+    total /= checks.gram_divisor(divisor, features)
+    return total.astype(features.dtype)
 
 
 def gram_backward(
-    d_gram: np.ndarray, features: np.ndarray, divisor: float | None = None
+    d_gram: np.ndarray,
+    features: np.ndarray,
+    divisor: float | None = None,
+    weights: np.ndarray | None = None,
+    out: np.ndarray | None = None,
+    add: bool = False,
 ) -> np.ndarray:
     """Return dL/dfeatures (C, H, W), given ``d_gram`` = dL/dgram (C, C).
 
     Channel i appears in row i and in column i of the Gram matrix, hence the
-    two terms: ``d_features = (d_gram + d_gram.T) @ features / divisor``.
+    two terms: ``d_features = weights * (d_gram + d_gram.T) @ features / divisor``.
     """
     checks.is_gram_of(features, d_gram)
-    channels, height, width = features.shape
-    flat = features.reshape(channels, height * width)
+    checks.is_map_of(features, weights)
+    d_features = _output(out, features, add)
     both = (d_gram + d_gram.T) / checks.gram_divisor(divisor, features)
-    return (both @ flat).reshape(features.shape)
+    matrices = [_flat(d_features), _flat(features)]
+    if weights is not None:
+        matrices.append(weights.reshape(1, -1))
+    blocks.write(partial(_write_product, both, add), *matrices)
+    return d_features
+
+
+def moments(features: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return the sums that channel means and covariances are made of: (C, C + 1), in float64.
+
+    ``moments[i, j] = sum_p weights[p] * features[i, p] * features[j, p]``, and as last column
+    ``moments[i, C] = sum_p weights[p] * features[i, p]``
+
+    A covariance is what the products leave over when the means are taken away, and nothing
+    would be left of it in float32 where a channel's mean is large beside its spread.  So BLAS
+    gets the deviations from the means of a block of pixels; the means come back in float64.
+    """
+    checks.has_rank(3, features=features)
+    checks.is_map_of(features, weights)
+    if weights is None:
+        weights = np.ones(features.shape[1:], features.dtype)
+    return blocks.add_up(_moments, _flat(features), weights.reshape(1, -1))
+
+
+def moments_backward(
+    d_moments: np.ndarray,
+    features: np.ndarray,
+    weights: np.ndarray | None = None,
+    out: np.ndarray | None = None,
+    add: bool = False,
+) -> np.ndarray:
+    """Return dL/dfeatures (C, H, W), given ``d_moments`` = dL/dmoments (C, C + 1).
+
+    ``d_features = weights * ((d_products + d_products.T) @ features + d_totals)`` with
+    d_products the first C columns and d_totals the last one, the same at every pixel.
+    """
+    checks.is_moments_of(features, d_moments)
+    checks.is_map_of(features, weights)
+    d_features = _output(out, features, add)
+    d_products, d_totals = d_moments[:, :-1], d_moments[:, -1:]
+    matrices = [_flat(d_features), _flat(features)]
+    if weights is not None:
+        matrices.append(weights.reshape(1, -1))
+    write = partial(_write_product, d_products + d_products.T, add, offset=d_totals)
+    blocks.write(write, *matrices)
+    return d_features
+
+
+def symmetric_power(matrix: np.ndarray, exponent: float, smallest: float = 0.0) -> np.ndarray:
+    """Return a symmetric, positive ``matrix`` (N, N) to the power ``exponent``, such as 0.5.
+
+    ``V diag(max(values, smallest) ** exponent) V'`` with its eigenvectors V and values, which
+    rounding may have pushed below ``smallest``.
+    """
+    checks.is_square(matrix)
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.maximum(values, smallest) ** exponent) @ vectors.T
 
 
 def mse(x: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Return the mean of ``(x - target) ** 2`` as a 0-d array."""
     checks.same_shape(x=x, target=target)
-    difference = x - target
-    return np.asarray(np.mean(difference * difference, dtype=np.float64), x.dtype)
+    total = 0.0
+    for here, wanted in blocks.of(x, target):
+        difference = np.subtract(here, wanted, dtype=np.float64)
+        total += np.vdot(difference, difference)
+    return np.asarray(total / x.size, x.dtype)
 
 
-def mse_backward(x: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return dL/dx = ``2 * (x - target) / x.size``, the shape of ``x``."""
+def mse_backward(
+    x: np.ndarray,
+    target: np.ndarray,
+    d_loss: float | np.ndarray = 1.0,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return dL/dx = ``d_loss * 2 * (x - target) / x.size``, the shape of ``x``."""
     checks.same_shape(x=x, target=target)
-    return (x - target) * (2 / x.size)
+    checks.is_scalar(d_loss=d_loss)
+    d_x = _output(out, x)
+    factor = x.dtype.type(d_loss * 2 / x.size)
+    for here, wanted, pull in blocks.of(x, target, d_x):
+        np.subtract(here, wanted, out=pull)
+        pull *= factor
+    return d_x
 
 
 def total_variation_l1(image: np.ndarray, reduction: str = "sum") -> np.ndarray:
     """Return the summed absolute step to the right and lower neighbour, as a 0-d array.
 
-    ``L = sum |right - here| + |below - here|``; the last column has no right neighbour
-    and the last row none below.  The anisotropic form of Rudin, Osher and Fatemi (1992),
-    as Hvass sums it; ``reduction="mean"`` divides by C*H*W.
+    ``L = sum |right - here| / m + sum |below - here| / n``; the last column has no right
+    neighbour and the last row none below.  The anisotropic form of Rudin, Osher and Fatemi
+    (1992).  ``reduction`` says what m and n are: "sum", 1, as Hvass has it; "mean", C*H*W;
+    "means", the number of steps in that direction.
     """
     checks.has_rank(3, image=image)
-    right, below = _steps(image)
-    total = np.sum(np.abs(right), dtype=np.float64) + np.sum(np.abs(below), dtype=np.float64)
-    return np.asarray(total / checks.reduction_divisor(reduction, image), image.dtype)
+    m, n = checks.step_divisors(reduction, image)
+    total = 0.0
+    for _, right, below in _steps(image):
+        total += np.sum(np.abs(right), dtype=np.float64) / m
+        total += np.sum(np.abs(below), dtype=np.float64) / n
+    return np.asarray(total, image.dtype)
 
 
-def total_variation_l1_backward(image: np.ndarray, reduction: str = "sum") -> np.ndarray:
+def total_variation_l1_backward(
+    image: np.ndarray,
+    reduction: str = "sum",
+    d_loss: float | np.ndarray = 1.0,
+    out: np.ndarray | None = None,
+    add: bool = False,
+) -> np.ndarray:
     """Return dL/dimage (C, H, W): each step pulls on both of its ends, by its sign.
 
     Where two neighbours are equal |step| has no slope, and 0 is taken: the middle of
     its subgradients -1 .. 1.
     """
     checks.has_rank(3, image=image)
-    right, below = _steps(image)
-    d_image = _pull_on_both_ends(np.sign(right), np.sign(below), image)
-    d_image /= checks.reduction_divisor(reduction, image)
+    checks.is_scalar(d_loss=d_loss)
+    d_image = _zeroed(out, image, add)
+    to_right, to_below = _factors(1, d_loss, checks.step_divisors(reduction, image), image)
+    for top, right, below in _steps(image):
+        _pull_on_both_ends(to_right * np.sign(right), to_below * np.sign(below), d_image, top)
     return d_image
 
 
 def total_variation_l2(image: np.ndarray, reduction: str = "sum") -> np.ndarray:
     """Return the summed squared step to the right and lower neighbour, as a 0-d array.
 
-    ``L = sum (right - here)**2 + (below - here)**2``, smoother than L1 and harder on
-    edges; Johnson's neural-style descends half of it.  ``reduction="mean"`` divides by
-    C*H*W.
+    ``L = sum (right - here)**2 / m + sum (below - here)**2 / n``, smoother than L1 and harder
+    on edges; ``reduction`` as for `total_variation_l1`: "means" is Athalye's neural-style.
     """
     checks.has_rank(3, image=image)
-    right, below = _steps(image)
-    total = np.sum(right * right, dtype=np.float64) + np.sum(below * below, dtype=np.float64)
-    return np.asarray(total / checks.reduction_divisor(reduction, image), image.dtype)
+    m, n = checks.step_divisors(reduction, image)
+    total = 0.0
+    for _, right, below in _steps(image):
+        total += np.sum(right * right, dtype=np.float64) / m
+        total += np.sum(below * below, dtype=np.float64) / n
+    return np.asarray(total, image.dtype)
 
 
-def total_variation_l2_backward(image: np.ndarray, reduction: str = "sum") -> np.ndarray:
+def total_variation_l2_backward(
+    image: np.ndarray,
+    reduction: str = "sum",
+    d_loss: float | np.ndarray = 1.0,
+    out: np.ndarray | None = None,
+    add: bool = False,
+) -> np.ndarray:
     """Return dL/dimage (C, H, W): each step pulls on both of its ends, by twice itself."""
     checks.has_rank(3, image=image)
-    right, below = _steps(image)
-    d_image = _pull_on_both_ends(right, below, image)
-    d_image *= 2 / checks.reduction_divisor(reduction, image)
+    checks.is_scalar(d_loss=d_loss)
+    d_image = _zeroed(out, image, add)
+    to_right, to_below = _factors(2, d_loss, checks.step_divisors(reduction, image), image)
+    for top, right, below in _steps(image):
+        _pull_on_both_ends(to_right * right, to_below * below, d_image, top)
+    return d_image
+
+
+def total_variation_johnson(image: np.ndarray, reduction: str = "sum") -> np.ndarray:
+    """Return half the summed squared steps from pixels that have both neighbours, 0-d.
+
+    ``L = 1/2 sum (right - here)**2 + (below - here)**2`` over the first H - 1 rows and W - 1
+    columns: what Johnson's neural-style descends.  ``reduction`` as for `total_variation_l1`.
+    """
+    checks.has_rank(3, image=image)
+    m, n = checks.step_divisors(reduction, image)
+    total = 0.0
+    for _, right, below in _inner_steps(image):
+        total += np.sum(right * right, dtype=np.float64) / (2 * m)
+        total += np.sum(below * below, dtype=np.float64) / (2 * n)
+    return np.asarray(total, image.dtype)
+
+
+def total_variation_johnson_backward(
+    image: np.ndarray,
+    reduction: str = "sum",
+    d_loss: float | np.ndarray = 1.0,
+    out: np.ndarray | None = None,
+    add: bool = False,
+) -> np.ndarray:
+    """Return dL/dimage (C, H, W): each step pulls on both of its ends, by itself."""
+    checks.has_rank(3, image=image)
+    checks.is_scalar(d_loss=d_loss)
+    d_image = _zeroed(out, image, add)
+    to_right, to_below = _factors(1, d_loss, checks.step_divisors(reduction, image), image)
+    for top, right, below in _inner_steps(image):
+        _pull_on_both_ends(to_right * right, to_below * below, d_image, top)
+    return d_image
+
+
+def total_variation_crowson(image: np.ndarray, reduction: str = "mean") -> np.ndarray:
+    """Return the mean squared step to all eight neighbours, diagonals less, as a 0-d array.
+
+    ``L = 2/3 (mean right**2 + mean below**2) + 1/6 (mean falling**2 + mean rising**2)`` of
+    the image with its border repeated once around it: H*W steps to the right and below, those
+    across the border 0, and (H + 1)*(W + 1) along each diagonal, which on the border go along
+    it.  Crowson's style-transfer-pytorch, which calls it a nine point stencil.
+    """
+    checks.has_rank(3, image=image)
+    checks.is_mean(reduction)
+    total = total_variation_l2(image, "mean").astype(np.float64) * 2 / 3
+    falling, rising = _diagonal_steps(np.pad(image, _ONE_AROUND, "edge"))
+    total += np.mean(falling * falling, dtype=np.float64) / 6
+    total += np.mean(rising * rising, dtype=np.float64) / 6
+    return np.asarray(total, image.dtype)
+
+
+def total_variation_crowson_backward(
+    image: np.ndarray,
+    reduction: str = "mean",
+    d_loss: float | np.ndarray = 1.0,
+    out: np.ndarray | None = None,
+    add: bool = False,
+) -> np.ndarray:
+    """Return dL/dimage (C, H, W): steps pull on both of their ends, by 4/3 or 1/3 of themselves.
+
+    What pulls on the repeated border pulls on the pixel that it repeats.
+    """
+    checks.has_rank(3, image=image)
+    checks.is_mean(reduction)
+    d_image = total_variation_l2_backward(image, "mean", d_loss * 2 / 3, out, add)
+    falling, rising = _diagonal_steps(np.pad(image, _ONE_AROUND, "edge"))
+    factor = image.dtype.type(d_loss / (3 * falling.size))
+    channels, height, width = image.shape
+    d_padded = np.zeros((channels, height + 2, width + 2), image.dtype)
+    d_padded[:, 1:, 1:] += factor * falling
+    d_padded[:, :-1, :-1] -= factor * falling
+    d_padded[:, 1:, :-1] += factor * rising
+    d_padded[:, :-1, 1:] -= factor * rising
+    d_padded[:, :, 1] += d_padded[:, :, 0]
+    d_padded[:, :, -2] += d_padded[:, :, -1]
+    d_padded[:, 1] += d_padded[:, 0]
+    d_padded[:, -2] += d_padded[:, -1]
+    d_image += d_padded[:, 1:-1, 1:-1]
     return d_image
 
 
@@ -125,7 +316,10 @@ def luminance(image: np.ndarray) -> np.ndarray:
 def dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the inner product ``sum x * y`` of two arrays of one shape, as a 0-d array."""
     checks.same_shape(x=x, y=y)
-    return np.asarray(np.sum(np.multiply(x, y, dtype=np.float64)), x.dtype)
+    total = 0.0
+    for a, b in blocks.of(x, y):
+        total += np.vdot(a.astype(np.float64), b.astype(np.float64))
+    return np.asarray(total, x.dtype)
 
 
 def axpy(scale: float | np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -135,7 +329,9 @@ def axpy(scale: float | np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """
     checks.is_scalar(scale=scale)
     checks.same_shape(x=x, y=y)
-    y += y.dtype.type(scale) * x
+    factor = y.dtype.type(scale)
+    for here, there in blocks.of(x, y):
+        there += factor * here
     return y
 
 
@@ -212,18 +408,112 @@ def adam_step(
     return image
 
 
-def _steps(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the steps to the right (C, H, W - 1) and to the row below (C, H - 1, W)."""
-    right = image[:, :, 1:] - image[:, :, :-1]
-    below = image[:, 1:, :] - image[:, :-1, :]
-    return right, below
+# ---- What the kernels are made of ----------------------------------------------------
 
 
-def _pull_on_both_ends(right: np.ndarray, below: np.ndarray, image: np.ndarray) -> np.ndarray:
+def _output(out: np.ndarray | None, like: np.ndarray, add: bool = False) -> np.ndarray:
+    """Return ``out``, checked, or a new array."""
+    checks.is_output(out, like, add)
+    return np.empty_like(like, order="C") if out is None else out
+
+
+def _zeroed(out: np.ndarray | None, like: np.ndarray, add: bool) -> np.ndarray:
+    """Return ``out``, or a new array, to add to: set to zero unless ``add``."""
+    result = _output(out, like, add)
+    if not add:
+        result.fill(0)
+    return result
+
+
+def _flat(features: np.ndarray) -> np.ndarray:
+    """Return the features as a matrix: a row for each channel, a column for each pixel."""
+    return features.reshape(len(features), -1)
+
+
+def _times_transpose(flat: np.ndarray) -> np.ndarray:
+    return flat @ flat.T
+
+
+def _weighed_times_transpose(flat: np.ndarray, root: np.ndarray) -> np.ndarray:
+    weighed = flat * root
+    return weighed @ weighed.T
+
+
+def _moments(flat: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the products, and as a last column the totals, of a block of pixels.
+
+    With c the block's means, d = f - c the deviations, and n the sum of the weights,
+    ``sum w f f' = sum w d d' + t c' + c t' + n c c'`` where ``t = sum w d``.
+    """
+    means = np.mean(flat, axis=1, keepdims=True)
+    deviations = flat - means
+    weighed = deviations * np.sqrt(weights)
+    c = means.astype(np.float64)
+    t = np.sum(deviations * weights, axis=1, keepdims=True, dtype=np.float64)
+    n = np.sum(weights, dtype=np.float64)
+    products = weighed @ weighed.T + t @ c.T + c @ t.T + n * (c @ c.T)
+    return np.hstack([products, t + n * c])
+
+
+def _write_product(
+    both: np.ndarray,
+    add: bool,
+    d_flat: np.ndarray,
+    flat: np.ndarray,
+    weights: np.ndarray | float = 1.0,
+    offset: np.ndarray | float = 0.0,
+) -> None:
+    """Write ``weights * (both @ flat + offset)`` into ``d_flat``, or add it."""
+    product = np.matmul(both, flat, out=None if add else d_flat)
+    if np.ndim(offset):
+        product += offset
+    if np.ndim(weights):
+        product *= weights
+    if add:
+        d_flat += product
+
+
+def _steps(image: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield the steps between neighbours, band by band of rows, each in the cache.
+
+    That is ``(top, right, below)``: the band's first row, and the steps from its pixels to the
+    right (C, rows, W - 1) and to the row below (C, rows, W), of which the last row has none.
+    """
+    channels, height, width = image.shape
+    rows = max(1, blocks.ELEMENTS // (channels * width))
+    for top in range(0, height, rows):
+        here, following = image[:, top : top + rows], image[:, top + 1 : top + 1 + rows]
+        below = following - here[:, : following.shape[1]]
+        yield top, here[:, :, 1:] - here[:, :, :-1], below
+
+
+def _inner_steps(image: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield `_steps`, without those from the last row and from the last column."""
+    for top, right, below in _steps(image):
+        yield top, right[:, : below.shape[1]], below[:, :, :-1]
+
+
+def _diagonal_steps(padded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the steps down to the right and down to the left, each (C, rows - 1, columns - 1)."""
+    falling = padded[:, 1:, 1:] - padded[:, :-1, :-1]
+    rising = padded[:, 1:, :-1] - padded[:, :-1, 1:]
+    return falling, rising
+
+
+def _factors(
+    power: int, d_loss: float | np.ndarray, divisors: tuple[int, int], image: np.ndarray
+) -> list[np.floating]:
+    """Return what turns a step to the right, and one below, into its pull on its ends."""
+    return [image.dtype.type(power * d_loss / divisor) for divisor in divisors]
+
+
+def _pull_on_both_ends(
+    right: np.ndarray, below: np.ndarray, d_image: np.ndarray, top: int
+) -> None:
     """Add each step's pull to the pixel it leads to, and take it from where it starts."""
-    d_image = np.zeros_like(image)
-    d_image[:, :, 1:] += right
-    d_image[:, :, :-1] -= right
-    d_image[:, 1:, :] += below
-    d_image[:, :-1, :] -= below
-    return d_image
+    from_here = d_image[:, top : top + right.shape[1]]
+    from_here[:, :, 1:] += right
+    from_here[:, :, :-1] -= right
+    from_above = d_image[:, top : top + 1 + below.shape[1], : below.shape[2]]
+    from_above[:, :-1] -= below
+    from_above[:, 1:] += below

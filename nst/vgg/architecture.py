@@ -70,8 +70,25 @@ class Architecture:
 
         Each pool halves both sides and drops an odd last row or column, as torchvision's does.
         """
-        block = int(layer.removeprefix("pool")) + 1 if "pool" in layer else numbers(layer)[0]
-        return self.channels(layer), height >> (block - 1), width >> (block - 1)
+        stride = self.stride(layer)
+        return self.channels(layer), height // stride, width // stride
+
+    def stride(self, layer: str) -> int:
+        """Return how many pixels of the image one feature of ``layer`` stands for, along a side.
+
+        Feature (r, c) stands for the square of pixels that starts at (r * stride, c * stride).
+        """
+        pools = int(layer.removeprefix("pool")) if "pool" in layer else numbers(layer)[0] - 1
+        return 2**pools
+
+    def radius(self, layer: str) -> int:
+        """Return how many pixels beyond its own square a feature of ``layer`` sees, on each side.
+
+        Each convolution on the way sees one pixel further on its own grid, that is as many
+        pixels of the image as its stride: 16 + 3 * 8 + 3 * 4 + 2 * 2 + 2 = 58 to VGG16's relu5_1.
+        """
+        way = self.layers[: self.layers.index(layer) + 1]
+        return sum(self.stride(step) for step in way if step.startswith("conv"))
 
     def layers_to(self, taps: tuple[str, ...]) -> list[str]:
         """Return the layers up to the deepest of ``taps`` and no further."""

@@ -90,7 +90,7 @@ def pool(pooling: str, x: str, y: str) -> list[NodeProto]:
     return [make_node(kind, [x], [y], y, kernel_shape=[2, 2], strides=[2, 2])]
 
 
-def max_pool_backward(mask: str, d_y: str, d_x: str, odd: Odd, channels: int) -> list[NodeProto]:
+def max_pool_backward(mask: str, d_y: str, d_x: str, odd: Odd) -> list[NodeProto]:
     """The gradient goes to the pixel that was the maximum; pixels that tie share it evenly.
 
     Ties are common where an image is flat.  Giving each of them the whole would multiply the

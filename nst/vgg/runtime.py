@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nst import devices
+from nst import devices, memory
 from nst.devices import Device
 from nst.errors import NstError
 from nst.kernels import Array
@@ -145,6 +144,20 @@ class Vgg:
         self._pass("backward", self._image_shape).run(inputs, {"d_image": d_image})
         return d_image
 
+    def release(self) -> None:
+        """Give memory back: what the last `forward` kept, and what the runtime keeps for the next.
+
+        Worth its while before an image of another size, and before other work that needs room.
+        """
+        self._activations, self._image_shape = {}, ()
+        if self._on_cpu:
+            options = devices.onnxruntime().RunOptions()
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+            blank = np.zeros((3, SMALLEST_SIDE, SMALLEST_SIDE), np.float32)
+            features = {tap: self._empty(tap, blank.shape) for tap in self.taps}
+            self._pass("features", blank.shape).run({"image": blank}, features, options)
+            memory.trim()
+
     def _pass(self, kind: str, image_shape: tuple[int, ...]) -> "_Pass":
         """Return the graph of a ``kind`` for images of one shape; the last few are kept.
 
@@ -203,12 +216,14 @@ class _Pass:
         wanted = {value.name for value in self.session.get_inputs()}
         self._bind({name: array for name, array in constants.items() if name in wanted}, ())
 
-    def run(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Mapping[str, Array], options: Any = None
+    ) -> None:
         """Compute ``outputs`` from ``inputs``, (C, H, W) arrays of the device, without a copy."""
         self._bind(inputs, (1,))
         self._bind(outputs, (1,), self.binding.bind_output)
         self.device.synchronize()  # ONNX Runtime does not wait for CuPy's kernels
-        self.session.run_with_iobinding(self.binding)
+        self.session.run_with_iobinding(self.binding, options)
         self.binding.synchronize_outputs()
 
     def _bind(self, arrays: Mapping[str, Array], batch: tuple[int, ...], bind: Any = None) -> None:
@@ -221,18 +236,6 @@ class _Pass:
                 self.bound[name] = pointer
 
 
-@cache
-def _share_memory(runtime: ModuleType) -> None:
-    """Give all graphs of this process one pool of memory: no two of them run at once.
-
-    Else each would keep what its own largest moment took.
-    """
-    everyone = runtime.OrtMemoryInfo(
-        "Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT
-    )
-    runtime.create_and_register_allocator(everyone, None)
-
-
 def _size(image_shape: tuple[int, ...]) -> "Size":
     _, height, width = image_shape
     return height, width
@@ -240,15 +243,14 @@ def _size(image_shape: tuple[int, ...]) -> "Size":
 
 def _session(model: Any, device: Device) -> Any:
     """Open a graph in ONNX Runtime on ``device``, and on no other: no silent fallback."""
+    _share_one_arena()
     runtime = devices.onnxruntime()
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    options.enable_mem_pattern = False  # it would keep a second arena's worth for every size seen
     # Threads that spin between runs would take the cores from NumPy's Gram products.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if device.provider == devices.CPU.provider:
-        _share_memory(runtime)
-        options.add_session_config_entry("session.use_env_allocators", "1")
-        options.enable_mem_pattern = False  # it would plan one block, and keep the old ones too
     session = runtime.InferenceSession(
         model.SerializeToString(), options, providers=[device.provider]
     )
@@ -258,3 +260,17 @@ def _session(model: Any, device: Device) -> Any:
             "`nst doctor` shows what is there, or use --device cpu."
         )
     return session
+
+
+@cache
+def _share_one_arena() -> None:
+    """Let the sessions take their memory on the CPU from one place, once a process.
+
+    They run one after another.  Each would keep for itself the most that it ever needed: over
+    three sessions that is twice the memory, and no faster.
+    """
+    runtime = devices.onnxruntime()
+    cpu = runtime.OrtMemoryInfo(
+        "Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT
+    )
+    runtime.create_and_register_allocator(cpu, runtime.OrtArenaCfg(0, 0, -1, -1))

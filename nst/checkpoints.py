@@ -1,0 +1,226 @@
+"""A run on the disk: saved while it goes on, and read back to go on where it was.
+
+A checkpoint is one .npz file: the arrays, each with a checksum, and all else as the JSON text
+``about``; nothing is pickled.  It appears whole or not at all, and the one before it stays.
+"""
+
+import hashlib
+import json
+import time
+import warnings
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nst import images
+from nst.devices import Device
+from nst.errors import NstError, NstWarning
+from nst.kernels import Array
+from nst.version import VERSION
+
+FORMAT = 1  # of the file; one of another format is refused
+LONG_RUN = 300.0  # seconds: a run that will take longer is saved without being asked
+PROBE = 10.0  # seconds of work before that is judged
+INTERVAL = 60.0  # seconds of work between two checkpoints, at the least,
+SHARE = 0.02  # and so many more that saving takes no larger share of the time than this
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run needs to go on: plain numbers, text, and lists and dicts of them; and arrays."""
+
+    settings: dict[str, Any]
+    folder: str  # where the relative paths in the settings begin
+    inputs: dict[str, str]  # path: sha256 of every file that the run reads
+    model: str  # sha256 of the network
+    device: str
+    scales: list[list[int]]  # height, width, steps of each
+    side: int | None  # of the tiles; see Run
+    pairs: int
+    history: list[dict[str, float]]  # an entry for every step that was made
+    image: Array  # (3, H, W): where the next step starts
+    optimizer: dict[str, Any]  # its state
+
+
+def save(folder: Path, checkpoint: Checkpoint, device: Device) -> Path:
+    """Write ``checkpoint``, whose arrays are of ``device``, into ``folder``; return the file.
+
+    At most two stay: this one and the one before, which is not touched until this one is whole
+    and on the disk.  Raises NstError for what the disk refuses.
+    """
+    path = folder / f"step-{len(checkpoint.history):08d}.npz"
+    make_folder(folder)
+    for old in [*[p for p in saved(folder) if p != path][:-1], *folder.glob(".nst-*.tmp")]:
+        old.unlink()  # the second is what a killed run was writing
+    arrays: dict[str, Array] = {}
+    values = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
+    about = {"format": FORMAT, "nst": VERSION, **_take_out(values, arrays)}
+    with images.replace_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
+        _write(archive, "about", np.array(json.dumps(about)))
+        for name, array in arrays.items():
+            _write(archive, name, device.asnumpy(array))
+    return path
+
+
+def load(folder: Path) -> Checkpoint:
+    """Return the newest checkpoint in ``folder`` that is whole, its arrays in NumPy.
+
+    Warns with NstWarning about a newer one that is damaged.  Raises NstError if there is none,
+    or if it is of another format.
+    """
+    paths = saved(folder)
+    if not paths:
+        raise NstError(
+            f"there is no checkpoint in {folder}; name the folder of a run that was stopped "
+            "(a run that ends removes its own)"
+        )
+    for path in reversed(paths[1:]):
+        try:
+            return _read(path)
+        except _Damaged as error:
+            warnings.warn(f"{error}; going on from the one before", NstWarning, stacklevel=2)
+    try:
+        return _read(paths[0])
+    except _Damaged as error:
+        raise NstError(f"{error}, and there is no other; start a new run") from error
+
+
+def placed(value: Any, device: Device) -> Any:
+    """Return ``value`` with every array in it placed on ``device``."""
+    if isinstance(value, dict):
+        return {name: placed(inner, device) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [placed(inner, device) for inner in value]
+    return device.asarray(value) if isinstance(value, np.ndarray) else value
+
+
+def saved(folder: Path) -> list[Path]:
+    """Return the checkpoints in ``folder``, oldest first."""
+    return sorted(folder.glob("step-*.npz"))
+
+
+def remove(folder: Path) -> None:
+    """Remove the checkpoints in ``folder``, and the folder if nothing else is in it."""
+    for path in saved(folder):
+        path.unlink()
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` where it is missing; raise NstError if no file can be written in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise NstError(
+            f"cannot make the folder {folder}: {reason}; choose another for --checkpoint"
+        ) from error
+    images.check_writable(folder / "step.npz")
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Keeper:
+    """Decides when a run is saved, and saves it.
+
+    ``folder`` is where; None leaves it to ``default``, which is used once the run turns out to be
+    a long one.  A checkpoint that cannot be written does not stop the run: it warns, and tries
+    again when the next is due.
+    """
+
+    def __init__(self, folder: Path | None, default: Path | None, device: Device) -> None:
+        self.folder = folder
+        self._default = default
+        self._device = device
+        self._saved = time.monotonic()
+        self._wait = INTERVAL
+
+    def due(self, seconds: float, done: float) -> bool:
+        """Return whether to save after ``seconds``, in which the share ``done`` was done."""
+        if self.folder is None and seconds > PROBE and seconds / done > LONG_RUN:
+            self.folder = self._default
+        return self.folder is not None and time.monotonic() - self._saved >= self._wait
+
+    def save(self, checkpoint: Checkpoint) -> bool:
+        """Save, where there is a folder; return whether it is saved."""
+        if self.folder is None:
+            return False
+        began = time.monotonic()
+        try:
+            save(self.folder, checkpoint, self._device)
+        except NstError as error:
+            warnings.warn(f"no checkpoint was saved: {error}", NstWarning, stacklevel=2)
+            return False
+        finally:
+            self._saved = time.monotonic()
+            self._wait = max(INTERVAL, (self._saved - began) / SHARE)
+        return True
+
+    def remove(self) -> None:
+        """Remove what was saved: the run has ended."""
+        if self.folder is not None:
+            remove(self.folder)
+
+
+# --- The file ---------------------------------------------------------------------------------
+
+
+class _Damaged(NstError):
+    """A checkpoint that is not what was written."""
+
+
+def _write(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+        np.lib.format.write_array(entry, array, allow_pickle=False)
+
+
+def _read(path: Path) -> Checkpoint:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        about = json.loads(str(arrays.pop("about")))
+        version, writer = about.pop("format"), about.pop("nst")
+        if version == FORMAT:
+            return Checkpoint(**_put_back(about, arrays))
+    except Exception as error:  # whatever a reader stumbles over in a damaged file
+        raise _Damaged(
+            f"the checkpoint {path} is cut short or damaged ({type(error).__name__})"
+        ) from error
+    raise NstError(
+        f"the checkpoint {path} has format {version}, of nst {writer}; this is nst {VERSION}, "
+        f"which reads format {FORMAT}: go on with the version that wrote it"
+    )
+
+
+def _take_out(value: Any, arrays: dict[str, Array]) -> Any:
+    """Return ``value`` ready for JSON: its arrays are in ``arrays``, and their names in it."""
+    if isinstance(value, Mapping):
+        return {name: _take_out(inner, arrays) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_take_out(inner, arrays) for inner in value]
+    if hasattr(value, "dtype") and value.ndim:
+        name = f"array{len(arrays)}"
+        arrays[name] = value
+        return {"array": name}
+    return value
+
+
+def _put_back(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Undo `_take_out`."""
+    if isinstance(value, dict):
+        if set(value) == {"array"}:
+            return arrays[value["array"]]
+        return {name: _put_back(inner, arrays) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_put_back(inner, arrays) for inner in value]
+    return value

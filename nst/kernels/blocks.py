@@ -1,0 +1,74 @@
+"""Large arrays, block by block: element-wise work stays in the cache, products use all cores.
+
+The blocks depend on the shapes alone, and results are added up in the order of the blocks.  So the
+same input gives the same bits, on however many cores.
+
+NumPy's own matrix products can use several threads too, but those of OpenBLAS spin while they wait
+and take the cores from ONNX Runtime; `stylize.complete` limits them to one.  Threads of Python
+sleep while they wait, and NumPy lets go of the interpreter inside of a product.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+
+ELEMENTS = 1 << 16  # of a block for element-wise work: a quarter of a megabyte in float32
+SUMMED_ELEMENTS = 1 << 20  # of a block whose product is added up: more than its (C, C) result
+WRITTEN_ELEMENTS = 1 << 18  # of a block for a product: long enough to be worth a thread's while
+
+
+def of(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield the same block of each of the ``arrays``, which have one shape, as flat views.
+
+    Where an array is not contiguous it has no flat view, and all of them are one block.
+    """
+    if not all(array.flags.c_contiguous for array in arrays):
+        yield arrays
+        return
+    flat = [array.reshape(-1) for array in arrays]
+    for start in range(0, flat[0].size, ELEMENTS):
+        yield tuple(array[start : start + ELEMENTS] for array in flat)
+
+
+def add_up(product: Callable[..., np.ndarray], *matrices: np.ndarray) -> np.ndarray:
+    """Return the float64 sum of ``product(*blocks)`` over blocks of columns, on all cores."""
+    partials = _on_all_cores(product, _columns(matrices, SUMMED_ELEMENTS))
+    total = next(partials).astype(np.float64)
+    for partial in partials:
+        total += partial
+    return total
+
+
+def write(product: Callable[..., object], *matrices: np.ndarray) -> None:
+    """Call ``product(*blocks)`` for every block of columns, on all cores; it writes into one."""
+    for _ in _on_all_cores(product, _columns(matrices, WRITTEN_ELEMENTS)):
+        pass
+
+
+def _columns(matrices: tuple[np.ndarray, ...], elements: int) -> list[tuple[np.ndarray, ...]]:
+    """Cut the matrices, of one number of columns, into blocks of columns: views."""
+    rows, columns = max(len(m) for m in matrices), matrices[0].shape[1]
+    width = max(1, elements // rows)
+    return [tuple(m[:, i : i + width] for m in matrices) for i in range(0, columns, width)]
+
+
+def _on_all_cores(function: Callable, blocks: list[tuple[np.ndarray, ...]]) -> Iterator:
+    """Yield what ``function`` returns for each of the blocks, in their order."""
+    if len(blocks) == 1:
+        return iter([function(*blocks[0])])
+    return _threads().map(function, *zip(*blocks, strict=True))
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Return one thread for each core that this process may use."""
+    available = getattr(os, "sched_getaffinity", None)
+    cores = len(available(0)) if available else os.cpu_count() or 1
+    return ThreadPoolExecutor(cores, thread_name_prefix="nst-kernels")
+
+
+if hasattr(os, "register_at_fork"):  # a child process has none of its parent's threads
+    os.register_at_fork(after_in_child=_threads.cache_clear)

@@ -1,0 +1,182 @@
+"""What memory there is, what a run may use of it, and what it did use."""
+
+import math
+import os
+import re
+import sys
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from nst.devices import Device
+from nst.errors import NstError
+
+SHARE = 0.8  # of what is free, where the user names no budget
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+SAMPLE_SECONDS = 0.002
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def parse(text: str) -> int | None:
+    """Return the bytes that ``text`` such as "4GB", "1.5 GB" or "800MB" means; None for "auto"."""
+    if text == "auto":
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?", text.strip().upper())
+    if not found or not float(found[1]):
+        raise NstError(f"--memory is {text!r}; give auto, or an amount such as 4GB or 800MB.")
+    return int(float(found[1]) * UNITS[found[2]])
+
+
+def said(amount: float) -> str:
+    """Return bytes as people say them: 850 MB, 1.4 GB, 12 GB."""
+    if amount < 999.5e6:
+        return f"{amount / 1e6:.0f} MB"
+    return f"{amount / 1e9:.1f} GB" if amount < 9.95e9 else f"{amount / 1e9:.0f} GB"
+
+
+# --- What there is --------------------------------------------------------------------
+
+
+def used(device: Device) -> int:
+    """Return the bytes that this process holds in main memory; on a GPU, that everyone does."""
+    if device.name == "cuda":
+        free, total = device.xp.cuda.runtime.memGetInfo()
+        return total - free
+    import psutil
+
+    return psutil.Process().memory_info().rss
+
+
+def free(device: Device) -> int:
+    """Return the bytes that can still be had on ``device``, container limits included."""
+    if device.name == "cuda":
+        return device.xp.cuda.runtime.memGetInfo()[0]
+    import psutil
+
+    return min([psutil.virtual_memory().available, *cgroup_free()])
+
+
+def cgroup_free(root: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> list[int]:
+    """Return what each limit that Linux puts on this process leaves free; [] without limits.
+
+    A container or a service has a limit of its own, below what the machine has.  Version 2 keeps
+    it in a tree, in which every folder on the way up counts; version 1 in one folder.
+    """
+    lines = own.read_text().splitlines() if own.is_file() else []
+    here = [root / line[3:].lstrip("/") for line in lines if line.startswith("0::")]
+    folders = [folder for leaf in here for folder in (leaf, *leaf.parents)]
+    folders = [folder for folder in folders if folder.is_relative_to(root)]
+    left = [_left(f, "memory.max", "memory.current", "inactive_file") for f in folders]
+    version_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    left.append(_left(root / "memory", *version_1))
+    return [amount for amount in left if amount is not None]
+
+
+def _left(folder: Path, limit: str, usage: str, cache: str) -> int | None:
+    """Return the limit less the usage; pages of files that nobody maps can be dropped."""
+    try:
+        most, taken = (folder / limit).read_text().strip(), (folder / usage).read_text()
+        entries = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    except OSError:
+        return None
+    if most == "max":
+        return None
+    return max(0, int(most) - int(taken) + int(entries.get(cache, 0)))
+
+
+def highest() -> int:
+    """Return the most bytes that this process has held so far; 0 where nobody keeps count."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def trim() -> None:
+    """Let the C library hand what was freed back to the machine; glibc keeps it otherwise."""
+    import ctypes
+
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+class Peak:
+    """The most memory in use on ``device`` while a block ran, looked up every 2 ms.
+
+    ``bytes`` is what came on top of the memory in use when the block began.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self.bytes = 0
+        self._device = device
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "Peak":
+        self._before = used(self._device)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+        self._look()
+
+    def _watch(self) -> None:
+        while not self._done.wait(SAMPLE_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        self.bytes = max(self.bytes, used(self._device) - self._before)
+
+
+# --- Arrays that would not fit ---------------------------------------------------------
+
+
+class FileArray:
+    """A float32 array in a temporary file, read and written by slices; the file goes with it.
+
+    Only the slice at hand is ever in memory: the file is mapped for as long as it is copied.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self._file: Any = tempfile.TemporaryFile(prefix="nst-")
+        weakref.finalize(self, self._file.close)
+        size = 4 * math.prod(shape)
+        try:  # now, and not by a signal when a page of the map finds no room
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self._file.fileno(), 0, size)
+            else:
+                self._file.truncate(size)
+        except OSError as error:
+            raise NstError(
+                f"no room for {said(size)} of the content's features in {tempfile.gettempdir()} "
+                f"({error.strerror}); set TMPDIR to a folder with room, or use a smaller --size."
+            ) from None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[k] for k in range(self.shape[0]))
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return np.array(self._mapped("r")[index])
+
+    def __setitem__(self, index: Any, values: np.ndarray) -> None:
+        self._mapped("r+")[index] = values
+
+    def _mapped(self, mode: Any) -> np.ndarray:
+        return np.memmap(self._file, np.float32, mode, shape=self.shape)

@@ -1,0 +1,244 @@
+"""A run: the files it has read, what it has set up, and how far it is; saved and reopened."""
+
+import json
+import warnings
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from nst import checkpoints, colour, devices, images, kernels
+from nst.checkpoints import Checkpoint
+from nst.devices import Device
+from nst.errors import NstError, NstWarning
+from nst.kernels import Array
+from nst.optimizers import Adam, Lbfgs, NormalisedDescent, Optimizer
+from nst.recipes import GREY_NOISE, Noise, Recipe
+from nst.scales import Scale, plan
+from nst.settings import Painting, Settings
+from nst.vgg import Vgg
+
+
+@dataclass(frozen=True)
+class Source:
+    """A painting as it was read: see `settings.Painting`."""
+
+    picture: np.ndarray  # (3, H, W), in the colours that are measured
+    weight: float = 1.0
+    mask: np.ndarray | None = None  # (H, W) in [0, 1], of the painting
+    region: np.ndarray | None = None  # (H, W) in [0, 1], of the photograph
+    part: str = ""  # the name of that region: paintings of one part are blended
+
+
+@dataclass
+class Run:
+    """Everything that a run has read and set up, and the picture it is painting."""
+
+    settings: Settings
+    recipe: Recipe  # with the settings' overrides
+    device: Device
+    vgg: Vgg
+    photograph: np.ndarray  # (3, H, W), at the size of its file
+    alpha: np.ndarray | None  # (H, W)
+    content: np.ndarray  # the photograph in the colours that are painted
+    styles: list[Source]
+    inputs: dict[str, str]  # path: sha256 of every file that was read
+    scales: list[Scale]  # coarse to fine
+    optimizer: Optimizer  # of the scale being painted
+    image: Array = None  # (3, H, W) on the device: the best so far, at the scale being painted
+    trial: Array = None  # where the optimizer wants to be evaluated next
+    history: list[dict[str, float]] = field(default_factory=list)  # see Records
+    side: int | None = None  # of the largest window that the network is given; None: all at once
+    pairs: int = 0  # that L-BFGS remembers: the recipe's, or fewer where memory is short
+    planned: bool = False  # side and pairs were chosen for the memory there is
+    folder: Path | None = None  # where it is saved on the way
+    whole: bool = True  # between two steps: image, trial, optimizer and history fit together
+
+    @property
+    def style(self) -> np.ndarray:
+        """The first painting."""
+        return self.styles[0].picture
+
+    def present(self, image: np.ndarray) -> np.ndarray:
+        """Return an image of this run in its final colours."""
+        photograph = images.resize(self.photograph, *image.shape[1:])
+        return colour.finished(self.settings.color, image, photograph)
+
+
+def prepare(settings: Settings) -> Run:
+    """Read the images, open the network, and check that the run can work to its end."""
+    device = devices.pick(settings.device)
+    run = _open(settings, device)
+    start = initial_image(
+        run.recipe.init, settings.seed, run.content, run.style, run.scales[0], run.recipe.noise
+    )
+    run.image = run.trial = device.asarray(start)
+    if settings.checkpoint is not None:
+        if checkpoints.saved(settings.checkpoint):
+            raise NstError(
+                f"{settings.checkpoint} holds the checkpoint of another run: "
+                f"`nst resume {settings.checkpoint}` goes on with it. Remove it, or give another."
+            )
+        checkpoints.make_folder(settings.checkpoint)
+        run.folder = settings.checkpoint
+    elif settings.output is not None and checkpoints.saved(default_folder(settings)):
+        folder = default_folder(settings)
+        warnings.warn(
+            f"{folder} holds the checkpoint of a run that was stopped: `nst resume {folder}` goes "
+            "on with it; should this run take as long, its own will replace it",
+            NstWarning,
+            stacklevel=2,
+        )
+    return run
+
+
+def reopen(folder: Path) -> Run:
+    """Return the run whose newest checkpoint is in ``folder``, as it was then."""
+    saved = checkpoints.load(folder)
+    settings = Settings.from_json(json.dumps(saved.settings), Path(saved.folder))
+    for path, sha256 in saved.inputs.items():
+        if checkpoints.sha256(Path(saved.folder) / path) != sha256:
+            raise NstError(
+                f"{path} has changed since the run in {folder} began. Bring the old file back, or "
+                "start a new run."
+            )
+    device = devices.pick(saved.device)
+    run = _open(settings, device)
+    if run.vgg.network.sha256 != saved.model:
+        raise NstError(
+            f"the model {settings.model} is not the one that the run in {folder} began with: its "
+            f"sha256 is {run.vgg.network.sha256}, not {saved.model}. Bring the old one back, or "
+            "start a new run."
+        )
+    run.scales = [Scale(*scale) for scale in saved.scales]
+    run.history, run.folder = saved.history, folder
+    run.side, run.pairs, run.planned = saved.side, saved.pairs, True
+    run.optimizer = choose_optimizer(run.recipe, run.pairs)
+    run.trial = device.asarray(saved.image)
+    run.optimizer.restore(checkpoints.placed(saved.optimizer, device))
+    run.image = run.optimizer.best(run.trial)
+    return run
+
+
+def _open(settings: Settings, device: Device) -> Run:
+    """Return a run that has read its files, but has no image yet."""
+    if settings.output is not None:
+        images.check_output(settings.output)
+    if settings.log is not None:
+        images.check_writable(settings.log)
+    recipe = override(settings)
+    inputs = {str(path): checkpoints.sha256(path) for path in settings.inputs}
+    photograph, alpha = images.load_with_alpha(settings.content)
+    content = colour.content_to_paint(settings.color, photograph)
+    styles = [read_style(painting, settings.color, photograph) for painting in settings.style]
+    return Run(
+        settings=settings,
+        recipe=recipe,
+        device=device,
+        vgg=Vgg(settings.model, recipe.taps, recipe.pooling, device),
+        photograph=photograph,
+        alpha=alpha,
+        content=content,
+        styles=styles,
+        inputs=inputs,
+        scales=plan(content.shape[1], content.shape[2], settings),
+        optimizer=choose_optimizer(recipe),
+        pairs=recipe.history,
+    )
+
+
+def read_style(painting: Painting, color: str, photograph: np.ndarray) -> Source:
+    """Read a painting and its masks, and bring it into the colours that are measured."""
+    picture = colour.style_to_paint(color, images.load(painting.path), photograph)
+    mask = None if painting.mask is None else read_mask(painting.mask)
+    region = None if painting.region is None else read_mask(painting.region)
+    return Source(picture, painting.weight, mask, region, str(painting.region))
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Return the mask in an image file, (H, W): its luma, 0 outside to 1 inside."""
+    picture = images.load(path)
+    mask = kernels.of(picture).luminance(picture)
+    if mask.max() < 0.5:
+        raise NstError(
+            f"the mask {path} is empty: its brightest pixel is {mask.max():.2f} of white. Paint "
+            "white what is meant."
+        )
+    return mask
+
+
+def snapshot(run: Run) -> Checkpoint:
+    """Return what ``reopen`` needs to go on from here."""
+    return Checkpoint(
+        settings=json.loads(run.settings.as_json()),
+        folder=str(Path.cwd()),
+        inputs=run.inputs,
+        model=run.vgg.network.sha256,
+        device=run.device.name,
+        scales=[[scale.height, scale.width, scale.steps] for scale in run.scales],
+        side=run.side,
+        pairs=run.pairs,
+        history=run.history,
+        image=run.trial,
+        optimizer=run.optimizer.state(),
+    )
+
+
+def default_folder(settings: Settings) -> Path:
+    """Return where a long run is saved if no folder was given: out-checkpoint for out.png."""
+    return settings.beside("checkpoint")
+
+
+def override(settings: Settings) -> Recipe:
+    """Return the recipe that the settings name, with what else they say written over it."""
+    recipe = settings.objective
+    content = recipe.content if settings.content_taps is None else settings.content_taps
+    style = recipe.style if settings.style_taps is None else settings.style_taps
+    named = {name: getattr(settings, name) for name in ("pooling", "init", "optimizer")}
+    return replace(
+        recipe,
+        content={t: w * settings.content_weight for t, w in content.items()},
+        style={t: w * settings.style_weight for t, w in style.items()},
+        smoothness=recipe.smoothness * settings.tv_weight * settings.strength,
+        **{name: value for name, value in named.items() if value is not None},
+    )
+
+
+def initial_image(
+    init: str,
+    seed: int,
+    content: np.ndarray,
+    style: np.ndarray,
+    scale: Scale,
+    noise: Noise = GREY_NOISE,
+) -> np.ndarray:
+    """Return the image that painting starts from, (3, H, W) at ``scale``.
+
+    ``noise`` is the recipe's; ``style``, or the image of a file, is cropped to the aspect of the
+    content.
+    """
+    if init == "noise":
+        rng = np.random.default_rng(seed)
+        draw = rng.random if noise.kind == "uniform" else rng.standard_normal
+        drawn = draw((3, scale.height, scale.width), np.float32)
+        base = np.reshape(np.array(noise.base, np.float32), (3, 1, 1))
+        return (base + np.float32(noise.spread) * drawn) / np.float32(noise.white)
+    if init == "content":
+        return images.resize(content, scale.height, scale.width)
+    start = style if init == "style" else images.load(init)
+    cropped = images.crop_to_aspect(start, scale.height, scale.width)
+    return images.resize(cropped, scale.height, scale.width)
+
+
+def choose_optimizer(recipe: Recipe, pairs: int | None = None) -> Optimizer:
+    """Return a fresh optimizer of the recipe's kind: each scale starts without a memory.
+
+    ``pairs`` is what L-BFGS remembers; None: the recipe's history.
+    """
+    step_size = recipe.step_size / recipe.pixel_range
+    bounds = (0.0, 1.0) if recipe.clip else None
+    if recipe.optimizer == "descent":
+        return NormalisedDescent(step_size, recipe.step_decay, bounds)
+    if recipe.optimizer == "adam":
+        return Adam(step_size, recipe.step_decay, bounds, recipe.betas)
+    return Lbfgs(recipe.history if pairs is None else pairs, bounds)

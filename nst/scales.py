@@ -1,0 +1,82 @@
+"""The sizes that a picture is painted at, coarse to fine, and how many steps each one gets."""
+
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+
+from nst import images
+from nst.errors import NstError
+from nst.settings import Settings
+from nst.vgg.architecture import SMALLEST_SIDE
+
+COARSEST = 256  # pixels, about: the longer side at which --scales auto starts
+SMALLEST_SCALE = 64  # pixels on a side: below, nothing of the picture would be left to see
+STEPS_RATIO = 1.5  # a scale gets so many times the steps of one twice its size
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the picture, and how many steps are spent on it."""
+
+    height: int
+    width: int
+    steps: int
+
+    @property
+    def work(self) -> int:
+        """What the scale costs: a step costs as many units as there are pixels."""
+        return self.steps * self.height * self.width
+
+
+def plan(height: int, width: int, settings: Settings) -> list[Scale]:
+    """Return the scales, coarse to fine, for a content image of ``height`` x ``width``.
+
+    The last has the asked size.  Scales that were counted, not listed, are left out where they
+    are too small to see anything, and so are scales without a step.
+    """
+    sides = longer_sides(settings)
+    sizes = [images.fit(height, width, side) for side in sides]
+    if not isinstance(settings.scales, tuple):
+        sizes = [size for size in sizes[:-1] if min(size) >= SMALLEST_SCALE] + sizes[-1:]
+    if min(sizes[0]) < SMALLEST_SIDE:
+        side = max(sizes[0])
+        raise NstError(
+            f"at a size of {side} the result would be {sizes[0][1]} x {sizes[0][0]} pixels; "
+            f"the network needs {SMALLEST_SIDE} on each side. Use a larger --size, or crop."
+        )
+    steps = share(settings.steps, [max(size) for size in sizes])
+    scales = [Scale(*size, n) for size, n in zip(sizes, steps, strict=True)]
+    return [scale for scale in scales[:-1] if scale.steps] + scales[-1:]
+
+
+def longer_sides(settings: Settings) -> list[int]:
+    """Return the longer side at each scale in pixels, growing up to ``settings.size``."""
+    size, factor = settings.size, settings.scale_factor
+    if isinstance(settings.scales, tuple):
+        return [side for side in settings.scales if side < size] + [size]
+    if settings.scales == "auto":
+        count = 1 + max(0, round(log(size / COARSEST, factor)))
+    else:
+        count = int(settings.scales)
+    sides = [int(size / factor**k + 1e-6) for k in range(count)]  # sqrt 2 squared is not 2
+    return [side for side in sides[::-1] if side]
+
+
+def share(steps: int | tuple[int, ...], sides: list[int]) -> list[int]:
+    """Return the steps at each of the scales with these longer ``sides``.
+
+    What was listed is taken as it is.  A total is shared out: a scale gets STEPS_RATIO times the
+    steps of one twice its size, and still a fraction of its time.
+    """
+    if isinstance(steps, tuple):
+        if len(steps) != len(sides):
+            listed = ", ".join(map(str, sides))
+            raise NstError(
+                f"--steps lists {len(steps)} numbers, and there are {len(sides)} scales, of "
+                f"{listed} pixels; list one number for each, or give one number in all."
+            )
+        return list(steps)
+    shares = np.array([sides[-1] / side for side in sides]) ** np.log2(STEPS_RATIO)
+    ends = np.round(np.cumsum(shares) / shares.sum() * steps).astype(int)
+    return [int(n) for n in np.diff(ends, prepend=0)]

@@ -1,0 +1,114 @@
+"""The sizes that a picture is painted at, and how the steps are shared out."""
+
+from itertools import pairwise
+
+import pytest
+
+from nst.errors import NstError
+from nst.scales import Scale, longer_sides, plan
+
+
+def test_scales_double_from_coarse_to_fine(settings):
+    scales = plan(768, 1024, settings(size=512, scales=3, steps=150))
+    assert [(s.height, s.width) for s in scales] == [(96, 128), (192, 256), (384, 512)]
+    assert [s.steps for s in scales] == [71, 47, 32]  # as 1.5 * 1.5 to 1.5 to 1
+
+
+@pytest.mark.parametrize(
+    ("size", "factor", "sides"),
+    [
+        (200, 2, [200]),
+        (256, 2, [256]),
+        (361, 2, [361]),  # nearer to 256 than to 512, as factors go
+        (363, 2, [181, 363]),
+        (512, 2, [256, 512]),
+        (640, 2, [320, 640]),
+        (1024, 2, [256, 512, 1024]),
+        (8192, 2, [256, 512, 1024, 2048, 4096, 8192]),
+        (512, 2**0.5, [256, 362, 512]),
+        (1024, 3, [341, 1024]),
+    ],
+)
+def test_auto_starts_at_about_256_pixels(settings, size, factor, sides):
+    assert longer_sides(settings(scales="auto", size=size, scale_factor=factor)) == sides
+
+
+def test_counted_scales_grow_by_the_factor(settings):
+    asked = settings(scales=3, size=900, scale_factor=3)
+    assert longer_sides(asked) == [100, 300, 900]
+
+
+@pytest.mark.parametrize("listed", [(100, 150), (100, 150, 400)])
+def test_listed_scales_end_at_the_size(settings, listed):
+    scales = plan(80, 160, settings(scales=listed, size=400, steps=(7, 0, 5)))
+    assert scales == [Scale(50, 100, 7), Scale(200, 400, 5)]  # a scale without steps is left out
+
+
+def test_listed_scales_may_be_small(settings):
+    scales = plan(100, 100, settings(scales=(20, 40), size=160, steps=30))
+    assert [scale.width for scale in scales] == [20, 40, 160]
+    with pytest.raises(NstError, match="at a size of 20 the result would be 20 x 5 pixels"):
+        plan(50, 200, settings(scales=(20, 40), size=160))
+
+
+def test_steps_follow_the_ratio_of_sizes(settings):
+    """1.5 times as many at half the size, whatever the way there."""
+    steep = plan(512, 512, settings(size=512, scales=2, scale_factor=4, steps=1300))
+    assert [s.steps for s in steep] == [900, 400]  # 1.5 * 1.5 to 1
+    gentle = plan(512, 512, settings(size=512, scales=3, scale_factor=2**0.5, steps=10_000))
+    assert gentle[0].steps / gentle[2].steps == pytest.approx(1.5, abs=0.01)
+    assert gentle[1].steps / gentle[2].steps == pytest.approx(1.5**0.5, abs=0.01)
+
+
+def test_a_list_of_steps_fits_the_scales_or_is_refused(settings):
+    scales = plan(90, 75, settings(size=160, scales=2, steps=(9, 4)))
+    assert [s.steps for s in scales] == [9, 4]
+    with pytest.raises(NstError) as error:
+        plan(90, 75, settings(size=160, scales=2, steps=(9, 4, 1)))
+    assert "--steps lists 3 numbers, and there are 2 scales, of 80, 160 pixels" in str(error.value)
+
+
+def test_work_is_steps_times_pixels():
+    assert Scale(20, 16, 3).work == 960
+
+
+@pytest.mark.parametrize("scales", [1, 2, 3, 5])
+def test_the_steps_are_all_given_out(settings, scales):
+    for steps in [*range(40), 150, 997, 100_000]:
+        planned = plan(1000, 800, settings(size=1024, scales=scales, steps=steps))
+        assert sum(s.steps for s in planned) == steps
+        assert all(s.steps > 0 for s in planned[:-1])
+        assert (planned[-1].height, planned[-1].width) == (1024, 819)
+        if steps > 100:
+            assert len(planned) == min(scales, 4)
+            assert all(a.steps > b.steps for a, b in pairwise(planned))
+
+
+@pytest.mark.parametrize(
+    ("content", "size", "sizes"),
+    [
+        ((100, 100), 128, [(64, 64), (128, 128)]),
+        ((100, 100), 127, [(127, 127)]),
+        ((100, 200), 256, [(64, 128), (128, 256)]),
+        ((30, 20), 16, None),
+        ((20, 20), 16, [(16, 16)]),
+        ((1000, 999), 600, [(75, 75), (150, 150), (300, 300), (600, 599)]),
+    ],
+)
+def test_scales_that_would_be_tiny_are_left_out(settings, content, size, sizes):
+    asked = settings(size=size, scales=10)
+    if sizes is None:
+        with pytest.raises(NstError):
+            plan(*content, asked)
+    else:
+        assert [(s.height, s.width) for s in plan(*content, asked)] == sizes
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [((16, 1000), "64 x 1 pixels"), ((1000, 16), "1 x 64")]
+)
+def test_too_narrow_a_picture_is_refused_before_it_is_painted(settings, content, told):
+    with pytest.raises(NstError, match="at a size of 64 the result would be") as error:
+        plan(*content, settings(size=64))
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,91 @@
+"""What is measured at a scale, and how a style image is sized for it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nst import images, stylize
+from nst.objective import Region, Weights
+from nst.runs import override, prepare
+from nst.scales import Scale
+from nst.styles import GramStyle
+from nst.targets import measure, relative_to, style_size
+from nst.vgg import Vgg
+
+
+def test_targets_are_those_of_both_pictures_at_the_scale(settings):
+    run = prepare(settings())
+    scale = run.scales[0]
+    objective = measure(run, scale)
+    assert (scale.height, scale.width) == (80, 67)
+
+    vgg = Vgg(settings().model, run.recipe.taps)
+    features = vgg.forward(images.resize(run.content, 80, 67))
+    for tap, target in objective.targets.content.items():
+        np.testing.assert_array_equal(target, features[tap])
+    features = vgg.forward(images.resize(run.style, 61, 80))  # its own aspect, 50 x 66
+    for tap, (region,) in objective.targets.style.items():
+        flat = features[tap].reshape(len(features[tap]), -1).astype(np.float64)
+        np.testing.assert_allclose(region.style.gram, flat @ flat.T / flat.shape[1], rtol=1e-5)
+    assert set(objective.targets.content) == set(run.recipe.content)
+    assert set(objective.targets.style) == set(run.recipe.style)
+
+
+def test_the_content_is_at_its_own_target(settings):
+    """The photograph itself has a content loss of zero, at every scale."""
+    run = prepare(settings())
+    for scale in run.scales:
+        content = images.resize(run.content, scale.height, scale.width)
+        losses, _ = measure(run, scale).evaluate(content)
+        assert losses.raw["content relu3_3"] == 0
+        assert losses.raw["style relu1_1"] > 0
+
+
+def test_relative_weights_are_divided_by_the_mean_square_of_the_target(rng):
+    content = {"relu3_1": rng.standard_normal((4, 5, 6))}
+    grams = rng.standard_normal((3, 3)), 5 * rng.standard_normal((3, 3)), np.zeros((3, 3))
+    some, more, nothing = (Region(GramStyle(gram), weight=0.5) for gram in grams)
+    style = {"relu1_1": [some, more], "relu2_1": [nothing]}
+    weights = Weights({"relu3_1": 2.0}, {"relu1_1": 3.0, "relu2_1": 5.0}, 0.7)
+    regions, relative = relative_to(content, style, weights)
+    assert relative.content["relu3_1"] == pytest.approx(2 / np.mean(content["relu3_1"] ** 2))
+    for region, gram in zip(regions["relu1_1"], grams, strict=False):
+        found = relative.style["relu1_1"] * region.weight
+        assert found == pytest.approx(3 * 0.5 / np.mean(gram**2))
+    assert regions["relu1_1"][0].weight == 0.5  # so that the loss of the first stays raw
+    assert np.isfinite(relative.style["relu2_1"])  # a target of nothing
+    assert relative.smoothness == 0.7
+
+
+@pytest.mark.parametrize("recipe", ["nst", "hvass"])
+def test_the_recipe_s_conventions_reach_the_objective(settings, recipe):
+    named = override(settings(recipe=recipe))
+    run = prepare(settings())
+    taps = {"content": {"relu3_1": 1.5}, "style": {"relu1_1": 2.0}}  # which tiny has
+    run.recipe = replace(named, **taps)
+    run.vgg = Vgg(settings().model, run.recipe.taps)
+    objective = measure(run, run.scales[0])
+    for name in ("gram_normalization", "smoothness_kind", "smoothness_reduction", "combination"):
+        assert getattr(objective, name) == getattr(named, name)
+    assert objective.weights.smoothness == named.smoothness
+    given = objective.weights.content["relu3_1"]
+    assert (given == 1.5) != named.relative
+
+
+@pytest.mark.parametrize(
+    ("style", "expected"),
+    [
+        ((50, 66), (61, 80)),
+        ((66, 50), (80, 61)),
+        ((40, 400), (16, 160)),  # 8 x 80 would be too thin for the network
+        ((3000, 16), (3000, 16)),
+    ],
+)
+def test_a_style_image_is_never_thinner_than_the_network_sees(style, expected):
+    assert style_size(*style, Scale(80, 67, 1)) == expected
+
+
+def test_a_strip_can_be_a_style(settings, files, rng):
+    images.save(files / "strip.png", rng.random((3, 20, 300)))
+    stylize(settings(style=files / "strip.png", steps=3))
