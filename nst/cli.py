@@ -22,7 +22,7 @@ from nst.runs import Run, prepare, reopen
 from nst.settings import Painting, Settings
 from nst.stylize import complete
 from nst.version import VERSION
-from nst.vgg.architecture import POOLINGS
+from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -379,6 +379,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("color", choices=COLORS, help="whose colours")
     add("optimizer", choices=OPTIMIZERS, help="default: the recipe's")
     add("pooling", choices=POOLINGS, help="default: the recipe's, or as the model was trained")
+    add("conv", choices=CONVOLUTIONS, help="on a CPU: the fastest algorithm, or always the plain")
+    add("precision", choices=PRECISIONS, help="on a GPU: tf32 is faster, with 10 bits of mantissa")
     add(
         "init",
         metavar="|".join((*INITS, "FILE")),
