@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nst import demo
+from nst import estimate as estimates
 from nst.errors import NstError, NstWarning
 from nst.recipes import INITS, OPTIMIZERS, RECIPES
 from nst.records import Progress
@@ -46,14 +47,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def stylize(content: Path, style: str, quiet: bool, **options: Any) -> int:
     """Paint CONTENT in the style of STYLE."""
-    if style in demo.STYLES and not Path(style).exists():
-        style = str(demo.style_path(style))
-    return _paint(prepare(Settings(content=content, style=Path(style), **options)), quiet)
+    return _paint(prepare(_settings(content, style, options)), quiet)
 
 
 def demonstrate(**options: Any) -> int:
     """Paint the photograph that comes with matplotlib: nothing to download."""
     return stylize(demo.content_path(), **options)
+
+
+def estimate(content: Path, style: str, quiet: bool, **options: Any) -> int:
+    """Say what painting CONTENT in the style of STYLE would take, and paint nothing."""
+    run = prepare(_settings(content, style, options))
+    print(_title(run), *estimates.estimate(run).lines(), sep="\n")
+    return 0
 
 
 def resume(folder: Path, quiet: bool) -> int:
@@ -62,14 +68,9 @@ def resume(folder: Path, quiet: bool) -> int:
 
 
 def _paint(run: Run, quiet: bool) -> int:
-    full = run.scales[-1]
+    expected = [] if run.planned else estimates.estimate(run).lines()
     if not quiet:
-        print(
-            f"{full.width} x {full.height} pixels, {len(run.scales)} scales, "
-            f"{run.settings.all_steps} steps, {run.vgg.network.name}, on {run.device.name}"
-            + (f", from step {len(run.history) + 1}" if run.history else ""),
-            flush=True,
-        )
+        print(_title(run), *expected, sep="\n", flush=True)
     with _ProgressBar(quiet) as bar, _Signals(run) as signals:
 
         def after_step(progress: Progress) -> None:
@@ -136,6 +137,22 @@ def doctor() -> int:
         print(f"wrong: {problem}")
     print("nothing is wrong" if not problems else f"{len(problems)} to mend")
     return 2 if problems else 0
+
+
+def _settings(content: Path, style: str, options: dict[str, Any]) -> Settings:
+    """Return the settings of a command line; STYLE may be a painting that comes along."""
+    if style in demo.STYLES and not Path(style).exists():
+        style = str(demo.style_path(style))
+    return Settings(content=content, style=Path(style), **options)
+
+
+def _title(run: Run) -> str:
+    full = run.scales[-1]
+    return (
+        f"{full.width} x {full.height} pixels, {len(run.scales)} scales, "
+        f"{run.settings.all_steps} steps, {run.vgg.network.name}, on {run.device.name}"
+        + (f", from step {len(run.history) + 1}" if run.history else "")
+    )
 
 
 # --- Signals ----------------------------------------------------------------------------------
@@ -213,6 +230,10 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     sub = command("stylize", stylize)
+    sub.add_argument("content", type=Path, metavar="CONTENT", help="image whose objects to keep")
+    _add_settings(sub)
+
+    sub = command("estimate", estimate)
     sub.add_argument("content", type=Path, metavar="CONTENT", help="image whose objects to keep")
     _add_settings(sub)
 
@@ -298,6 +319,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="save the run on the way, for `nst resume FOLDER`; without it, a run of more than "
         "five minutes is saved beside the output",
     )
+    add("memory", metavar="4GB", help="the most to use; auto: most of what is free")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 
+from nst import memory
 from nst.errors import NstError
 from nst.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
 from nst.vgg.architecture import POOLINGS, SMALLEST_SIDE
@@ -41,6 +42,7 @@ class Settings:
     save_every: int = 0  # steps between saved frames; 0: none
     plot: bool = False  # write the triptych and the loss curves beside the output
     log: Path | None = None  # a .csv file for the losses of every step
+    memory: str = "auto"  # the most to use, such as 4GB; auto: most of what is free
     checkpoint: Path | None = None  # a folder; None: beside the output, in a run that takes long
 
     def __post_init__(self) -> None:
@@ -69,6 +71,7 @@ class Settings:
             raise NstError(
                 f"--init is {self.init!r}; choose {', '.join(INITS)}, or an existing image file."
             )
+        memory.parse(self.memory)
         self._check_outputs()
 
     @classmethod
