@@ -84,7 +84,10 @@ def load(folder: Path) -> Checkpoint:
             return _read(path)
         except _Damaged as error:
             warnings.warn(f"{error}; going on from the one before", NstWarning, stacklevel=2)
-    return _read(paths[0])
+    try:
+        return _read(paths[0])
+    except _Damaged as error:
+        raise NstError(f"{error}, and there is no other; start a new run") from error
 
 
 def placed(value: Any, device: Device) -> Any:
@@ -183,21 +186,20 @@ def _write(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
 
 def _read(path: Path) -> Checkpoint:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(str(arrays.pop("about")))
-        version = about.pop("format")
-        writer = about.pop("nst")
+        version, writer = about.pop("format"), about.pop("nst")
+        if version == FORMAT:
+            return Checkpoint(**_put_back(about, arrays))
     except Exception as error:  # whatever a reader stumbles over in a damaged file
         raise _Damaged(
             f"the checkpoint {path} is cut short or damaged ({type(error).__name__})"
         ) from error
-    if version != FORMAT:
-        raise NstError(
-            f"the checkpoint {path} has format {version}, of nst {writer}; this is nst {VERSION}, "
-            f"which reads format {FORMAT}: go on with the version that wrote it"
-        )
-    return Checkpoint(**_put_back(about, arrays))
+    raise NstError(
+        f"the checkpoint {path} has format {version}, of nst {writer}; this is nst {VERSION}, "
+        f"which reads format {FORMAT}: go on with the version that wrote it"
+    )
 
 
 def _take_out(value: Any, arrays: dict[str, Array]) -> Any:

@@ -23,7 +23,7 @@ from nst.errors import NstError
 from nst.kernels import Array
 from nst.memory import Peak, said
 from nst.objective import Objective
-from nst.runs import LBFGS_PAIRS, Run
+from nst.runs import Run
 from nst.scales import Scale
 from nst.targets import measure, style_size
 from nst.tiling import smallest_side, spans
@@ -33,7 +33,7 @@ IMAGE = 12  # bytes a pixel: three float32
 SAVING = 4.5  # images: on the host, scaled to grey levels, as bytes, encoded
 PROBE_SECONDS = 0.3
 PATIENCE = 1.25  # times the shortest time: what more pairs of L-BFGS are worth
-HISTORIES = (LBFGS_PAIRS, 5, 2)  # pairs that L-BFGS may keep, each two images
+HISTORIES = (10, 5, 2)  # pairs that L-BFGS may keep at the least, each two images
 PROBE_SIDE = 320  # pixels
 
 
@@ -92,21 +92,28 @@ def estimate(run: Run) -> "Estimate":
         image = run.device.asarray(images.resize(run.content, height, width))
         cost = probe(measure(run, Scale(height, width, 1)), image)
     base = memory.used(run.device)
-    _, style_height, style_width = run.style.shape
     most = memory.parse(run.settings.memory) or base + memory.SHARE * memory.free(run.device)
     work = Work(
         run.vgg.network.architecture,
         run.recipe.taps,
         tuple(run.recipe.content),
         run.recipe.optimizer,
+        run.recipe.history,
         [(scale.height, scale.width, scale.steps) for scale in run.scales],
-        [style_size(style_height, style_width, scale) for scale in run.scales],
+        [largest_painting(run, scale) for scale in run.scales],
         cost,
         base,
     )
     found = work.fit(most)
     run.side, run.pairs, run.planned = found.side, found.pairs, True
     return found
+
+
+def largest_painting(run: Run, scale: Scale) -> tuple[int, int]:
+    """Return the height and width of the largest painting as it is measured at ``scale``."""
+    shapes = [source.picture.shape for source in run.styles]
+    sizes = [style_size(h, w, scale, run.settings.style_scale) for _, h, w in shapes]
+    return max(sizes, key=math.prod)
 
 
 # --- What a run takes -----------------------------------------------------------------
@@ -163,6 +170,7 @@ class Work:
     taps: tuple[str, ...]
     content_taps: tuple[str, ...]
     optimizer: str
+    pairs: int  # that L-BFGS would like to keep
     sizes: Sequence[tuple[int, int, int]]  # height, width, steps of each scale, coarse to fine
     style_sizes: Sequence[tuple[int, int]]  # of the painting, when it is measured at each scale
     cost: Cost
@@ -176,7 +184,7 @@ class Work:
         """
         sides = [None, *range(self._longest() // 16 * 16, self._smallest() - 1, -16)]
         found = []
-        for pairs in HISTORIES if self.optimizer == "lbfgs" else HISTORIES[:1]:
+        for pairs in [self.pairs, *(n for n in HISTORIES if n < self.pairs)]:
             fitting = (side for side in sides if self._peak(side, pairs) <= budget)
             for side in itertools.islice(fitting, 1):
                 scales = [self._scale(k, side, pairs) for k in range(len(self.sizes))]
@@ -188,7 +196,7 @@ class Work:
 
     def least(self) -> float:
         """Return the bytes without which there is no way to do it."""
-        return self._peak(self._smallest(), HISTORIES[-1])
+        return self._peak(self._smallest(), min(self.pairs, HISTORIES[-1]))
 
     def _too_large(self, budget: float) -> NstError:
         height, width, _ = self.sizes[-1]

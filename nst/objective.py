@@ -20,7 +20,7 @@ import numpy as np
 from nst import kernels, styles
 from nst.errors import NstError
 from nst.kernels import Array
-from nst.losses import total_variation
+from nst.losses import content_divisor, smoothness_factor, total_variation
 from nst.styles import GramStyle, Style, StyleSums
 from nst.vgg import Vgg
 
@@ -140,6 +140,10 @@ class Objective:
         See `losses.smoothness_loss`.
     combination : "sum" or "log"
         See this module's docstring.
+    content_reduction : "mean", "sum" or "half sum"
+        See `losses.content_loss`.
+    pixel_range : float
+        Smoothness is that of ``pixel_range * image``: 255 where a recipe counts grey levels.
     """
 
     def __init__(
@@ -151,6 +155,8 @@ class Objective:
         smoothness_kind: str = "l2",
         smoothness_reduction: str = "mean",
         combination: str = "sum",
+        content_reduction: str = "mean",
+        pixel_range: float = 1.0,
     ) -> None:
         for kind in ("content", "style"):
             named, weighed = set(getattr(targets, kind)), set(getattr(weights, kind))
@@ -168,6 +174,8 @@ class Objective:
         self.smoothness_kind = smoothness_kind
         self.smoothness_reduction = smoothness_reduction
         self.combination = combination
+        self.content_reduction = content_reduction
+        self.smoothness_factor = smoothness_factor(smoothness_kind, pixel_range)
         self._buffers: dict[str, Array] = {}  # d_features by tap
 
     def evaluate(self, image: Array) -> tuple[Losses, Array]:
@@ -201,20 +209,26 @@ class Objective:
     def compare(self, sums: Sums, image: Array) -> tuple[Losses, Pulls]:
         """Return all losses, from the sums of a whole ``image``, and the pull on each sum."""
         terms, d_style = [], {}
-        for tap, (total, count) in sums.content.items():
-            terms.append(Term("content", tap, self.weights.content[tap], total / count))
+        divisors = {
+            tap: content_divisor(self.content_reduction, count)
+            for tap, (_, count) in sums.content.items()
+        }
+        for tap, (total, _) in sums.content.items():
+            loss = total / divisors[tap]
+            terms.append(Term("content", tap, self.weights.content[tap], loss))
         for tap, sums_here in sums.style.items():
             loss, d_style[tap] = self._compare_regions(tap, sums_here)
             terms.append(Term("style", tap, self.weights.style[tap], loss))
         if self.weights.smoothness:
             forward, _ = total_variation(kernels.of(image), self.smoothness_kind)
             loss = forward(image, self.smoothness_reduction)
+            loss = loss * loss.dtype.type(self.smoothness_factor)
             terms.append(Term("smoothness", "image", self.weights.smoothness, loss))
 
         total, factors = combine(terms, self.combination)
         factor = {(t.kind, t.tap): f for t, f in zip(terms, factors, strict=True)}
         pulls = Pulls(
-            {tap: factor["content", tap] / count for tap, (_, count) in sums.content.items()},
+            {tap: factor["content", tap] / divisor for tap, divisor in divisors.items()},
             {tap: [factor["style", tap] * d for d in d_sums] for tap, d_sums in d_style.items()},
             factor.get(("smoothness", "image")),
         )
@@ -245,7 +259,8 @@ class Objective:
         if pulls.smoothness is None:
             return
         _, backward = total_variation(kernels.of(image), self.smoothness_kind)
-        backward(image, self.smoothness_reduction, pulls.smoothness, out=d_image, add=True)
+        d_loss = pulls.smoothness * self.smoothness_factor
+        backward(image, self.smoothness_reduction, d_loss, out=d_image, add=True)
 
     def _compare_regions(self, tap: str, sums: Sequence[StyleSums]) -> tuple[Array, list[Array]]:
         """Return the style loss at ``tap``, over all regions, and the pull on the sums of each."""

@@ -75,6 +75,7 @@ class Adam:
     step_size: float = 0.02
     decay: float = 1.0
     bounds: tuple[float, float] | None = (0.0, 1.0)
+    betas: tuple[float, float] = (0.9, 0.999)
     steps: int = 0
     moments: list[Array] = field(default_factory=list)  # running means of g and g**2
 
@@ -83,7 +84,7 @@ class Adam:
         if not self.moments:
             self.moments = [_zeros_like(d_image), _zeros_like(d_image)]
         self.steps += 1
-        k.adam_step(image, d_image, *self.moments, self.steps, self.step_size)
+        k.adam_step(image, d_image, *self.moments, self.steps, self.step_size, *self.betas)
         _clip(image, self.bounds)
         self.step_size *= self.decay
 
@@ -217,15 +218,15 @@ def two_loop_direction(d_image: Array, pairs: list[tuple[Array, Array]]) -> Arra
     if not pairs:
         length = float(k.dot(q, q)) ** 0.5
         return k.scale(-FIRST_MOVE * q.size**0.5 / length if length else 0.0, q)
-    alphas = []
-    for s, y in reversed(pairs):
-        alpha = k.dot(s, q) / k.dot(y, s)
+    alphas, curvatures = [], [k.dot(y, s) for s, y in pairs]
+    for (s, y), curvature in zip(reversed(pairs), reversed(curvatures), strict=True):
+        alpha = k.dot(s, q) / curvature
         k.axpy(-alpha, y, q)
         alphas.append(alpha)
-    s, y = pairs[-1]
-    r = k.scale(k.dot(s, y) / k.dot(y, y), q)
-    for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
-        beta = k.dot(y, r) / k.dot(y, s)
+    _, newest = pairs[-1]
+    r = k.scale(curvatures[-1] / k.dot(newest, newest), q)
+    for (s, y), curvature, alpha in zip(pairs, curvatures, reversed(alphas), strict=True):
+        beta = k.dot(y, r) / curvature
         k.axpy(alpha - beta, s, r)
     return k.scale(-1.0, r)
 

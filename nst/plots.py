@@ -8,10 +8,11 @@ leaves behind for the next.  Matplotlib takes a second to import: import this mo
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from typing import cast
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import FuncNorm, to_hex
@@ -66,7 +67,12 @@ def triptych(
 def loss_curves(
     history: Sequence[Mapping[str, float]], path: images.PathLike, total: bool = False
 ) -> None:
-    """Write every raw loss against the step, on a logarithmic axis.
+    """Write every raw loss against the step, on a logarithmic axis; see ``draw_losses``."""
+    _save(draw_losses(history, total), path)
+
+
+def draw_losses(history: Sequence[Mapping[str, float]], total: bool = False) -> Figure:
+    """Draw every raw loss against the step, on a logarithmic axis.
 
     ``history`` has one mapping a step: "step", "scale" and "size" (pixels), and the raw losses
     "content relu3_3", "style relu1_1", ..., "smoothness".  Where the scale changes there is a
@@ -86,7 +92,7 @@ def loss_curves(
     axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     axes.margins(x=0.01)
     steps = _running_steps(history)
-    for name, look in _looks(_terms(history), total).items():
+    for name, look in _looks(terms(history), total).items():
         values = np.array([row.get(name, math.nan) for row in history], float)
         values[~(np.isfinite(values) & (values > 0))] = math.nan
         marker = "o" if np.isfinite(values).sum() == 1 else ""  # a line needs two
@@ -96,7 +102,15 @@ def loss_curves(
         figure.legend(loc="outside right upper", frameon=False, fontsize=7.5, labelcolor=INK)
     else:
         axes.text(0.5, 0.5, "no step was taken", transform=axes.transAxes, ha="center", color=INK)
-    _save(figure, path)
+    return figure
+
+
+def as_svg(figure: Figure) -> bytes:
+    """Return a drawn figure as SVG: sharp at any size, and the same bytes each time."""
+    encoded = BytesIO()
+    with rc_context({"svg.hashsalt": "nst"}):
+        figure.savefig(encoded, format="svg", metadata={"Date": None})
+    return encoded.getvalue()
 
 
 def feature_maps(
@@ -182,7 +196,7 @@ def _signed_square(x: np.ndarray) -> np.ndarray:
     return np.sign(x) * np.square(x)
 
 
-def _terms(history: Iterable[Mapping[str, float]]) -> list[str]:
+def terms(history: Iterable[Mapping[str, float]]) -> list[str]:
     """Return the names of the losses, in the order in which they first appear."""
     names = dict.fromkeys(name for row in history for name in row)
     return [name for name in names if name not in NOT_TERMS]

@@ -11,7 +11,7 @@ Nothing is approximated: see tiling.py.  Both passes are a plain ``map`` over ti
 nothing of each other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial, reduce
 from operator import add
@@ -118,16 +118,24 @@ def content_features(
 
 
 def style_sums(
-    vgg: Vgg, image: Array, taps: Iterable[str], side: int | None, means: bool = False
+    vgg: Vgg,
+    image: Array,
+    masks: Mapping[str, Array | None],
+    side: int | None,
+    means: bool = False,
 ) -> dict[str, StyleSums]:
-    """Return the painting's sums at ``taps``, over all of its pixels; see `styles.measure`."""
+    """Return an image's sums at each tap of ``masks``, (H, W) there, or None for all pixels.
 
-    taps = tuple(taps)
+    See `styles.measure`.
+    """
     whole: dict[str, StyleSums] = {}
     for tile in tiles_of(vgg, image, side):
         features = vgg.features(image[tile.window])
-        for tap in taps:
-            here = measure(_own(vgg, tap, features[tap], tile), means=means)
+        for tap, mask in masks.items():
+            if mask is not None:
+                own = tile.own(_stride(vgg, tap))[1:]
+                mask = vgg.device.xp.ascontiguousarray(mask[own])
+            here = measure(_own(vgg, tap, features[tap], tile), mask, means=means)
             whole[tap] = whole[tap] + here if tap in whole else here
     vgg.release()  # the painting has a size of its own
     return whole

@@ -26,6 +26,7 @@ WORK = Work(
     taps=("relu1_1", "relu4_2", "relu5_1"),
     content_taps=("relu4_2",),
     optimizer="adam",
+    pairs=10,
     sizes=[(300, 400, 20), (1200, 1600, 10)],
     style_sizes=[(400, 200), (1600, 800)],
     cost=COST,

@@ -15,7 +15,7 @@ from nst.kernels import numpy_kernels as k
 
 SHAPES = [(1, 1, 1), (3, 1, 5), (3, 5, 1), (2, 4, 7), (5, 16, 16)]
 DIVISORS = {"default": None, "seed": 1, "johnson": 2 * 4 * 7.0}
-REDUCTIONS = ["sum", "mean"]
+REDUCTIONS = ["sum", "mean", "means"]
 
 
 # ---- Gram matrix ---------------------------------------------------------------------
@@ -59,7 +59,8 @@ def test_gram_backward_is_its_slope(rng, shape, divisor):
 def small_blocks(monkeypatch):
     """Blocks of a few pixels, so that every loop over them takes several turns."""
     monkeypatch.setattr(blocks, "ELEMENTS", 5)
-    monkeypatch.setattr(blocks, "PRODUCT_ELEMENTS", 12)
+    monkeypatch.setattr(blocks, "SUMMED_ELEMENTS", 12)
+    monkeypatch.setattr(blocks, "WRITTEN_ELEMENTS", 12)
 
 
 def draw_weights(rng, shape):
@@ -104,7 +105,7 @@ def test_gram_of_two_parts_adds_up_to_that_of_the_whole(rng, shape, weighed):
 
 def test_gram_adds_its_blocks_in_float64(monkeypatch):
     """Once at 2**26, float32 counts in steps of 8: the fours of a block would be lost."""
-    monkeypatch.setattr(blocks, "PRODUCT_ELEMENTS", 4)
+    monkeypatch.setattr(blocks, "SUMMED_ELEMENTS", 4)
     features = np.ones((1, 1, 68), np.float32)
     features[0, 0, :4] = [2.0**13, 0, 0, 0]
     assert k.gram(features, 1)[0, 0] == 2**26 + 64
@@ -185,6 +186,8 @@ INTO = {
     "mse_backward": lambda rng: [*rng.standard_normal((2, 5, 6, 7))],
     "total_variation_l1_backward": lambda rng: [rng.standard_normal((5, 6, 7))],
     "total_variation_l2_backward": lambda rng: [rng.standard_normal((5, 6, 7))],
+    "total_variation_johnson_backward": lambda rng: [rng.standard_normal((5, 6, 7))],
+    "total_variation_crowson_backward": lambda rng: [rng.standard_normal((5, 6, 7))],
 }
 ADDING = [name for name in INTO if name != "mse_backward"]
 
@@ -240,33 +243,52 @@ def test_mse_backward_is_its_slope(rng, shape):
 # ---- Total variation -----------------------------------------------------------------
 
 
+VARIATIONS = [(name, r) for name in ("l1", "l2", "johnson") for r in REDUCTIONS]
+VARIATIONS += [("crowson", "mean")]  # test_losses.py has each of them in loops
+
+
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("norm", "power"), [("l1", 1), ("l2", 2)])
 def test_total_variation_sums_steps_to_right_and_below(rng, norm, power, shape, reduction):
     image = rng.standard_normal(shape)
-    expected = 0.0
+    _, height, width = shape
+    rights, belows = [], []
     for c, row, column in np.ndindex(shape):
-        if column + 1 < shape[2]:
-            expected += abs(image[c, row, column + 1] - image[c, row, column]) ** power
-        if row + 1 < shape[1]:
-            expected += abs(image[c, row + 1, column] - image[c, row, column]) ** power
+        if column + 1 < width:
+            rights.append(abs(image[c, row, column + 1] - image[c, row, column]) ** power)
+        if row + 1 < height:
+            belows.append(abs(image[c, row + 1, column] - image[c, row, column]) ** power)
+    expected = sum(rights) + sum(belows)
     if reduction == "mean":
         expected /= math.prod(shape)
+    if reduction == "means":
+        expected = sum(rights) / max(1, len(rights)) + sum(belows) / max(1, len(belows))
     total_variation = getattr(k, f"total_variation_{norm}")
     assert total_variation(image, reduction) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("norm", ["l1", "l2"])
+@pytest.mark.parametrize(("norm", "reduction"), VARIATIONS)
 def test_total_variation_backward_is_its_slope(rng, norm, shape, reduction):
     image = rng.standard_normal(shape)
     forward = getattr(k, f"total_variation_{norm}")
     backward = getattr(k, f"total_variation_{norm}_backward")
     assert_gradient(lambda x: forward(x, reduction), image, backward(image, reduction))
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("norm", ["l1", "l2", "johnson", "crowson"])
+def test_the_bands_of_total_variation_leave_no_seam(rng, monkeypatch, norm):
+    image = rng.standard_normal((3, 9, 4))
+    forward = getattr(k, f"total_variation_{norm}")
+    backward = getattr(k, f"total_variation_{norm}_backward")
+    found = float(forward(image)), backward(image)
+    monkeypatch.setattr(blocks, "ELEMENTS", 1000)
+    assert found[0] == pytest.approx(float(forward(image)), rel=1e-12)
+    np.testing.assert_allclose(found[1], backward(image), rtol=1e-12, atol=1e-14)
 
 
 def test_total_variation_of_one_bright_pixel():
@@ -402,7 +424,8 @@ IN_PLACE = {
     "normalised_descent_step": {"image"},
     "adam_step": {"image", "first_moment", "second_moment"},
 }
-NUMBERS = {"mse", "total_variation_l1", "total_variation_l2", "dot"}  # the rest return arrays
+NORMS = ["l1", "l2", "johnson", "crowson"]
+NUMBERS = {"mse", "dot"} | {f"total_variation_{n}" for n in NORMS}  # the rest return arrays
 NAMES = [n for n, f in vars(k).items() if inspect.isfunction(f) and not n.startswith("_")]
 
 
@@ -557,7 +580,7 @@ REFUSED = {
     "an unknown reduction": (
         lambda: k.total_variation_l2_backward(IMAGE, "average"),
         ValueError,
-        r"reduction must be 'sum' or 'mean', got 'average'",
+        r"reduction must be 'sum', 'mean' or 'means', got 'average'",
     ),
     "luminance of grey": (
         lambda: k.luminance(zeros(1, 2, 2)),

@@ -10,7 +10,9 @@ from nst import losses
 
 SHAPES = [(1, 1, 1), (4, 6, 5), (3, 1, 7), (5, 7, 1)]
 DIVISORS = {"HW": 6 * 5, "CHW": 4 * 6 * 5, "none": 1}  # of (4, 6, 5)
-SMOOTHNESS = [(kind, reduction) for kind in ("l1", "l2") for reduction in ("sum", "mean")]
+SMOOTHNESS = [
+    (kind, reduction) for kind in ("l1", "l2", "johnson") for reduction in ("sum", "mean", "means")
+] + [("crowson", "mean")]
 
 
 # ---- Content -------------------------------------------------------------------------
@@ -24,11 +26,28 @@ def test_content_loss_is_the_mean_squared_difference(rng, shape):
     assert loss == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize(("reduction", "divisor"), [("mean", 120), ("sum", 1), ("half sum", 2)])
+def test_content_loss_is_reduced_as_it_is_told(rng, reduction, divisor):
+    features, target = rng.standard_normal((2, 4, 6, 5))
+    loss, _ = losses.content_loss(features, target, reduction)
+    expected = sum((features[i] - target[i]) ** 2 for i in np.ndindex(4, 6, 5)) / divisor
+    assert loss == pytest.approx(expected, rel=1e-12)
+    assert losses.content_divisor(reduction, 120) == divisor
+
+
+@pytest.mark.parametrize("reduction", losses.CONTENT_REDUCTIONS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_content_gradient_is_the_slope(rng, shape):
+def test_content_gradient_is_the_slope(rng, shape, reduction):
     features, target = rng.standard_normal((2, *shape))
-    _, d_features = losses.content_loss(features, target)
-    assert_gradient(lambda f: losses.content_loss(f, target)[0], features, d_features)
+    _, d_features = losses.content_loss(features, target, reduction)
+    assert_gradient(lambda f: losses.content_loss(f, target, reduction)[0], features, d_features)
+
+
+def test_an_unknown_content_reduction_is_named():
+    with pytest.raises(
+        ValueError, match=r"content reduction is 'half'; choose \('mean', 'sum', '"
+    ):
+        losses.content_loss(np.zeros((2, 3, 4)), np.zeros((2, 3, 4)), "half")
 
 
 def test_content_loss_is_zero_at_its_target(rng):
@@ -111,19 +130,54 @@ def test_an_unknown_normalization_is_named():
 # ---- Smoothness ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "reduction"), SMOOTHNESS)
-def test_smoothness_sums_the_steps_between_neighbours(rng, kind, reduction):
-    image = rng.random((3, 6, 5))
-    expected = 0.0
+def naive_smoothness(image, kind, reduction):
+    """Return the total variation from its definition, step by step."""
+    _, height, width = image.shape
+    if kind == "crowson":
+        return naive_crowson(image)
+    totals = {"right": 0.0, "below": 0.0}
     for c, row, column in np.ndindex(image.shape):
-        for below, right in ((1, 0), (0, 1)):
-            if row + below < 6 and column + right < 5:
-                step = image[c, row + below, column + right] - image[c, row, column]
-                expected += abs(step) if kind == "l1" else step**2
-    if reduction == "mean":
-        expected /= 3 * 6 * 5
+        for name, down, right in (("right", 0, 1), ("below", 1, 0)):
+            there = row + down < height and column + right < width
+            both = row + 1 < height and column + 1 < width
+            if there and (both or kind != "johnson"):
+                step = image[c, row + down, column + right] - image[c, row, column]
+                totals[name] += {"l1": abs(step), "l2": step**2, "johnson": step**2 / 2}[kind]
+    if reduction == "means":
+        rows, columns = max(1, height - 1), max(1, width - 1)
+        return totals["right"] / (3 * height * columns) + totals["below"] / (3 * rows * width)
+    return sum(totals.values()) / (image.size if reduction == "mean" else 1)
+
+
+def naive_crowson(image):
+    """The published formula: four means of squares over an image with its border repeated."""
+    channels, height, width = image.shape
+
+    def at(c, row, column):  # pixels outside are the nearest ones inside
+        return image[c, min(max(row, 0), height - 1), min(max(column, 0), width - 1)]
+
+    right, below, falling, rising = [], [], [], []
+    for c, row, column in np.ndindex(channels, height, width):
+        right.append((at(c, row, column + 1) - at(c, row, column)) ** 2)
+        below.append((at(c, row + 1, column) - at(c, row, column)) ** 2)
+    for c, row, column in np.ndindex(channels, height + 1, width + 1):
+        falling.append((at(c, row, column) - at(c, row - 1, column - 1)) ** 2)
+        rising.append((at(c, row, column - 1) - at(c, row - 1, column)) ** 2)
+    means = [math.fsum(steps) / len(steps) for steps in (right, below, falling, rising)]
+    return 2 * (means[0] / 3 + means[1] / 3 + means[2] / 12 + means[3] / 12)
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 1), (3, 1, 5), (3, 5, 1), (3, 6, 5)])
+@pytest.mark.parametrize(("kind", "reduction"), SMOOTHNESS)
+def test_smoothness_sums_the_steps_between_neighbours(rng, kind, reduction, shape):
+    image = rng.random(shape)
     loss, _ = losses.smoothness_loss(image, kind, reduction)
-    assert loss == pytest.approx(expected, rel=1e-12)
+    expected = naive_smoothness(image, kind, reduction)
+    assert loss == pytest.approx(expected, rel=1e-12, abs=1e-15)
+
+
+def test_every_kind_of_smoothness_is_tested():
+    assert {kind for kind, _ in SMOOTHNESS} == set(losses.SMOOTHNESS_KINDS)
 
 
 @pytest.mark.parametrize("shape", [(3, 1, 1), (3, 1, 5), (3, 5, 1), (3, 6, 5)])
@@ -142,10 +196,12 @@ def test_smoothness_is_squared_and_mean_unless_said(rng):
 
 
 def test_an_unknown_kind_or_reduction_is_named():
-    with pytest.raises(ValueError, match="kind of total variation is 'l3'; choose 'l1' or 'l2'"):
+    with pytest.raises(ValueError, match=r"kind of total variation is 'l3'; choose .*'l1', 'l2'"):
         losses.smoothness_loss(np.zeros((3, 4, 5)), "l3")
-    with pytest.raises(ValueError, match="reduction must be 'sum' or 'mean', got 'max'"):
+    with pytest.raises(ValueError, match="reduction must be 'sum', 'mean' or 'means', got 'max'"):
         losses.smoothness_loss(np.zeros((3, 4, 5)), "l2", "max")
+    with pytest.raises(ValueError, match="reduction must be 'mean' here, got 'sum'"):
+        losses.smoothness_loss(np.zeros((3, 4, 5)), "crowson", "sum")
 
 
 # ---- All three -----------------------------------------------------------------------

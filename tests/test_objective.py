@@ -35,6 +35,7 @@ CONVENTIONS = [
     {"gram_normalization": "HW", "smoothness_kind": "l2", "smoothness_reduction": "mean"},
     {"gram_normalization": "none", "smoothness_kind": "l1", "smoothness_reduction": "sum"},
     {"gram_normalization": "CHW", "smoothness_kind": "l2", "smoothness_reduction": "sum"},
+    {"smoothness_kind": "crowson", "content_reduction": "half sum"},
 ]
 NAMES = {
     "content conv3_2",
@@ -83,12 +84,12 @@ def small(rng, arrays):
 # ---- Against its slope ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("conventions", CONVENTIONS, ids=["gatys", "hvass", "johnson"])
+@pytest.mark.parametrize("conventions", CONVENTIONS, ids=["gatys", "hvass", "johnson", "other"])
 @pytest.mark.parametrize("combination", ["sum", "log"])
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_the_gradient_is_the_slope_of_the_total(rng, arrays, pooling, combination, conventions):
     vgg = ReferenceVgg(THREE_BLOCKS, arrays, TAPS, pooling)
-    targets = targets_of(vgg, rng, (21, 16), conventions["gram_normalization"])
+    targets = targets_of(vgg, rng, (21, 16), conventions.get("gram_normalization", "HW"))
     objective = Objective(vgg, targets, WEIGHTS, combination=combination, **conventions)
     image = rng.random((3, 21, 16))
     _, d_image = objective.evaluate(image)
@@ -146,6 +147,18 @@ def test_every_raw_loss_is_reported_by_name(small):
         expected = np.mean((gram - objective.targets.style[tap]) ** 2)
         assert found.raw[f"style {tap}"] == pytest.approx(expected)
     assert found.raw["smoothness"] == losses.smoothness_loss(image)[0]
+
+
+def test_content_is_reduced_as_it_is_told(small):
+    objective, image = small
+    features = objective.vgg.forward(image)
+    expected = {tap: features[tap] - objective.targets.content[tap] for tap in WEIGHTS.content}
+    for reduction, factor in {"sum": 1, "half sum": 0.5}.items():
+        objective.content_reduction = reduction
+        found, _ = objective.evaluate(image)
+        for tap, difference in expected.items():
+            total = factor * sum(d * d for d in difference.flat)
+            assert found.raw[f"content {tap}"] == pytest.approx(total, rel=1e-9)
 
 
 def test_the_sum_weighs_each_loss_once(small):

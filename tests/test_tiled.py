@@ -234,7 +234,7 @@ def test_content_that_fits_stays_in_memory_and_only_where_it_is_asked_for(vgg, r
 @pytest.mark.parametrize("means", [False, True])
 def test_the_style_of_tiles_is_that_of_the_whole_painting(vgg, rng, means):
     painting = rng.random((3, 71, 88))
-    found = style_sums(vgg, painting, ["relu2_1"], 64, means)
+    found = style_sums(vgg, painting, {"relu2_1": None}, 64, means)
     features = vgg.forward(painting)["relu2_1"].reshape(2, -1)
     expected = np.einsum("ip,jp->ij", features, features)
     if means:

@@ -38,7 +38,8 @@ LIBRARY = {"gram_backward", "moments", "moments_backward", "symmetric_power"}  #
 DRAWN = object()  # stands for an argument that has a default and is drawn nevertheless
 ADDED = {"out": DRAWN, "add": True}
 PULLS = [{}, {"d_loss": 2}, {"d_loss": np.asarray(-1.3)}, {"out": DRAWN}]
-STEPS = [{}, {"reduction": "mean"}]
+STEPS = [{}, {"reduction": "mean"}, {"reduction": "means"}]
+PULLED_STEPS = [*STEPS, *PULLS, {"reduction": "means", "d_loss": 0.7} | ADDED]
 CASES = {  # the arguments that are not arrays of the shape under test, and so are not drawn
     "gram": [{}, {"divisor": 1}, {"divisor": 105.0}, {"weights": DRAWN}],
     "gram_backward": [
@@ -50,9 +51,12 @@ CASES = {  # the arguments that are not arrays of the shape under test, and so a
     "symmetric_power": [{"exponent": 0.5}, {"exponent": -1, "smallest": 0.7}],
     "mse_backward": PULLS,
     "total_variation_l1": STEPS,
-    "total_variation_l1_backward": [*STEPS, *PULLS, {"reduction": "mean", "d_loss": 0.7} | ADDED],
+    "total_variation_l1_backward": PULLED_STEPS,
     "total_variation_l2": STEPS,
-    "total_variation_l2_backward": [*STEPS, *PULLS, {"reduction": "mean", "d_loss": 0.7} | ADDED],
+    "total_variation_l2_backward": PULLED_STEPS,
+    "total_variation_johnson": STEPS,
+    "total_variation_johnson_backward": PULLED_STEPS,
+    "total_variation_crowson_backward": [*PULLS, {"d_loss": 0.7} | ADDED],
     "axpy": [{"scale": -0.7}, {"scale": 2}, {"scale": np.asarray(1.3, np.float32)}],
     "scale": [{"factor": -0.7}, {"factor": 2}, {"factor": np.asarray(1.3, np.float32)}],
     "clip": [{"low": 0, "high": 1}, {"low": 0.25, "high": 0.25}],
@@ -318,7 +322,8 @@ def test_sums_of_steps_accumulate_in_float64(twin, norm):
     image = twin.cp.zeros((1, 1, 8195), np.float32)
     image[0, 0, 0] = 2.0**24 if norm == "l1" else 2.0**12
     image[0, 0, 513::512] = 1.0  # up, a step of the first thread, and down, of the second
-    total = twin._sum(f"total_variation_{norm}", image.size, image, image.size, 1, image.size)
+    sizes = image.size, 1, image.size, 1, 1
+    total = twin._sum(f"total_variation_{norm}", image.size, image, *sizes)
     assert float(total) == 2**24 + 16 + 16
 
 

@@ -96,11 +96,25 @@ def gram_divisor(divisor: float | None, features: Any) -> float:
     return float(divisor)
 
 
-def reduction_divisor(reduction: str, image: Any) -> int:
-    """Return what a sum over ``image`` is divided by: 1 for 'sum', C*H*W for 'mean'."""
-    if reduction not in ("sum", "mean"):
-        raise ValueError(f"reduction must be 'sum' or 'mean', got {reduction!r}")
-    return 1 if reduction == "sum" else image.size
+def step_divisors(reduction: str, image: Any) -> tuple[int, int]:
+    """Return what the sums of the steps to the right and below are divided by.
+
+    1 for 'sum', C*H*W for 'mean', and for 'means' the number of steps in that direction.
+    """
+    channels, height, width = image.shape
+    if reduction == "sum":
+        return 1, 1
+    if reduction == "mean":
+        return image.size, image.size
+    if reduction == "means":  # a single row or column has no steps, and their sum is 0
+        return channels * height * max(1, width - 1), channels * max(1, height - 1) * width
+    raise ValueError(f"reduction must be 'sum', 'mean' or 'means', got {reduction!r}")
+
+
+def is_mean(reduction: str) -> None:
+    """Raise ValueError unless ``reduction`` is 'mean', the only one that a formula has."""
+    if reduction != "mean":
+        raise ValueError(f"reduction must be 'mean' here, got {reduction!r}")
 
 
 def _belongs_to(features: Any, name: str, statistic: Any, further: int) -> None:

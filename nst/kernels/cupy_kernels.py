@@ -114,10 +114,7 @@ def mse_backward(
 
 
 def total_variation_l1(image: cp.ndarray, reduction: str = "sum") -> cp.ndarray:
-    checks.has_rank(3, image=image)
-    _, height, width = image.shape
-    total = _sum("total_variation_l1", image.size, image, image.size, height, width)
-    return cp.asarray(total / checks.reduction_divisor(reduction, image), cp.float32)
+    return _total_variation("total_variation_l1", image, reduction)
 
 
 def total_variation_l1_backward(
@@ -127,22 +124,12 @@ def total_variation_l1_backward(
     out: cp.ndarray | None = None,
     add: bool = False,
 ) -> cp.ndarray:
-    checks.has_rank(3, image=image)
-    checks.is_scalar(d_loss=d_loss)
-    _, height, width = image.shape
-    d_image = _output(out, image, add)
-    d_loss = cp.asarray(d_loss, cp.float64)
-    sizes = image.size, height, width, checks.reduction_divisor(reduction, image)
-    arrays = d_image, image, d_loss
-    _launch("total_variation_l1_backward", _blocks(image.size), *arrays, *sizes, add)
-    return d_image
+    name = "total_variation_l1_backward"
+    return _total_variation_backward(name, image, reduction, d_loss, out, add)
 
 
 def total_variation_l2(image: cp.ndarray, reduction: str = "sum") -> cp.ndarray:
-    checks.has_rank(3, image=image)
-    _, height, width = image.shape
-    total = _sum("total_variation_l2", image.size, image, image.size, height, width)
-    return cp.asarray(total / checks.reduction_divisor(reduction, image), cp.float32)
+    return _total_variation("total_variation_l2", image, reduction)
 
 
 def total_variation_l2_backward(
@@ -152,14 +139,49 @@ def total_variation_l2_backward(
     out: cp.ndarray | None = None,
     add: bool = False,
 ) -> cp.ndarray:
-    checks.has_rank(3, image=image)
-    checks.is_scalar(d_loss=d_loss)
-    _, height, width = image.shape
-    d_image = _output(out, image, add)
-    d_loss = cp.asarray(d_loss, cp.float64)
-    sizes = image.size, height, width, checks.reduction_divisor(reduction, image)
-    arrays = d_image, image, d_loss
-    _launch("total_variation_l2_backward", _blocks(image.size), *arrays, *sizes, add)
+    name = "total_variation_l2_backward"
+    return _total_variation_backward(name, image, reduction, d_loss, out, add)
+
+
+def total_variation_johnson(image: cp.ndarray, reduction: str = "sum") -> cp.ndarray:
+    return _total_variation("total_variation_johnson", image, reduction)
+
+
+def total_variation_johnson_backward(
+    image: cp.ndarray,
+    reduction: str = "sum",
+    d_loss: float | cp.ndarray = 1.0,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    name = "total_variation_johnson_backward"
+    return _total_variation_backward(name, image, reduction, d_loss, out, add)
+
+
+def total_variation_crowson(image: cp.ndarray, reduction: str = "mean") -> cp.ndarray:
+    checks.is_mean(reduction)
+    _is_float32("total_variation_crowson", image=image)
+    straight = _total_variation("total_variation_l2", image, "mean").astype(cp.float64) * 2 / 3
+    channels, height, width = image.shape
+    corners = channels * (height + 1) * (width + 1)
+    diagonal = _sum("total_variation_crowson", corners, image, corners, height, width)
+    return cp.asarray(straight + diagonal, cp.float32)
+
+
+def total_variation_crowson_backward(
+    image: cp.ndarray,
+    reduction: str = "mean",
+    d_loss: float | cp.ndarray = 1.0,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    checks.is_mean(reduction)
+    _is_float32("total_variation_crowson_backward", image=image)
+    d_image = total_variation_l2_backward(image, "mean", d_loss * 2 / 3, out, add)
+    channels, height, width = image.shape
+    sizes = image.size, height, width, channels * (height + 1) * (width + 1)
+    arrays = d_image, image, cp.asarray(d_loss, cp.float64)
+    _launch("total_variation_crowson_backward", _blocks(image.size), *arrays, *sizes)
     return d_image
 
 
@@ -260,6 +282,32 @@ def _product(
     if add:
         out += product.reshape(out.shape)
     return out
+
+
+def _total_variation(name: str, image: cp.ndarray, reduction: str) -> cp.ndarray:
+    checks.has_rank(3, image=image)
+    _, height, width = image.shape
+    divisors = checks.step_divisors(reduction, image)
+    total = _sum(name, image.size, image, image.size, height, width, *divisors)
+    return cp.asarray(total, cp.float32)
+
+
+def _total_variation_backward(
+    name: str,
+    image: cp.ndarray,
+    reduction: str,
+    d_loss: float | cp.ndarray,
+    out: cp.ndarray | None,
+    add: bool,
+) -> cp.ndarray:
+    checks.has_rank(3, image=image)
+    checks.is_scalar(d_loss=d_loss)
+    d_image = _output(out, image, add)
+    _, height, width = image.shape
+    sizes = image.size, height, width, *checks.step_divisors(reduction, image)
+    arrays = d_image, image, cp.asarray(d_loss, cp.float64)
+    _launch(name, _blocks(image.size), *arrays, *sizes, add)
+    return d_image
 
 
 def _gram_tiled(flat: cp.ndarray, divisor: float) -> cp.ndarray:

@@ -157,66 +157,158 @@ __device__ float sign(float x) {
     return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x;
 }
 
-// numpy: sum(abs(right)) + sum(abs(below)), before any division
-extern "C" __global__ void total_variation_l1(double* partials, const float* image,
-                                              long long n, long long height,
-                                              long long width) {
+// numpy: sum(abs(right)) / m + sum(abs(below)) / n
+extern "C" __global__ void total_variation_l1(
+    double* partials, const float* image, long long n, long long height, long long width,
+    double right_divisor, double below_divisor) {
     double sum = 0.0;
     FOR_EACH(i, n) {
         long long column = i % width;
         long long row = i / width % height;
-        if (column + 1 < width) sum += fabsf(image[i + 1] - image[i]);
-        if (row + 1 < height) sum += fabsf(image[i + width] - image[i]);
+        if (column + 1 < width) sum += fabsf(image[i + 1] - image[i]) / right_divisor;
+        if (row + 1 < height) sum += fabsf(image[i + width] - image[i]) / below_divisor;
     }
     block_sum(sum, partials);
 }
 
-extern "C" __global__ void total_variation_l1_backward(float* d_image, const float* image,
-                                                       const double* d_loss, long long n,
-                                                       long long height, long long width,
-                                                       double divisor, long long add) {
+extern "C" __global__ void total_variation_l1_backward(
+    float* d_image, const float* image, const double* d_loss, long long n, long long height,
+    long long width, double right_divisor, double below_divisor, long long add) {
     FOR_EACH(i, n) {
         long long column = i % width;
         long long row = i / width % height;
         float here = image[i];
-        float pull = 0.0f;
-        if (column > 0) pull += sign(here - image[i - 1]);
-        if (column + 1 < width) pull += sign(here - image[i + 1]);
-        if (row > 0) pull += sign(here - image[i - width]);
-        if (row + 1 < height) pull += sign(here - image[i + width]);
-        d_image[i] = (add ? d_image[i] : 0.0f) + pull * (float)(*d_loss / divisor);
+        float along = 0.0f;  // pulls of the steps from the left and to the right
+        float across = 0.0f;  // and of those from above and to below
+        if (column > 0) along += sign(here - image[i - 1]);
+        if (column + 1 < width) along += sign(here - image[i + 1]);
+        if (row > 0) across += sign(here - image[i - width]);
+        if (row + 1 < height) across += sign(here - image[i + width]);
+        float pull = along * (float)(*d_loss / right_divisor) +
+                     across * (float)(*d_loss / below_divisor);
+        d_image[i] = (add ? d_image[i] : 0.0f) + pull;
     }
 }
 
-// numpy: sum(right**2) + sum(below**2), before any division
-extern "C" __global__ void total_variation_l2(double* partials, const float* image,
-                                              long long n, long long height,
-                                              long long width) {
+// numpy: sum(right**2) / m + sum(below**2) / n
+extern "C" __global__ void total_variation_l2(
+    double* partials, const float* image, long long n, long long height, long long width,
+    double right_divisor, double below_divisor) {
     double sum = 0.0;
     FOR_EACH(i, n) {
         long long column = i % width;
         long long row = i / width % height;
         double right = column + 1 < width ? image[i + 1] - image[i] : 0.0f;
         double below = row + 1 < height ? image[i + width] - image[i] : 0.0f;
-        sum += right * right + below * below;
+        sum += right * right / right_divisor + below * below / below_divisor;
     }
     block_sum(sum, partials);
 }
 
-extern "C" __global__ void total_variation_l2_backward(float* d_image, const float* image,
-                                                       const double* d_loss, long long n,
-                                                       long long height, long long width,
-                                                       double divisor, long long add) {
+extern "C" __global__ void total_variation_l2_backward(
+    float* d_image, const float* image, const double* d_loss, long long n, long long height,
+    long long width, double right_divisor, double below_divisor, long long add) {
     FOR_EACH(i, n) {
         long long column = i % width;
         long long row = i / width % height;
         float here = image[i];
+        float along = 0.0f;  // pulls of the steps from the left and to the right
+        float across = 0.0f;  // and of those from above and to below
+        if (column > 0) along += here - image[i - 1];
+        if (column + 1 < width) along += here - image[i + 1];
+        if (row > 0) across += here - image[i - width];
+        if (row + 1 < height) across += here - image[i + width];
+        float pull = along * (float)(2.0 * *d_loss / right_divisor) +
+                     across * (float)(2.0 * *d_loss / below_divisor);
+        d_image[i] = (add ? d_image[i] : 0.0f) + pull;
+    }
+}
+
+// numpy: the same of the inner steps, halved
+extern "C" __global__ void total_variation_johnson(
+    double* partials, const float* image, long long n, long long height, long long width,
+    double right_divisor, double below_divisor) {
+    double sum = 0.0;
+    FOR_EACH(i, n) {
+        long long column = i % width;
+        long long row = i / width % height;
+        if (column + 1 == width || row + 1 == height) continue;
+        double right = image[i + 1] - image[i];
+        double below = image[i + width] - image[i];
+        sum += right * right / (2.0 * right_divisor) + below * below / (2.0 * below_divisor);
+    }
+    block_sum(sum, partials);
+}
+
+extern "C" __global__ void total_variation_johnson_backward(
+    float* d_image, const float* image, const double* d_loss, long long n, long long height,
+    long long width, double right_divisor, double below_divisor, long long add) {
+    FOR_EACH(i, n) {
+        long long column = i % width;
+        long long row = i / width % height;
+        float here = image[i];
+        float along = 0.0f;  // pulls of the steps from the left and to the right
+        float across = 0.0f;  // and of those from above and to below
+        bool inner_row = row + 1 < height;
+        bool inner_column = column + 1 < width;
+        if (column > 0 && inner_row) along += here - image[i - 1];
+        if (inner_column && inner_row) along += here - image[i + 1];
+        if (row > 0 && inner_column) across += here - image[i - width];
+        if (inner_row && inner_column) across += here - image[i + width];
+        float pull = along * (float)(*d_loss / right_divisor) +
+                     across * (float)(*d_loss / below_divisor);
+        d_image[i] = (add ? d_image[i] : 0.0f) + pull;
+    }
+}
+
+// The image with its border repeated around it: pixels outside are the nearest ones inside.
+__device__ float repeated(const float* channel, long long row, long long column,
+                          long long height, long long width) {
+    row = row < 0 ? 0 : row < height ? row : height - 1;
+    column = column < 0 ? 0 : column < width ? column : width - 1;
+    return channel[row * width + column];
+}
+
+// numpy: the last two of the four means, along the diagonals; the first two are L2's.
+// One element for each corner between four pixels, those on the border included.
+extern "C" __global__ void total_variation_crowson(double* partials, const float* image,
+                                                   long long corners, long long height,
+                                                   long long width) {
+    double sum = 0.0;
+    FOR_EACH(i, corners) {
+        long long column = i % (width + 1);
+        long long row = i / (width + 1) % (height + 1);
+        const float* channel = image + i / ((width + 1) * (height + 1)) * height * width;
+        double falling = repeated(channel, row, column, height, width) -
+                         repeated(channel, row - 1, column - 1, height, width);
+        double rising = repeated(channel, row, column - 1, height, width) -
+                        repeated(channel, row - 1, column, height, width);
+        sum += (falling * falling + rising * rising) / 6.0;
+    }
+    block_sum(sum / corners, partials);
+}
+
+// The pulls of the diagonals, added to those of L2.  A pixel on the border also stands for its
+// repetition outside: the loops are over all places (r, c) that show this pixel.
+extern "C" __global__ void total_variation_crowson_backward(float* d_image, const float* image,
+                                                            const double* d_loss, long long n,
+                                                            long long height, long long width,
+                                                            long long corners) {
+    FOR_EACH(i, n) {
+        long long column = i % width;
+        long long row = i / width % height;
+        const float* channel = image + i / (width * height) * height * width;
+        float here = image[i];
         float pull = 0.0f;
-        if (column > 0) pull += here - image[i - 1];
-        if (column + 1 < width) pull += here - image[i + 1];
-        if (row > 0) pull += here - image[i - width];
-        if (row + 1 < height) pull += here - image[i + width];
-        d_image[i] = (add ? d_image[i] : 0.0f) + pull * (float)(*d_loss * 2.0 / divisor);
+        for (long long r = row - (row == 0); r <= row + (row + 1 == height); ++r)
+            for (long long c = column - (column == 0); c <= column + (column + 1 == width); ++c)
+                for (int up = -1; up <= 1; up += 2)
+                    for (int left = -1; left <= 1; left += 2) {
+                        bool inside = r + up >= -1 && r + up <= height && c + left >= -1 &&
+                                      c + left <= width;
+                        if (inside) pull += here - repeated(channel, r + up, c + left, height, width);
+                    }
+        d_image[i] += pull * (float)(*d_loss / (3.0 * corners));
     }
 }
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from nst.kernels import blocks, checks
 
+_ONE_AROUND = ((0, 0), (1, 1), (1, 1))  # of the pixels, none of the channels
+
 
 def gram(
     features: np.ndarray, divisor: float | None = None, weights: np.ndarray | None = None
@@ -154,16 +156,18 @@ def mse_backward(
 def total_variation_l1(image: np.ndarray, reduction: str = "sum") -> np.ndarray:
     """Return the summed absolute step to the right and lower neighbour, as a 0-d array.
 
-    ``L = sum |right - here| + |below - here|``; the last column has no right neighbour
-    and the last row none below.  The anisotropic form of Rudin, Osher and Fatemi (1992),
-    as Hvass sums it; ``reduction="mean"`` divides by C*H*W.
+    ``L = sum |right - here| / m + sum |below - here| / n``; the last column has no right
+    neighbour and the last row none below.  The anisotropic form of Rudin, Osher and Fatemi
+    (1992).  ``reduction`` says what m and n are: "sum", 1, as Hvass has it; "mean", C*H*W;
+    "means", the number of steps in that direction.
     """
     checks.has_rank(3, image=image)
+    m, n = checks.step_divisors(reduction, image)
     total = 0.0
     for _, right, below in _steps(image):
-        total += np.sum(np.abs(right), dtype=np.float64)
-        total += np.sum(np.abs(below), dtype=np.float64)
-    return np.asarray(total / checks.reduction_divisor(reduction, image), image.dtype)
+        total += np.sum(np.abs(right), dtype=np.float64) / m
+        total += np.sum(np.abs(below), dtype=np.float64) / n
+    return np.asarray(total, image.dtype)
 
 
 def total_variation_l1_backward(
@@ -181,25 +185,25 @@ def total_variation_l1_backward(
     checks.has_rank(3, image=image)
     checks.is_scalar(d_loss=d_loss)
     d_image = _zeroed(out, image, add)
-    factor = image.dtype.type(d_loss / checks.reduction_divisor(reduction, image))
+    to_right, to_below = _factors(1, d_loss, checks.step_divisors(reduction, image), image)
     for top, right, below in _steps(image):
-        _pull_on_both_ends(factor * np.sign(right), factor * np.sign(below), d_image, top)
+        _pull_on_both_ends(to_right * np.sign(right), to_below * np.sign(below), d_image, top)
     return d_image
 
 
 def total_variation_l2(image: np.ndarray, reduction: str = "sum") -> np.ndarray:
     """Return the summed squared step to the right and lower neighbour, as a 0-d array.
 
-    ``L = sum (right - here)**2 + (below - here)**2``, smoother than L1 and harder on
-    edges; Johnson's neural-style descends half of it.  ``reduction="mean"`` divides by
-    C*H*W.
+    ``L = sum (right - here)**2 / m + sum (below - here)**2 / n``, smoother than L1 and harder
+    on edges; ``reduction`` as for `total_variation_l1`: "means" is Athalye's neural-style.
     """
     checks.has_rank(3, image=image)
+    m, n = checks.step_divisors(reduction, image)
     total = 0.0
     for _, right, below in _steps(image):
-        total += np.sum(right * right, dtype=np.float64)
-        total += np.sum(below * below, dtype=np.float64)
-    return np.asarray(total / checks.reduction_divisor(reduction, image), image.dtype)
+        total += np.sum(right * right, dtype=np.float64) / m
+        total += np.sum(below * below, dtype=np.float64) / n
+    return np.asarray(total, image.dtype)
 
 
 def total_variation_l2_backward(
@@ -213,9 +217,88 @@ def total_variation_l2_backward(
     checks.has_rank(3, image=image)
     checks.is_scalar(d_loss=d_loss)
     d_image = _zeroed(out, image, add)
-    factor = image.dtype.type(d_loss * 2 / checks.reduction_divisor(reduction, image))
+    to_right, to_below = _factors(2, d_loss, checks.step_divisors(reduction, image), image)
     for top, right, below in _steps(image):
-        _pull_on_both_ends(factor * right, factor * below, d_image, top)
+        _pull_on_both_ends(to_right * right, to_below * below, d_image, top)
+    return d_image
+
+
+def total_variation_johnson(image: np.ndarray, reduction: str = "sum") -> np.ndarray:
+    """Return half the summed squared steps from pixels that have both neighbours, 0-d.
+
+    ``L = 1/2 sum (right - here)**2 + (below - here)**2`` over the first H - 1 rows and W - 1
+    columns: what Johnson's neural-style descends.  ``reduction`` as for `total_variation_l1`.
+    """
+    checks.has_rank(3, image=image)
+    m, n = checks.step_divisors(reduction, image)
+    total = 0.0
+    for _, right, below in _inner_steps(image):
+        total += np.sum(right * right, dtype=np.float64) / (2 * m)
+        total += np.sum(below * below, dtype=np.float64) / (2 * n)
+    return np.asarray(total, image.dtype)
+
+
+def total_variation_johnson_backward(
+    image: np.ndarray,
+    reduction: str = "sum",
+    d_loss: float | np.ndarray = 1.0,
+    out: np.ndarray | None = None,
+    add: bool = False,
+) -> np.ndarray:
+    """Return dL/dimage (C, H, W): each step pulls on both of its ends, by itself."""
+    checks.has_rank(3, image=image)
+    checks.is_scalar(d_loss=d_loss)
+    d_image = _zeroed(out, image, add)
+    to_right, to_below = _factors(1, d_loss, checks.step_divisors(reduction, image), image)
+    for top, right, below in _inner_steps(image):
+        _pull_on_both_ends(to_right * right, to_below * below, d_image, top)
+    return d_image
+
+
+def total_variation_crowson(image: np.ndarray, reduction: str = "mean") -> np.ndarray:
+    """Return the mean squared step to all eight neighbours, diagonals less, as a 0-d array.
+
+    ``L = 2/3 (mean right**2 + mean below**2) + 1/6 (mean falling**2 + mean rising**2)`` of
+    the image with its border repeated once around it: H*W steps to the right and below, those
+    across the border 0, and (H + 1)*(W + 1) along each diagonal, which on the border go along
+    it.  Crowson's style-transfer-pytorch, which calls it a nine point stencil.
+    """
+    checks.has_rank(3, image=image)
+    checks.is_mean(reduction)
+    total = total_variation_l2(image, "mean").astype(np.float64) * 2 / 3
+    falling, rising = _diagonal_steps(np.pad(image, _ONE_AROUND, "edge"))
+    total += np.mean(falling * falling, dtype=np.float64) / 6
+    total += np.mean(rising * rising, dtype=np.float64) / 6
+    return np.asarray(total, image.dtype)
+
+
+def total_variation_crowson_backward(
+    image: np.ndarray,
+    reduction: str = "mean",
+    d_loss: float | np.ndarray = 1.0,
+    out: np.ndarray | None = None,
+    add: bool = False,
+) -> np.ndarray:
+    """Return dL/dimage (C, H, W): steps pull on both of their ends, by 4/3 or 1/3 of themselves.
+
+    What pulls on the repeated border pulls on the pixel that it repeats.
+    """
+    checks.has_rank(3, image=image)
+    checks.is_mean(reduction)
+    d_image = total_variation_l2_backward(image, "mean", d_loss * 2 / 3, out, add)
+    falling, rising = _diagonal_steps(np.pad(image, _ONE_AROUND, "edge"))
+    factor = image.dtype.type(d_loss / (3 * falling.size))
+    channels, height, width = image.shape
+    d_padded = np.zeros((channels, height + 2, width + 2), image.dtype)
+    d_padded[:, 1:, 1:] += factor * falling
+    d_padded[:, :-1, :-1] -= factor * falling
+    d_padded[:, 1:, :-1] += factor * rising
+    d_padded[:, :-1, 1:] -= factor * rising
+    d_padded[:, :, 1] += d_padded[:, :, 0]
+    d_padded[:, :, -2] += d_padded[:, :, -1]
+    d_padded[:, 1] += d_padded[:, 0]
+    d_padded[:, -2] += d_padded[:, -1]
+    d_image += d_padded[:, 1:-1, 1:-1]
     return d_image
 
 
@@ -404,6 +487,26 @@ def _steps(image: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         yield top, here[:, :, 1:] - here[:, :, :-1], below
 
 
+def _inner_steps(image: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield `_steps`, without those from the last row and from the last column."""
+    for top, right, below in _steps(image):
+        yield top, right[:, : below.shape[1]], below[:, :, :-1]
+
+
+def _diagonal_steps(padded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the steps down to the right and down to the left, each (C, rows - 1, columns - 1)."""
+    falling = padded[:, 1:, 1:] - padded[:, :-1, :-1]
+    rising = padded[:, 1:, :-1] - padded[:, :-1, 1:]
+    return falling, rising
+
+
+def _factors(
+    power: int, d_loss: float | np.ndarray, divisors: tuple[int, int], image: np.ndarray
+) -> list[np.floating]:
+    """Return what turns a step to the right, and one below, into its pull on its ends."""
+    return [image.dtype.type(power * d_loss / divisor) for divisor in divisors]
+
+
 def _pull_on_both_ends(
     right: np.ndarray, below: np.ndarray, d_image: np.ndarray, top: int
 ) -> None:
@@ -411,5 +514,6 @@ def _pull_on_both_ends(
     from_here = d_image[:, top : top + right.shape[1]]
     from_here[:, :, 1:] += right
     from_here[:, :, :-1] -= right
-    d_image[:, top : top + below.shape[1]] -= below
-    d_image[:, top + 1 : top + 1 + below.shape[1]] += below
+    from_above = d_image[:, top : top + 1 + below.shape[1], : below.shape[2]]
+    from_above[:, :-1] -= below
+    from_above[:, 1:] += below

@@ -1,0 +1,210 @@
+"""A run as one page to look at: an HTML file that needs no other and no network.
+
+The page is report.html beside this file; here its gaps are filled.  Pictures are in it as data
+URIs, scaled down to what a screen shows, so the file has a megabyte or two.
+"""
+
+import base64
+import html
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+from nst import images, kernels
+from nst.vgg import Vgg
+from nst.vgg.architecture import SMALLEST_SIDE
+
+LONGEST_SIDE = 1280  # pixels of a picture in the page
+FRAME_HEIGHT = 320  # of a frame: twice what is shown, for dense screens
+MOST_FRAMES = 12  # of more, as many are shown, spread evenly
+GRAM_SIDE = 256  # pixels of a drawn Gram matrix, at most
+MEASURED_SIDE = 640  # pixels: larger pictures are scaled down for their Gram matrices
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report shows of a run.  Images are (3, H, W) RGB in [0, 1], of any sizes."""
+
+    content: np.ndarray
+    styles: Mapping[str, np.ndarray]  # by name
+    painted: np.ndarray
+    history: Sequence[Mapping[str, float]]  # an entry a step; see stylize.Result
+    settings: Mapping[str, object]  # by name; what is None is left out
+    grams: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    # ^ tap: the (C, C) Gram matrices of the style and of the painted picture
+    frames: Mapping[int, np.ndarray] = field(default_factory=dict)  # by step
+    name: str = "picture"  # of the photograph
+
+
+def write(path: images.PathLike, report: Report) -> None:
+    """Write ``report`` as one HTML file, whole or not at all.
+
+    Raises NstError if the file cannot be written.
+    """
+    page = render(report)
+    with images.replace_atomically(path) as file:
+        file.write(page.encode())
+
+
+def render(report: Report) -> str:
+    """Return the HTML of ``report``."""
+    height, width = report.painted.shape[1:]
+    seconds = report.history[-1].get("seconds", 0.0) if report.history else 0.0
+    content = images.resize(report.content, height, width)
+    painted = _photograph(report.painted, "JPEG")
+    template = string.Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+    return template.substitute(
+        title=html.escape(f"{report.name} in the style of {' and '.join(report.styles)}"),
+        summary=f"{width} x {height} pixels, {len(report.history)} steps, {seconds:.0f} s",
+        width=f"min(100%, {min(width, LONGEST_SIDE)}px)",
+        painted=painted,
+        content=_photograph(content, "JPEG"),
+        pictures="\n".join(_pictures(report)),
+        losses=_losses(report.history),
+        frames=_frames(report.frames),
+        grams=_grams(report.grams),
+        settings=_settings(report.settings),
+    )
+
+
+def measure_grams(
+    vgg: Vgg, taps: Sequence[str], style: np.ndarray, painted: np.ndarray
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return, for each tap, the Gram matrices (C, C) of the two pictures, divided by H * W.
+
+    Both are brought to the same longer side, MEASURED_SIDE at most.
+    """
+    side = min(max(painted.shape[1:]), MEASURED_SIDE)
+    pair = []
+    for image in (style, painted):
+        height, width = image.shape[1:]
+        thinnest = -(-SMALLEST_SIDE * max(height, width) // min(height, width))
+        placed = images.resize(image, *images.fit(height, width, max(side, thinnest)))
+        features = vgg.features(vgg.device.asarray(placed))
+        pair.append({tap: kernels.of(features[tap]).gram(features[tap]) for tap in taps})
+    grams_of_style, grams_of_painted = pair
+    asnumpy = vgg.device.asnumpy
+    return {tap: (asnumpy(grams_of_style[tap]), asnumpy(grams_of_painted[tap])) for tap in taps}
+
+
+# --- The gaps of the page ---------------------------------------------------------------------
+
+
+def _pictures(report: Report) -> list[str]:
+    shown = {f"The photograph: {report.name}": report.content}
+    shown |= {f"The style: {name}": style for name, style in report.styles.items()}
+    shown |= {"The painted picture": report.painted}
+    return [_figure(_photograph(image, "JPEG"), name) for name, image in shown.items()]
+
+
+def _losses(history: Sequence[Mapping[str, float]]) -> str:
+    from nst import plots  # matplotlib takes a while to import
+
+    if not history:
+        return "<p>No step was taken.</p>"
+    curves = _uri(plots.as_svg(plots.draw_losses(history)), "image/svg+xml")
+    rows = []
+    for name in plots.terms(history):
+        values = [row[name] for row in history if name in row]
+        cells = [f"{values[0]:.4g}", f"{values[-1]:.4g}", _share(values[-1], values[0])]
+        numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
+        rows.append(f'<tr><th scope="row">{html.escape(name)}</th>{numbers}</tr>')
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("loss", "first", "last", "left"))
+    return (
+        f'<div class="wide" tabindex="0" role="group" aria-label="Loss curves">'
+        f'<img class="plot" src="{curves}" alt="Every raw loss against the step"></div>\n'
+        f'<div class="wide"><table><thead><tr>{heads}</tr></thead>\n'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _frames(frames: Mapping[int, np.ndarray]) -> str:
+    if not frames:
+        return ""
+    steps = sorted(frames)
+    chosen = np.linspace(0, len(steps) - 1, min(len(steps), MOST_FRAMES)).round().astype(int)
+    figures = []
+    for step in (steps[i] for i in chosen):
+        height, width = frames[step].shape[1:]
+        small = images.resize(frames[step], FRAME_HEIGHT, max(1, width * FRAME_HEIGHT // height))
+        figures.append(_figure(_photograph(small, "JPEG"), f"step {step}"))
+    strip = "\n".join(figures)
+    return (
+        "<h2>On the way</h2>\n"
+        f'<div class="strip" tabindex="0" role="group" aria-label="Frames">\n{strip}\n</div>'
+    )
+
+
+def _grams(grams: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
+    if not grams:
+        return ""
+    parts = [
+        "<h2>The Gram matrices</h2>",
+        "<p>How strongly each pair of channels fires together: what the style loss compares. "
+        "The style's strongest channel comes first. Colour follows the square root, on one scale "
+        "in each row; in the difference, white is none.</p>",
+    ]
+    for tap, (style, painted) in grams.items():
+        left = _share(float(np.linalg.norm(painted - style)), float(np.linalg.norm(style)))
+        drawn = _draw_grams(style, painted)
+        captions = ("style", "painted", f"difference: {left or 'nothing'} of the style's")
+        figures = "\n".join(map(_figure, drawn, captions))
+        heading = f"<h3>{html.escape(tap)}, {len(style)} channels</h3>"
+        parts.append(f'<section class="grams">{heading}\n{figures}</section>')
+    return "\n".join(parts)
+
+
+def _draw_grams(style: np.ndarray, painted: np.ndarray) -> list[str]:
+    """Return the style's Gram matrix, the painted picture's and their difference, drawn."""
+    from matplotlib import colormaps
+
+    order = np.argsort(-style.diagonal(), kind="stable")
+    style, painted = (gram[np.ix_(order, order)] for gram in (style, painted))
+    highest = max(np.abs(style).max(), np.abs(painted).max()) or 1.0
+    plain = "magma" if min(style.min(), painted.min()) >= 0 else "PuOr"
+    drawn = []
+    for values, name in ((style, plain), (painted, plain), (painted - style, "PuOr")):
+        root = np.sign(values) * np.sqrt(np.abs(values) / highest)
+        if len(root) > GRAM_SIDE:
+            root = images.resize(root.astype(np.float32), GRAM_SIDE, GRAM_SIDE)
+        place = root if name == "magma" else (root + 1) / 2
+        colours = colormaps[name](np.clip(place, 0, 1))[..., :3]
+        drawn.append(_photograph(np.moveaxis(colours, -1, 0), "PNG"))
+    return drawn
+
+
+def _settings(settings: Mapping[str, object]) -> str:
+    rows = []
+    for name, value in settings.items():
+        if value is not None:
+            label, text = html.escape(name.replace("_", " ")), html.escape(str(value))
+            rows.append(f'<tr><th scope="row">{label}</th><td>{text}</td></tr>')
+    return "\n".join(rows)
+
+
+def _figure(source: str, caption: str) -> str:
+    text = html.escape(caption)
+    return f'<figure><img src="{source}" alt="{text}"><figcaption>{text}</figcaption></figure>'
+
+
+def _photograph(image: np.ndarray, kind: str) -> str:
+    """Return the data URI of an image (3, H, W), no larger than the page shows it."""
+    height, width = image.shape[1:]
+    if max(height, width) > LONGEST_SIDE:
+        image = images.resize(image, *images.fit(height, width, LONGEST_SIDE))
+    encoded = BytesIO()
+    PIL.Image.fromarray(images.as_uint8(image)).save(encoded, kind, quality=88)
+    return _uri(encoded.getvalue(), f"image/{kind.lower()}")
+
+
+def _uri(data: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.3g} %" if whole else ""
