@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nst import checkpoints, devices, images
+from nst import checkpoints, colour, devices, images, kernels
 from nst.checkpoints import Checkpoint
 from nst.devices import Device
 from nst.errors import NstError, NstWarning
@@ -15,8 +15,19 @@ from nst.kernels import Array
 from nst.optimizers import Adam, Lbfgs, NormalisedDescent, Optimizer
 from nst.recipes import GREY_NOISE, Noise, Recipe
 from nst.scales import Scale, plan
-from nst.settings import Settings
+from nst.settings import Painting, Settings
 from nst.vgg import Vgg
+
+
+@dataclass(frozen=True)
+class Source:
+    """A painting as it was read: see `settings.Painting`."""
+
+    picture: np.ndarray  # (3, H, W), in the colours that are measured
+    weight: float
+    mask: np.ndarray | None  # (H, W) in [0, 1], of the painting
+    region: np.ndarray | None  # (H, W) in [0, 1], of the photograph
+    part: str  # the name of that region: paintings of one part are blended
 
 
 @dataclass
@@ -27,9 +38,10 @@ class Run:
     recipe: Recipe  # with the settings' overrides
     device: Device
     vgg: Vgg
-    content: np.ndarray  # (3, H, W), at the size of its file
+    photograph: np.ndarray  # (3, H, W), at the size of its file
     alpha: np.ndarray | None  # (H, W)
-    style: np.ndarray
+    content: np.ndarray  # the photograph in the colours that are painted
+    styles: list[Source]
     inputs: dict[str, str]  # path: sha256 of every file that was read
     scales: list[Scale]  # coarse to fine
     optimizer: Optimizer  # of the scale being painted
@@ -38,6 +50,16 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)  # see Records
     folder: Path | None = None  # where it is saved on the way
     whole: bool = True  # between two steps: image, trial, optimizer and history fit together
+
+    @property
+    def style(self) -> np.ndarray:
+        """The first painting."""
+        return self.styles[0].picture
+
+    def present(self, image: np.ndarray) -> np.ndarray:
+        """Return an image of this run in its final colours."""
+        photograph = images.resize(self.photograph, *image.shape[1:])
+        return colour.finished(self.settings.color, image, photograph)
 
 
 def prepare(settings: Settings) -> Run:
@@ -101,12 +123,42 @@ def _open(settings: Settings, device: Device) -> Run:
         images.check_writable(settings.log)
     recipe = override(settings)
     inputs = {str(path): checkpoints.sha256(path) for path in settings.inputs}
-    content, alpha = images.load_with_alpha(settings.content)
-    style = images.load(settings.style)
-    scales = plan(content.shape[1], content.shape[2], settings)
-    vgg = Vgg(settings.model, recipe.taps, recipe.pooling, device)
-    optimizer = choose_optimizer(recipe)
-    return Run(settings, recipe, device, vgg, content, alpha, style, inputs, scales, optimizer)
+    photograph, alpha = images.load_with_alpha(settings.content)
+    content = colour.content_to_paint(settings.color, photograph)
+    styles = [read_style(painting, settings.color, photograph) for painting in settings.style]
+    return Run(
+        settings=settings,
+        recipe=recipe,
+        device=device,
+        vgg=Vgg(settings.model, recipe.taps, recipe.pooling, device),
+        photograph=photograph,
+        alpha=alpha,
+        content=content,
+        styles=styles,
+        inputs=inputs,
+        scales=plan(content.shape[1], content.shape[2], settings),
+        optimizer=choose_optimizer(recipe),
+    )
+
+
+def read_style(painting: Painting, color: str, photograph: np.ndarray) -> Source:
+    """Read a painting and its masks, and bring it into the colours that are measured."""
+    picture = colour.style_to_paint(color, images.load(painting.path), photograph)
+    mask = None if painting.mask is None else read_mask(painting.mask)
+    region = None if painting.region is None else read_mask(painting.region)
+    return Source(picture, painting.weight, mask, region, str(painting.region))
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Return the mask in an image file, (H, W): its luma, 0 outside to 1 inside."""
+    picture = images.load(path)
+    mask = kernels.of(picture).luminance(picture)
+    if mask.max() < 0.5:
+        raise NstError(
+            f"the mask {path} is empty: its brightest pixel is {mask.max():.2f} of white. Paint "
+            "white what is meant."
+        )
+    return mask
 
 
 def snapshot(run: Run) -> Checkpoint:
@@ -132,12 +184,14 @@ def default_folder(settings: Settings) -> Path:
 def override(settings: Settings) -> Recipe:
     """Return the recipe that the settings name, with what else they say written over it."""
     recipe = settings.objective
+    content = recipe.content if settings.content_taps is None else settings.content_taps
+    style = recipe.style if settings.style_taps is None else settings.style_taps
     named = {name: getattr(settings, name) for name in ("pooling", "init", "optimizer")}
     return replace(
         recipe,
-        content={t: w * settings.content_weight for t, w in recipe.content.items()},
-        style={t: w * settings.style_weight for t, w in recipe.style.items()},
-        smoothness=recipe.smoothness * settings.smoothness_weight,
+        content={t: w * settings.content_weight for t, w in content.items()},
+        style={t: w * settings.style_weight for t, w in style.items()},
+        smoothness=recipe.smoothness * settings.tv_weight * settings.strength,
         **{name: value for name, value in named.items() if value is not None},
     )
 

@@ -14,7 +14,7 @@ from small_networks import NARROW_VGG19, draw_arrays
 from nst import Settings, images
 from nst.devices import CPU
 from nst.recipes import RECIPES
-from nst.runs import Run, choose_optimizer
+from nst.runs import Run, Source, choose_optimizer
 from nst.scales import Scale
 from nst.targets import measure
 from nst.vgg import Vgg, weights
@@ -428,8 +428,19 @@ def paint_objective(recipe, vgg, content, style, folder):
     settings = Settings(folder / "content.png", folder / "style.png", None)
     content, style = content.astype(np.float32), style.astype(np.float32)
     scale = Scale(HEIGHT, WIDTH, 1)
-    optimizer = choose_optimizer(recipe)
-    run = Run(settings, recipe, CPU, vgg, content, None, style, {}, [scale], optimizer)
+    run = Run(
+        settings=settings,
+        recipe=recipe,
+        device=CPU,
+        vgg=vgg,
+        photograph=content,
+        alpha=None,
+        content=content,
+        styles=[Source(style, 1.0, None, None, "")],
+        inputs={},
+        scales=[scale],
+        optimizer=choose_optimizer(recipe),
+    )
     return measure(run, scale)
 
 
