@@ -5,6 +5,7 @@ has there.  A region counts by its share of the picture, so that its strokes are
 of any other.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -16,7 +17,8 @@ from nst.objective import Objective, Region, Targets, Weights
 from nst.recipes import Recipe
 from nst.runs import Run, Source
 from nst.scales import Scale
-from nst.styles import GramStyle, MomentsStyle, Style, StyleSums
+from nst.styles import CovarianceStyle, Style, StyleSums
+from nst.tiled import TiledObjective, content_features, style_sums
 from nst.vgg.architecture import SMALLEST_SIDE
 
 TINY = 1e-12  # a target of nothing
@@ -25,19 +27,18 @@ TINY = 1e-12  # a target of nothing
 def measure(run: Run, scale: Scale) -> Objective:
     """Measure the targets at ``scale`` and return what is minimised there."""
     recipe = run.recipe
-    content = images.resize(run.content, scale.height, scale.width)
-    features = run.vgg.features(run.device.asarray(content))
+    content = run.device.asarray(images.resize(run.content, scale.height, scale.width))
     parts = dict.fromkeys(source.part for source in run.styles)
     regions = [
-        measure_region(run, scale, [s for s in run.styles if s.part == part], features)
+        measure_region(run, scale, [s for s in run.styles if s.part == part], content)
         for part in parts
     ]
-    content_targets = {tap: features[tap] for tap in recipe.content}
+    content_targets = content_features(run.vgg, content, recipe.content, run.side)
     style_targets = {tap: [region[tap] for region in regions] for tap in recipe.style}
     weights = Weights(recipe.content, recipe.style, recipe.smoothness)
     if recipe.relative:
         style_targets, weights = relative_to(content_targets, style_targets, weights)
-    return Objective(
+    return TiledObjective(
         run.vgg,
         Targets(content_targets, style_targets),
         weights,
@@ -47,30 +48,29 @@ def measure(run: Run, scale: Scale) -> Objective:
         recipe.combination,
         recipe.content_reduction,
         recipe.pixel_range,
+        side=run.side,
     )
 
 
 def measure_region(
-    run: Run, scale: Scale, sources: Sequence[Source], features: Mapping[str, Array]
+    run: Run, scale: Scale, sources: Sequence[Source], content: Array
 ) -> dict[str, Region]:
     """Return, for each tap, the region that these ``sources`` share, with their styles blended.
 
-    ``features`` are the content's: with a strength below 1 its own style is blended in, and at a
-    strength of 0 it is all there is.
+    With a strength below 1 the content's own style is blended in, and at 0 it is all there is.
     """
-    recipe, strength = run.recipe, run.settings.strength
     paintings = [measure_style(run, source, scale) for source in sources]
     shares = [source.weight for source in sources]
-    masks = masks_at(run, sources[0].region, (scale.height, scale.width), features)
+    masks = masks_at(run, sources[0].region, scale.height, scale.width)
+    strength = run.settings.strength
+    own = sums_at(run, content, masks) if strength < 1 else {}
     regions = {}
     for tap, mask in masks.items():
         sums = styles.blend([painting[tap] for painting in paintings], shares)
-        if strength < 1:
-            own = styles.measure(features[tap], mask, means=needs_means(recipe))
-            sums = styles.blend([own, sums], [1 - strength, strength])
-        style = finished(sums, recipe)
+        if own:
+            sums = styles.blend([own[tap], sums], [1 - strength, strength])
         share = 1.0 if mask is None else float(mask.mean())
-        regions[tap] = Region(style, mask, share)
+        regions[tap] = Region(finished(sums, run.recipe), mask, share)
     return regions
 
 
@@ -78,36 +78,33 @@ def measure_style(run: Run, source: Source, scale: Scale) -> dict[str, StyleSums
     """Return what a painting's style is made of at each tap, at the size that suits ``scale``."""
     _, height, width = source.picture.shape
     size = style_size(height, width, scale, run.settings.style_scale)
-    features = run.vgg.features(run.device.asarray(images.resize(source.picture, *size)))
-    masks = masks_at(run, source.mask, size, features)
-    means = needs_means(run.recipe)
-    return {
-        tap: styles.measure(features[tap], masks[tap], means=means) for tap in run.recipe.style
-    }
+    picture = run.device.asarray(images.resize(source.picture, *size))
+    return sums_at(run, picture, masks_at(run, source.mask, *size))
 
 
-def needs_means(recipe: Recipe) -> bool:
-    """Return whether a style of this recipe is more than products of channels."""
-    return recipe.style_statistic != "gram"
-
-
-def finished(sums: StyleSums, recipe: Recipe) -> Style:
-    """Return the style that these sums at one tap are, in the sense of ``recipe``."""
-    weight = recipe.moment_weight * len(sums.sums) ** 2
-    return styles.finish(sums, recipe.style_statistic, recipe.gram_normalization, weight)
+def sums_at(run: Run, image: Array, masks: Mapping[str, Array | None]) -> dict[str, StyleSums]:
+    """Return what the style of ``image`` is made of where its masks are."""
+    return style_sums(run.vgg, image, masks, run.side, run.recipe.style_statistic != "gram")
 
 
 def masks_at(
-    run: Run, mask: np.ndarray | None, size: tuple[int, int], features: Mapping[str, Array]
+    run: Run, mask: np.ndarray | None, height: int, width: int
 ) -> dict[str, Array | None]:
-    """Return a mask as each tap sees it, of an image of ``size`` (height, width)."""
+    """Return a mask as each tap sees it, of an image of ``height`` x ``width`` pixels."""
     if mask is None:
         return dict.fromkeys(run.recipe.style)
-    sized = images.resize(mask, *size)
+    sized = images.resize(mask, height, width)
+    shape = run.vgg.network.architecture.shape
     return {
-        tap: run.device.asarray(styles.mask_at(sized, *features[tap].shape[1:]))
+        tap: run.device.asarray(styles.mask_at(sized, *shape(tap, height, width)[1:]))
         for tap in run.recipe.style
     }
+
+
+def finished(sums: StyleSums, recipe: Recipe) -> Style:
+    """Return the style that one tap of the painting has, in the sense of ``recipe``."""
+    weight = recipe.moment_weight * len(sums.sums) ** 2
+    return styles.finish(sums, recipe.style_statistic, recipe.gram_normalization, weight)
 
 
 def style_size(height: int, width: int, scale: Scale, style_scale: float = 1.0) -> tuple[int, int]:
@@ -143,13 +140,14 @@ def relative_to(
     return relative, Weights(content_weights, style_weights, weights.smoothness)
 
 
-def gram_of(style: Style) -> Array:
-    """Return the Gram matrix of a style that has one; raise ValueError for one of covariances."""
-    if isinstance(style, GramStyle | MomentsStyle):
-        return style.gram
-    raise ValueError(f"relative weights need a Gram matrix, which {type(style).__name__} lacks")
+def gram_of(style: Array | Style) -> Array:
+    """Return the (C, C) mean products of channels that a style target holds, of any kind."""
+    if isinstance(style, CovarianceStyle):
+        return style.root @ style.root + style.mean[:, None] * style.mean
+    return getattr(style, "gram", style)
 
 
 def mean_square(target: Array) -> float:
-    """Return the mean of the squares of ``target``, a little more than 0."""
-    return max(float(kernels.of(target).dot(target, target)) / target.size, TINY)
+    """Return the mean of the squares, a little more than 0; a target may be in a file."""
+    squares = sum(float(kernels.of(part).dot(part, part)) for part in target)
+    return max(squares / math.prod(target.shape), TINY)
