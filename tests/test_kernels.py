@@ -3,6 +3,7 @@
 import inspect
 import math
 import statistics
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -437,6 +438,32 @@ def arguments_of(name, rng, dtype):
     drawn |= {"matrix": np.diag([0.5, 2.0, 3.0]).astype(dtype), "exponent": 0.5}
     parameters = inspect.signature(getattr(k, name)).parameters.values()
     return {p.name: drawn[p.name] for p in parameters if p.default is p.empty}
+
+
+LARGE = 3, 700, 701  # 1.5 million values: several blocks of every kind
+WHOLE = {  # for small matrices, for one picture, or, moments, in blocks larger than this array
+    *{"luminance", "moments", "symmetric_power"},
+    *{"total_variation_crowson", "total_variation_crowson_backward"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - WHOLE))
+def test_kernels_work_through_the_cache(rng, name):
+    """Given where to write, none of them allocates a quarter of what a large array takes."""
+    arguments = arguments_of(name, rng, np.float32)
+    for parameter, value in arguments.items():
+        if np.shape(value) == (3, 4, 7):
+            arguments[parameter] = rng.random(LARGE, np.float32)
+    if "out" in inspect.signature(getattr(k, name)).parameters:
+        arguments["out"] = np.empty(LARGE, np.float32)
+    getattr(k, name)(**arguments)  # starts the threads
+    tracemalloc.start()
+    try:
+        getattr(k, name)(**arguments)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < math.prod(LARGE) * 4 / 4
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -361,8 +361,7 @@ def normalised_descent_step(
     is divided out, so the step never shrinks by itself: to converge, decay ``step_size``.
     """
     checks.same_shape(image=image, d_image=d_image)
-    spread = np.std(d_image, dtype=np.float64)
-    image -= image.dtype.type(step_size / (spread + 1e-8)) * d_image
+    axpy(-step_size / (_standard_deviation(d_image) + 1e-8), d_image, image)
     return image
 
 
@@ -398,17 +397,28 @@ def adam_step(
         image=image, d_image=d_image, first_moment=first_moment, second_moment=second_moment
     )
     checks.is_step(step)
-    first_moment *= beta1
-    first_moment += (1 - beta1) * d_image
-    second_moment *= beta2
-    second_moment += (1 - beta2) * (d_image * d_image)
-    mean = first_moment / (1 - beta1**step)
-    mean_square = second_moment / (1 - beta2**step)
-    image -= step_size * mean / (np.sqrt(mean_square) + epsilon)
+    for here, g, m, v in blocks.of(image, d_image, first_moment, second_moment):
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        v += (1 - beta2) * (g * g)
+        mean = m / (1 - beta1**step)
+        mean_square = v / (1 - beta2**step)
+        here -= step_size * mean / (np.sqrt(mean_square) + epsilon)
     return image
 
 
 # ---- What the kernels are made of ----------------------------------------------------
+
+
+def _standard_deviation(x: np.ndarray) -> float:
+    """Return the standard deviation of ``x``, from the mean of its squares around its mean."""
+    mean = sum(np.sum(here, dtype=np.float64) for (here,) in blocks.of(x)) / x.size
+    squares = 0.0
+    for (here,) in blocks.of(x):
+        deviation = np.subtract(here, mean, dtype=np.float64)
+        squares += np.vdot(deviation, deviation)
+    return float(np.sqrt(squares / x.size))
 
 
 def _output(out: np.ndarray | None, like: np.ndarray, add: bool = False) -> np.ndarray:
