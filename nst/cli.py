@@ -7,17 +7,19 @@ for SIGTERM: 128 and the signal's number, as shells have it.
 import argparse
 import signal
 import sys
+import tomllib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from nst import demo
+from nst.colour import COLORS
 from nst.errors import NstError, NstWarning
-from nst.recipes import INITS, OPTIMIZERS, RECIPES
+from nst.recipes import INITS, OPTIMIZERS, RECIPES, describe, table
 from nst.records import Progress
 from nst.runs import Run, prepare, reopen
-from nst.settings import Settings
+from nst.settings import Painting, Settings
 from nst.stylize import complete
 from nst.version import VERSION
 from nst.vgg.architecture import POOLINGS
@@ -44,16 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 # --- Commands ---------------------------------------------------------------------------------
 
 
-def stylize(content: Path, style: str, quiet: bool, **options: Any) -> int:
+def stylize(quiet: bool, **options: Any) -> int:
     """Paint CONTENT in the style of STYLE."""
-    if style in demo.STYLES and not Path(style).exists():
-        style = str(demo.style_path(style))
-    return _paint(prepare(Settings(content=content, style=Path(style), **options)), quiet)
+    return _paint(prepare(_settings(**options)), quiet)
 
 
 def demonstrate(**options: Any) -> int:
     """Paint the photograph that comes with matplotlib: nothing to download."""
-    return stylize(demo.content_path(), **options)
+    return stylize(content=demo.content_path(), **options)
 
 
 def resume(folder: Path, quiet: bool) -> int:
@@ -79,6 +79,12 @@ def _paint(run: Run, quiet: bool) -> int:
         complete(run, after_step)
     if not quiet:
         print(run.settings.output)
+    return 0
+
+
+def list_recipes(name: str | None) -> int:
+    """List the published objectives that --recipe takes, or print one in full."""
+    print(table() if name is None else describe(name))
     return 0
 
 
@@ -136,6 +142,72 @@ def doctor() -> int:
         print(f"wrong: {problem}")
     print("nothing is wrong" if not problems else f"{len(problems)} to mend")
     return 2 if problems else 0
+
+
+# --- From arguments to settings ---------------------------------------------------------------
+
+
+def _settings(
+    content: Path,
+    style: str | None,
+    styles: list[str],
+    style_mask: list[str],
+    content_mask: list[str],
+    tap_weights: Path | None,
+    **options: Any,
+) -> Settings:
+    named = [*([style] if style else []), *styles] or [next(iter(demo.STYLES))]
+    masks = _one_each("--style-mask", style_mask, named)
+    regions = _one_each("--content-mask", content_mask, named)
+    paintings = tuple(map(_painting, named, masks, regions))
+    taps = {} if tap_weights is None else _read_taps(tap_weights)
+    return Settings(content=content, style=paintings, **taps, **options)
+
+
+def _painting(text: str, mask: Path | None, region: Path | None) -> Painting:
+    """Return what IMAGE or IMAGE:WEIGHT means; a name may have a colon in it."""
+    name, colon, weight = text.rpartition(":")
+    if not colon or Path(text).exists() or not _is_number(weight):
+        name, weight = text, "1"
+    if name in demo.STYLES and not Path(name).exists():
+        name = str(demo.style_path(name))
+    return Painting(Path(name), float(weight), mask, region)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _one_each(option: str, masks: list[str], styles: list[str]) -> list[Path | None]:
+    """Return a mask for each style: all None if none was given."""
+    if masks and len(masks) != len(styles):
+        raise NstError(
+            f"{option} is given {len(masks)} times, and there are {len(styles)} styles; give it "
+            "once for each, in their order, `none` for no mask."
+        )
+    return [None if mask == "none" else Path(mask) for mask in masks] or [None] * len(styles)
+
+
+def _read_taps(path: Path) -> dict[str, Any]:
+    """Return the weights at each tap from a TOML file with the tables [content] and [style]."""
+    try:
+        with path.open("rb") as file:
+            tables = tomllib.load(file)
+    except OSError as error:
+        raise NstError(f"cannot read {path}: {error.strerror}; check --tap-weights.") from error
+    except ValueError as error:  # of TOML, and of text
+        raise NstError(f"{path} is not TOML: {' '.join(str(error).split())}; mend it.") from error
+    if unknown := set(tables) - {"content", "style"} or not tables:
+        found = ", ".join(sorted(tables)) if unknown and tables else "nothing"
+        raise NstError(
+            f"{path} has {found}; give the tables [content] and [style], of lines such as "
+            "relu3_1 = 2.0."
+        )
+    return {f"{kind}_taps": taps for kind, taps in tables.items()}
 
 
 # --- Signals ----------------------------------------------------------------------------------
@@ -223,6 +295,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
+    sub = command("recipes", list_recipes)
+    sub.add_argument("name", nargs="?", choices=tuple(RECIPES), metavar="NAME", help="one of them")
+
     sub = command("export", export)
     sub.add_argument("--model", default=Settings.model, help="a known name, or an .onnx file")
     sub.add_argument(
@@ -251,13 +326,26 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         option = "--" + name.replace("_", "-")
         parser.add_argument(*short, option, default=getattr(Settings, name), **rest)
 
+    def more(option: str, **rest: Any) -> None:
+        parser.add_argument(option, action="append", default=[], **rest)
+
     parser.add_argument(
         "style",
         metavar="STYLE",
         nargs="?",
-        default=next(iter(demo.STYLES)),
         help="image whose strokes and colours to take, or a painting that comes along: "
         + ", ".join(demo.STYLES),
+    )
+    more("--style", dest="styles", metavar="IMAGE[:WEIGHT]", help="one more style, blended in")
+    more(
+        "--style-mask",
+        metavar="FILE",
+        help="look only where this image is white; once for each style, `none` for everywhere",
+    )
+    more(
+        "--content-mask",
+        metavar="FILE",
+        help="paint the style only where this image is white; once for each style likewise",
     )
     add("output", "-o", type=Path, help="where to write the result: .png or .jpg")
     add("size", type=int, help="longer side of the result, pixels")
@@ -279,7 +367,16 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("recipe", choices=tuple(RECIPES), help="whose objective to minimise")
     add("content_weight", type=float, help="keep more of the photograph")
     add("style_weight", type=float, help="take more of the painting")
-    add("smoothness_weight", type=float, help="less noise, softer strokes")
+    add("tv_weight", type=float, help="less noise, softer strokes: total variation")
+    parser.add_argument(
+        "--tap-weights",
+        type=Path,
+        metavar="FILE.toml",
+        help="tables [content] and [style] of tap = weight, in place of the recipe's",
+    )
+    add("strength", type=float, help="from 0, the photograph, to 1, the full style")
+    add("style_scale", type=float, help="size of the style's strokes, relative to the result")
+    add("color", choices=COLORS, help="whose colours")
     add("optimizer", choices=OPTIMIZERS, help="default: the recipe's")
     add("pooling", choices=POOLINGS, help="default: the recipe's, or as the model was trained")
     add(

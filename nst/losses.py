@@ -100,6 +100,11 @@ def total_variation(k: ModuleType, kind: str) -> tuple[Callable, Callable]:
     raise ValueError(f"kind of total variation is {kind!r}; choose from {SMOOTHNESS_KINDS}")
 
 
+def smoothness_factor(kind: str, pixel_range: float) -> float:
+    """Return by how much total variation grows when the image's white is not 1 but this."""
+    return pixel_range if kind == "l1" else pixel_range**2
+
+
 def content_divisor(reduction: str, count: int) -> float:
     """Return the number that a sum of ``count`` squared differences is divided by."""
     if reduction == "mean":

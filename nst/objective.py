@@ -20,7 +20,7 @@ import numpy as np
 from nst import kernels, styles
 from nst.errors import NstError
 from nst.kernels import Array
-from nst.losses import content_divisor, total_variation
+from nst.losses import content_divisor, smoothness_factor, total_variation
 from nst.styles import GramStyle, Style, StyleSums
 from nst.vgg import Vgg
 
@@ -142,6 +142,8 @@ class Objective:
         See this module's docstring.
     content_reduction : "mean", "sum" or "half sum"
         See `losses.content_loss`.
+    pixel_range : float
+        Smoothness is that of ``pixel_range * image``: 255 where a recipe counts grey levels.
     """
 
     def __init__(
@@ -154,6 +156,7 @@ class Objective:
         smoothness_reduction: str = "mean",
         combination: str = "sum",
         content_reduction: str = "mean",
+        pixel_range: float = 1.0,
     ) -> None:
         for kind in ("content", "style"):
             named, weighed = set(getattr(targets, kind)), set(getattr(weights, kind))
@@ -172,6 +175,7 @@ class Objective:
         self.smoothness_reduction = smoothness_reduction
         self.combination = combination
         self.content_reduction = content_reduction
+        self.smoothness_factor = smoothness_factor(smoothness_kind, pixel_range)
         self._buffers: dict[str, Array] = {}  # d_features by tap
 
     def evaluate(self, image: Array) -> tuple[Losses, Array]:
@@ -218,6 +222,7 @@ class Objective:
         if self.weights.smoothness:
             forward, _ = total_variation(kernels.of(image), self.smoothness_kind)
             loss = forward(image, self.smoothness_reduction)
+            loss = loss * loss.dtype.type(self.smoothness_factor)
             terms.append(Term("smoothness", "image", self.weights.smoothness, loss))
 
         total, factors = combine(terms, self.combination)
@@ -254,7 +259,8 @@ class Objective:
         if pulls.smoothness is None:
             return
         _, backward = total_variation(kernels.of(image), self.smoothness_kind)
-        backward(image, self.smoothness_reduction, pulls.smoothness, out=d_image, add=True)
+        d_loss = pulls.smoothness * self.smoothness_factor
+        backward(image, self.smoothness_reduction, d_loss, out=d_image, add=True)
 
     def _compare_regions(self, tap: str, sums: Sequence[StyleSums]) -> tuple[Array, list[Array]]:
         """Return the style loss at ``tap``, over all regions, and the pull on the sums of each."""

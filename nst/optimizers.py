@@ -75,6 +75,7 @@ class Adam:
     step_size: float = 0.02
     decay: float = 1.0
     bounds: tuple[float, float] | None = (0.0, 1.0)
+    betas: tuple[float, float] = (0.9, 0.999)
     steps: int = 0
     moments: list[Array] = field(default_factory=list)  # running means of g and g**2
 
@@ -83,7 +84,7 @@ class Adam:
         if not self.moments:
             self.moments = [_zeros_like(d_image), _zeros_like(d_image)]
         self.steps += 1
-        k.adam_step(image, d_image, *self.moments, self.steps, self.step_size)
+        k.adam_step(image, d_image, *self.moments, self.steps, self.step_size, *self.betas)
         _clip(image, self.bounds)
         self.step_size *= self.decay
 

@@ -1,36 +1,84 @@
 """Published objectives as data: which layers, which weights, which conventions.
 
 A weight means nothing without its conventions: whether a Gram matrix is divided by the number of
-pixels, whether a loss is a mean or a sum, what total variation is.  So each recipe states all.
+pixels, whether a loss is a mean or a sum, what total variation is, and whether a pixel's white is
+1 or 255.  So each recipe states all, in the units of its source; what a field does not say has
+the value below, which is Gatys' notebook's wherever that has one.
+
+Where the numbers are in pixels (``pixel_range``, the image's white), the painted image here is
+in [0, 1] all the same: smoothness is measured on ``pixel_range * image``, and a step of 10 grey
+levels is one of ``10 / pixel_range``.  The features' own scale belongs to the network's weights
+and not to a recipe: all published programs but crowson and pystiche took Oxford's, as our vgg16
+and vgg19 are.  With another network the objective is the same and the numbers are not.
+
+L-BFGS is ours everywhere, with a strong Wolfe line search; the published programs take torch's
+or Lua's, which has none.  A recipe says what is minimised, and the history's length.
 """
 
+import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from nst.vgg.architecture import VGG16
 
 OPTIMIZERS = ("descent", "adam", "lbfgs")
 INITS = ("content", "noise", "style")
+SIDES = ("longer", "shorter", "width", "height")
+STYLE_STATISTICS = ("gram", "covariance", "moments")
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What ``init = "noise"`` starts from."""
+
+    kind: str  # "uniform": base + spread * [0, 1);  "normal": base + spread * N(0, 1)
+    base: tuple[float, float, float]  # RGB
+    spread: float
+    white: float = 255.0  # in the unit of these numbers
+
+
+GREY_NOISE = Noise("uniform", (128, 128, 128), 1)  # Hvass'
+_MEAN_COLOUR = (123.68, 116.779, 103.939)  # of ImageNet: zero behind the mean's subtraction
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """An objective and how it is minimised.  Pixels are RGB in [0, 1] throughout."""
+    """An objective and how it is minimised."""
 
-    source: str
+    source: str  # the program or paper, and its file
     content: Mapping[str, float]  # tap: weight
     style: Mapping[str, float]
-    smoothness: float = 0.0
+    departs: str = ""  # what of the source is otherwise here
+
+    content_reduction: str = "mean"  # of the squared difference: mean, sum or half sum
+    style_statistic: str = "gram"  # gram, covariance or moments; see styles.py
+    gram_normalization: str = "HW"  # the Gram matrix is divided by HW, CHW or nothing
+    moment_weight: float = 0.0  # of means and deviations beside the Gram matrix, times C**2
     relative: bool = False  # divide each loss by its target's own mean square
-    gram_normalization: str = "HW"
+    combination: str = "sum"  # of the losses, or of their logarithms
+
+    smoothness: float = 0.0  # weight of total variation
     smoothness_kind: str = "l2"
     smoothness_reduction: str = "mean"
-    combination: str = "sum"
-    pooling: str | None = None  # None: as the model was trained
-    init: str = "content"
-    optimizer: str = "lbfgs"
-    step_size: float = 0.02  # of descent and Adam, in units of the pixel range
+    pixel_range: float = 255.0  # the white of the pixels that the numbers are about
+    input_gain: float = 1.0  # the network sees so many times the image
+
+    pooling: str | None = None  # max or average; None: as the model was trained
+    init: str = "content"  # content, noise or style
+    noise: Noise = GREY_NOISE
+    size: int | None = 512  # pixels; None: the content file's own
+    side: str = "longer"  # which side of the result that is
+    style_size: int | None = None  # pixels; None: as large as the result
+    style_side: str = "longer"
+    scales: int = 1  # coarse to fine
+    steps: int = 500  # evaluations of the objective, over all scales
+
+    optimizer: str = "lbfgs"  # lbfgs, adam or descent
+    history: int = 100  # pairs that L-BFGS remembers
+    step_size: float = 1.0  # of Adam and descent, in units of pixel_range
     step_decay: float = 1.0  # step_size is multiplied by this at every step
+    betas: tuple[float, float] = (0.9, 0.999)  # Adam's
+    clip: bool = False  # keep pixels between black and white while painting
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -39,32 +87,223 @@ class Recipe:
 
 
 _FIRST_RELUS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-_CHANNELS = {tap: VGG16.channels(tap) for tap in _FIRST_RELUS}
+_FIRST_CONVOLUTIONS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+_BY_CHANNELS = {relu: 1e3 / VGG16.channels(relu) ** 2 for relu in _FIRST_RELUS}  # 64, ... 512
+
+
+def _each(taps: tuple[str, ...], weight: float) -> dict[str, float]:
+    return dict.fromkeys(taps, weight)
+
 
 RECIPES = {
     "nst": Recipe(
         source="this program's default: four blocks, every loss relative to its target",
         content={"relu3_3": 1.0},
-        style={"relu1_1": 50.0, "relu2_1": 50.0, "relu3_1": 50.0, "relu4_1": 50.0},
-        smoothness=0.5,
+        style=_each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 50.0),
         relative=True,
+        smoothness=0.5,
+        pixel_range=1,
+        size=640,
+        scales=3,
+        steps=300,
+        history=10,
+        step_size=0.02,
+        clip=True,
     ),
     "gatys": Recipe(
-        source="Gatys' PytorchNeuralStyleTransfer notebook (VGG19 there)",
+        source="leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
+        departs="its second stage is a run of its own: --init FILE --size 800 --steps 200",
         content={"relu4_2": 1.0},
-        style={tap: 1e3 / channels**2 for tap, channels in _CHANNELS.items()},
+        style=_BY_CHANNELS,
+        pooling="max",
+        side="shorter",
+        style_side="shorter",
     ),
-    "hvass": Recipe(
-        source="Hvass' TensorFlow tutorial 15: the seed of this program",
-        content={"relu3_1": 1.5},
-        style={relu: 10 / 13 for relu in VGG16.taps if relu.startswith("relu")},
-        smoothness=0.3,
-        gram_normalization="none",
+    "gatys-paper": Recipe(
+        source="Gatys, Ecker and Bethge, CVPR 2016: eqs. 1 to 7, alpha / beta = 1e-3",
+        departs="of the paper's network the filters were scaled to a mean activation of 1; "
+        "size, steps and noise are not in the paper",
+        content={"conv4_2": 1.0},
+        content_reduction="half sum",
+        style=_each(_FIRST_CONVOLUTIONS, 1e3 / 5 / 4),  # 1 / (4 N**2 M**2), G undivided
+        pooling="average",
+        init="noise",
+        noise=Noise("uniform", (0, 0, 0), 255),
+    ),
+    "johnson": Recipe(
+        source="jcjohnson/neural-style, neural_style.lua",
+        departs="the printed loss leaves total variation out, of which only a gradient is taken",
+        content={"relu4_2": 5.0},
+        style=_each(_FIRST_RELUS, 100.0),
+        gram_normalization="CHW",
+        smoothness=1e-3,
+        smoothness_kind="johnson",
+        smoothness_reduction="sum",
+        pixel_range=256,
+        input_gain=256 / 255,
+        pooling="max",
+        init="noise",
+        noise=Noise("normal", _MEAN_COLOUR, 1e-3, white=256),
+        steps=1000,
+        step_size=10,
+    ),
+    "johnson-pt": Recipe(
+        source="ProGamerGov/neural-style-pt, neural_style.py",
+        content={"relu4_2": 5.0},
+        style=_each(_FIRST_RELUS, 100.0),
+        gram_normalization="CHW",
+        smoothness=1e-3,
         smoothness_kind="l1",
         smoothness_reduction="sum",
-        combination="log",
+        pooling="max",
         init="noise",
+        noise=Noise("normal", _MEAN_COLOUR, 1e-3),
+        steps=1000,
+    ),
+    "anish": Recipe(
+        source="anishathalye/neural-style, neural_style.py and stylize.py",
+        departs="there the picture with the lowest loss is kept; here the last",
+        content={"relu4_2": 5.0},
+        style=_each(_FIRST_RELUS, 500 / 5),
+        gram_normalization="CHW",
+        smoothness=100.0,
+        smoothness_kind="l2",
+        smoothness_reduction="means",  # of rows and of columns, each over as many as there are
+        pooling="max",
+        init="noise",
+        noise=Noise("normal", _MEAN_COLOUR, 0.256),
+        size=None,
+        style_side="width",
+        steps=1000,
+        optimizer="adam",
+        step_size=10,
+    ),
+    "crowson": Recipe(
+        source="crowsonkb/style-transfer-pytorch, style_transfer.py",
+        departs="there conv1_1 pads by replication, scales grow by the root of 2 with 1000 steps "
+        "on the first and 500 on each other, and the result is a running mean of the steps",
+        content={"relu4_2": 0.015},
+        style={
+            "relu1_1": 256 / 341,
+            "relu2_1": 64 / 341,
+            "relu3_1": 16 / 341,
+            "relu4_1": 4 / 341,
+            "relu5_1": 1 / 341,
+        },
+        style_statistic="covariance",
+        smoothness=2.0,
+        smoothness_kind="crowson",
+        pixel_range=1,
+        pooling="max",
+        scales=3,
+        steps=2000,
+        optimizer="adam",
+        step_size=0.02,
+        betas=(0.9, 0.99),
+        clip=True,
+    ),
+    "pystiche": Recipe(
+        source="pystiche/pystiche, _cli.py",
+        content={"relu4_2": 1.0},
+        style=_each(_FIRST_RELUS, 1e3 / 5),
+        pixel_range=1,
+        pooling="max",
+        size=500,
+        side="shorter",
+        style_size=500,
+        style_side="shorter",
+        step_size=0.02,
+    ),
+    "spst": Recipe(
+        source="bgalerne/scaling_painting_style_transfer, spst.py",
+        departs="its first scale only; there the size doubles up to the file's own, with a third "
+        "of the steps each time, but 30 at least, and a history of 10",
+        content={"relu4_2": 1.0},
+        style=_BY_CHANNELS,
+        style_statistic="moments",
+        moment_weight=1000 / 100,
+        pooling="max",
+        size=1023,
+        side="shorter",
+        style_side="shorter",
+        steps=600,
+    ),
+    "hvass": Recipe(
+        source="Hvass-Labs/TensorFlow-Tutorials, 15_Style_Transfer.ipynb: where nst began",
+        content={"relu3_1": 1.5},
+        style=_each(tuple(tap for tap in VGG16.taps if tap.startswith("relu")), 10 / 13),
+        gram_normalization="none",
+        combination="log",
+        smoothness=0.3,
+        smoothness_kind="l1",
+        smoothness_reduction="sum",
+        pooling="max",
+        init="noise",
+        size=None,
+        style_size=300,
+        steps=60,
         optimizer="descent",
-        step_size=10 / 255,
+        step_size=10,
+        clip=True,
     ),
 }
+
+
+def table() -> str:
+    """Return one line for each recipe: its name and its source."""
+    widest = max(map(len, RECIPES))
+    return "\n".join(f"{name:{widest}}  {recipe.source}" for name, recipe in RECIPES.items())
+
+
+def describe(name: str) -> str:
+    """Return the recipe ``name`` in full, a line or two for each field that it makes use of."""
+    recipe = RECIPES[name]
+    rows = {"recipe": name}
+    for field in fields(Recipe):
+        if field.name not in _unused(recipe):
+            rows[field.name] = _text(getattr(recipe, field.name)) or _LEFT_OPEN[field.name]
+    widest = max(map(len, rows)) + 2
+    lines = []
+    for label, text in rows.items():
+        lines += textwrap.wrap(f"{label:{widest}}{text}", 99, subsequent_indent=" " * widest)
+    return "\n".join(lines)
+
+
+_LEFT_OPEN = {
+    "pooling": "as the model was trained",
+    "size": "the content file's own",
+    "style_size": "as large as the result",
+}
+
+
+def _unused(recipe: Recipe) -> set[str]:
+    """Return the fields that say nothing in this recipe."""
+    unused = {"departs"} if not recipe.departs else set()
+    if recipe.style_statistic == "covariance":
+        unused |= {"gram_normalization"}
+    if recipe.style_statistic != "moments":
+        unused |= {"moment_weight"}
+    if not recipe.smoothness:
+        unused |= {"smoothness_kind", "smoothness_reduction"}
+    if recipe.init != "noise":
+        unused |= {"noise"}
+    if recipe.optimizer == "lbfgs":
+        return unused | {"step_size", "step_decay", "betas"}
+    return unused | {"history"} | ({"betas"} if recipe.optimizer == "descent" else set())
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        taps_of: dict[str, list[str]] = {}
+        for tap, weight in value.items():
+            taps_of.setdefault(f"{weight:.6g}", []).append(tap)
+        return "; ".join(f"{weight} at {', '.join(taps)}" for weight, taps in taps_of.items())
+    if isinstance(value, Noise):
+        return f"{value.kind}, {_text(value.base)} + {value.spread:g}, of {value.white:g}"
+    if isinstance(value, tuple):
+        return ", ".join(map(_text, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "" if value is None else str(value)

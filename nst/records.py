@@ -2,9 +2,12 @@
 
 import csv
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
+
+import numpy as np
 
 from nst import images
 from nst.devices import Device
@@ -30,7 +33,8 @@ class Records:
     """The history of one run, its log file and its frames.  A context manager.
 
     ``history`` is what a run that goes on has behind it, and grows: the log starts with it, and
-    seconds count on.  Every line of the log is flushed: a run that is killed leaves what it had.
+    seconds count on.  ``present`` brings a frame into its final colours.  Every line of the log is
+    flushed: a run that is killed leaves what it had.
     """
 
     def __init__(
@@ -39,11 +43,13 @@ class Records:
         scales: list[Scale],
         device: Device,
         history: list[dict[str, float]] | None = None,
+        present: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         self.history = [] if history is None else history
         self._settings = settings
         self._scales = scales
         self._device = device
+        self._present = present
         behind = self.history[-1]["seconds"] if self.history else 0.0
         self._began = time.perf_counter() - behind
         areas = [scale.height * scale.width for scale in scales]
@@ -81,7 +87,10 @@ class Records:
         self._write(entry)
         every = self._settings.save_every
         if every and step % every == 0:
-            images.save(self._settings.frame(step), self._device.asnumpy(image))
+            frame = self._device.asnumpy(image)
+            if self._present is not None:
+                frame = self._present(frame)
+            images.save(self._settings.frame(step), frame)
         work = sum(s.work for s in self._scales)
         steps = sum(s.steps for s in self._scales)
         return Progress(step, steps, scale, self._work_done / work, seconds, losses, image)

@@ -7,16 +7,27 @@ from pathlib import Path
 
 import numpy as np
 
-from nst import checkpoints, devices, images
+from nst import checkpoints, colour, devices, images, kernels
 from nst.checkpoints import Checkpoint
 from nst.devices import Device
 from nst.errors import NstError, NstWarning
 from nst.kernels import Array
 from nst.optimizers import Adam, Lbfgs, NormalisedDescent, Optimizer
-from nst.recipes import Recipe
+from nst.recipes import GREY_NOISE, Noise, Recipe
 from nst.scales import Scale, plan
-from nst.settings import Settings
+from nst.settings import Painting, Settings
 from nst.vgg import Vgg
+
+
+@dataclass(frozen=True)
+class Source:
+    """A painting as it was read: see `settings.Painting`."""
+
+    picture: np.ndarray  # (3, H, W), in the colours that are measured
+    weight: float = 1.0
+    mask: np.ndarray | None = None  # (H, W) in [0, 1], of the painting
+    region: np.ndarray | None = None  # (H, W) in [0, 1], of the photograph
+    part: str = ""  # the name of that region: paintings of one part are blended
 
 
 @dataclass
@@ -27,24 +38,40 @@ class Run:
     recipe: Recipe  # with the settings' overrides
     device: Device
     vgg: Vgg
-    content: np.ndarray  # (3, H, W), at the size of its file
+    photograph: np.ndarray  # (3, H, W), at the size of its file
     alpha: np.ndarray | None  # (H, W)
-    style: np.ndarray
+    content: np.ndarray  # the photograph in the colours that are painted
+    styles: list[Source]
     inputs: dict[str, str]  # path: sha256 of every file that was read
     scales: list[Scale]  # coarse to fine
     optimizer: Optimizer  # of the scale being painted
     image: Array = None  # (3, H, W) on the device: the best so far, at the scale being painted
     trial: Array = None  # where the optimizer wants to be evaluated next
     history: list[dict[str, float]] = field(default_factory=list)  # see Records
+    side: int | None = None  # of the largest window that the network is given; None: all at once
+    pairs: int = 0  # that L-BFGS remembers: the recipe's, or fewer where memory is short
+    planned: bool = False  # side and pairs were chosen for the memory there is
     folder: Path | None = None  # where it is saved on the way
     whole: bool = True  # between two steps: image, trial, optimizer and history fit together
+
+    @property
+    def style(self) -> np.ndarray:
+        """The first painting."""
+        return self.styles[0].picture
+
+    def present(self, image: np.ndarray) -> np.ndarray:
+        """Return an image of this run in its final colours."""
+        photograph = images.resize(self.photograph, *image.shape[1:])
+        return colour.finished(self.settings.color, image, photograph)
 
 
 def prepare(settings: Settings) -> Run:
     """Read the images, open the network, and check that the run can work to its end."""
     device = devices.pick(settings.device)
     run = _open(settings, device)
-    start = initial_image(run.recipe.init, settings.seed, run.content, run.style, run.scales[0])
+    start = initial_image(
+        run.recipe.init, settings.seed, run.content, run.style, run.scales[0], run.recipe.noise
+    )
     run.image = run.trial = device.asarray(start)
     if settings.checkpoint is not None:
         if checkpoints.saved(settings.checkpoint):
@@ -85,6 +112,8 @@ def reopen(folder: Path) -> Run:
         )
     run.scales = [Scale(*scale) for scale in saved.scales]
     run.history, run.folder = saved.history, folder
+    run.side, run.pairs, run.planned = saved.side, saved.pairs, True
+    run.optimizer = choose_optimizer(run.recipe, run.pairs)
     run.trial = device.asarray(saved.image)
     run.optimizer.restore(checkpoints.placed(saved.optimizer, device))
     run.image = run.optimizer.best(run.trial)
@@ -99,12 +128,43 @@ def _open(settings: Settings, device: Device) -> Run:
         images.check_writable(settings.log)
     recipe = override(settings)
     inputs = {str(path): checkpoints.sha256(path) for path in settings.inputs}
-    content, alpha = images.load_with_alpha(settings.content)
-    style = images.load(settings.style)
-    scales = plan(content.shape[1], content.shape[2], settings)
-    vgg = Vgg(settings.model, recipe.taps, recipe.pooling, device)
-    optimizer = choose_optimizer(recipe)
-    return Run(settings, recipe, device, vgg, content, alpha, style, inputs, scales, optimizer)
+    photograph, alpha = images.load_with_alpha(settings.content)
+    content = colour.content_to_paint(settings.color, photograph)
+    styles = [read_style(painting, settings.color, photograph) for painting in settings.style]
+    return Run(
+        settings=settings,
+        recipe=recipe,
+        device=device,
+        vgg=Vgg(settings.model, recipe.taps, recipe.pooling, device),
+        photograph=photograph,
+        alpha=alpha,
+        content=content,
+        styles=styles,
+        inputs=inputs,
+        scales=plan(content.shape[1], content.shape[2], settings),
+        optimizer=choose_optimizer(recipe),
+        pairs=recipe.history,
+    )
+
+
+def read_style(painting: Painting, color: str, photograph: np.ndarray) -> Source:
+    """Read a painting and its masks, and bring it into the colours that are measured."""
+    picture = colour.style_to_paint(color, images.load(painting.path), photograph)
+    mask = None if painting.mask is None else read_mask(painting.mask)
+    region = None if painting.region is None else read_mask(painting.region)
+    return Source(picture, painting.weight, mask, region, str(painting.region))
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Return the mask in an image file, (H, W): its luma, 0 outside to 1 inside."""
+    picture = images.load(path)
+    mask = kernels.of(picture).luminance(picture)
+    if mask.max() < 0.5:
+        raise NstError(
+            f"the mask {path} is empty: its brightest pixel is {mask.max():.2f} of white. Paint "
+            "white what is meant."
+        )
+    return mask
 
 
 def snapshot(run: Run) -> Checkpoint:
@@ -116,6 +176,8 @@ def snapshot(run: Run) -> Checkpoint:
         model=run.vgg.network.sha256,
         device=run.device.name,
         scales=[[scale.height, scale.width, scale.steps] for scale in run.scales],
+        side=run.side,
+        pairs=run.pairs,
         history=run.history,
         image=run.trial,
         optimizer=run.optimizer.state(),
@@ -130,27 +192,37 @@ def default_folder(settings: Settings) -> Path:
 def override(settings: Settings) -> Recipe:
     """Return the recipe that the settings name, with what else they say written over it."""
     recipe = settings.objective
+    content = recipe.content if settings.content_taps is None else settings.content_taps
+    style = recipe.style if settings.style_taps is None else settings.style_taps
     named = {name: getattr(settings, name) for name in ("pooling", "init", "optimizer")}
     return replace(
         recipe,
-        content={t: w * settings.content_weight for t, w in recipe.content.items()},
-        style={t: w * settings.style_weight for t, w in recipe.style.items()},
-        smoothness=recipe.smoothness * settings.smoothness_weight,
+        content={t: w * settings.content_weight for t, w in content.items()},
+        style={t: w * settings.style_weight for t, w in style.items()},
+        smoothness=recipe.smoothness * settings.tv_weight * settings.strength,
         **{name: value for name, value in named.items() if value is not None},
     )
 
 
 def initial_image(
-    init: str, seed: int, content: np.ndarray, style: np.ndarray, scale: Scale
+    init: str,
+    seed: int,
+    content: np.ndarray,
+    style: np.ndarray,
+    scale: Scale,
+    noise: Noise = GREY_NOISE,
 ) -> np.ndarray:
     """Return the image that painting starts from, (3, H, W) at ``scale``.
 
-    ``noise`` is grey with a breath of noise, as in Hvass' tutorial; ``style``, or the image of a
-    file, is cropped to the aspect of the content.
+    ``noise`` is the recipe's; ``style``, or the image of a file, is cropped to the aspect of the
+    content.
     """
     if init == "noise":
-        noise = np.random.default_rng(seed).random((3, scale.height, scale.width), np.float32)
-        return (128 + noise) / 255
+        rng = np.random.default_rng(seed)
+        draw = rng.random if noise.kind == "uniform" else rng.standard_normal
+        drawn = draw((3, scale.height, scale.width), np.float32)
+        base = np.reshape(np.array(noise.base, np.float32), (3, 1, 1))
+        return (base + np.float32(noise.spread) * drawn) / np.float32(noise.white)
     if init == "content":
         return images.resize(content, scale.height, scale.width)
     start = style if init == "style" else images.load(init)
@@ -158,10 +230,15 @@ def initial_image(
     return images.resize(cropped, scale.height, scale.width)
 
 
-def choose_optimizer(recipe: Recipe) -> Optimizer:
-    """Return a fresh optimizer of the recipe's kind: each scale starts without a memory."""
+def choose_optimizer(recipe: Recipe, pairs: int | None = None) -> Optimizer:
+    """Return a fresh optimizer of the recipe's kind: each scale starts without a memory.
+
+    ``pairs`` is what L-BFGS remembers; None: the recipe's history.
+    """
+    step_size = recipe.step_size / recipe.pixel_range
+    bounds = (0.0, 1.0) if recipe.clip else None
     if recipe.optimizer == "descent":
-        return NormalisedDescent(recipe.step_size, recipe.step_decay)
+        return NormalisedDescent(step_size, recipe.step_decay, bounds)
     if recipe.optimizer == "adam":
-        return Adam(recipe.step_size, recipe.step_decay)
-    return Lbfgs()
+        return Adam(step_size, recipe.step_decay, bounds, recipe.betas)
+    return Lbfgs(recipe.history if pairs is None else pairs, bounds)

@@ -1,17 +1,48 @@
 """Everything a run depends on, in one frozen record with the defaults in one place."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+from nst.colour import COLORS
 from nst.errors import NstError
 from nst.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
 from nst.vgg.architecture import POOLINGS, SMALLEST_SIDE
 
 LARGEST_SIDE = 16384  # pixels; a slip of the finger beyond
-PATHS = ("content", "style", "init", "model", "output", "log", "checkpoint")  # or names, two
+PATHS = ("content", "init", "model", "output", "log", "checkpoint")  # or names, two of them
+WRITES = ("output", "save_every", "plot", "log", "checkpoint")  # not what is painted, but where to
+
+
+@dataclass(frozen=True)
+class Painting:
+    """An image whose style to take, where in it, and where to."""
+
+    path: Path
+    weight: float = 1.0  # above 0; relative to the other paintings of the same region
+    mask: Path | None = None  # an image, white where the painting is looked at
+    region: Path | None = None  # an image, white where the photograph takes this style
+
+    def __post_init__(self) -> None:
+        for name in ("path", "mask", "region"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Path(getattr(self, name)))
+        kinds = {"style": self.path, "style mask": self.mask, "content mask": self.region}
+        for kind, path in kinds.items():
+            if path is not None and not path.exists():
+                raise NstError(f"{kind} image not found: {path}. Check the path.")
+        if not 0 < self.weight < float("inf"):
+            raise NstError(
+                f"the weight of style {self.path} is {self.weight}; it must be a number above 0."
+            )
+
+    @property
+    def files(self) -> list[Path]:
+        return [path for path in (self.path, self.mask, self.region) if path is not None]
 
 
 @dataclass(frozen=True)
@@ -22,7 +53,7 @@ class Settings:
     """
 
     content: Path  # the photograph
-    style: Path  # the painting
+    style: tuple[Painting, ...]  # one or more; a path alone will do
     output: Path | None = Path("out.png")  # .png or .jpg; None: only return the result
     size: int = 640  # pixels, the longer side of the result; the aspect is the content's
     steps: int | tuple[int, ...] = 300  # evaluations of the objective: in all, or at each scale
@@ -33,7 +64,12 @@ class Settings:
     recipe: str = "nst"  # nst, gatys or hvass
     content_weight: float = 1.0  # 0 or more
     style_weight: float = 1.0  # 0 or more
-    smoothness_weight: float = 1.0  # 0 or more
+    tv_weight: float = 1.0  # of total variation, 0 or more
+    content_taps: Mapping[str, float] | None = None  # weights in place of the recipe's
+    style_taps: Mapping[str, float] | None = None
+    strength: float = 1.0  # 0, the photograph, to 1
+    style_scale: float = 1.0  # size of the style images, relative to the result
+    color: str = "style"  # whose colours; see colour.py
     optimizer: str | None = None  # descent, adam or lbfgs
     pooling: str | None = None  # max or average
     init: str | None = None  # content, noise, style, or an image file
@@ -44,23 +80,28 @@ class Settings:
     checkpoint: Path | None = None  # a folder; None: beside the output, in a run that takes long
 
     def __post_init__(self) -> None:
-        for name in ("content", "style", "output", "log", "checkpoint"):
+        for name in ("content", "output", "log", "checkpoint"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Path(getattr(self, name)))
+        if not self.content.exists():
+            raise NstError(f"content image not found: {self.content}. Check the path.")
+        object.__setattr__(self, "style", _paintings(self.style))
         for name in ("steps", "scales"):  # JSON has lists
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("content", "style"):
-            if not getattr(self, name).exists():
-                raise NstError(f"{name} image not found: {getattr(self, name)}. Check the path.")
         self._check_number("size", SMALLEST_SIDE, LARGEST_SIDE)
         self._check_steps()
         self._check_scales()
         self._check_number("scale_factor", 1.1, 8)
         self._check_number("save_every", 0)
         self._check_number("seed", 0)
-        for name in ("content_weight", "style_weight", "smoothness_weight"):
+        for name in ("content_weight", "style_weight", "tv_weight"):
             self._check_number(name, 0)
+        self._check_number("strength", 0, 1)
+        self._check_number("style_scale", 0.1, 10)
+        for name in ("content_taps", "style_taps"):
+            self._check_taps(name)
+        self._check_choice("color", COLORS)
         self._check_choice("device", ("auto", "cpu", "cuda"))
         self._check_choice("recipe", tuple(RECIPES))
         self._check_choice("optimizer", (None, *OPTIMIZERS))
@@ -84,10 +125,9 @@ class Settings:
                 "version of nst that wrote them."
             )
         if folder is not None and folder != Path.cwd():
-            for name in PATHS:
-                value = said.get(name)
-                if value and (name not in ("model", "init") or (folder / value).is_file()):
-                    said[name] = str(folder / value)
+            _anchor(said, PATHS, folder)
+            for painting in said["style"]:
+                _anchor(painting, ("path", "mask", "region"), folder)
         return cls(**said)
 
     @property
@@ -97,7 +137,7 @@ class Settings:
 
     def as_json(self) -> str:
         """Return every setting as JSON, paths as text."""
-        return json.dumps({f.name: getattr(self, f.name) for f in fields(self)}, default=str)
+        return json.dumps(asdict(self), default=str)
 
     def beside(self, suffix: str) -> Path:
         """Return a path next to the output: ``plot.png`` gives out-plot.png for out.png."""
@@ -118,7 +158,8 @@ class Settings:
     def inputs(self) -> list[Path]:
         """Every file that the run reads, but for the model."""
         start = [] if self.init in (None, *INITS) else [Path(str(self.init))]
-        return [self.content, self.style, *start]
+        paintings = [file for painting in self.style for file in painting.files]
+        return list(dict.fromkeys([self.content, *paintings, *start]))
 
     def _check_steps(self) -> None:
         if not isinstance(self.steps, tuple):
@@ -143,6 +184,19 @@ class Settings:
                 )
         elif self.scales != "auto":
             self._check_number("scales", 1, 10)
+
+    def _check_taps(self, name: str) -> None:
+        kind = name.split("_")[0]
+        weights = getattr(self, name)
+        if weights is not None and not weights:
+            raise NstError(
+                f"the table [{kind}] of --tap-weights is empty; name a tap or leave it out."
+            )
+        for tap, weight in (weights or {}).items():
+            if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
+                raise NstError(
+                    f"the {kind} weight of {tap} is {weight!r}; it must be a number, 0 or more."
+                )
 
     def _check_number(self, name: str, low: float, high: float = float("inf")) -> None:
         value = getattr(self, name)
@@ -180,3 +234,25 @@ def _option(name: str) -> str:
 
 def _listed(numbers: Iterable[int]) -> str:
     return ",".join(map(str, numbers))
+
+
+def _paintings(style: object) -> tuple[Painting, ...]:
+    """Return the paintings that a path, a painting, or a sequence of them means."""
+    if isinstance(style, Painting):
+        return (style,)
+    if isinstance(style, str | os.PathLike):
+        return (Painting(Path(style)),)
+    if isinstance(style, Mapping):  # from JSON
+        return (Painting(**style),)
+    paintings = tuple(_paintings(one)[0] for one in style)  # type: ignore[attr-defined]
+    if not paintings:
+        raise NstError("there is no style image. Give one or more.")
+    return paintings
+
+
+def _anchor(said: dict[str, Any], names: tuple[str, ...], folder: Path) -> None:
+    """Let the paths of these ``names`` begin at ``folder``; a name of a model is no path."""
+    for name in names:
+        value = said.get(name)
+        if value and (name not in ("model", "init") or (folder / value).is_file()):
+            said[name] = str(folder / value)

@@ -72,7 +72,7 @@ def complete(run: Run, on_progress: Callable[[Progress], None] | None = None) ->
     keeper = Keeper(run.folder, default, run.device)
     with (
         threadpool_limits(1, user_api="blas"),
-        Records(run.settings, run.scales, run.device, run.history) as records,
+        Records(run.settings, run.scales, run.device, run.history, run.present) as records,
     ):
         try:
             paint(run, records, keeper, on_progress)
@@ -118,7 +118,7 @@ def begin(run: Run, scale: Scale) -> None:
     """Bring the image to ``scale``, and start there without a memory of the one before."""
     run.image = at_scale(run.image, scale, run.device)
     run.trial = run.image.copy()
-    run.optimizer = choose_optimizer(run.recipe)
+    run.optimizer = choose_optimizer(run.recipe, run.pairs)
 
 
 def step(run: Run, scale: Scale, objective: Objective, records: Records) -> Progress:
@@ -137,7 +137,7 @@ def step(run: Run, scale: Scale, objective: Objective, records: Records) -> Prog
 def finish(run: Run) -> Result:
     """Save the picture and what was asked for beside it, and return the result."""
     settings, full = run.settings, run.scales[-1]
-    image = run.device.asnumpy(at_scale(run.image, full, run.device))
+    image = run.present(run.device.asnumpy(at_scale(run.image, full, run.device)))
     alpha = None if run.alpha is None else images.resize(run.alpha, full.height, full.width)
     last = run.history[-1] if run.history else {}
     metadata = {
@@ -151,7 +151,7 @@ def finish(run: Run) -> Result:
     if settings.plot:
         from nst import plots  # matplotlib takes a while to import
 
-        content = images.resize(run.content, full.height, full.width)
+        content = images.resize(run.photograph, full.height, full.width)
         plots.triptych(content, image, run.style, settings.beside("triptych.png"))
         if run.history:
             plots.loss_curves(run.history, settings.beside("losses.png"))

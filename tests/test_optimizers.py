@@ -95,15 +95,17 @@ def test_a_single_step_of_descent_is_hvass_formula(rng):
     np.testing.assert_allclose(image, expected, rtol=1e-12)
 
 
-def test_steps_of_adam_are_algorithm_1_of_the_paper(rng):
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.8, 0.99)])
+def test_steps_of_adam_are_algorithm_1_of_the_paper(rng, betas):
+    b1, b2 = betas
     image, *gradients = rng.standard_normal((4, *SHAPE))
     expected = image.copy()
     m = v = np.zeros(SHAPE)
-    optimizer = Adam(0.1, decay=0.5, bounds=None)
+    optimizer = Adam(0.1, decay=0.5, bounds=None, betas=betas)
     for t, g in enumerate(gradients, start=1):
-        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
         alpha = 0.1 * 0.5 ** (t - 1)
-        expected = expected - alpha * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        expected = expected - alpha * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + 1e-8)
         optimizer.step(image, np.asarray(0.0), g)
         np.testing.assert_allclose(image, expected, rtol=1e-12)
 

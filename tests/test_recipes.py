@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from nst import losses, objective, optimizers
-from nst.recipes import INITS, OPTIMIZERS, RECIPES
-from nst.stylize import choose_optimizer
+from nst.recipes import INITS, OPTIMIZERS, RECIPES, SIDES, STYLE_STATISTICS, describe, table
+from nst.runs import choose_optimizer, initial_image
+from nst.scales import Scale
 from nst.vgg.architecture import POOLINGS, VGG16, VGG16_SLIM, VGG19
 
 
@@ -41,8 +42,69 @@ def test_hvass_weighs_three_kinds_and_every_layer_of_vgg16_alike():
     assert (hvass.gram_normalization, hvass.combination) == ("none", "log")
     assert (hvass.smoothness_kind, hvass.smoothness_reduction) == ("l1", "sum")
     assert (hvass.init, hvass.optimizer) == ("noise", "descent")
-    assert 255 * hvass.step_size == pytest.approx(10)  # grey levels, at every step
+    assert (hvass.step_size, hvass.pixel_range) == (10, 255)  # grey levels, at every step
     assert hvass.step_decay == 1
+
+
+# name: size, which side of the result, scales, steps, initial image, optimizer, pooling
+PROGRAMS = {
+    "gatys": (512, "shorter", 1, 500, "content", "lbfgs", "max"),
+    "gatys-paper": (512, "longer", 1, 500, "noise", "lbfgs", "average"),
+    "johnson": (512, "longer", 1, 1000, "noise", "lbfgs", "max"),
+    "johnson-pt": (512, "longer", 1, 1000, "noise", "lbfgs", "max"),
+    "anish": (None, "longer", 1, 1000, "noise", "adam", "max"),
+    "crowson": (512, "longer", 3, 2000, "content", "adam", "max"),
+    "pystiche": (500, "shorter", 1, 500, "content", "lbfgs", "max"),
+    "spst": (1023, "shorter", 1, 600, "content", "lbfgs", "max"),
+    "hvass": (None, "longer", 1, 60, "noise", "descent", "max"),
+    "nst": (640, "longer", 3, 300, "content", "lbfgs", None),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_run_as_its_program_runs_by_default(name):
+    r = RECIPES[name]
+    found = (r.size, r.side, r.scales, r.steps, r.init, r.optimizer, r.pooling)
+    assert found == PROGRAMS[name]
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_steps_fit_the_unit_of_the_pixels(recipe):
+    """Also where --optimizer takes another than the recipe's."""
+    assert 0.001 < recipe.step_size / recipe.pixel_range < 0.1
+
+
+def test_the_optimizers_are_told_what_the_recipe_says():
+    adam = choose_optimizer(RECIPES["crowson"])
+    assert (adam.step_size, adam.betas, adam.bounds) == (0.02, (0.9, 0.99), (0, 1))
+    assert choose_optimizer(RECIPES["gatys"]).history == 100
+    assert choose_optimizer(RECIPES["nst"]).history == 10
+
+
+@pytest.mark.parametrize("name", ["johnson", "anish", "gatys-paper", "hvass"])
+def test_noise_is_the_recipes(name):
+    recipe, scale = RECIPES[name], Scale(90, 110, 1)
+    nothing = np.zeros((3, 16, 16), np.float32)
+    start = initial_image("noise", 1, nothing, nothing, scale, recipe.noise)
+    mean, spread = NOISE[name]
+    assert start.dtype == np.float32
+    np.testing.assert_allclose(start.mean(axis=(1, 2)), mean, rtol=0.02)
+    assert start.std(axis=(1, 2)) == pytest.approx(np.full(3, spread), rel=0.05)
+    assert len(np.unique(start)) > 50
+
+
+NOISE = {  # mean of each channel, standard deviation
+    "johnson": (np.array([123.68, 116.779, 103.939]) / 256, 0.001 / 256),
+    "anish": (np.array([123.68, 116.779, 103.939]) / 255, 0.256 / 255),
+    "gatys-paper": (np.full(3, 1 / 2), 12**-0.5),
+    "hvass": (np.full(3, 128.5 / 255), 12**-0.5 / 255),
+}
+
+
+def test_what_adam_is_told():
+    anish, crowson = RECIPES["anish"], RECIPES["crowson"]
+    assert (anish.step_size, anish.pixel_range, anish.betas) == (10, 255, (0.9, 0.999))
+    assert (crowson.step_size, crowson.pixel_range, crowson.betas) == (0.02, 1, (0.9, 0.99))
 
 
 def test_our_own_fits_the_model_that_comes_along():
@@ -59,6 +121,9 @@ def test_every_recipe_runs_on_vgg19_and_names_what_exists(recipe):
     assert recipe.pooling in (None, *POOLINGS)
     assert recipe.init in INITS
     assert recipe.optimizer in OPTIMIZERS
+    assert recipe.style_statistic in STYLE_STATISTICS
+    assert recipe.noise.kind in ("uniform", "normal")
+    assert {recipe.side, recipe.style_side} <= set(SIDES)
     losses.smoothness_loss(
         np.zeros((3, 2, 2)), recipe.smoothness_kind, recipe.smoothness_reduction
     )
@@ -83,9 +148,48 @@ def test_every_name_of_an_optimizer_makes_one():
     }
     assert set(kinds) == set(OPTIMIZERS)
     for name, kind in kinds.items():
-        recipe = replace(RECIPES["hvass"], optimizer=name, step_size=0.3, step_decay=0.9)
+        recipe = replace(RECIPES["hvass"], optimizer=name, step_size=76.5, step_decay=0.9)
         optimizer = choose_optimizer(recipe)
         assert type(optimizer) is kind
         assert optimizer.bounds == (0, 1)
+        assert choose_optimizer(replace(recipe, clip=False)).bounds is None
         if name != "lbfgs":
-            assert (optimizer.step_size, optimizer.decay) == (0.3, 0.9)
+            assert (optimizer.step_size, optimizer.decay) == (0.3, 0.9)  # 76.5 of 255
+
+
+# ---- In words ------------------------------------------------------------------------
+
+
+def test_the_table_has_a_line_for_each_recipe_with_its_source():
+    lines = table().splitlines()
+    assert len(lines) == len(RECIPES)
+    for line, (name, recipe) in zip(lines, RECIPES.items(), strict=True):
+        assert line.split()[0] == name
+        assert recipe.source in line
+        assert len(line) < 100
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_in_full_fits_on_a_screen_and_says_every_weight(name):
+    text, recipe = describe(name), RECIPES[name]
+    lines = text.splitlines()
+    assert len(lines) < 40
+    assert max(map(len, lines)) < 100
+    words = text.replace(",", " ").replace(";", " ").split()
+    for tap in recipe.taps:
+        assert tap in words
+    for weight in {*recipe.content.values(), *recipe.style.values()}:
+        assert f"{weight:.6g}" in words
+    assert " ".join(recipe.source.split()) in " ".join(text.split())
+
+
+def test_a_recipe_says_nothing_of_what_it_does_not_use():
+    gatys, anish, hvass = (describe(name) for name in ("gatys", "anish", "hvass"))
+    assert "history" in gatys
+    for field in ("betas", "step_size", "noise", "moment_weight", "smoothness_kind"):
+        assert f"\n{field}" not in gatys
+    assert "\nbetas                 0.9, 0.999" in anish
+    assert "history" not in anish
+    assert "betas" not in hvass
+    assert "\nsize                  the content file's own" in hvass
+    assert "\nclip                  yes" in hvass

@@ -9,7 +9,7 @@ import pytest
 
 from nst.errors import NstError
 from nst.recipes import RECIPES
-from nst.settings import Settings
+from nst.settings import Painting, Settings
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def message(content, style, **changes):
 
 # ---- Numbers -------------------------------------------------------------------------
 
-WEIGHTS = ("content_weight", "style_weight", "smoothness_weight")
+WEIGHTS = ("content_weight", "style_weight", "tv_weight")
 TOO_LOW = [
     ("size", 15),
     ("size", -512),
@@ -204,7 +204,7 @@ def test_what_is_written_beside_the_output_needs_one(inputs, change):
 def test_text_is_taken_for_paths(inputs):
     settings = Settings(str(inputs[0]), str(inputs[1]), "picture.png", log="losses.csv")
     assert settings.content == inputs[0]
-    assert settings.style == inputs[1]
+    assert settings.style == (Painting(inputs[1]),)
     assert settings.output == Path("picture.png")
     assert settings.log == Path("losses.csv")
 

@@ -85,7 +85,7 @@ def test_nothing_said_changes_nothing(settings):
 
 def test_weights_are_factors_on_the_recipe_s_own(settings):
     recipe = RECIPES["nst"]
-    changed = override(settings(content_weight=2, style_weight=0.5, smoothness_weight=3))
+    changed = override(settings(content_weight=2, style_weight=0.5, tv_weight=3))
     assert changed.content == {tap: 2 * w for tap, w in recipe.content.items()}
     assert changed.style == {tap: 0.5 * w for tap, w in recipe.style.items()}
     assert changed.smoothness == 3 * recipe.smoothness

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from nst import images, stylize
-from nst.objective import Targets, Weights
+from nst.objective import Region, Weights
 from nst.runs import override, prepare
 from nst.scales import Scale
+from nst.styles import GramStyle
 from nst.targets import measure, relative_to, style_size
 from nst.vgg import Vgg
 
@@ -24,9 +25,9 @@ def test_targets_are_those_of_both_pictures_at_the_scale(settings):
     for tap, target in objective.targets.content.items():
         np.testing.assert_array_equal(target, features[tap])
     features = vgg.forward(images.resize(run.style, 61, 80))  # its own aspect, 50 x 66
-    for tap, gram in objective.targets.style.items():
+    for tap, (region,) in objective.targets.style.items():
         flat = features[tap].reshape(len(features[tap]), -1).astype(np.float64)
-        np.testing.assert_allclose(gram, flat @ flat.T / flat.shape[1], rtol=1e-5)
+        np.testing.assert_allclose(region.style.gram, flat @ flat.T / flat.shape[1], rtol=1e-5)
     assert set(objective.targets.content) == set(run.recipe.content)
     assert set(objective.targets.style) == set(run.recipe.style)
 
@@ -43,11 +44,16 @@ def test_the_content_is_at_its_own_target(settings):
 
 def test_relative_weights_are_divided_by_the_mean_square_of_the_target(rng):
     content = {"relu3_1": rng.standard_normal((4, 5, 6))}
-    style = {"relu1_1": rng.standard_normal((3, 3)), "relu2_1": np.zeros((3, 3))}
+    grams = rng.standard_normal((3, 3)), 5 * rng.standard_normal((3, 3)), np.zeros((3, 3))
+    some, more, nothing = (Region(GramStyle(gram), weight=0.5) for gram in grams)
+    style = {"relu1_1": [some, more], "relu2_1": [nothing]}
     weights = Weights({"relu3_1": 2.0}, {"relu1_1": 3.0, "relu2_1": 5.0}, 0.7)
-    relative = relative_to(Targets(content, style), weights)
+    regions, relative = relative_to(content, style, weights)
     assert relative.content["relu3_1"] == pytest.approx(2 / np.mean(content["relu3_1"] ** 2))
-    assert relative.style["relu1_1"] == pytest.approx(3 / np.mean(style["relu1_1"] ** 2))
+    for region, gram in zip(regions["relu1_1"], grams, strict=False):
+        found = relative.style["relu1_1"] * region.weight
+        assert found == pytest.approx(3 * 0.5 / np.mean(gram**2))
+    assert regions["relu1_1"][0].weight == 0.5  # so that the loss of the first stays raw
     assert np.isfinite(relative.style["relu2_1"])  # a target of nothing
     assert relative.smoothness == 0.7
 

@@ -9,7 +9,7 @@ import pytest
 from small_networks import TWO_BLOCKS, draw_arrays
 
 from nst.errors import NstError
-from nst.vgg import weights
+from nst.vgg import Vgg, weights
 from nst.vgg.architecture import VGG16_SLIM
 from nst.vgg.export import export_network
 
@@ -295,3 +295,13 @@ def test_the_embedded_model_carries_its_documented_metadata():
 def test_a_renamed_network_keeps_its_hash(arrays):
     network = weights.from_arrays(arrays, name="one")
     assert replace(network, name="another").sha256 == network.sha256
+
+
+@pytest.mark.parametrize("gain", [256 / 255, 0.5])
+def test_a_brightened_network_sees_so_many_times_the_image(arrays, rng, gain):
+    network = weights.from_arrays(arrays, "average", (0.4, 0.5, 0.6), (0.2, 0.3, 0.25))
+    image = rng.random((3, 17, 19)).astype(np.float32)
+    plain = Vgg(network, ["conv1_1"]).features(np.float32(gain) * image)["conv1_1"]
+    brightened = Vgg(network.brightened(gain), ["conv1_1"]).features(image)["conv1_1"]
+    np.testing.assert_allclose(brightened, plain, rtol=1e-4, atol=1e-5)
+    assert network.brightened(1) is network

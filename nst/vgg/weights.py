@@ -7,7 +7,7 @@ A model file is an ordinary ONNX forward graph whose initializers are called ``c
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,15 @@ class Network:
             array = np.ascontiguousarray(self.arrays[name], "<f4")
             digest.update(f"{name} {array.shape}\n".encode() + array.tobytes())
         return digest.hexdigest()
+
+    def brightened(self, gain: float) -> "Network":
+        """Return the network that sees ``gain`` times the image.
+
+        ``(gain * image - mean) / std`` is ``(image - mean / gain) / (std / gain)``.  Johnson's
+        program multiplies by 256 where the network was trained on 0 .. 255.
+        """
+        colours = {name: self.arrays[name] / np.float32(gain) for name in ("mean", "std")}
+        return self if gain == 1 else replace(self, arrays=self.arrays | colours)
 
     def metadata(self, taps: tuple[str, ...], pooling: str) -> dict[str, str]:
         """Return what an exported graph should say about itself."""

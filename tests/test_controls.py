@@ -1,0 +1,390 @@
+"""What each of the artist's controls means, in the losses and in the picture."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_networks import relative_error
+
+from nst import cli, images, stylize
+from nst.errors import NstError
+from nst.runs import prepare, read_mask
+from nst.scales import Scale
+from nst.settings import Painting, Settings
+from nst.targets import measure
+
+
+@pytest.fixture
+def other(files, rng):
+    """A second painting, smooth and tall, where the first is noise and wide."""
+    rows, columns = np.mgrid[:70, :41] / 70
+    images.save(files / "other.png", np.stack([columns, rows * columns, rows]))
+    return files / "other.png"
+
+
+@pytest.fixture
+def first(files):
+    return files / "painting.png"
+
+
+@pytest.fixture
+def left(files):
+    """A mask of 24 x 40 pixels whose left half is white."""
+    mask = np.zeros((3, 24, 40), np.float32)
+    mask[:, :, :20] = 1
+    images.save(files / "left.png", mask)
+    return files / "left.png"
+
+
+@pytest.fixture
+def right(files, left):
+    images.save(files / "right.png", 1 - images.load(left))
+    return files / "right.png"
+
+
+def style_grams(settings, tap="relu2_1"):
+    """Return the style targets at a tap, one for each region, at full size."""
+    run = prepare(settings)
+    return [region.style.gram for region in measure(run, run.scales[-1]).targets.style[tap]]
+
+
+def gram_in_loops(features, mask):
+    """The guided Gram matrix, pixel by pixel: products weighed by the mask, over its sum."""
+    total, area = 0.0, 0.0
+    for row, column in np.ndindex(mask.shape):
+        here = features[:, row, column].astype(np.float64)
+        total = total + mask[row, column] * np.outer(here, here)
+        area += mask[row, column]
+    return total / area
+
+
+# ---- Several styles --------------------------------------------------------------------
+
+
+def test_weights_blend_gram_matrices(settings, first, other):
+    (one,) = style_grams(settings(style=first))
+    (two,) = style_grams(settings(style=other))
+    assert relative_error(two, one) > 0.1  # they differ
+    (both,) = style_grams(settings(style=[Painting(first, 3), Painting(other, 1)]))
+    np.testing.assert_allclose(both, 0.75 * one + 0.25 * two, rtol=1e-5)
+    (tenfold,) = style_grams(settings(style=[Painting(first, 30), Painting(other, 10)]))
+    np.testing.assert_allclose(both, tenfold, rtol=1e-5)  # only their ratio counts
+
+
+def test_a_style_blended_with_itself_is_itself(settings, first):
+    expected = stylize(settings(steps=4)).image
+    found = stylize(settings(style=[Painting(first, 2), Painting(first, 5)], steps=4)).image
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("weight", [0, -1, float("nan"), float("inf")])
+def test_a_weight_is_above_zero(first, weight):
+    with pytest.raises(NstError, match=r"the weight of style .*painting\.png is .* above 0"):
+        Painting(first, weight)
+
+
+def test_some_style_is_needed(settings):
+    with pytest.raises(NstError, match="there is no style image"):
+        settings(style=[])
+
+
+# ---- Masks -----------------------------------------------------------------------------
+
+
+def test_a_style_mask_says_where_the_painting_is_looked_at(settings, first, files):
+    """A mask on one part of the painting gives the Gram matrix of that part, in plain loops."""
+    soft = np.clip(np.mgrid[:50, :66][1] / 66, 0, 1).astype(np.float32) ** 2
+    images.save(files / "soft.png", np.stack([soft] * 3))
+    asked = settings(style=Painting(first, mask=files / "soft.png"), size=66, scales=1)
+    run = prepare(asked)
+    features = run.vgg.features(images.load(first))
+    mask = images.load(files / "soft.png")[0]
+    found = measure(run, Scale(66, 55, 1)).targets.style
+    np.testing.assert_allclose(
+        found["relu1_1"][0].style.gram, gram_in_loops(features["relu1_1"], mask), rtol=1e-4
+    )
+    halved = mask.reshape(25, 2, 33, 2).mean(axis=(1, 3))
+    np.testing.assert_allclose(
+        found["relu2_1"][0].style.gram, gram_in_loops(features["relu2_1"], halved), rtol=1e-4
+    )
+
+
+def test_a_white_mask_is_no_mask(settings, first, files):
+    images.save(files / "white.png", np.ones((3, 20, 31)))
+    expected = stylize(settings(steps=4)).image
+    for field in ("mask", "region"):
+        painting = Painting(first, **{field: files / "white.png"})
+        found = stylize(settings(style=painting, steps=4)).image
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_outside_of_its_content_mask_a_style_does_nothing(settings, first, left):
+    """With a content weight of zero nothing but the style pulls; its network sees 24 pixels."""
+    asked = settings(
+        style=Painting(first, region=left), content_weight=0, tv_weight=0, steps=3, scales=1
+    )
+    result = stylize(replace(asked, style_taps={"relu1_1": 1.0, "relu2_1": 1.0}))
+    start = images.resize(images.load(asked.content), 160, 133)
+    moved = np.abs(result.image - start).mean(axis=0)
+    assert moved[:, :60].mean() > 0.005
+    assert moved[:, 80:].max() == 0
+
+
+def test_each_region_takes_its_own_style(settings, first, other, left, right):
+    """Black and white paintings, side by side: each half goes to its painting's brightness."""
+    images.save(first.with_name("black.png"), np.full((3, 40, 40), 0.1))
+    images.save(first.with_name("bright.png"), np.full((3, 40, 40), 0.9))
+    halves = [
+        Painting(first.with_name("black.png"), region=left),
+        Painting(first.with_name("bright.png"), region=right),
+    ]
+    result = stylize(settings(style=halves, content_weight=0, steps=30, init="noise"))
+    image = result.image.mean(axis=0)
+    assert image[:, :50].mean() < image[:, 83:].mean() - 0.2
+
+
+def test_regions_count_by_their_area(settings, first, left, right):
+    """One style in two halves pulls as much as in one whole."""
+    halves = [Painting(first, region=left), Painting(first, region=right)]
+    asked = settings(scales=1)
+    whole = prepare(asked)
+    parts = prepare(replace(asked, style=tuple(halves)))
+    for tap in whole.recipe.style:
+        weights = [measure(run, run.scales[0]).targets.style[tap] for run in (whole, parts)]
+        assert sum(region.weight for region in weights[1]) == pytest.approx(1, abs=0.02)
+        assert weights[0][0].weight == 1
+
+
+def test_an_empty_mask_is_refused(files):
+    images.save(files / "empty.png", np.full((3, 20, 30), 0.2))
+    with pytest.raises(NstError, match=r"empty\.png is empty: its brightest pixel is 0\.20") as e:
+        read_mask(files / "empty.png")
+    assert "\n" not in str(e.value)
+
+
+def test_a_missing_mask_is_named(first, tmp_path):
+    for field, name in (("mask", "style mask"), ("region", "content mask")):
+        with pytest.raises(NstError, match=f"{name} image not found: {tmp_path}"):
+            Painting(first, **{field: tmp_path / "none.png"})
+
+
+# ---- Strength --------------------------------------------------------------------------
+
+
+def test_strength_blends_the_photograph_s_own_style_in(settings, files):
+    (full,) = style_grams(settings())
+    (own,) = style_grams(settings(style=files / "photograph.png"))
+    (half,) = style_grams(settings(strength=0.5))
+    np.testing.assert_allclose(half, (full + own) / 2, rtol=1e-4)
+
+
+def test_strength_zero_is_the_photograph_and_more_moves_further_away(settings, files):
+    photograph = images.resize(images.load(files / "photograph.png"), 160, 133)
+    distances = [
+        np.abs(stylize(settings(strength=s, steps=20)).image - photograph).mean()
+        for s in (0, 0.3, 1)
+    ]
+    assert distances[0] < 1e-3
+    assert 2 * distances[0] < distances[1] < distances[2]
+
+
+# ---- Sizes -----------------------------------------------------------------------------
+
+
+def test_style_scale_is_the_size_of_the_style_image(settings, first):
+    run = prepare(settings(style_scale=0.5))
+    found = measure(run, Scale(160, 133, 1)).targets.style["relu1_1"][0].style.gram
+    features = run.vgg.features(images.resize(images.load(first), 61, 80))["relu1_1"]
+    np.testing.assert_allclose(found, gram_in_loops(features, np.ones((61, 80))), rtol=1e-4)
+
+
+# ---- Weights ---------------------------------------------------------------------------
+
+
+def test_tap_weights_take_the_place_of_the_recipe_s(settings):
+    asked = settings(content_taps={"conv2_1": 3.0}, style_taps={"relu1_1": 2, "relu3_2": 0.5})
+    run = prepare(replace(asked, style_weight=10.0))
+    assert run.recipe.content == {"conv2_1": 3.0}
+    assert run.recipe.style == {"relu1_1": 20, "relu3_2": 5.0}
+    history = stylize(asked).history
+    assert {"content conv2_1", "style relu1_1", "style relu3_2"} < set(history[0])
+    only = prepare(settings(style_taps={"relu1_1": 2.0})).recipe
+    assert only.content == prepare(settings()).recipe.content
+
+
+@pytest.mark.parametrize("weight", [-1, float("nan"), "2", None])
+def test_tap_weights_are_numbers(settings, weight):
+    with pytest.raises(NstError, match=r"the style weight of relu1_1 is .*; it must be a number"):
+        settings(style_taps={"relu1_1": weight})
+    with pytest.raises(NstError, match=r"the table \[content\] of --tap-weights is empty"):
+        settings(content_taps={})
+
+
+def test_tv_weight_is_a_factor_on_total_variation(settings):
+    rough, smooth = (stylize(settings(tv_weight=w, steps=25)).image for w in (0, 1e4))
+
+    def variation(image):
+        return np.abs(np.diff(image, axis=1)).mean() + np.abs(np.diff(image, axis=2)).mean()
+
+    assert variation(smooth) < 0.7 * variation(rough)
+
+
+# ---- Colours ---------------------------------------------------------------------------
+
+
+def chroma(image):
+    luma = np.tensordot((0.299, 0.587, 0.114), image, 1)
+    return image - luma
+
+
+@pytest.mark.parametrize("color", ["content", "content-luminance"])
+def test_the_content_s_colours_are_the_content_s(settings, files, color):
+    """Chroma is that of the photograph up to a factor where it had to give way to the luma."""
+    asked = settings(color=color, steps=8, save_every=8)
+    result = stylize(asked)
+    photograph = images.resize(images.load(files / "photograph.png"), 160, 133)
+    found, expected = chroma(result.image), chroma(photograph)
+    along = (found * expected).sum(axis=0) / (expected**2).sum(axis=0).clip(1e-6)
+    np.testing.assert_allclose(found, along * expected, atol=2e-3)
+    assert along.max() < 1.01
+    frame = images.load(asked.frame(8))  # what is saved on the way has the same colours
+    np.testing.assert_allclose(frame, result.image, atol=0.51 / 255)
+
+
+def test_match_brings_the_painting_to_the_content_s_palette(settings, files):
+    run = prepare(settings(color="match"))
+    photograph = images.load(files / "photograph.png").reshape(3, -1)
+    matched = run.style.reshape(3, -1)
+    unmatched = images.load(files / "painting.png").reshape(3, -1)
+    distance = [np.abs(p.mean(1) - photograph.mean(1)).max() for p in (matched, unmatched)]
+    assert distance[0] < 0.3 * distance[1]
+
+
+def test_transparency_and_shape_are_the_content_s_whatever_the_controls(
+    settings, files, first, other, left
+):
+    alpha = np.ones((90, 75), np.float32)
+    alpha[:, :30] = 0.25
+    images.save(files / "cut.png", images.load(files / "photograph.png"), alpha)
+    asked = settings(
+        content=files / "cut.png",
+        style=[Painting(first, 2, region=left), Painting(other, mask=left)],
+        color="content",
+        strength=0.7,
+        style_scale=1.3,
+        steps=3,
+    )
+    assert stylize(asked).image.shape == (3, 160, 133)
+    _, kept = images.load_with_alpha(asked.output)
+    assert kept[80, 10] == pytest.approx(0.25, abs=0.01)
+    assert kept[80, 120] == 1
+
+
+# ---- With tiles ------------------------------------------------------------------------
+
+
+def test_every_control_composes_with_tiles(settings, first, other, left, right):
+    """The objective of all controls at once, of one piece and in tiles of 96 pixels."""
+    asked = settings(
+        style=[
+            Painting(first, 2, mask=left, region=left),
+            Painting(other, 1, region=left),
+            Painting(other, mask=left, region=right),
+        ],
+        strength=0.6,
+        style_scale=1.2,
+        size=230,
+    )
+    evaluated = []
+    for side in (None, 96):
+        run = prepare(asked)
+        run.side = side
+        evaluated.append(measure(run, run.scales[-1]).evaluate(images.resize(run.style, 230, 192)))
+    (whole, d_whole), (tiled, d_tiled) = evaluated
+    assert relative_error(d_tiled, d_whole) < 1e-4
+    for name, loss in whole.floats().items():
+        assert tiled.floats()[name] == pytest.approx(loss, rel=1e-4), name
+
+
+# ---- On the command line ---------------------------------------------------------------
+
+
+def asked_for(*arguments):
+    """Return the settings that a command line means."""
+    options = vars(cli._parser().parse_args(["stylize", *map(str, arguments)]))
+    del options["command"], options["quiet"]
+    return cli._settings(**options)
+
+
+def test_styles_with_weights_and_masks(files, first, other, left):
+    content = files / "photograph.png"
+    given = asked_for(content, "--style", f"{first}:2", "--style", f"{other}:0.5")
+    assert given.style == (Painting(first, 2.0), Painting(other, 0.5))
+    masks = ["--content-mask", left, "--content-mask", "none"]
+    masks += ["--style-mask", "none", "--style-mask", left]
+    given = asked_for(content, first, "--style", other, *masks)
+    assert given.style == (Painting(first, 1.0, None, left), Painting(other, 1.0, left, None))
+    assert asked_for(content, first).style == (Painting(first),)
+    assert asked_for(content).style[0].path.name == "swirl.jpg"
+    assert asked_for(content, "waves:3").style[0].path.name == "waves.jpg"
+    with pytest.raises(NstError, match=r"--style-mask is given 1 times, and there are 2 styles"):
+        asked_for(content, first, "--style", other, "--style-mask", left)
+
+
+def test_a_name_with_a_colon_is_a_name(files, first):
+    odd = files / "ratio 16:9"
+    odd.write_bytes(first.read_bytes())
+    content = files / "photograph.png"
+    assert asked_for(content, odd).style == (Painting(odd, 1.0),)
+    assert asked_for(content, f"{odd}:2").style == (Painting(odd, 2.0),)
+    with pytest.raises(NstError, match=r"style image not found: a:b\.png"):
+        asked_for(content, "a:b.png")
+
+
+def test_tap_weights_come_from_a_toml_file(files, tmp_path):
+    table = tmp_path / "taps.toml"
+    table.write_text("[content]\nrelu2_1 = 2\n[style]\nrelu1_1 = 0.5\nrelu3_1 = 1e3\n")
+    given = asked_for(files / "photograph.png", "--tap-weights", table)
+    assert given.content_taps == {"relu2_1": 2}
+    assert given.style_taps == {"relu1_1": 0.5, "relu3_1": 1000.0}
+    assert Settings.from_json(given.as_json()) == given
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[style\n", "is not TOML: "),
+        ("[strokes]\nrelu1_1 = 2\n", "has strokes; give the tables"),
+        ("", "has nothing; give the tables"),
+        ("[style]\n", "the table [style] of --tap-weights is empty"),
+        ("[style]\nrelu1_1 = 'a lot'\n", "the style weight of relu1_1 is 'a lot'"),
+        (None, "cannot read"),
+    ],
+)
+def test_a_wrong_file_of_tap_weights_is_one_line(files, tmp_path, text, told):
+    table = tmp_path / "taps.toml"
+    if text is not None:
+        table.write_text(text)
+    with pytest.raises(NstError) as error:
+        asked_for(files / "photograph.png", "--tap-weights", table)
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_tap_is_told_with_those_there_are(settings):
+    with pytest.raises(NstError, match="no tap 'relu9_9'; it has conv1_1"):
+        prepare(settings(style_taps={"relu9_9": 1.0}))
+
+
+def test_every_control_is_in_the_picture_s_text(settings, first, other, left):
+    asked = settings(
+        style=[Painting(first, 2, mask=left), Painting(other, region=left)],
+        strength=0.5,
+        style_taps={"relu1_1": 2.0},
+        color="match",
+        steps=2,
+    )
+    stylize(asked)
+    said = json.loads(images.read_metadata(asked.output)["nst settings"])
+    assert Settings.from_json(json.dumps(said)) == asked
