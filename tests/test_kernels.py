@@ -486,19 +486,29 @@ def test_only_what_is_said_to_be_in_place_changes(rng, name):
 
 @pytest.mark.parametrize("name", ["mse", "total_variation_l1", "total_variation_l2", "dot"])
 def test_sums_accumulate_in_float64(name):
-    """One term of 2**24 and then sixteen of 1, which float32 would drop one by one."""
-    row = np.zeros((1, 1, 34), np.float32)
+    """One term of 2**24 and then sixteen of 1, which float32 would drop one by one.
+
+    Two strips lie between any two of them, and a last strip is not full.
+    """
+    row = np.zeros((1, 1, 33 * 256 + 5), np.float32)
     row[0, 0, 0] = 2.0**12
-    row[0, 0, 2::2] = 1.0
+    row[0, 0, 512::512] = 1.0
     if name == "dot":
         assert k.dot(row, row) == 2**24 + 16
     elif name == "mse":
-        assert k.mse(row, np.zeros_like(row)) == np.float32((2**24 + 16) / 34)
+        assert k.mse(row, np.zeros_like(row)) == np.float32((2**24 + 16) / row.size)
     elif name == "total_variation_l2":
-        assert k.total_variation_l2(row) == 2**24 + 2 * 16 - 1  # up and down; the last only up
+        assert k.total_variation_l2(row) == 2**24 + 2 * 16  # up and down
     else:
         row[0, 0, 0] = 2.0**24
-        assert k.total_variation_l1(row) == 2**24 + 2 * 16 - 1
+        assert k.total_variation_l1(row) == 2**24 + 2 * 16
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 1000])
+def test_dot_takes_every_strip_and_the_rest(rng, size):
+    x, y = rng.standard_normal((2, size))
+    expected = math.fsum(a * b for a, b in zip(x, y, strict=True))
+    assert k.dot(x, y) == pytest.approx(expected, rel=1e-11, abs=1e-12)
 
 
 def test_the_spread_of_a_gradient_far_from_zero_keeps_its_digits(rng):
