@@ -40,6 +40,8 @@ class Checkpoint:
     model: str  # sha256 of the network
     device: str
     scales: list[list[int]]  # height, width, steps of each
+    side: int | None  # of the tiles; see Run
+    pairs: int
     history: list[dict[str, float]]  # an entry for every step that was made
     image: Array  # (3, H, W): where the next step starts
     optimizer: dict[str, Any]  # its state

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import weakref
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -167,6 +168,9 @@ class FileArray:
                 f"no room for {said(size)} of the content's features in {tempfile.gettempdir()} "
                 f"({error.strerror}); set TMPDIR to a folder with room, or use a smaller --size."
             ) from None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[k] for k in range(self.shape[0]))
 
     def __getitem__(self, index: Any) -> np.ndarray:
         return np.array(self._mapped("r")[index])

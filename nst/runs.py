@@ -24,10 +24,10 @@ class Source:
     """A painting as it was read: see `settings.Painting`."""
 
     picture: np.ndarray  # (3, H, W), in the colours that are measured
-    weight: float
-    mask: np.ndarray | None  # (H, W) in [0, 1], of the painting
-    region: np.ndarray | None  # (H, W) in [0, 1], of the photograph
-    part: str  # the name of that region: paintings of one part are blended
+    weight: float = 1.0
+    mask: np.ndarray | None = None  # (H, W) in [0, 1], of the painting
+    region: np.ndarray | None = None  # (H, W) in [0, 1], of the photograph
+    part: str = ""  # the name of that region: paintings of one part are blended
 
 
 @dataclass
@@ -48,6 +48,9 @@ class Run:
     image: Array = None  # (3, H, W) on the device: the best so far, at the scale being painted
     trial: Array = None  # where the optimizer wants to be evaluated next
     history: list[dict[str, float]] = field(default_factory=list)  # see Records
+    side: int | None = None  # of the largest window that the network is given; None: all at once
+    pairs: int = 0  # that L-BFGS remembers: the recipe's, or fewer where memory is short
+    planned: bool = False  # side and pairs were chosen for the memory there is
     folder: Path | None = None  # where it is saved on the way
     whole: bool = True  # between two steps: image, trial, optimizer and history fit together
 
@@ -109,6 +112,8 @@ def reopen(folder: Path) -> Run:
         )
     run.scales = [Scale(*scale) for scale in saved.scales]
     run.history, run.folder = saved.history, folder
+    run.side, run.pairs, run.planned = saved.side, saved.pairs, True
+    run.optimizer = choose_optimizer(run.recipe, run.pairs)
     run.trial = device.asarray(saved.image)
     run.optimizer.restore(checkpoints.placed(saved.optimizer, device))
     run.image = run.optimizer.best(run.trial)
@@ -138,6 +143,7 @@ def _open(settings: Settings, device: Device) -> Run:
         inputs=inputs,
         scales=plan(content.shape[1], content.shape[2], settings),
         optimizer=choose_optimizer(recipe),
+        pairs=recipe.history,
     )
 
 
@@ -170,6 +176,8 @@ def snapshot(run: Run) -> Checkpoint:
         model=run.vgg.network.sha256,
         device=run.device.name,
         scales=[[scale.height, scale.width, scale.steps] for scale in run.scales],
+        side=run.side,
+        pairs=run.pairs,
         history=run.history,
         image=run.trial,
         optimizer=run.optimizer.state(),
@@ -222,12 +230,15 @@ def initial_image(
     return images.resize(cropped, scale.height, scale.width)
 
 
-def choose_optimizer(recipe: Recipe) -> Optimizer:
-    """Return a fresh optimizer of the recipe's kind: each scale starts without a memory."""
+def choose_optimizer(recipe: Recipe, pairs: int | None = None) -> Optimizer:
+    """Return a fresh optimizer of the recipe's kind: each scale starts without a memory.
+
+    ``pairs`` is what L-BFGS remembers; None: the recipe's history.
+    """
     step_size = recipe.step_size / recipe.pixel_range
     bounds = (0.0, 1.0) if recipe.clip else None
     if recipe.optimizer == "descent":
         return NormalisedDescent(step_size, recipe.step_decay, bounds)
     if recipe.optimizer == "adam":
         return Adam(step_size, recipe.step_decay, bounds, recipe.betas)
-    return Lbfgs(recipe.history, bounds)
+    return Lbfgs(recipe.history if pairs is None else pairs, bounds)

@@ -118,7 +118,7 @@ def begin(run: Run, scale: Scale) -> None:
     """Bring the image to ``scale``, and start there without a memory of the one before."""
     run.image = at_scale(run.image, scale, run.device)
     run.trial = run.image.copy()
-    run.optimizer = choose_optimizer(run.recipe)
+    run.optimizer = choose_optimizer(run.recipe, run.pairs)
 
 
 def step(run: Run, scale: Scale, objective: Objective, records: Records) -> Progress:

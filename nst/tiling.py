@@ -7,7 +7,8 @@ each tap belongs to exactly one tile.  To compute its own features as the whole 
     |--------- window: what the network is given ---------|
          radius      |------- owned -------|    radius
 
-The window starts on a multiple of the deepest stride, so that its pools pair the same pixels as
+The windows of an image have one size, so that memory is used again from tile to tile.  A window
+starts on a multiple of the deepest stride, so that its pools pair the same pixels as
 the whole image's, and it ends at the image's own border or short of it: only there the network's
 zeros stand for what is outside.  Features near a cut side of a window are wrong, and not owned.
 
@@ -83,46 +84,50 @@ def cut(
     architecture, taps
         Where features are read; they say how far a tile has to read beyond what it owns.
     side : int or None
-        The largest window, in pixels along a side; `smallest_side` is the least that can be.
-        The tiles come out about equal, so that none is thin.  None gives one tile.
+        The most that a window may have, in pixels along a side; `smallest_side` is the least
+        that can be.  Windows are all alike, and what tiles own is about equal, so that none is
+        thin.  None gives one tile.
     """
     taps = tuple(taps)
+    rows, columns = (spans(architecture, taps, length, side) for length in (height, width))
+    return [Tile(row, column) for row in rows for column in columns]
+
+
+def spans(
+    architecture: Architecture, taps: tuple[str, ...], length: int, side: int | None
+) -> list[Span]:
+    """Cut one side of an image, ``length`` pixels, into spans: equal windows; see `cut`."""
     if side is not None and side < smallest_side(architecture, taps):
         raise ValueError(
             f"a tile of {side} pixels is too small for {', '.join(taps)}; "
             f"it needs {smallest_side(architecture, taps)}"
         )
-    rows, columns = (_spans(architecture, taps, length, side) for length in (height, width))
-    return [Tile(row, column) for row in rows for column in columns]
+    if side is None or length <= side:
+        return [Span(0, length, 0, length)]
+    stride, unit, margin = _grid(architecture, taps)
+    units = length // unit  # the last tile takes the remainder as well
+    most = (side - (unit - 1) - 2 * margin) // unit  # units that a window has room for
+    count = -(-units // most)
+    ends = [unit * (units * k // count) for k in range(count)] + [length]
+
+    owned = list(pairwise(ends))
+    starts = [max(0, own_start - margin) for own_start, _ in owned]
+    stops = [min(length, own_stop + margin) for _, own_stop in owned]
+    window = max(stop - start for start, stop in zip(starts, stops, strict=True))
+    window += (length - window) % stride  # so that the last one starts on the grid
+    starts = [min(start, length - window) for start in starts]
+    return [Span(start, start + window, *own) for start, own in zip(starts, owned, strict=True)]
 
 
 def smallest_side(architecture: Architecture, taps: Iterable[str]) -> int:
     """Return the least pixels along a side that a window needs to own something."""
     taps = tuple(taps)
-    unit, margin = _grid(architecture, taps)
+    _, unit, margin = _grid(architecture, taps)
     return 2 * unit - 1 + 2 * margin
 
 
-def _spans(
-    architecture: Architecture, taps: tuple[str, ...], length: int, side: int | None
-) -> list[Span]:
-    """Cut one side of the image into spans of about equal size."""
-    if side is None or length <= side:
-        return [Span(0, length, 0, length)]
-    unit, margin = _grid(architecture, taps)
-    reach = max(architecture.radius(tap) for tap in taps)
-    units = length // unit  # the last one takes the remainder as well
-    most = (side - (unit - 1) - 2 * margin) // unit  # units that a window has room for
-    count = -(-units // most)
-    ends = [unit * (units * k // count) for k in range(count)] + [length]
-    return [
-        Span(max(0, own_start - margin), min(length, own_stop + reach), own_start, own_stop)
-        for own_start, own_stop in pairwise(ends)
-    ]
-
-
-def _grid(architecture: Architecture, taps: tuple[str, ...]) -> tuple[int, int]:
-    """Return the multiple on which tiles begin, and how much further out their windows do."""
+def _grid(architecture: Architecture, taps: tuple[str, ...]) -> tuple[int, int, int]:
+    """Return the multiples on which windows and tiles begin, and how far windows reach beyond."""
     stride = max(architecture.stride(tap) for tap in taps)
-    reach = max(architecture.radius(tap) for tap in taps)
-    return max(stride, SMALLEST_SIDE), -(-reach // stride) * stride
+    radius = max(architecture.radius(tap) for tap in taps)
+    return stride, max(stride, SMALLEST_SIDE), -(-radius // stride) * stride

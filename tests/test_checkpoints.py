@@ -44,6 +44,8 @@ def checkpoint(rng):
             model="abcd",
             device="cpu",
             scales=[[4, 5, steps]],
+            side=None,
+            pairs=10,
             history=[{"step": n, "total": 1 / n, "odd": math.inf} for n in range(1, steps + 1)],
             image=rng.random((3, 4, 5), np.float32),
             optimizer={"pairs": pairs, "search": None, "line": {"trial": 1 / 3, "done": False}},
@@ -454,7 +456,7 @@ def test_losses_that_are_not_finite_are_not_saved(settings, tmp_path, monkeypatc
 def test_a_signal_saves_and_resume_ends_the_run(settings, tmp_path, number, status):
     asked = settings(size=64, scales=1, steps=150)
     expected = stylize(asked).image
-    command = [sys.executable, "-m", "nst", "stylize", asked.content, asked.style]
+    command = [sys.executable, "-m", "nst", "stylize", asked.content, asked.style[0].path]
     command += ["-o", "out.png", "--size", "64", "--scales", "1", "--steps", "150"]
     command += ["--model", asked.model, "--device", "cpu", "--log", "l.csv", "--checkpoint", "c"]
     log = tmp_path / "l.csv"

@@ -281,6 +281,32 @@ def test_transparency_and_shape_are_the_content_s_whatever_the_controls(
     assert kept[80, 120] == 1
 
 
+# ---- With tiles ------------------------------------------------------------------------
+
+
+def test_every_control_composes_with_tiles(settings, first, other, left, right):
+    """The objective of all controls at once, of one piece and in tiles of 96 pixels."""
+    asked = settings(
+        style=[
+            Painting(first, 2, mask=left, region=left),
+            Painting(other, 1, region=left),
+            Painting(other, mask=left, region=right),
+        ],
+        strength=0.6,
+        style_scale=1.2,
+        size=230,
+    )
+    evaluated = []
+    for side in (None, 96):
+        run = prepare(asked)
+        run.side = side
+        evaluated.append(measure(run, run.scales[-1]).evaluate(images.resize(run.style, 230, 192)))
+    (whole, d_whole), (tiled, d_tiled) = evaluated
+    assert relative_error(d_tiled, d_whole) < 1e-4
+    for name, loss in whole.floats().items():
+        assert tiled.floats()[name] == pytest.approx(loss, rel=1e-4), name
+
+
 # ---- On the command line ---------------------------------------------------------------
 
 

@@ -428,19 +428,9 @@ def paint_objective(recipe, vgg, content, style, folder):
     settings = Settings(folder / "content.png", folder / "style.png", None)
     content, style = content.astype(np.float32), style.astype(np.float32)
     scale = Scale(HEIGHT, WIDTH, 1)
-    run = Run(
-        settings=settings,
-        recipe=recipe,
-        device=CPU,
-        vgg=vgg,
-        photograph=content,
-        alpha=None,
-        content=content,
-        styles=[Source(style, 1.0, None, None, "")],
-        inputs={},
-        scales=[scale],
-        optimizer=choose_optimizer(recipe),
-    )
+    optimizer = choose_optimizer(recipe)
+    styles = [Source(style)]
+    run = Run(settings, recipe, CPU, vgg, content, None, content, styles, {}, [scale], optimizer)
     return measure(run, scale)
 
 
