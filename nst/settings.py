@@ -116,8 +116,10 @@ class Settings:
         self._check_outputs()
 
     @classmethod
-    def from_json(cls, text: str, folder: Path | None = None) -> "Settings":
-        """Return the settings that ``as_json`` wrote; relative paths begin at ``folder``.
+    def from_json(cls, text: str, folder: Path | None = None, **changes: Any) -> "Settings":
+        """Return the settings that ``as_json`` wrote, with ``changes``.
+
+        Relative paths in the text begin at ``folder``.
 
         Raises NstError for what an nst of another version has written.
         """
@@ -131,7 +133,7 @@ class Settings:
             _anchor(said, PATHS, folder)
             for painting in said["style"]:
                 _anchor(painting, ("path", "mask", "region"), folder)
-        return cls(**said)
+        return cls(**said | changes)
 
     @property
     def objective(self) -> Recipe:
