@@ -10,7 +10,7 @@ from small_networks import TWO_BLOCKS, draw_arrays, relative_error
 
 from nst import devices
 from nst.errors import NstError
-from nst.vgg import Vgg, weights
+from nst.vgg import Vgg, runtime, weights
 from nst.vgg.architecture import POOLINGS, VGG16, VGG19
 
 TAPS = ("relu2_1", "conv1_1", "relu1_1")
@@ -136,15 +136,29 @@ def test_measuring_gives_the_same_features_and_leaves_the_backward_alone(rng, ar
         np.testing.assert_array_equal(measured, features[tap])
 
 
-def test_features_that_were_kept_are_not_overwritten(rng, vgg):
-    """Targets are kept while the network goes on; only what nobody was given is reused."""
-    kept = vgg.forward(photograph(rng))
-    copies = {tap: array.copy() for tap, array in kept.items()}
-    later = vgg.forward(photograph(rng))
-    vgg.backward(gradients(rng, later))
-    for tap, array in kept.items():
-        np.testing.assert_array_equal(array, copies[tap])
-        assert not np.array_equal(later[tap], array)
+def test_a_forward_overwrites_what_the_last_one_returned(rng, vgg):
+    """Nothing is allocated while the size stays; what must stay comes from `features`."""
+    first, measured = photograph(rng), vgg.features(photograph(rng))
+    copies = {tap: array.copy() for tap, array in measured.items()}
+    before = vgg.forward(first)
+    after = vgg.forward(photograph(rng))
+    for tap, array in after.items():
+        assert array is before[tap]
+        np.testing.assert_array_equal(measured[tap], copies[tap])
+    for tap, array in vgg.forward(photograph(rng, 19, 24)).items():
+        assert array is not before[tap]
+
+
+def test_only_the_graphs_that_were_used_last_are_kept(rng, arrays, monkeypatch):
+    opened = []
+    session = runtime._session
+    monkeypatch.setattr(runtime, "MOST_PASSES", 2)
+    monkeypatch.setattr(runtime, "_session", lambda *a: (opened.append(1), session(*a))[1])
+    vgg = Vgg.from_arrays(arrays, TAPS)
+    one, two, three = (photograph(rng, side, 22) for side in (16, 17, 18))
+    for image, so_far in ((one, 1), (two, 2), (one, 2), (three, 3), (one, 3), (two, 4)):
+        vgg.features(image)
+        assert len(opened) == so_far
 
 
 def test_neither_pass_writes_into_what_it_is_given(rng, vgg):
