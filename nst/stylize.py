@@ -146,7 +146,7 @@ def finish(run: Run) -> Result:
     metadata = {
         "Software": f"nst {VERSION}",
         "nst settings": settings.as_json(),
-        "nst model": f"{run.vgg.network.name} sha256 {run.vgg.network.sha256}",
+        "nst model": run.model_text,
         "nst losses": json.dumps({name: last[name] for name in last if name != "seconds"}),
     }
     if settings.output is not None:
@@ -158,6 +158,10 @@ def finish(run: Run) -> Result:
         plots.triptych(content, image, run.style, settings.beside("triptych.png"))
         if run.history:
             plots.loss_curves(run.history, settings.beside("losses.png"))
+    if settings.report is not None:
+        from nst import report
+
+        report.write(settings.report, report.of_run(run, image))
     return Result(image, alpha, run.history, metadata)
 
 
