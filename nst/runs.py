@@ -16,7 +16,7 @@ from nst.optimizers import Adam, Lbfgs, NormalisedDescent, Optimizer
 from nst.recipes import GREY_NOISE, Noise, Recipe
 from nst.scales import Scale, plan
 from nst.settings import Painting, Settings
-from nst.vgg import Vgg
+from nst.vgg import Vgg, weights
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,11 @@ class Run:
     def style(self) -> np.ndarray:
         """The first painting."""
         return self.styles[0].picture
+
+    @property
+    def model_text(self) -> str:
+        """The network, as the picture's text names it."""
+        return f"{self.vgg.network.name} sha256 {self.vgg.network.sha256}"
 
     def present(self, image: np.ndarray) -> np.ndarray:
         """Return an image of this run in its final colours."""
@@ -124,9 +129,10 @@ def _open(settings: Settings, device: Device) -> Run:
     """Return a run that has read its files, but has no image yet."""
     if settings.output is not None:
         images.check_output(settings.output)
-    if settings.log is not None:
-        images.check_writable(settings.log)
+    for path in filter(None, (settings.log, settings.report)):
+        images.check_writable(path)
     recipe = override(settings)
+    network = weights.load(settings.model).brightened(recipe.input_gain)
     inputs = {str(path): checkpoints.sha256(path) for path in settings.inputs}
     photograph, alpha = images.load_with_alpha(settings.content)
     content = colour.content_to_paint(settings.color, photograph)
@@ -135,7 +141,7 @@ def _open(settings: Settings, device: Device) -> Run:
         settings=settings,
         recipe=recipe,
         device=device,
-        vgg=Vgg(settings.model, recipe.taps, recipe.pooling, device),
+        vgg=Vgg(network, recipe.taps, recipe.pooling, device),
         photograph=photograph,
         alpha=alpha,
         content=content,

@@ -16,6 +16,7 @@ from nst import images, kernels
 from nst.checkpoints import Keeper
 from nst.devices import Device
 from nst.errors import NstError
+from nst.estimate import estimate
 from nst.kernels import Array
 from nst.objective import Objective, check_finite
 from nst.records import Progress, Records
@@ -67,6 +68,8 @@ def complete(run: Run, on_progress: Callable[[Progress], None] | None = None) ->
     """
     from threadpoolctl import threadpool_limits  # takes a while to import
 
+    if not run.planned:
+        estimate(run)
     output = run.settings.output
     default = None if output is None else default_folder(run.settings)
     keeper = Keeper(run.folder, default, run.device)
@@ -143,7 +146,7 @@ def finish(run: Run) -> Result:
     metadata = {
         "Software": f"nst {VERSION}",
         "nst settings": settings.as_json(),
-        "nst model": f"{run.vgg.network.name} sha256 {run.vgg.network.sha256}",
+        "nst model": run.model_text,
         "nst losses": json.dumps({name: last[name] for name in last if name != "seconds"}),
     }
     if settings.output is not None:
@@ -155,6 +158,10 @@ def finish(run: Run) -> Result:
         plots.triptych(content, image, run.style, settings.beside("triptych.png"))
         if run.history:
             plots.loss_curves(run.history, settings.beside("losses.png"))
+    if settings.report is not None:
+        from nst import report
+
+        report.write(settings.report, report.of_run(run, image))
     return Result(image, alpha, run.history, metadata)
 
 
