@@ -16,7 +16,7 @@ from nst.optimizers import Adam, Lbfgs, NormalisedDescent, Optimizer
 from nst.recipes import GREY_NOISE, Noise, Recipe
 from nst.scales import Scale, plan
 from nst.settings import Painting, Settings
-from nst.vgg import Vgg
+from nst.vgg import Vgg, weights
 
 
 @dataclass(frozen=True)
@@ -136,11 +136,12 @@ def _open(settings: Settings, device: Device) -> Run:
     photograph, alpha = images.load_with_alpha(settings.content)
     content = colour.content_to_paint(settings.color, photograph)
     styles = [read_style(painting, settings.color, photograph) for painting in settings.style]
+    network = weights.load(settings.model).brightened(recipe.input_gain)
     return Run(
         settings=settings,
         recipe=recipe,
         device=device,
-        vgg=Vgg(settings.model, recipe.taps, recipe.pooling, device),
+        vgg=Vgg(network, recipe.taps, recipe.pooling, device),
         photograph=photograph,
         alpha=alpha,
         content=content,
