@@ -218,15 +218,15 @@ def two_loop_direction(d_image: Array, pairs: list[tuple[Array, Array]]) -> Arra
     if not pairs:
         length = float(k.dot(q, q)) ** 0.5
         return k.scale(-FIRST_MOVE * q.size**0.5 / length if length else 0.0, q)
-    alphas = []
-    for s, y in reversed(pairs):
-        alpha = k.dot(s, q) / k.dot(y, s)
+    alphas, curvatures = [], [k.dot(y, s) for s, y in pairs]
+    for (s, y), curvature in zip(reversed(pairs), reversed(curvatures), strict=True):
+        alpha = k.dot(s, q) / curvature
         k.axpy(-alpha, y, q)
         alphas.append(alpha)
-    s, y = pairs[-1]
-    r = k.scale(k.dot(s, y) / k.dot(y, y), q)
-    for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
-        beta = k.dot(y, r) / k.dot(y, s)
+    _, newest = pairs[-1]
+    r = k.scale(curvatures[-1] / k.dot(newest, newest), q)
+    for (s, y), curvature, alpha in zip(pairs, curvatures, reversed(alphas), strict=True):
+        beta = k.dot(y, r) / curvature
         k.axpy(alpha - beta, s, r)
     return k.scale(-1.0, r)
 

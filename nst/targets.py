@@ -76,10 +76,7 @@ def measure_region(
 
 def measure_style(run: Run, source: Source, scale: Scale) -> dict[str, StyleSums]:
     """Return what a painting's style is made of at each tap, at the size that suits ``scale``."""
-    _, height, width = source.picture.shape
-    full = run.scales[-1]
-    share = max(scale.height, scale.width) / max(full.height, full.width)
-    size = style_size(height, width, scale, run.recipe, run.settings.style_scale, share)
+    size = painting_size(run, source, scale)
     picture = run.device.asarray(images.resize(source.picture, *size))
     return sums_at(run, picture, masks_at(run, source.mask, *size))
 
@@ -107,6 +104,14 @@ def finished(sums: StyleSums, recipe: Recipe) -> Style:
     """Return the style that one tap of the painting has, in the sense of ``recipe``."""
     weight = recipe.moment_weight * len(sums.sums) ** 2
     return styles.finish(sums, recipe.style_statistic, recipe.gram_normalization, weight)
+
+
+def painting_size(run: Run, source: Source, scale: Scale) -> tuple[int, int]:
+    """Return the (height, width) at which a painting of ``run`` is measured at ``scale``."""
+    _, height, width = source.picture.shape
+    full = run.scales[-1]
+    share = max(scale.height, scale.width) / max(full.height, full.width)
+    return style_size(height, width, scale, run.recipe, run.settings.style_scale, share)
 
 
 def style_size(

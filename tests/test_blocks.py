@@ -32,7 +32,7 @@ def test_what_has_no_flat_view_is_one_block(monkeypatch):
 
 
 def test_a_product_sees_every_column_once(monkeypatch):
-    monkeypatch.setattr(blocks, "PRODUCT_ELEMENTS", 7)
+    monkeypatch.setattr(blocks, "SUMMED_ELEMENTS", 7)
     matrix = np.arange(3 * 11.0).reshape(3, 11)
     widths = []
 
@@ -51,7 +51,8 @@ def large(rng):
 
 @pytest.mark.parametrize("cores", [1, 2, 5])
 def test_the_number_of_cores_changes_no_bit(monkeypatch, large, cores):
-    monkeypatch.setattr(blocks, "PRODUCT_ELEMENTS", 10_000)
+    monkeypatch.setattr(blocks, "SUMMED_ELEMENTS", 10_000)
+    monkeypatch.setattr(blocks, "WRITTEN_ELEMENTS", 10_000)
     d_gram = large[:, :7, 0]
     with ThreadPoolExecutor(3) as three, ThreadPoolExecutor(cores) as several:
         monkeypatch.setattr(blocks, "_threads", lambda: three)
@@ -63,7 +64,7 @@ def test_the_number_of_cores_changes_no_bit(monkeypatch, large, cores):
 
 
 def test_products_run_on_several_threads(monkeypatch, large):
-    monkeypatch.setattr(blocks, "PRODUCT_ELEMENTS", 10_000)
+    monkeypatch.setattr(blocks, "SUMMED_ELEMENTS", 10_000)
     together = threading.Barrier(2, timeout=30)  # breaks unless two blocks are under way at once
     with ThreadPoolExecutor(2) as two:
         monkeypatch.setattr(blocks, "_threads", lambda: two)
@@ -74,7 +75,7 @@ def test_products_run_on_several_threads(monkeypatch, large):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # Python 3.12
 def test_a_forked_child_has_threads_of_its_own(monkeypatch, large):
-    monkeypatch.setattr(blocks, "PRODUCT_ELEMENTS", 10_000)
+    monkeypatch.setattr(blocks, "SUMMED_ELEMENTS", 10_000)
     k.gram(large)
     child = os.fork()
     if child == 0:

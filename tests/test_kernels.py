@@ -59,7 +59,8 @@ def test_gram_backward_is_its_slope(rng, shape, divisor):
 def small_blocks(monkeypatch):
     """Blocks of a few pixels, so that every loop over them takes several turns."""
     monkeypatch.setattr(blocks, "ELEMENTS", 5)
-    monkeypatch.setattr(blocks, "PRODUCT_ELEMENTS", 12)
+    monkeypatch.setattr(blocks, "SUMMED_ELEMENTS", 12)
+    monkeypatch.setattr(blocks, "WRITTEN_ELEMENTS", 12)
 
 
 def draw_weights(rng, shape):
@@ -104,7 +105,7 @@ def test_gram_of_two_parts_adds_up_to_that_of_the_whole(rng, shape, weighed):
 
 def test_gram_adds_its_blocks_in_float64(monkeypatch):
     """Once at 2**26, float32 counts in steps of 8: the fours of a block would be lost."""
-    monkeypatch.setattr(blocks, "PRODUCT_ELEMENTS", 4)
+    monkeypatch.setattr(blocks, "SUMMED_ELEMENTS", 4)
     features = np.ones((1, 1, 68), np.float32)
     features[0, 0, :4] = [2.0**13, 0, 0, 0]
     assert k.gram(features, 1)[0, 0] == 2**26 + 64

@@ -16,7 +16,8 @@ from functools import cache
 import numpy as np
 
 ELEMENTS = 1 << 16  # of a block for element-wise work: a quarter of a megabyte in float32
-PRODUCT_ELEMENTS = 1 << 20  # of a block for a product: long enough to be worth a thread's while
+SUMMED_ELEMENTS = 1 << 20  # of a block whose product is added up: more than its (C, C) result
+WRITTEN_ELEMENTS = 1 << 18  # of a block for a product: long enough to be worth a thread's while
 
 
 def of(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
@@ -34,7 +35,7 @@ def of(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
 
 def add_up(product: Callable[..., np.ndarray], *matrices: np.ndarray) -> np.ndarray:
     """Return the float64 sum of ``product(*blocks)`` over blocks of columns, on all cores."""
-    partials = _on_all_cores(product, _columns(matrices))
+    partials = _on_all_cores(product, _columns(matrices, SUMMED_ELEMENTS))
     total = next(partials).astype(np.float64)
     for partial in partials:
         total += partial
@@ -43,14 +44,14 @@ def add_up(product: Callable[..., np.ndarray], *matrices: np.ndarray) -> np.ndar
 
 def write(product: Callable[..., object], *matrices: np.ndarray) -> None:
     """Call ``product(*blocks)`` for every block of columns, on all cores; it writes into one."""
-    for _ in _on_all_cores(product, _columns(matrices)):
+    for _ in _on_all_cores(product, _columns(matrices, WRITTEN_ELEMENTS)):
         pass
 
 
-def _columns(matrices: tuple[np.ndarray, ...]) -> list[tuple[np.ndarray, ...]]:
+def _columns(matrices: tuple[np.ndarray, ...], elements: int) -> list[tuple[np.ndarray, ...]]:
     """Cut the matrices, of one number of columns, into blocks of columns: views."""
     rows, columns = max(len(m) for m in matrices), matrices[0].shape[1]
-    width = max(1, PRODUCT_ELEMENTS // rows)
+    width = max(1, elements // rows)
     return [tuple(m[:, i : i + width] for m in matrices) for i in range(0, columns, width)]
 
 
