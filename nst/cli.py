@@ -119,6 +119,17 @@ def _title(run: Run) -> str:
     )
 
 
+def report(folder: Path, output: Path | None) -> int:
+    """Show a run that was stopped, or still goes on, from its checkpoints in FOLDER."""
+    from nst import report as reports
+
+    run = reopen(folder)
+    path = output or run.settings.report or folder.with_name(folder.name + "-report.html")
+    reports.write(path, reports.of_run(run, run.present(run.device.asnumpy(run.image))))
+    print(path)
+    return 0
+
+
 def list_recipes(name: str | None) -> int:
     """List the published objectives that --recipe takes, or print one in full."""
     print(table() if name is None else describe(name))
@@ -359,6 +370,10 @@ def _parser(defaults: bool = True) -> argparse.ArgumentParser:
     sub.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
+    sub = command("report", report)
+    sub.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
+    sub.add_argument("-o", "--output", type=Path, metavar="FILE.html", help="default: beside it")
+
     sub = command("recipes", list_recipes)
     sub.add_argument("name", nargs="?", choices=tuple(RECIPES), metavar="NAME", help="one of them")
 
@@ -459,6 +474,7 @@ def _add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
     add("save_every", type=int, metavar="N", help="save a frame every N steps; 0: none")
     add("plot", action="store_true", help="write content | mixed | style, and the loss curves")
     add("log", type=Path, metavar="FILE.csv", help="write the losses of every step")
+    add("report", type=Path, metavar="FILE.html", help="write a page that shows the run")
     add(
         "checkpoint",
         type=Path,

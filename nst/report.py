@@ -6,6 +6,7 @@ URIs, scaled down to what a screen shows, so the file has a megabyte or two.
 
 import base64
 import html
+import json
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ import numpy as np
 import PIL.Image
 
 from nst import images, kernels
-from nst.vgg import Vgg
+from nst.runs import Run
+from nst.settings import Settings
+from nst.version import VERSION
 from nst.vgg.architecture import SMALLEST_SIDE
 
 LONGEST_SIDE = 1280  # pixels of a picture in the page
@@ -72,24 +75,62 @@ def render(report: Report) -> str:
     )
 
 
-def measure_grams(
-    vgg: Vgg, taps: Sequence[str], style: np.ndarray, painted: np.ndarray
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return, for each tap, the Gram matrices (C, C) of the two pictures, divided by H * W.
+def of_run(run: Run, painted: np.ndarray) -> Report:
+    """Return the report of ``run``, whose picture so far is ``painted``.
 
-    Both are brought to the same longer side, MEASURED_SIDE at most.
+    Frames are those that --save-every has left beside the output.  Where paintings are looked at
+    through masks, or paint regions, no Gram matrix of the whole picture is anyone's target, and
+    none is shown.
+    """
+    settings = run.settings
+    named = zip(settings.style, run.styles, strict=True)
+    whole = all(source.mask is None and source.region is None for source in run.styles)
+    shown = {name: value for name, value in json.loads(settings.as_json()).items() if value != {}}
+    shown["style"] = ", ".join(f"{p.path} (weight {p.weight:g})" for p in settings.style)
+    shown["model"] = f"{run.vgg.network.name}, sha256 {run.vgg.network.sha256}"
+    return Report(
+        content=run.photograph,
+        styles={painting.path.name: source.picture for painting, source in named},
+        painted=painted,
+        history=run.history,
+        settings={**shown, "device": run.device.name, "nst": VERSION},
+        grams=measure_grams(run, painted) if whole else {},
+        frames=_saved_frames(settings, len(run.history)),
+        name=settings.content.name,
+    )
+
+
+def measure_grams(run: Run, painted: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return, for each tap of the style, the Gram matrices (C, C) of the style and ``painted``.
+
+    They are divided by H * W, whatever the recipe; those of several paintings are blended.  All
+    pictures are brought to the same longer side, MEASURED_SIDE at most.
     """
     side = min(max(painted.shape[1:]), MEASURED_SIDE)
-    pair = []
-    for image in (style, painted):
+    weights = np.array([source.weight for source in run.styles])
+    pictures = [source.picture for source in run.styles]
+    found = []
+    for image in [painted, *pictures]:
         height, width = image.shape[1:]
         thinnest = -(-SMALLEST_SIDE * max(height, width) // min(height, width))
         placed = images.resize(image, *images.fit(height, width, max(side, thinnest)))
-        features = vgg.features(vgg.device.asarray(placed))
-        pair.append({tap: kernels.of(features[tap]).gram(features[tap]) for tap in taps})
-    grams_of_style, grams_of_painted = pair
-    asnumpy = vgg.device.asnumpy
-    return {tap: (asnumpy(grams_of_style[tap]), asnumpy(grams_of_painted[tap])) for tap in taps}
+        features = run.vgg.features(run.device.asarray(placed))
+        grams = {tap: kernels.of(features[tap]).gram(features[tap]) for tap in run.recipe.style}
+        found.append({tap: run.device.asnumpy(gram) for tap, gram in grams.items()})
+    of_painted, *of_styles = found
+    return {
+        tap: (np.average([grams[tap] for grams in of_styles], 0, weights), of_painted[tap])
+        for tap in run.recipe.style
+    }
+
+
+def _saved_frames(settings: Settings, steps: int) -> dict[int, np.ndarray]:
+    if not settings.save_every or settings.output is None:
+        return {}
+    paths = {
+        n: settings.frame(n) for n in range(settings.save_every, steps + 1, settings.save_every)
+    }
+    return {step: images.load(path) for step, path in paths.items() if path.is_file()}
 
 
 # --- The gaps of the page ---------------------------------------------------------------------

@@ -129,9 +129,10 @@ def _open(settings: Settings, device: Device) -> Run:
     """Return a run that has read its files, but has no image yet."""
     if settings.output is not None:
         images.check_output(settings.output)
-    if settings.log is not None:
-        images.check_writable(settings.log)
+    for path in filter(None, (settings.log, settings.report)):
+        images.check_writable(path)
     recipe = override(settings)
+    network = weights.load(settings.model).brightened(recipe.input_gain)
     inputs = {str(path): checkpoints.sha256(path) for path in settings.inputs}
     photograph, alpha = images.load_with_alpha(settings.content)
     content = colour.content_to_paint(settings.color, photograph)

@@ -15,8 +15,8 @@ from nst.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
 from nst.vgg.architecture import POOLINGS, SMALLEST_SIDE
 
 LARGEST_SIDE = 16384  # pixels; a slip of the finger beyond
-PATHS = ("content", "init", "model", "output", "log", "checkpoint")  # or names, two of them
-WRITES = ("output", "save_every", "plot", "log", "checkpoint")  # not what is painted, but where to
+PATHS = ("content", "init", "model", "output", "log", "report", "checkpoint")  # or names, two
+WRITES = ("output", "save_every", "plot", "log", "report", "checkpoint")  # but not what is painted
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,11 @@ class Settings:
     plot: bool = False  # write the triptych and the loss curves beside the output
     log: Path | None = None  # a .csv file for the losses of every step
     memory: str = "auto"  # the most to use, such as 4GB; auto: most of what is free
+    report: Path | None = None  # an .html file that shows the run
     checkpoint: Path | None = None  # a folder; None: beside the output, in a run that takes long
 
     def __post_init__(self) -> None:
-        for name in ("content", "output", "log", "checkpoint"):
+        for name in ("content", "output", "log", "report", "checkpoint"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Path(getattr(self, name)))
         if not self.content.exists():
@@ -221,7 +222,7 @@ class Settings:
     def _check_outputs(self) -> None:
         if (self.plot or self.save_every) and self.output is None:
             raise NstError("--plot and --save-every write beside the output; give --output.")
-        written = {"--output": [self.output], "--log": [self.log]}
+        written = {"--output": [self.output], "--log": [self.log], "--report": [self.report]}
         if self.plot:
             written["--plot"] = [self.beside("triptych.png"), self.beside("losses.png")]
         if self.save_every:

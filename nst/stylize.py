@@ -158,6 +158,10 @@ def finish(run: Run) -> Result:
         plots.triptych(content, image, run.style, settings.beside("triptych.png"))
         if run.history:
             plots.loss_curves(run.history, settings.beside("losses.png"))
+    if settings.report is not None:
+        from nst import report
+
+        report.write(settings.report, report.of_run(run, image))
     return Result(image, alpha, run.history, metadata)
 
 

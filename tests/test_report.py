@@ -10,11 +10,11 @@ import numpy as np
 import PIL.Image
 import pytest
 from playwright.sync_api import sync_playwright
-from small_networks import TWO_BLOCKS, draw_arrays
 
-from nst import report
+from nst import cli, images, report, stylize
 from nst.errors import NstError
-from nst.vgg import Vgg
+from nst.runs import prepare
+from nst.settings import Painting
 
 RED, BLUE, GREEN = (0.8, 0.1, 0.1), (0.1, 0.2, 0.8), (0.1, 0.7, 0.2)
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
@@ -139,18 +139,6 @@ def test_negative_products_get_a_scale_with_a_white_zero(made):
     assert shown.min(axis=2).max() < 240
 
 
-def test_measured_gram_matrices_are_those_of_the_features(rng):
-    arrays = draw_arrays(TWO_BLOCKS, rng)
-    vgg = Vgg.from_arrays(arrays, ["relu1_2", "relu2_1"])
-    style, painted = rng.random((3, 40, 24), np.float32), rng.random((3, 33, 40), np.float32)
-    grams = report.measure_grams(vgg, ["relu2_1"], style, painted)
-    assert list(grams) == ["relu2_1"]
-    for found, image in zip(grams["relu2_1"], (style, painted), strict=True):
-        features = vgg.features(image)["relu2_1"].astype(np.float64)
-        expected = np.einsum("irc,jrc->ij", features, features) / features[0].size
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
 def test_names_cannot_break_the_page(made):
     nasty = report.Report(**{**vars(made), "name": '"><script>alert(1)</script>$title'})
     page = report.render(nasty)
@@ -168,6 +156,69 @@ def test_a_run_without_a_step_has_a_report(made):
 def test_a_report_that_cannot_be_written_is_one_line(made, tmp_path):
     with pytest.raises(NstError, match="there is no folder"):
         report.write(tmp_path / "nowhere" / "report.html", made)
+
+
+# ---- Of a run ------------------------------------------------------------------------
+
+
+def test_a_run_shows_its_pictures_its_history_and_its_frames(settings, tmp_path):
+    asked = settings(report=tmp_path / "r.html", save_every=4, style_weight=2.5)
+    result = stylize(asked)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<title>photograph.png in the style of painting.png</title>" in page
+    assert "133 x 160 pixels, 10 steps" in page
+    assert re.findall(r"<figcaption>step (\d+)<", page) == ["4", "8"]
+    assert '<tr><th scope="row">style weight</th><td>2.5</td></tr>' in page
+    assert "painting.png (weight 1)</td>" in page
+    assert f'<td class="number">{result.history[-1]["smoothness"]:.4g}</td>' in page
+    shown = pictures(page)["The painted picture"]
+    assert np.abs(shown / 255 - np.moveaxis(result.image, 0, -1)).mean() < 0.03
+
+
+def test_gram_matrices_of_a_run_are_those_of_the_features_blended(settings, files):
+    paintings = [Painting(files / "painting.png", 3), Painting(files / "photograph.png", 1)]
+    run = prepare(settings(style=paintings))
+    painted = run.present(run.image)
+    found = report.measure_grams(run, painted)
+    assert list(found) == list(run.recipe.style)
+
+    def gram(image, longer=80):  # the longer side of what is painted at the first scale
+        placed = images.resize(image, *images.fit(*image.shape[1:], longer))
+        features = run.vgg.features(placed)["relu2_1"].astype(np.float64)
+        return np.einsum("irc,jrc->ij", features, features) / features[0].size
+
+    painting, photograph = (gram(source.picture) for source in run.styles)
+    style, of_painted = found["relu2_1"]
+    np.testing.assert_allclose(style, (3 * painting + photograph) / 4, rtol=1e-4)
+    np.testing.assert_allclose(of_painted, gram(painted), rtol=1e-4)
+
+
+def test_where_masks_part_the_picture_no_gram_matrix_is_shown(settings, files, tmp_path):
+    images.save(tmp_path / "mask.png", np.ones((3, 20, 20)))
+    masked = Painting(files / "painting.png", mask=tmp_path / "mask.png")
+    run = prepare(settings(style=[masked]))
+    assert report.of_run(run, run.image).grams == {}
+
+
+def test_a_report_cannot_overwrite_an_input(settings, files):
+    with pytest.raises(NstError, match="--report would overwrite an input"):
+        settings(report=files / "painting.png")
+
+
+def test_a_stopped_run_is_shown_from_its_checkpoints(settings, tmp_path, capsys):
+    def stop(progress):
+        if progress.step == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stylize(settings(checkpoint=tmp_path / "saved"), stop)
+    assert cli.main(["report", str(tmp_path / "saved")]) == 0
+    (path,) = tmp_path.glob("*.html")
+    assert capsys.readouterr().out.strip() == str(path)
+    page = path.read_text(encoding="utf-8")
+    assert "133 x 160 pixels, 7 steps" in page
+    assert cli.main(["report", str(tmp_path / "saved"), "-o", str(tmp_path / "other.html")]) == 0
+    assert (tmp_path / "other.html").is_file()
 
 
 # ---- In a browser --------------------------------------------------------------------
