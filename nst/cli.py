@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nst import demo
+from nst import estimate as estimates
 from nst.colour import COLORS
 from nst.errors import NstError, NstWarning
 from nst.recipes import INITS, OPTIMIZERS, RECIPES, describe, table
@@ -56,20 +57,22 @@ def demonstrate(**options: Any) -> int:
     return stylize(content=demo.content_path(), **options)
 
 
+def estimate(quiet: bool, **options: Any) -> int:
+    """Say what painting CONTENT in the style of STYLE would take, and paint nothing."""
+    run = prepare(_settings(**options))
+    print(_title(run), *estimates.estimate(run).lines(), sep="\n")
+    return 0
+
+
 def resume(folder: Path, quiet: bool) -> int:
     """Go on with a run that was stopped, from its checkpoints in FOLDER."""
     return _paint(reopen(folder), quiet)
 
 
 def _paint(run: Run, quiet: bool) -> int:
-    full = run.scales[-1]
+    expected = [] if run.planned else estimates.estimate(run).lines()
     if not quiet:
-        print(
-            f"{full.width} x {full.height} pixels, {len(run.scales)} scales, "
-            f"{run.settings.all_steps} steps, {run.vgg.network.name}, on {run.device.name}"
-            + (f", from step {len(run.history) + 1}" if run.history else ""),
-            flush=True,
-        )
+        print(_title(run), *expected, sep="\n", flush=True)
     with _ProgressBar(quiet) as bar, _Signals(run) as signals:
 
         def after_step(progress: Progress) -> None:
@@ -91,6 +94,15 @@ def report(folder: Path, output: Path | None) -> int:
     reports.write(path, reports.of_run(run, run.present(run.device.asnumpy(run.image))))
     print(path)
     return 0
+
+
+def _title(run: Run) -> str:
+    full = run.scales[-1]
+    return (
+        f"{full.width} x {full.height} pixels, {len(run.scales)} scales, "
+        f"{run.settings.all_steps} steps, {run.vgg.network.name}, on {run.device.name}"
+        + (f", from step {len(run.history) + 1}" if run.history else "")
+    )
 
 
 def list_recipes(name: str | None) -> int:
@@ -299,6 +311,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("content", type=Path, metavar="CONTENT", help="image whose objects to keep")
     _add_settings(sub)
 
+    sub = command("estimate", estimate)
+    sub.add_argument("content", type=Path, metavar="CONTENT", help="image whose objects to keep")
+    _add_settings(sub)
+
     sub = command("demo", demonstrate)
     _add_settings(sub)
 
@@ -411,6 +427,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="save the run on the way, for `nst resume FOLDER`; without it, a run of more than "
         "five minutes is saved beside the output",
     )
+    add("memory", metavar="4GB", help="the most to use; auto: most of what is free")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 

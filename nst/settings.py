@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from nst import memory
 from nst.colour import COLORS
 from nst.errors import NstError
 from nst.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
@@ -78,6 +79,7 @@ class Settings:
     plot: bool = False  # write the triptych and the loss curves beside the output
     log: Path | None = None  # a .csv file for the losses of every step
     report: Path | None = None  # an .html file that shows the run
+    memory: str = "auto"  # the most to use, such as 4GB; auto: most of what is free
     checkpoint: Path | None = None  # a folder; None: beside the output, in a run that takes long
 
     def __post_init__(self) -> None:
@@ -111,6 +113,7 @@ class Settings:
             raise NstError(
                 f"--init is {self.init!r}; choose {', '.join(INITS)}, or an existing image file."
             )
+        memory.parse(self.memory)
         self._check_outputs()
 
     @classmethod

@@ -16,6 +16,7 @@ from nst import images, kernels
 from nst.checkpoints import Keeper
 from nst.devices import Device
 from nst.errors import NstError
+from nst.estimate import estimate
 from nst.kernels import Array
 from nst.objective import Objective, check_finite
 from nst.records import Progress, Records
@@ -67,6 +68,8 @@ def complete(run: Run, on_progress: Callable[[Progress], None] | None = None) ->
     """
     from threadpoolctl import threadpool_limits  # takes a while to import
 
+    if not run.planned:
+        estimate(run)
     output = run.settings.output
     default = None if output is None else default_folder(run.settings)
     keeper = Keeper(run.folder, default, run.device)

@@ -132,8 +132,10 @@ def style_sums(
     for tile in tiles_of(vgg, image, side):
         features = vgg.features(image[tile.window])
         for tap, mask in masks.items():
-            own = None if mask is None else mask[tile.own(_stride(vgg, tap))[1:]]
-            here = measure(_own(vgg, tap, features[tap], tile), own, means=means)
+            if mask is not None:
+                own = tile.own(_stride(vgg, tap))[1:]
+                mask = vgg.device.xp.ascontiguousarray(mask[own])
+            here = measure(_own(vgg, tap, features[tap], tile), mask, means=means)
             whole[tap] = whole[tap] + here if tap in whole else here
     vgg.release()  # the painting has a size of its own
     return whole

@@ -3,6 +3,7 @@
 import inspect
 import math
 import statistics
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -439,6 +440,32 @@ def arguments_of(name, rng, dtype):
     return {p.name: drawn[p.name] for p in parameters if p.default is p.empty}
 
 
+LARGE = 3, 700, 701  # 1.5 million values: several blocks of every kind
+WHOLE = {  # for small matrices, for one picture, or, moments, in blocks larger than this array
+    *{"luminance", "moments", "symmetric_power"},
+    *{"total_variation_crowson", "total_variation_crowson_backward"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - WHOLE))
+def test_kernels_work_through_the_cache(rng, name):
+    """Given where to write, none of them allocates a quarter of what a large array takes."""
+    arguments = arguments_of(name, rng, np.float32)
+    for parameter, value in arguments.items():
+        if np.shape(value) == (3, 4, 7):
+            arguments[parameter] = rng.random(LARGE, np.float32)
+    if "out" in inspect.signature(getattr(k, name)).parameters:
+        arguments["out"] = np.empty(LARGE, np.float32)
+    getattr(k, name)(**arguments)  # starts the threads
+    tracemalloc.start()
+    try:
+        getattr(k, name)(**arguments)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < math.prod(LARGE) * 4 / 4
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", NAMES)
 def test_the_dtype_that_goes_in_comes_out(rng, name, dtype):
@@ -459,19 +486,29 @@ def test_only_what_is_said_to_be_in_place_changes(rng, name):
 
 @pytest.mark.parametrize("name", ["mse", "total_variation_l1", "total_variation_l2", "dot"])
 def test_sums_accumulate_in_float64(name):
-    """One term of 2**24 and then sixteen of 1, which float32 would drop one by one."""
-    row = np.zeros((1, 1, 34), np.float32)
+    """One term of 2**24 and then sixteen of 1, which float32 would drop one by one.
+
+    Two strips lie between any two of them, and a last strip is not full.
+    """
+    row = np.zeros((1, 1, 33 * 256 + 5), np.float32)
     row[0, 0, 0] = 2.0**12
-    row[0, 0, 2::2] = 1.0
+    row[0, 0, 512::512] = 1.0
     if name == "dot":
         assert k.dot(row, row) == 2**24 + 16
     elif name == "mse":
-        assert k.mse(row, np.zeros_like(row)) == np.float32((2**24 + 16) / 34)
+        assert k.mse(row, np.zeros_like(row)) == np.float32((2**24 + 16) / row.size)
     elif name == "total_variation_l2":
-        assert k.total_variation_l2(row) == 2**24 + 2 * 16 - 1  # up and down; the last only up
+        assert k.total_variation_l2(row) == 2**24 + 2 * 16  # up and down
     else:
         row[0, 0, 0] = 2.0**24
-        assert k.total_variation_l1(row) == 2**24 + 2 * 16 - 1
+        assert k.total_variation_l1(row) == 2**24 + 2 * 16
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 1000])
+def test_dot_takes_every_strip_and_the_rest(rng, size):
+    x, y = rng.standard_normal((2, size))
+    expected = math.fsum(a * b for a, b in zip(x, y, strict=True))
+    assert k.dot(x, y) == pytest.approx(expected, rel=1e-11, abs=1e-12)
 
 
 def test_the_spread_of_a_gradient_far_from_zero_keeps_its_digits(rng):

@@ -428,9 +428,19 @@ def paint_objective(recipe, vgg, content, style, folder):
     settings = Settings(folder / "content.png", folder / "style.png", None)
     content, style = content.astype(np.float32), style.astype(np.float32)
     scale = Scale(HEIGHT, WIDTH, 1)
-    optimizer = choose_optimizer(recipe)
-    styles = [Source(style)]
-    run = Run(settings, recipe, CPU, vgg, content, None, content, styles, {}, [scale], optimizer)
+    run = Run(
+        settings=settings,
+        recipe=recipe,
+        device=CPU,
+        vgg=vgg,
+        photograph=content,
+        alpha=None,
+        content=content,
+        styles=[Source(style)],
+        inputs={},
+        scales=[scale],
+        optimizer=choose_optimizer(recipe),
+    )
     return measure(run, scale)
 
 

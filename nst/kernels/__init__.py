@@ -19,8 +19,10 @@ The contract, which both twins keep:
 
 * A backward function takes the incoming gradient first, then what the forward took.
 * float32 in, float32 out.  The NumPy twin also keeps float64, for slope checks.
-* Sums accumulate in float64.  A result that is one number is a 0-d array on the
-  device of its input, so that nothing waits for the GPU until somebody reads it.
+* Sums accumulate in float64; at most a strip of 256 values is added up in float32 before, and
+  the products of a Gram matrix in the library's own way.
+* A result that is one number is a 0-d array on the device of its input, so that nothing waits
+  for the GPU until somebody reads it.
 * What changes an array in place (``axpy``, ``scale``, ``clip`` and the steps)
   says so and returns that same array.
 * The same input gives the same bits on every run: no atomics.
