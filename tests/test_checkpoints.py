@@ -442,7 +442,7 @@ def test_losses_that_are_not_finite_are_not_saved(settings, tmp_path, monkeypatc
         return losses, d_image
 
     monkeypatch.setattr(Objective, "evaluate", evaluate)
-    monkeypatch.setattr("nst.stylize.estimate", lambda run: None)  # which evaluates too
+    monkeypatch.setattr(sys.modules["nst.stylize"], "estimate", lambda run: None)  # evaluates too
     with pytest.raises(NstError, match="left the finite numbers"):
         stylize(settings(checkpoint=tmp_path / "saved"))
     assert len(load(tmp_path / "saved").history) == 4
