@@ -21,7 +21,7 @@ from nst.errors import NstError, NstWarning
 from nst.recipes import INITS, OPTIMIZERS, RECIPES, describe, table
 from nst.records import Progress
 from nst.runs import Run, prepare, reopen
-from nst.settings import WRITES, Painting, Settings
+from nst.settings import APART, Painting, Settings
 from nst.stylize import complete
 from nst.version import VERSION
 from nst.vgg.architecture import POOLINGS
@@ -62,7 +62,7 @@ def repeat(source: Path, quiet: bool = False, **given: Any) -> int:
         raise NstError(f"{source} does not say how it was made; give a .png that nst painted.")
     said = json.loads(texts["nst settings"])
     changes = _options(**{name: value for name, value in given.items() if value is not None})
-    kept = {name: value for name, value in said.items() if name not in {*WRITES, *changes}}
+    kept = {name: value for name, value in said.items() if name not in {*APART, *changes}}
     settings = Settings.from_json(json.dumps(kept), **changes)
     if settings.output is not None and settings.output.resolve() == source.resolve():
         raise NstError(f"--output would overwrite {source}, which --from reads; name another.")

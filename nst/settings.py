@@ -16,7 +16,8 @@ from nst.vgg.architecture import POOLINGS, SMALLEST_SIDE
 
 LARGEST_SIDE = 16384  # pixels; a slip of the finger beyond
 PATHS = ("content", "init", "model", "output", "log", "report", "checkpoint")  # or names, two
-WRITES = ("output", "save_every", "plot", "log", "report", "checkpoint")  # but not what is painted
+# What does not change the picture, and so does not come with --from:
+APART = ("output", "save_every", "plot", "log", "memory", "report", "checkpoint")
 
 
 @dataclass(frozen=True)
