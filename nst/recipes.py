@@ -70,7 +70,7 @@ class Recipe:
     side: str = "longer"  # which side of the result that is
     style_size: int | None = None  # pixels; None: as large as the result
     style_side: str = "longer"
-    scales: int = 1  # coarse to fine
+    scales: int | str = 1  # coarse to fine; auto: see scales.py
     steps: int = 500  # evaluations of the objective, over all scales
 
     optimizer: str = "lbfgs"  # lbfgs, adam or descent
@@ -104,7 +104,7 @@ RECIPES = {
         smoothness=0.5,
         pixel_range=1,
         size=640,
-        scales=3,
+        scales="auto",
         steps=300,
         history=10,
         step_size=0.02,
