@@ -379,20 +379,26 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="paint the style only where this image is white; once for each style likewise",
     )
     add("output", "-o", type=Path, help="where to write the result: .png or .jpg")
-    add("size", type=int, help="longer side of the result, pixels")
+    add("size", type=int, help="longer side of the result, pixels; default: the recipe's")
     add(
         "steps",
         type=_numbers,
         metavar="N|N,N,...",
-        help="evaluations of the objective, over all scales or at each",
+        help="evaluations of the objective, over all scales or at each; default: the recipe's",
     )
     add(
         "scales",
         type=_scales,
         metavar="auto|N|SIZE,SIZE,...",
-        help="how many sizes to paint at, coarse to fine, or which; auto starts at about 256",
+        help="how many sizes to paint at, coarse to fine, or which; auto starts at about 256; "
+        "default: the recipe's",
     )
-    add("scale_factor", type=float, metavar="F", help="how much larger each scale is")
+    add(
+        "scale_factor",
+        type=float,
+        metavar="F",
+        help="default: the recipe's; how much larger each is",
+    )
     add("model", help="vgg16, vgg19, vgg16-slim, an .onnx file, or auto: vgg16 where installed")
     add("device", choices=("auto", "cpu", "cuda"), help="where to compute")
     add("recipe", choices=tuple(RECIPES), help="whose objective to minimise")

@@ -112,7 +112,7 @@ def estimate(run: Run) -> "Estimate":
 def largest_painting(run: Run, scale: Scale) -> tuple[int, int]:
     """Return the height and width of the largest painting as it is measured at ``scale``."""
     shapes = [source.picture.shape for source in run.styles]
-    sizes = [style_size(h, w, scale, run.settings.style_scale) for _, h, w in shapes]
+    sizes = [style_size(h, w, scale, run.settings.style_scale, run.recipe) for _, h, w in shapes]
     return max(sizes, key=math.prod)
 
 

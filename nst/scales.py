@@ -7,7 +7,7 @@ import numpy as np
 
 from nst import images
 from nst.errors import NstError
-from nst.settings import Settings
+from nst.settings import LARGEST_SIDE, Settings
 from nst.vgg.architecture import SMALLEST_SIDE
 
 COARSEST = 256  # pixels, about: the longer side at which --scales auto starts
@@ -35,7 +35,7 @@ def plan(height: int, width: int, settings: Settings) -> list[Scale]:
     The last has the asked size.  Scales that were counted, not listed, are left out where they
     are too small to see anything, and so are scales without a step.
     """
-    sides = longer_sides(settings)
+    sides = longer_sides(settings, longer_side(height, width, settings))
     sizes = [images.fit(height, width, side) for side in sides]
     if not isinstance(settings.scales, tuple):
         sizes = [size for size in sizes[:-1] if min(size) >= SMALLEST_SCALE] + sizes[-1:]
@@ -50,9 +50,28 @@ def plan(height: int, width: int, settings: Settings) -> list[Scale]:
     return [scale for scale in scales[:-1] if scale.steps] + scales[-1:]
 
 
-def longer_sides(settings: Settings) -> list[int]:
-    """Return the longer side at each scale in pixels, growing up to ``settings.size``."""
-    size, factor = settings.size, settings.scale_factor
+def longer_side(height: int, width: int, settings: Settings) -> int:
+    """Return the longer side of the result: ``settings.size``, or what the recipe says.
+
+    A recipe may give the length of another side, or leave the content at its own size.
+    """
+    if settings.size is not None:
+        return settings.size
+    recipe = settings.objective
+    if recipe.size is None:
+        return min(max(height, width), LARGEST_SIDE)
+    return round(recipe.size * max(height, width) / side_of(height, width, recipe.side))
+
+
+def side_of(height: int, width: int, side: str) -> int:
+    """Return the length of the "longer", "shorter", "height" or "width" side."""
+    sides = {"longer": max(height, width), "shorter": min(height, width)}
+    return (sides | {"height": height, "width": width})[side]
+
+
+def longer_sides(settings: Settings, size: int) -> list[int]:
+    """Return the longer side at each scale in pixels, growing up to ``size``."""
+    factor = settings.scale_factor
     if isinstance(settings.scales, tuple):
         return [side for side in settings.scales if side < size] + [size]
     if settings.scales == "auto":

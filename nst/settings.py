@@ -18,6 +18,8 @@ LARGEST_SIDE = 16384  # pixels; a slip of the finger beyond
 PATHS = ("content", "init", "model", "output", "log", "report", "checkpoint")  # or names, two
 WRITES = ("output", "save_every", "plot", "log", "report", "checkpoint")  # but not what is painted
 
+_RECIPE: Any = None  # what the recipe says, as soon as it is known
+
 
 @dataclass(frozen=True)
 class Painting:
@@ -56,10 +58,10 @@ class Settings:
     content: Path  # the photograph
     style: tuple[Painting, ...]  # one or more; a path alone will do
     output: Path | None = Path("out.png")  # .png or .jpg; None: only return the result
-    size: int = 640  # pixels, the longer side of the result; the aspect is the content's
-    steps: int | tuple[int, ...] = 300  # evaluations of the objective: in all, or at each scale
-    scales: str | int | tuple[int, ...] = "auto"  # or how many sizes, or the longer side of each
-    scale_factor: float = 2.0  # by which each scale is larger than the one before
+    size: int | None = None  # pixels, the longer side of the result; the aspect is the content's
+    steps: int | tuple[int, ...] = _RECIPE  # evaluations: in all, or at each scale
+    scales: str | int | tuple[int, ...] = _RECIPE  # auto, how many, or the longer sides
+    scale_factor: float = _RECIPE  # by which each scale is larger than the one before
     model: str = "auto"  # vgg16, vgg19, vgg16-slim, an .onnx file; auto: vgg16 where installed
     device: str = "auto"  # auto, cpu or cuda
     recipe: str = "nst"  # nst, gatys or hvass
@@ -92,7 +94,10 @@ class Settings:
         for name in ("steps", "scales"):  # JSON has lists
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
-        self._check_number("size", SMALLEST_SIDE, LARGEST_SIDE)
+        self._check_choice("recipe", tuple(RECIPES))
+        self._take_from_recipe()
+        if self.size is not None:
+            self._check_number("size", SMALLEST_SIDE, LARGEST_SIDE)
         self._check_steps()
         self._check_scales()
         self._check_number("scale_factor", 1.1, 8)
@@ -106,7 +111,6 @@ class Settings:
             self._check_taps(name)
         self._check_choice("color", COLORS)
         self._check_choice("device", ("auto", "cpu", "cuda"))
-        self._check_choice("recipe", tuple(RECIPES))
         self._check_choice("optimizer", (None, *OPTIMIZERS))
         self._check_choice("pooling", (None, *POOLINGS))
         if self.init not in (None, *INITS) and not Path(self.init).is_file():
@@ -165,6 +169,14 @@ class Settings:
         paintings = [file for painting in self.style for file in painting.files]
         return list(dict.fromkeys([self.content, *paintings, *start]))
 
+    def _take_from_recipe(self) -> None:
+        """Set what a recipe decides on its own; a size may need the photograph's, see `plan`."""
+        for name in ("steps", "scales", "scale_factor"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, getattr(self.objective, name))
+        if self.size is None and self.objective.side == "longer":
+            object.__setattr__(self, "size", self.objective.size)
+
     def _check_steps(self) -> None:
         if not isinstance(self.steps, tuple):
             self._check_number("steps", 0)
@@ -181,7 +193,7 @@ class Settings:
                     f"--scales is {_listed(self.scales)}; the sizes must grow, from "
                     f"{SMALLEST_SIDE} pixels up."
                 )
-            if self.scales[-1] > self.size:
+            if self.size is not None and self.scales[-1] > self.size:
                 raise NstError(
                     f"--scales goes up to {self.scales[-1]} pixels, beyond --size {self.size}; "
                     "give a larger --size."

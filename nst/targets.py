@@ -14,9 +14,9 @@ import numpy as np
 from nst import images, kernels, styles
 from nst.kernels import Array
 from nst.objective import Objective, Region, Targets, Weights
-from nst.recipes import Recipe
+from nst.recipes import RECIPES, Recipe
 from nst.runs import Run, Source
-from nst.scales import Scale
+from nst.scales import Scale, side_of
 from nst.styles import CovarianceStyle, Style, StyleSums
 from nst.tiled import TiledObjective, content_features, style_sums
 from nst.vgg.architecture import SMALLEST_SIDE
@@ -77,7 +77,7 @@ def measure_region(
 def measure_style(run: Run, source: Source, scale: Scale) -> dict[str, StyleSums]:
     """Return what a painting's style is made of at each tap, at the size that suits ``scale``."""
     _, height, width = source.picture.shape
-    size = style_size(height, width, scale, run.settings.style_scale)
+    size = style_size(height, width, scale, run.settings.style_scale, run.recipe)
     picture = run.device.asarray(images.resize(source.picture, *size))
     return sums_at(run, picture, masks_at(run, source.mask, *size))
 
@@ -107,15 +107,24 @@ def finished(sums: StyleSums, recipe: Recipe) -> Style:
     return styles.finish(sums, recipe.style_statistic, recipe.gram_normalization, weight)
 
 
-def style_size(height: int, width: int, scale: Scale, style_scale: float = 1.0) -> tuple[int, int]:
+def style_size(
+    height: int,
+    width: int,
+    scale: Scale,
+    style_scale: float = 1.0,
+    recipe: Recipe = RECIPES["nst"],
+) -> tuple[int, int]:
     """Return the (height, width) at which a style image of ``height`` x ``width`` is measured.
 
-    It keeps its aspect; its longer side becomes that of the result, so that its strokes have the
-    same size on both, times ``style_scale``: 2 for strokes twice as large.  A narrow strip stays
-    wide enough for the network.
+    It keeps its aspect; its longer side, or the side that ``recipe`` names, becomes that of the
+    result, so that its strokes have the same size on both; or as long as the recipe says.  That is
+    times ``style_scale``: 2 for strokes twice as large.  A narrow strip stays wide enough for the
+    network.
     """
     thinnest = -(-SMALLEST_SIDE * max(height, width) // min(height, width))
-    longer = round(max(scale.height, scale.width) * style_scale)
+    side = recipe.style_side
+    wanted = (recipe.style_size or side_of(scale.height, scale.width, side)) * style_scale
+    longer = round(wanted * max(height, width) / side_of(height, width, side))
     return images.fit(height, width, max(longer, thinnest))
 
 
