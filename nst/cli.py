@@ -5,6 +5,7 @@ for SIGTERM: 128 and the signal's number, as shells have it.
 """
 
 import argparse
+import json
 import signal
 import sys
 import tomllib
@@ -13,14 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nst import demo
+from nst import demo, images
 from nst import estimate as estimates
 from nst.colour import COLORS
 from nst.errors import NstError, NstWarning
 from nst.recipes import INITS, OPTIMIZERS, RECIPES, describe, table
 from nst.records import Progress
 from nst.runs import Run, prepare, reopen
-from nst.settings import Painting, Settings
+from nst.settings import WRITES, Painting, Settings
 from nst.stylize import complete
 from nst.version import VERSION
 from nst.vgg.architecture import POOLINGS
@@ -29,6 +30,8 @@ from nst.vgg.architecture import POOLINGS
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``nst`` and return its exit status."""
     arguments = vars(_parser().parse_args(argv))
+    if arguments.pop("source", None) is not None:  # what is not given comes from there
+        arguments = vars(_parser(defaults=False).parse_args(argv)) | {"command": repeat}
     command = arguments.pop("command")
     with warnings.catch_warnings():
         warnings.simplefilter("always", NstWarning)
@@ -50,6 +53,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 def stylize(quiet: bool, **options: Any) -> int:
     """Paint CONTENT in the style of STYLE."""
     return _paint(prepare(_settings(**options)), quiet)
+
+
+def repeat(source: Path, quiet: bool = False, **given: Any) -> int:
+    """Paint again what a result says about itself, with the options that are ``given``."""
+    texts = images.read_metadata(source)
+    if "nst settings" not in texts:
+        raise NstError(f"{source} does not say how it was made; give a .png that nst painted.")
+    said = json.loads(texts["nst settings"])
+    changes = _options(**{name: value for name, value in given.items() if value is not None})
+    kept = {name: value for name, value in said.items() if name not in {*WRITES, *changes}}
+    settings = Settings.from_json(json.dumps(kept), **changes)
+    if settings.output is not None and settings.output.resolve() == source.resolve():
+        raise NstError(f"--output would overwrite {source}, which --from reads; name another.")
+    run = prepare(settings)
+    if (model := run.model_text) != texts.get("nst model"):
+        warnings.warn(
+            f"{source} was painted with {texts.get('nst model', 'an unknown model')}, this is "
+            f"{model}; the result will differ: see `nst models`",
+            NstWarning,
+            stacklevel=2,
+        )
+    return _paint(run, quiet)
 
 
 def demonstrate(**options: Any) -> int:
@@ -85,6 +110,15 @@ def _paint(run: Run, quiet: bool) -> int:
     return 0
 
 
+def _title(run: Run) -> str:
+    full = run.scales[-1]
+    return (
+        f"{full.width} x {full.height} pixels, {len(run.scales)} scales, "
+        f"{run.settings.all_steps} steps, {run.vgg.network.name}, on {run.device.name}"
+        + (f", from step {len(run.history) + 1}" if run.history else "")
+    )
+
+
 def report(folder: Path, output: Path | None) -> int:
     """Show a run that was stopped, or still goes on, from its checkpoints in FOLDER."""
     from nst import report as reports
@@ -94,15 +128,6 @@ def report(folder: Path, output: Path | None) -> int:
     reports.write(path, reports.of_run(run, run.present(run.device.asnumpy(run.image))))
     print(path)
     return 0
-
-
-def _title(run: Run) -> str:
-    full = run.scales[-1]
-    return (
-        f"{full.width} x {full.height} pixels, {len(run.scales)} scales, "
-        f"{run.settings.all_steps} steps, {run.vgg.network.name}, on {run.device.name}"
-        + (f", from step {len(run.history) + 1}" if run.history else "")
-    )
 
 
 def list_recipes(name: str | None) -> int:
@@ -170,21 +195,30 @@ def doctor() -> int:
 # --- From arguments to settings ---------------------------------------------------------------
 
 
-def _settings(
-    content: Path,
-    style: str | None,
-    styles: list[str],
-    style_mask: list[str],
-    content_mask: list[str],
-    tap_weights: Path | None,
+def _settings(content: Path | None, **options: Any) -> Settings:
+    if content is None:
+        raise NstError("there is no CONTENT to paint; name an image, or a result with --from.")
+    style = {"style": demo.style_path(next(iter(demo.STYLES)))}  # unless another is named
+    return Settings(content=content, **style | _options(**options))
+
+
+def _options(
+    style: str | None = None,
+    styles: Sequence[str] = (),
+    style_mask: Sequence[str] = (),
+    content_mask: Sequence[str] = (),
+    tap_weights: Path | None = None,
     **options: Any,
-) -> Settings:
-    named = [*([style] if style else []), *styles] or [next(iter(demo.STYLES))]
-    masks = _one_each("--style-mask", style_mask, named)
-    regions = _one_each("--content-mask", content_mask, named)
-    paintings = tuple(map(_painting, named, masks, regions))
-    taps = {} if tap_weights is None else _read_taps(tap_weights)
-    return Settings(content=content, style=paintings, **taps, **options)
+) -> dict[str, Any]:
+    """Return the options as Settings have them."""
+    named = [*([style] if style else []), *styles]
+    if not named and (style_mask or content_mask):
+        raise NstError("--style-mask and --content-mask belong to a style; name that too.")
+    if named:
+        masks = _one_each("--style-mask", style_mask, named)
+        regions = _one_each("--content-mask", content_mask, named)
+        options["style"] = tuple(map(_painting, named, masks, regions))
+    return options | ({} if tap_weights is None else _read_taps(tap_weights))
 
 
 def _painting(text: str, mask: Path | None, region: Path | None) -> Painting:
@@ -205,7 +239,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _one_each(option: str, masks: list[str], styles: list[str]) -> list[Path | None]:
+def _one_each(option: str, masks: Sequence[str], styles: Sequence[str]) -> list[Path | None]:
     """Return a mask for each style: all None if none was given."""
     if masks and len(masks) != len(styles):
         raise NstError(
@@ -292,7 +326,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"nst: {message}; see `{self.prog} --help`.\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(defaults: bool = True) -> argparse.ArgumentParser:
+    """Return the parser; without ``defaults`` it tells only what was given of the settings."""
     parser = _Parser(prog="nst", description="Paint one image in the style of another.")
     parser.add_argument("--version", action="version", version=f"nst {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
@@ -308,15 +343,28 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     sub = command("stylize", stylize)
-    sub.add_argument("content", type=Path, metavar="CONTENT", help="image whose objects to keep")
-    _add_settings(sub)
+    sub.add_argument(
+        "content",
+        type=Path,
+        nargs="?",
+        metavar="CONTENT",
+        help="image whose objects to keep",
+    )
+    sub.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="RESULT.png",
+        help="paint again what a result says about itself, with what else is given",
+    )
+    _add_settings(sub, defaults)
 
     sub = command("estimate", estimate)
     sub.add_argument("content", type=Path, metavar="CONTENT", help="image whose objects to keep")
-    _add_settings(sub)
+    _add_settings(sub, defaults)
 
     sub = command("demo", demonstrate)
-    _add_settings(sub)
+    _add_settings(sub, defaults)
 
     sub = command("resume", resume)
     sub.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
@@ -350,20 +398,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add every setting but content and style; the defaults are those of Settings."""
+def _add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
+    """Add every setting but content; the defaults are those of Settings, or there are none."""
+    if not defaults:
+        parser.argument_default = argparse.SUPPRESS
 
     def add(name: str, *short: str, **rest: Any) -> None:
         option = "--" + name.replace("_", "-")
-        parser.add_argument(*short, option, default=getattr(Settings, name), **rest)
+        if defaults:
+            rest["default"] = getattr(Settings, name)
+        parser.add_argument(*short, option, **rest)
 
     def more(option: str, **rest: Any) -> None:
-        parser.add_argument(option, action="append", default=[], **rest)
+        if defaults:
+            rest["default"] = []
+        parser.add_argument(option, action="append", **rest)
 
     parser.add_argument(
         "style",
         metavar="STYLE",
         nargs="?",
+        default=None,
         help="image whose strokes and colours to take, or a painting that comes along: "
         + ", ".join(demo.STYLES),
     )

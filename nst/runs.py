@@ -59,6 +59,11 @@ class Run:
         """The first painting."""
         return self.styles[0].picture
 
+    @property
+    def model_text(self) -> str:
+        """The network, as the picture's text names it."""
+        return f"{self.vgg.network.name} sha256 {self.vgg.network.sha256}"
+
     def present(self, image: np.ndarray) -> np.ndarray:
         """Return an image of this run in its final colours."""
         photograph = images.resize(self.photograph, *image.shape[1:])

@@ -80,8 +80,8 @@ class Settings:
     save_every: int = 0  # steps between saved frames; 0: none
     plot: bool = False  # write the triptych and the loss curves beside the output
     log: Path | None = None  # a .csv file for the losses of every step
-    report: Path | None = None  # an .html file that shows the run
     memory: str = "auto"  # the most to use, such as 4GB; auto: most of what is free
+    report: Path | None = None  # an .html file that shows the run
     checkpoint: Path | None = None  # a folder; None: beside the output, in a run that takes long
 
     def __post_init__(self) -> None:
@@ -121,8 +121,10 @@ class Settings:
         self._check_outputs()
 
     @classmethod
-    def from_json(cls, text: str, folder: Path | None = None) -> "Settings":
-        """Return the settings that ``as_json`` wrote; relative paths begin at ``folder``.
+    def from_json(cls, text: str, folder: Path | None = None, **changes: Any) -> "Settings":
+        """Return the settings that ``as_json`` wrote, with ``changes``.
+
+        Relative paths in the text begin at ``folder``.
 
         Raises NstError for what an nst of another version has written.
         """
@@ -136,7 +138,7 @@ class Settings:
             _anchor(said, PATHS, folder)
             for painting in said["style"]:
                 _anchor(painting, ("path", "mask", "region"), folder)
-        return cls(**said)
+        return cls(**said | changes)
 
     @property
     def objective(self) -> Recipe:

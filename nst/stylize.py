@@ -146,7 +146,7 @@ def finish(run: Run) -> Result:
     metadata = {
         "Software": f"nst {VERSION}",
         "nst settings": settings.as_json(),
-        "nst model": f"{run.vgg.network.name} sha256 {run.vgg.network.sha256}",
+        "nst model": run.model_text,
         "nst losses": json.dumps({name: last[name] for name in last if name != "seconds"}),
     }
     if settings.output is not None:

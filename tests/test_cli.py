@@ -202,7 +202,7 @@ def test_help_and_import_stay_light(tmp_path):
 def test_defaults_live_in_settings_only():
     options = vars(cli._parser().parse_args(["stylize", "a.png", "b.png"]))
     defaults = Settings.__dataclass_fields__
-    others = {"command", "quiet", "styles", "style_mask", "content_mask", "tap_weights"}
+    others = {"command", "quiet", "source", "styles", "style_mask", "content_mask", "tap_weights"}
     assert set(options) == set(defaults) - {"content_taps", "style_taps"} | others
     for name, value in options.items():
         if name not in ("content", "style", *others):

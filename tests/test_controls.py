@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_networks import relative_error
+from small_networks import FOUR_BLOCKS, draw_arrays, relative_error
 
 from nst import cli, images, stylize
 from nst.errors import NstError
@@ -13,6 +13,8 @@ from nst.runs import prepare, read_mask
 from nst.scales import Scale
 from nst.settings import Painting, Settings
 from nst.targets import measure
+from nst.vgg import weights
+from nst.vgg.export import export_network
 
 
 @pytest.fixture
@@ -313,7 +315,7 @@ def test_every_control_composes_with_tiles(settings, first, other, left, right):
 def asked_for(*arguments):
     """Return the settings that a command line means."""
     options = vars(cli._parser().parse_args(["stylize", *map(str, arguments)]))
-    del options["command"], options["quiet"]
+    del options["command"], options["quiet"], options["source"]
     return cli._settings(**options)
 
 
@@ -388,3 +390,84 @@ def test_every_control_is_in_the_picture_s_text(settings, first, other, left):
     stylize(asked)
     said = json.loads(images.read_metadata(asked.output)["nst settings"])
     assert Settings.from_json(json.dumps(said)) == asked
+
+
+# ---- Painted again ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def result(settings, first, other, left, tmp_path):
+    """A picture of many controls, painted into ``result.png``."""
+    asked = settings(
+        style=[Painting(first, 2, mask=left), Painting(other)],
+        output=tmp_path / "result.png",
+        color="content",
+        steps=(4, 3),
+        seed=5,
+        init="noise",
+    )
+    stylize(asked)
+    return asked.output
+
+
+def nst(*arguments):
+    return cli.main(["stylize", "--quiet", *map(str, arguments)])
+
+
+def test_from_a_result_the_same_picture_is_painted(result, tmp_path):
+    again = tmp_path / "again.png"
+    assert nst("--from", result, "-o", again) == 0
+    np.testing.assert_array_equal(images.load(again), images.load(result))
+    one, two = (images.read_metadata(path) for path in (result, again))
+    assert one["nst losses"] == two["nst losses"]
+
+
+def test_what_is_given_beside_it_counts(result, first, tmp_path):
+    again = tmp_path / "again.png"
+    assert (
+        nst("--from", result, "-o", again, "--seed", "6", "--style", first, "--color", "style")
+        == 0
+    )
+    said = json.loads(images.read_metadata(again)["nst settings"])
+    assert (said["seed"], said["color"], said["steps"]) == (6, "style", [4, 3])
+    assert [painting["path"] for painting in said["style"]] == [str(first)]
+    assert not np.array_equal(images.load(again), images.load(result))
+
+
+def test_where_to_write_does_not_come_from_the_result(result, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert nst("--from", "result.png") == 0
+    assert (tmp_path / "out.png").exists()
+    assert nst("--from", "result.png", "--output", tmp_path / "result.png") == 2
+    assert "--output would overwrite result.png, which --from reads" in capsys.readouterr().err
+
+
+def test_from_a_picture_that_says_nothing(files, capsys):
+    assert nst("--from", files / "painting.png") == 2
+    assert "does not say how it was made; give a .png that nst painted." in capsys.readouterr().err
+    assert nst() == 2
+    assert "there is no CONTENT to paint; name an image" in capsys.readouterr().err
+
+
+def test_a_file_that_is_gone_is_named(settings, files, first, tmp_path, capsys):
+    gone = tmp_path / "gone.png"
+    gone.write_bytes(first.read_bytes())
+    stylize(settings(style=gone, steps=1))
+    gone.unlink()
+    assert nst("--from", tmp_path / "out.png", "-o", tmp_path / "two.png") == 2
+    assert f"style image not found: {gone}. Check the path." in capsys.readouterr().err
+    again = ["--from", tmp_path / "out.png", "-o", tmp_path / "two.png", "--style", first]
+    assert nst(*again) == 0
+
+
+def test_another_model_is_warned_of(result, files, tmp_path, rng, capsys):
+    arrays = draw_arrays(FOUR_BLOCKS, rng)
+    export_network(weights.from_arrays(arrays, "average", name="tiny"), tmp_path / "new.onnx")
+    again = ["--from", result, "-o", tmp_path / "two.png"]
+    assert nst(*again) == 0
+    assert capsys.readouterr().err == ""
+    assert nst(*again, "--model", tmp_path / "new.onnx") == 0
+    told = capsys.readouterr().err
+    assert "nst: warning: " in told
+    assert "result.png was painted with tiny sha256 " in told
+    assert told.count("\n") == 1

@@ -1,6 +1,7 @@
 """The whole objective against its slope, its combinations against Hvass', and its errors."""
 
 import math
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -443,3 +444,28 @@ def test_the_arrays_between_losses_and_network_are_kept(rng, arrays):
         objective.evaluate(rng.random((3, 21, 16), np.float32))
     assert set(given[0]) == set(TAPS)
     assert all(given[0][tap] is given[1][tap] for tap in TAPS)
+
+
+def test_an_evaluation_allocates_nothing_as_large_as_its_features(rng):
+    """What the losses need of that size is kept from the first evaluation on."""
+    features = {"relu1_1": rng.random((8, 700, 701), np.float32)}
+    gram = np.eye(8, dtype=np.float32)
+    targets = Targets({"relu1_1": np.zeros_like(features["relu1_1"])}, {"relu1_1": gram})
+    weights = Weights({"relu1_1": 1.0}, {"relu1_1": 1.0}, 1.0)
+    objective = Objective(None, targets, weights)  # between the network's two ways
+    image = rng.random((3, 700, 701), np.float32)
+    d_image = np.zeros_like(image)
+
+    def evaluate():
+        _, pulls = objective.compare(objective.measure(features, targets), image)
+        objective.spread(pulls, features, targets)
+        objective.smooth(pulls, image, d_image)
+
+    evaluate()
+    tracemalloc.start()
+    try:
+        evaluate()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < image.nbytes < features["relu1_1"].nbytes
