@@ -7,7 +7,7 @@ import numpy as np
 
 from nst import images
 from nst.errors import NstError
-from nst.settings import Settings
+from nst.settings import LARGEST_SIDE, Settings
 from nst.vgg.architecture import SMALLEST_SIDE
 
 COARSEST = 256  # pixels, about: the longer side at which --scales auto starts
@@ -40,7 +40,7 @@ def plan(height: int, width: int, settings: Settings) -> list[Scale]:
     scales = recipe.scales if settings.scales is None else settings.scales
     steps = recipe.steps if settings.steps is None else settings.steps
     full = result_side(height, width, settings)
-    sides = longer_sides(full, scales, settings.scale_factor)
+    sides = longer_sides(full, scales, settings.scale_factor or recipe.scale_factor)
     sizes = [images.fit(height, width, side) for side in sides]
     if not isinstance(scales, tuple):
         sizes = [size for size in sizes[:-1] if min(size) >= SMALLEST_SCALE] + sizes[-1:]
@@ -66,7 +66,7 @@ def result_side(height: int, width: int, settings: Settings) -> int:
         return settings.scales[-1]
     recipe = settings.objective
     if recipe.size is None:
-        return max(height, width)
+        return min(max(height, width), LARGEST_SIDE)
     return round(max(height, width) * recipe.size / side_of(height, width, recipe.side))
 
 

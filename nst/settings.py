@@ -60,7 +60,7 @@ class Settings:
     size: int | None = None  # pixels, the longer side of the result; the aspect is the content's
     steps: int | tuple[int, ...] | None = None  # evaluations of the objective: all, or by scale
     scales: str | int | tuple[int, ...] | None = None  # auto, how many, or the longer sides
-    scale_factor: float = 2.0  # by which each scale is larger than the one before
+    scale_factor: float | None = None  # by which each scale is larger than the one before
     model: str = "auto"  # vgg16, vgg19, vgg16-slim, an .onnx file; auto: vgg16 where installed
     device: str = "auto"  # auto, cpu or cuda
     recipe: str = "nst"  # nst, gatys or hvass
@@ -98,7 +98,8 @@ class Settings:
             self._check_number("size", SMALLEST_SIDE, LARGEST_SIDE)
         self._check_steps()
         self._check_scales()
-        self._check_number("scale_factor", 1.1, 8)
+        if self.scale_factor is not None:
+            self._check_number("scale_factor", 1.1, 8)
         self._check_number("save_every", 0)
         self._check_number("seed", 0)
         for name in ("content_weight", "style_weight", "tv_weight"):

@@ -316,3 +316,11 @@ def test_what_cannot_work_to_its_end_does_not_begin(
     assert told in str(error.value)
     assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_recipe_that_does_not_clip_still_gives_a_picture(settings):
+    """Uniform noise under L-BFGS leaves [0, 1] in a step."""
+    asked = settings(recipe="pystiche", model="vgg16-slim", size=48, scales=1, steps=4)
+    image = stylize(asked).image
+    assert image.min() >= 0
+    assert image.max() <= 1

@@ -106,3 +106,19 @@ def test_the_recipe_says_how_large_a_style_image_is(size, side, share, expected)
 def test_a_strip_can_be_a_style(settings, files, rng):
     images.save(files / "strip.png", rng.random((3, 20, 300)))
     stylize(settings(style=files / "strip.png", steps=3))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "size"),
+    [
+        ("nst", (200, 100)),  # the longer sides agree
+        ("gatys", (180, 90)),  # the shorter sides
+        ("anish", (400, 200)),  # the widths
+        ("hvass", (300, 150)),  # 300 whatever the result
+        ("pystiche", (1000, 500)),  # 500 on the shorter side
+    ],
+)
+def test_a_recipe_sizes_the_style_in_its_own_way(recipe, size):
+    assert style_size(60, 30, Scale(90, 200, 1), RECIPES[recipe]) == size
+    half = tuple(side / 2 for side in size)
+    assert style_size(60, 30, Scale(90, 200, 1), RECIPES[recipe], 0.5) == half
