@@ -11,7 +11,7 @@ from nst.colour import COLORS
 from nst.errors import NstError
 from nst.recipes import INITS, OPTIMIZERS, RECIPES
 from nst.settings import Painting, Settings
-from nst.vgg.architecture import POOLINGS
+from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
 
 
 def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
@@ -87,6 +87,8 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
     add("color", choices=COLORS, help="whose colours")
     add("optimizer", choices=OPTIMIZERS, help="default: the recipe's")
     add("pooling", choices=POOLINGS, help="default: the recipe's, or as the model was trained")
+    add("conv", choices=CONVOLUTIONS, help="on a CPU: the fastest algorithm, or always the plain")
+    add("precision", choices=PRECISIONS, help="on a GPU: tf32 is faster, with 10 bits of mantissa")
     add(
         "init",
         metavar="|".join((*INITS, "FILE")),

@@ -70,7 +70,7 @@ class Recipe:
     side: str = "longer"  # which side of the result that is
     style_size: int | None = None  # pixels; None: as large as the result
     style_side: str = "longer"
-    scales: int | str = 1  # coarse to fine; auto: from about 256 pixels
+    scales: int | str = 1  # coarse to fine; auto: see scales.py
     scale_factor: float = 2.0  # by which each is larger than the one before
     steps: int = 500  # evaluations of the objective, over all scales
 

@@ -145,7 +145,7 @@ def _open(settings: Settings, device: Device) -> Run:
         settings=settings,
         recipe=recipe,
         device=device,
-        vgg=Vgg(network, recipe.taps, recipe.pooling, device),
+        vgg=Vgg(network, recipe.taps, recipe.pooling, device, settings.conv, settings.precision),
         photograph=photograph,
         alpha=alpha,
         content=content,

@@ -40,7 +40,8 @@ def plan(height: int, width: int, settings: Settings) -> list[Scale]:
     scales = recipe.scales if settings.scales is None else settings.scales
     steps = recipe.steps if settings.steps is None else settings.steps
     full = result_side(height, width, settings)
-    sides = longer_sides(full, scales, settings.scale_factor or recipe.scale_factor)
+    factor = recipe.scale_factor if settings.scale_factor is None else settings.scale_factor
+    sides = longer_sides(full, scales, factor)
     sizes = [images.fit(height, width, side) for side in sides]
     if not isinstance(scales, tuple):
         sizes = [size for size in sizes[:-1] if min(size) >= SMALLEST_SCALE] + sizes[-1:]

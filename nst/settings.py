@@ -12,7 +12,7 @@ from nst import memory
 from nst.colour import COLORS
 from nst.errors import NstError
 from nst.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
-from nst.vgg.architecture import POOLINGS, SMALLEST_SIDE
+from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS, SMALLEST_SIDE
 
 LARGEST_SIDE = 16384  # pixels; a slip of the finger beyond
 PATHS = ("content", "init", "model", "output", "log", "report", "checkpoint")  # or names, two
@@ -75,6 +75,8 @@ class Settings:
     optimizer: str | None = None  # descent, adam or lbfgs
     pooling: str | None = None  # max or average
     init: str | None = None  # content, noise, style, or an image file
+    conv: str = "auto"  # auto or direct: how a CPU convolves; see vgg/winograd.py
+    precision: str = "float32"  # or tf32: of products on a GPU
     seed: int = 0  # of the noise
     save_every: int = 0  # steps between saved frames; 0: none
     plot: bool = False  # write the triptych and the loss curves beside the output
@@ -112,6 +114,8 @@ class Settings:
         self._check_choice("device", ("auto", "cpu", "cuda"))
         self._check_choice("optimizer", (None, *OPTIMIZERS))
         self._check_choice("pooling", (None, *POOLINGS))
+        self._check_choice("conv", CONVOLUTIONS)
+        self._check_choice("precision", PRECISIONS)
         if self.init not in (None, *INITS) and not Path(self.init).is_file():
             raise NstError(
                 f"--init is {self.init!r}; choose {', '.join(INITS)}, or an existing image file."

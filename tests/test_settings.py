@@ -111,6 +111,8 @@ CHOICES = {
     "recipe": tuple(RECIPES),
     "optimizer": ("descent", "adam", "lbfgs"),
     "pooling": ("max", "average"),
+    "conv": ("auto", "direct"),
+    "precision": ("float32", "tf32"),
 }
 
 
