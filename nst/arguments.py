@@ -64,7 +64,12 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
         help="how many sizes to paint at, coarse to fine, or which; auto starts at about 256; "
         "default: the recipe's",
     )
-    add("scale_factor", type=float, metavar="F", help="how much larger each scale is")
+    add(
+        "scale_factor",
+        type=float,
+        metavar="F",
+        help="how much larger each is; default: the recipe's",
+    )
     add("model", help="vgg16, vgg19, vgg16-slim, an .onnx file, or auto: vgg16 where installed")
     add("device", choices=("auto", "cpu", "cuda"), help="where to compute")
     add("recipe", choices=tuple(RECIPES), help="whose objective to minimise")
