@@ -65,9 +65,12 @@ class Run:
         return f"{self.vgg.network.name} sha256 {self.vgg.network.sha256}"
 
     def present(self, image: np.ndarray) -> np.ndarray:
-        """Return an image of this run in its final colours."""
+        """Return an image of this run in its final colours, in [0, 1].
+
+        Recipes that do not clip while they paint may be beyond.
+        """
         photograph = images.resize(self.photograph, *image.shape[1:])
-        return colour.finished(self.settings.color, image, photograph)
+        return colour.finished(self.settings.color, image.clip(0, 1), photograph)
 
 
 def prepare(settings: Settings) -> Run:
@@ -137,11 +140,12 @@ def _open(settings: Settings, device: Device) -> Run:
     photograph, alpha = images.load_with_alpha(settings.content)
     content = colour.content_to_paint(settings.color, photograph)
     styles = [read_style(painting, settings.color, photograph) for painting in settings.style]
+    network = weights.load(settings.model).brightened(recipe.input_gain)
     return Run(
         settings=settings,
         recipe=recipe,
         device=device,
-        vgg=Vgg(network, recipe.taps, recipe.pooling, device),
+        vgg=Vgg(network, recipe.taps, recipe.pooling, device, settings.conv, settings.precision),
         photograph=photograph,
         alpha=alpha,
         content=content,

@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("content", nargs="?", type=Path, default=demo.content_path())
     parser.add_argument("style", nargs="?", type=Path, default=demo.style_path("swirl"))
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--steps", type=int, default=Settings.steps)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--output", type=Path, help="both pictures side by side")
     arguments = parser.parse_args()
 

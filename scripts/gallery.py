@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     here = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description="Paint the README's gallery.")
     parser.add_argument("--output", type=Path, default=here.parent / ".pictures" / "gallery.jpg")
-    parser.add_argument("--size", type=int, default=512, help="longer side of each, pixels")
+    parser.add_argument("--size", type=int, default=360, help="longer side of each, pixels")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         pictures = paint(COMMANDS, arguments.size, Path(folder))

@@ -252,15 +252,82 @@ def _trainer(rooms, teachers, images):
     )
 
 
-def test_the_rate_warms_up_and_follows_the_cosine(rooms, teachers, rng):
+def test_the_rates_warm_up_stay_and_fall_in_a_line(rooms, teachers, rng):
     trainer = _trainer(rooms, teachers, _crops(rooms, rng).images)
-    rates = {}
-    for step, progress in ((0, 0.0), (199, 0.0), (500, 0.5), (900, 1.0), (901, 1.5)):
+    muon, adam = [], []
+    for step, progress in ((0, 0.0), (24, 0.0), (49, 0.1), (600, 0.6), (800, 0.8), (999, 0.999)):
         trainer.step = step
         trainer.train_step(progress)
-        rates[step] = trainer.adam.param_groups[0]["lr"] / rooms.training.PEAK_RATE
-    expected = {0: 1 / 200, 199: 1.0, 500: 0.505, 900: 0.01, 901: 0.01}
-    assert rates == pytest.approx(expected)
+        muon.append(trainer.muon.param_groups[0]["lr"] / rooms.training.MUON_RATE)
+        adam.append(trainer.adam.param_groups[0]["lr"] / rooms.training.ADAM_RATE)
+    assert muon == adam == pytest.approx([1 / 50, 1 / 2, 1, 1, 1 / 2, 1 / 400])
+
+
+def test_a_lesson_pulls_by_what_it_counts(rooms, teachers, rng):
+    pulls = []
+    for counts in ((1, 1, 1, 1, 1, 1, 1), (2, 1, 0, 1, 1, 1, 1)):
+        trainer = _trainer(rooms, teachers, _crops(rooms, rng).images)
+        trainer.stage = dataclasses.replace(trainer.stage, counts=counts)
+        trainer.train_step(0.0)
+        pulls.append([linear_map.weight.grad.norm().item() for linear_map in trainer.maps])
+    ratios = np.divide(pulls[1], pulls[0])
+    assert ratios == pytest.approx([2, 1, 0, 1, 1, 1, 1], rel=0.1)  # bfloat16
+
+
+@pytest.mark.parametrize("shape", [(5, 18), (40, 9)])
+def test_orthogonalised_keeps_the_directions_and_evens_their_lengths(rooms, shape):
+    torch.manual_seed(0)
+    left, _ = torch.linalg.qr(torch.randn(shape[0], 5))
+    right, _ = torch.linalg.qr(torch.randn(shape[1], 5))
+    lengths = torch.tensor([7.0, 3.0, 1.0, 0.5, 0.2])
+    found = rooms.muon.orthogonalised(left * lengths @ right.T)
+    assert found.shape == shape
+    evened = left.T @ found @ right
+    assert (evened - evened.diag().diag()).abs().max() < 1e-4  # no direction mixes with another
+    assert evened.diag().min() > 0.6
+    assert evened.diag().max() < 1.3
+    torch.testing.assert_close(left @ evened @ right.T, found, atol=1e-4, rtol=0)  # nothing new
+
+
+def test_muon_steps_along_nesterov_s_momentum(rooms):
+    torch.manual_seed(0)
+    weight, first, second = torch.randn(3, 8, 2, 3, 3)  # (8, 2, 3, 3) each: a matrix of 8 x 18
+    start = weight.clone()
+    muon = rooms.muon.Muon([weight], rate=0.5)
+    weight.grad = first
+    muon.step()
+    after_one = weight.clone()
+    expected = rooms.muon.orthogonalised((1.9 * first).flatten(1)).reshape(start.shape)
+    torch.testing.assert_close(after_one, start - 0.5 * expected)
+    weight.grad = second
+    muon.step()
+    ahead = second + 0.9 * (second + 0.9 * first)
+    expected = rooms.muon.orthogonalised(ahead.flatten(1)).reshape(start.shape)
+    torch.testing.assert_close(weight, after_one - 0.5 * expected)
+
+
+def test_muon_steps_further_where_there_are_more_rows_than_columns(rooms):
+    torch.manual_seed(0)
+    weight = torch.randn(36, 1, 3, 3)
+    start, weight.grad = weight.clone(), torch.randn(36, 1, 3, 3)
+    rooms.muon.Muon([weight], rate=0.5).step()
+    lengths = torch.linalg.svdvals((start - weight).flatten(1))
+    assert lengths.max() < 0.5 * 2 * 1.3  # the square root of 36 / 9
+    assert lengths.min() > 0.5 * 2 * 0.6
+
+
+def test_the_same_training_gives_the_same_weights(script, teachers, pictures):
+    trained = []
+    for name in ("one.npz", "two.npz"):
+        script.main(_short_training(teachers, pictures, teachers / name))
+        with np.load(teachers / name) as stored:
+            trained.append(dict(stored))
+    assert all(np.array_equal(trained[0][name], trained[1][name]) for name in trained[0])
+
+
+def _short_training(teachers, pictures, output):
+    common = ["--teachers", str(teachers), "--images", str(pictures)]
+    return [*common, "--output", str(output), "--steps", "4"]
 
 
 def test_held_out_errors_are_relative(rooms, teachers, rng):
@@ -286,8 +353,7 @@ def test_settled_norms_hold_the_plain_mean_of_their_batches(rooms, teachers, rng
 
 def test_a_whole_run_leaves_weights_that_load(script, rooms, teachers, pictures, capsys):
     output = teachers / "slim.npz"
-    common = ["--teachers", str(teachers), "--images", str(pictures)]
-    common += ["--output", str(output), "--minutes", "0.02"]
+    common = _short_training(teachers, pictures, output)
     script.main(common)
     network = rooms.judging.slim_network(output)
     assert network.architecture.blocks[0] == (3, 4)

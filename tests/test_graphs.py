@@ -396,4 +396,4 @@ def test_relu_backward_is_zero_where_the_output_is_zero():
 
 def test_an_unknown_tap_is_refused_before_a_graph_is_made():
     with pytest.raises(NstError, match="no tap 'relu3_1'; it has conv1_1, relu1_1"):
-        graphs.forward(graphs.Plan(TWO_BLOCKS, ("relu3_1",), "max"), {}, [])
+        graphs.Plan(TWO_BLOCKS, ("relu3_1",), "max")

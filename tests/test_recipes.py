@@ -7,7 +7,7 @@ import pytest
 
 from nst import losses, objective, optimizers
 from nst.recipes import INITS, OPTIMIZERS, RECIPES, SIDES, STYLE_STATISTICS, describe, table
-from nst.runs import choose_optimizer, initial_image
+from nst.runs import choose_optimizer, initial_image, prepare
 from nst.scales import Scale
 from nst.vgg.architecture import POOLINGS, VGG16, VGG16_SLIM, VGG19
 
@@ -53,11 +53,11 @@ PROGRAMS = {
     "johnson": (512, "longer", 1, 1000, "noise", "lbfgs", "max"),
     "johnson-pt": (512, "longer", 1, 1000, "noise", "lbfgs", "max"),
     "anish": (None, "longer", 1, 1000, "noise", "adam", "max"),
-    "crowson": (512, "longer", 3, 2000, "content", "adam", "max"),
+    "crowson": (512, "longer", 5, 3000, "content", "adam", "max"),
     "pystiche": (500, "shorter", 1, 500, "content", "lbfgs", "max"),
     "spst": (1023, "shorter", 1, 600, "content", "lbfgs", "max"),
     "hvass": (None, "longer", 1, 60, "noise", "descent", "max"),
-    "nst": (640, "longer", 3, 300, "content", "lbfgs", None),
+    "nst": (640, "longer", "auto", 300, "content", "lbfgs", None),
 }
 
 
@@ -93,9 +93,22 @@ def test_noise_is_the_recipes(name):
     assert len(np.unique(start)) > 50
 
 
+def test_a_run_starts_from_the_recipes_noise_and_sees_it_through_its_gain(settings):
+    plain, bright = (
+        prepare(settings(recipe=name, model="vgg16-slim", size=32, scales=1))
+        for name in ("johnson-pt", "johnson")
+    )
+    np.testing.assert_allclose(plain.image.mean(axis=(1, 2)), np.array(MEAN_COLOUR) / 255, 1e-4)
+    np.testing.assert_allclose(bright.image.mean(axis=(1, 2)), np.array(MEAN_COLOUR) / 256, 1e-4)
+    for name in ("mean", "std"):
+        found, given = (run.vgg.network.arrays[name] for run in (bright, plain))
+        np.testing.assert_allclose(found * 256, given * 255, rtol=1e-6)
+
+
+MEAN_COLOUR = (123.68, 116.779, 103.939)
 NOISE = {  # mean of each channel, standard deviation
-    "johnson": (np.array([123.68, 116.779, 103.939]) / 256, 0.001 / 256),
-    "anish": (np.array([123.68, 116.779, 103.939]) / 255, 0.256 / 255),
+    "johnson": (np.array(MEAN_COLOUR) / 256, 0.001 / 256),
+    "anish": (np.array(MEAN_COLOUR) / 255, 0.256 / 255),
     "gatys-paper": (np.full(3, 1 / 2), 12**-0.5),
     "hvass": (np.full(3, 128.5 / 255), 12**-0.5 / 255),
 }

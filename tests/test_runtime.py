@@ -287,21 +287,71 @@ def test_a_provider_that_does_not_start_is_an_error(arrays):
         Vgg.from_arrays(arrays, TAPS, device=absent)
 
 
+def test_an_unknown_precision_is_an_error(arrays):
+    with pytest.raises(NstError, match=r"--precision is 'fp8'; choose float32 or tf32\."):
+        Vgg.from_arrays(arrays, TAPS, precision="fp8")
+
+
+def test_another_thread_s_stream_is_refused(rng, vgg, monkeypatch):
+    vgg.forward(photograph(rng))
+    monkeypatch.setattr(devices.Device, "stream", lambda self: 7)
+    with pytest.raises(ValueError, match="opened on another CUDA stream"):
+        vgg.forward(photograph(rng))
+
+
+# ---- What ONNX Runtime is told -------------------------------------------------------
+
+
+@pytest.mark.parametrize(("precision", "use_tf32"), [("float32", "0"), ("tf32", "1")])
+def test_on_a_gpu_the_stream_is_shared_and_tf32_is_a_choice(monkeypatch, precision, use_tf32):
+    monkeypatch.setattr(devices.Device, "stream", lambda self: 140_000_000_000_001)
+    provider, options = runtime._provider(
+        devices.Device("cuda", np, "CUDAExecutionProvider"), precision
+    )
+    assert provider == "CUDAExecutionProvider"
+    assert options["user_compute_stream"] == "140000000000001"
+    assert options["has_user_compute_stream"] == "1"
+    assert options["use_tf32"] == use_tf32
+
+
+def test_on_the_cpu_there_is_nothing_to_tell():
+    assert runtime._provider(devices.CPU, "tf32") == ("CPUExecutionProvider", {})
+    assert devices.CPU.stream() == 0
+
+
 # ---- On the GPU ----------------------------------------------------------------------
 
 
 @pytest.mark.gpu
 @needs_gpu
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_the_gpu_gives_what_the_cpu_gives(rng, arrays, pooling):
+@pytest.mark.parametrize(("precision", "error"), [("float32", 1e-4), ("tf32", 1e-2)])
+def test_the_gpu_gives_what_the_cpu_gives(rng, arrays, pooling, precision, error):
     assert HAS_GPU
     image = photograph(rng, 35, 22)
     on_cpu = Vgg.from_arrays(arrays, TAPS, pooling)
-    on_gpu = Vgg.from_arrays(arrays, TAPS, pooling, "cuda")
+    on_gpu = Vgg.from_arrays(arrays, TAPS, pooling, "cuda", precision=precision)
     expected = on_cpu.forward(image)
     found = on_gpu.forward(cupy.asarray(image))
     d_features = gradients(rng, expected)
     for tap in TAPS:
-        assert relative_error(found[tap].get(), expected[tap]) < 2e-3  # TF32
+        assert relative_error(found[tap].get(), expected[tap]) < error
     d_image = on_gpu.backward({tap: cupy.asarray(d) for tap, d in d_features.items()})
-    assert relative_error(d_image.get(), on_cpu.backward(d_features)) < 1e-2
+    assert relative_error(d_image.get(), on_cpu.backward(d_features)) < error
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_on_the_gpu_each_pass_sees_what_was_launched_before_it(rng, arrays):
+    """No wait in between: a stream that is not shared would read half-written arrays."""
+    on_gpu = Vgg.from_arrays(arrays, TAPS, "max", "cuda")
+    image = cupy.asarray(photograph(rng, 512, 512))
+    expected = {tap: array.get() for tap, array in on_gpu.features(image).items()}
+    for _ in range(20):
+        moved = cupy.zeros_like(image)
+        for _ in range(50):
+            moved += image / 50
+        moved[...] = image
+        found = on_gpu.forward(moved)
+        for tap in TAPS:
+            np.testing.assert_allclose(found[tap].get(), expected[tap], rtol=1e-4, atol=1e-4)

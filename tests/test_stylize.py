@@ -89,6 +89,7 @@ def test_weights_are_factors_on_the_recipe_s_own(settings):
     assert changed.content == {tap: 2 * w for tap, w in recipe.content.items()}
     assert changed.style == {tap: 0.5 * w for tap, w in recipe.style.items()}
     assert changed.smoothness == 3 * recipe.smoothness
+    assert override(settings(strength=0.25)).smoothness == 0.25 * recipe.smoothness
 
 
 def test_choices_are_written_over_the_recipe(settings):
@@ -315,3 +316,11 @@ def test_what_cannot_work_to_its_end_does_not_begin(
     assert told in str(error.value)
     assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_recipe_that_does_not_clip_still_gives_a_picture(settings):
+    """Uniform noise under L-BFGS leaves [0, 1] in a step."""
+    asked = settings(recipe="pystiche", model="vgg16-slim", size=48, scales=1, steps=4)
+    image = stylize(asked).image
+    assert image.min() >= 0
+    assert image.max() <= 1

@@ -194,6 +194,9 @@ class Plan:
     size: Size | None = None  # of the image; None: free
     convolution: str = "direct"  # "auto" needs a size
 
+    def __post_init__(self) -> None:
+        self.architecture.check_taps(self.taps)
+
     @property
     def layers(self) -> list[str]:
         """The layers up to the deepest tap, shallow to deep."""

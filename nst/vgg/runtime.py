@@ -13,7 +13,7 @@ from nst.devices import Device
 from nst.errors import NstError
 from nst.kernels import Array
 from nst.vgg import weights
-from nst.vgg.architecture import CONVOLUTIONS, SMALLEST_SIDE
+from nst.vgg.architecture import CONVOLUTIONS, PRECISIONS, SMALLEST_SIDE
 from nst.vgg.weights import IMAGENET_MEAN, IMAGENET_STD, Network
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Vgg:
     convolution : "auto" or "direct"
         Whether convolutions go by Winograd's algorithm where that is faster: on the CPU, with
         many channels.  The same to a relative 1e-4; see vgg/winograd.py.
+    precision : "float32" or "tf32"
+        Of the convolutions on a GPU.  TF32 is faster there, and has 10 bits of mantissa for 23.
 
     Raises NstError if the model is unknown or damaged, or lacks a tap.
     """
@@ -50,6 +52,7 @@ class Vgg:
         pooling: str | None = None,
         device: Device | str = "cpu",
         convolution: str = "auto",
+        precision: str = "float32",
     ) -> None:
         from nst.vgg import graphs  # onnx takes a while to import
 
@@ -60,6 +63,9 @@ class Vgg:
         weights.check_pooling(self.pooling)
         if convolution not in CONVOLUTIONS:
             raise NstError(f"--conv is {convolution!r}; choose {' or '.join(CONVOLUTIONS)}.")
+        if precision not in PRECISIONS:
+            raise NstError(f"--precision is {precision!r}; choose {' or '.join(PRECISIONS)}.")
+        self._precision = precision
         self._on_cpu = self.device.provider == devices.CPU.provider
         if not self._on_cpu:
             convolution = "direct"  # cuDNN has its own choice of algorithms
@@ -86,6 +92,7 @@ class Vgg:
         mean: tuple[float, ...] = IMAGENET_MEAN,
         std: tuple[float, ...] = IMAGENET_STD,
         convolution: str = "auto",
+        precision: str = "float32",
     ) -> "Vgg":
         """Return the network of ``{"conv1_1.weight": (O, I, 3, 3), "conv1_1.bias": (O,), ...}``.
 
@@ -93,7 +100,7 @@ class Vgg:
         ValueError if the arrays do not fit each other.
         """
         network = weights.from_arrays(arrays, pooling, mean, std)
-        return cls(network, taps, device=device, convolution=convolution)
+        return cls(network, taps, None, device, convolution, precision)
 
     def features(self, image: Array) -> dict[str, Array]:
         """Return the features at each tap, (C, H, W), of an ``image`` (3, H, W) RGB in [0, 1].
@@ -181,7 +188,7 @@ class Vgg:
             model = graphs.forward(plan, arrays, plan.outputs)
         else:
             model = graphs.backward(plan, arrays)
-        return _Pass(model, self.device, self._points)
+        return _Pass(model, self.device, self._precision, self._points)
 
     def _image(self, image: Array) -> Array:
         image = self._placed(image, "image")
@@ -208,9 +215,12 @@ class Vgg:
 class _Pass:
     """One graph for images of one size, bound to the arrays that it reads and writes."""
 
-    def __init__(self, model: Any, device: Device, constants: Mapping[str, Array]) -> None:
-        self.device = device
-        self.session = _session(model, device)
+    def __init__(
+        self, model: Any, device: Device, precision: str, constants: Mapping[str, Array]
+    ) -> None:
+        self.device, self.stream = device, device.stream()
+        self.session = _session(model, device, precision)
+        self.options = None if self.stream == 0 else _without_waiting()
         self.binding = self.session.io_binding()
         self.bound: dict[str, int] = {}  # where each name's array is
         wanted = {value.name for value in self.session.get_inputs()}
@@ -219,12 +229,16 @@ class _Pass:
     def run(
         self, inputs: Mapping[str, Array], outputs: Mapping[str, Array], options: Any = None
     ) -> None:
-        """Compute ``outputs`` from ``inputs``, (C, H, W) arrays of the device, without a copy."""
+        """Compute ``outputs`` from ``inputs``, (C, H, W) arrays of the device, without a copy.
+
+        On a GPU that is only launched, behind what this thread's CuPy has launched before, and
+        before what it launches next: the two share a stream.  Nothing waits.
+        """
+        if self.device.stream() != self.stream:
+            raise ValueError("this network was opened on another CUDA stream or in another thread")
         self._bind(inputs, (1,))
         self._bind(outputs, (1,), self.binding.bind_output)
-        self.device.synchronize()  # ONNX Runtime does not wait for CuPy's kernels
-        self.session.run_with_iobinding(self.binding, options)
-        self.binding.synchronize_outputs()
+        self.session.run_with_iobinding(self.binding, options or self.options)
 
     def _bind(self, arrays: Mapping[str, Array], batch: tuple[int, ...], bind: Any = None) -> None:
         """Tell the session where the arrays are, as far as they have moved."""
@@ -241,7 +255,27 @@ def _size(image_shape: tuple[int, ...]) -> "Size":
     return height, width
 
 
-def _session(model: Any, device: Device) -> Any:
+def _without_waiting() -> Any:
+    """Return what lets a run on a GPU return as soon as its kernels are launched."""
+    options = devices.onnxruntime().RunOptions()
+    options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+    return options
+
+
+def _provider(device: Device, precision: str) -> tuple[str, dict[str, str]]:
+    """Return the provider of ``device`` and its options."""
+    if device.provider == devices.CPU.provider:
+        return device.provider, {}
+    stream = device.stream()
+    return device.provider, {
+        "user_compute_stream": str(stream),
+        "has_user_compute_stream": str(int(stream != 0)),
+        "use_tf32": str(int(precision == "tf32")),
+        "cudnn_conv_algo_search": "EXHAUSTIVE",  # measured once a size, and then kept
+    }
+
+
+def _session(model: Any, device: Device, precision: str) -> Any:
     """Open a graph in ONNX Runtime on ``device``, and on no other: no silent fallback."""
     _share_one_arena()
     runtime = devices.onnxruntime()
@@ -252,7 +286,7 @@ def _session(model: Any, device: Device) -> Any:
     # Threads that spin between runs would take the cores from NumPy's Gram products.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = runtime.InferenceSession(
-        model.SerializeToString(), options, providers=[device.provider]
+        model.SerializeToString(), options, providers=[_provider(device, precision)]
     )
     if device.provider not in session.get_providers():
         raise NstError(

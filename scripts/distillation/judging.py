@@ -48,7 +48,7 @@ def judge(arguments: argparse.Namespace) -> None:
             seconds = math.nan
             if not picture.exists():
                 settings = Settings(
-                    content, style, picture, arguments.size, arguments.steps, device="cpu"
+                    content, style, picture, arguments.size, arguments.evaluations, device="cpu"
                 )
                 seconds = paint_with(network, settings)
             image = nst.images.load(picture)

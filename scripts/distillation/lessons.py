@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Stage:
-    """What is taught, to which blocks, on which crops, in which share of the training time."""
+    """What is taught, to which blocks, on which crops, in which share of the steps."""
 
     name: str
     lessons: tuple[tuple[str, str], ...]  # (student's tap, teacher's layer)
+    counts: tuple[float, ...]  # what each lesson's error counts
     runs: str  # blocks of the student
     learns: str  # blocks; the others are frozen
     crop: int  # pixels
@@ -28,11 +29,12 @@ STAGES = (
             ("relu3_2", "vgg19 relu3_2"),
             ("relu3_3", "vgg19 relu3_3"),
         ),
+        counts=(1, 0.5, 2, 0.5, 3, 1, 2),  # painting reads the style at the first ReLUs
         runs="123",
         learns="123",
         crop=96,
         crops=16,
-        share=0.85,
+        share=0.75,
     ),
     Stage(
         "upper",
@@ -47,10 +49,11 @@ STAGES = (
             ("relu5_2", "fire7"),
             ("relu5_3", "fire8"),
         ),
+        counts=(3, 1, 1, 1, 1, 1, 1, 1, 1),  # relu4_1 is what paints
         runs="12345",
         learns="45",
         crop=128,
         crops=8,
-        share=0.15,
+        share=0.25,
     ),
 )

@@ -1,7 +1,6 @@
-"""Training: the stages one after the other, each with Adam and by the clock."""
+"""Training: the stages one after the other."""
 
 import argparse
-import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,19 +13,23 @@ from torch import Tensor, nn
 from distillation.crops import Crops, centre_crop, load_images
 from distillation.files import checkpoint_of, load_checkpoint, save_checkpoint
 from distillation.lessons import STAGES, Stage
+from distillation.muon import Muon
 from distillation.student import Student, block_of
 from distillation.teachers import Teachers
 
-PEAK_RATE = 3e-3  # of Adam
-WARM_UP_STEPS = 200
-LAST_RATE = 0.01  # of the peak, where the cosine ends
-SETTLING = 0.7  # share of a stage after which the norms keep one set of statistics
+MUON_RATE, ADAM_RATE = 0.05, 0.01  # at their peaks
+WARM_UP_STEPS = 50
+COOLING = 0.6  # share of a stage after which the rates fall, in a line to 0
+SETTLING = 0.8  # share of a stage after which the norms keep one set of statistics
 SECONDS_PER_CHECKPOINT = 180
 STEPS_PER_REPORT = 100
 
 
 class Trainer:
-    """One stage of training: the student, a linear map for each lesson, and Adam."""
+    """One stage of training: the student, a linear map for each lesson, and their optimizers.
+
+    Muon moves the convolutions, Adam the norms and the linear maps.
+    """
 
     def __init__(
         self, stage: Stage, student: Student, teachers: Teachers, crops: Crops, device: str = "cpu"
@@ -42,8 +45,12 @@ class Trainer:
         for part in (student.convolutions, student.norms):
             for name, module in part.items():
                 module.requires_grad_(block_of(name) in stage.learns)
-        learning = [p for p in student.parameters() if p.requires_grad]
-        self.adam = torch.optim.Adam([*learning, *self.maps.parameters()], betas=(0.9, 0.98))
+        learning = [p for p in student.convolutions.parameters() if p.requires_grad]
+        others = [p for p in student.norms.parameters() if p.requires_grad]
+        self.muon = Muon(learning, MUON_RATE)
+        self.adam = torch.optim.Adam(
+            [*others, *self.maps.parameters()], ADAM_RATE, betas=(0.9, 0.98)
+        )
         self.step, self.seconds, self.settled = 0, 0.0, False
 
     def _measure_layers(self, batches: int = 8) -> tuple[dict[str, float], dict[str, int]]:
@@ -59,18 +66,20 @@ class Trainer:
         return self.crops.batch(self.stage.crops, self.stage.crop).to(self.device)
 
     def train_step(self, progress: float) -> Tensor:
-        """Take one step of Adam at ``progress`` (0..1); return each lesson's relative error."""
+        """Take one step at ``progress`` (0..1); return each lesson's relative error."""
         started = time.monotonic()
         if progress > SETTLING and not self.settled:
             self.settle_norms()
-        rate = PEAK_RATE * min(1, (self.step + 1) / WARM_UP_STEPS)
-        rate *= LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * min(progress, 1))) / 2
-        for group in self.adam.param_groups:
-            group["lr"] = rate
+        heat = min(1, (self.step + 1) / WARM_UP_STEPS, (1 - progress) / (1 - COOLING))
+        for optimizer, rate in ((self.muon, MUON_RATE), (self.adam, ADAM_RATE)):
+            for group in optimizer.param_groups:
+                group["lr"] = heat * rate
         self._set_norms()
         errors = self.errors(self._crops(), thin=True)
+        self.muon.zero_grad()
         self.adam.zero_grad()
-        errors.sum().backward()
+        (errors * errors.new_tensor(self.stage.counts)).sum().backward()
+        self.muon.step()
         self.adam.step()
         self.step += 1
         self.seconds += time.monotonic() - started
@@ -142,6 +151,7 @@ class Trainer:
             "stage": self.stage.name,
             "student": self.student.state_dict(),
             "maps": self.maps.state_dict(),
+            "muon": self.muon.state_dict(),
             "adam": self.adam.state_dict(),
             "scales": self.scales,
             "generator": self.crops.generator.bit_generator.state,
@@ -153,6 +163,7 @@ class Trainer:
     def restore(self, state: Mapping[str, Any]) -> None:
         self.student.load_state_dict(state["student"])
         self.maps.load_state_dict(state["maps"])
+        self.muon.load_state_dict(state["muon"])
         self.adam.load_state_dict(state["adam"])
         self.crops.generator.bit_generator.state = state["generator"]
         self.scales, self.step = state["scales"], state["step"]
@@ -173,17 +184,17 @@ def distill(arguments: argparse.Namespace) -> Student:
         trainer = Trainer(stage, student, teachers, crops, arguments.device)
         if saved and saved["stage"] == stage.name:
             trainer.restore(saved)
-        train(trainer, 60 * arguments.minutes * stage.share, checkpoint, held_out)
+        train(trainer, round(arguments.steps * stage.share), checkpoint, held_out)
         report(trainer, "held out", trainer.held_out_errors(held_out))
     return student
 
 
-def train(trainer: Trainer, budget: float, checkpoint: Path, held_out: list[Tensor]) -> None:
-    """Train one stage for ``budget`` seconds, by the clock: a slower machine takes fewer steps."""
+def train(trainer: Trainer, steps: int, checkpoint: Path, held_out: list[Tensor]) -> None:
+    """Train one stage to its last step; a checkpoint every few minutes."""
     recent: list[Tensor] = []
     saved_at = trainer.seconds
-    while trainer.seconds < budget:
-        recent.append(trainer.train_step(trainer.seconds / budget))
+    while trainer.step < steps:
+        recent.append(trainer.train_step(trainer.step / steps))
         if trainer.step % STEPS_PER_REPORT == 0:
             report(trainer, "training", torch.stack(recent).mean(0).tolist())
             recent = []
