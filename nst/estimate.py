@@ -12,9 +12,9 @@ time is scaled up by pixels.  The rest is counted in whole images, I = 12 bytes 
 the network is given at once: all of it, or the largest tile's.
 """
 
-import itertools
 import math
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -180,11 +180,14 @@ class Work:
         As a whole if that fits; else in the largest tiles that do.  L-BFGS gives up some of its
         pairs where larger tiles save time.  Raises NstError with the size that would fit.
         """
-        sides = [None, *range(self._longest() // 16 * 16, self._smallest() - 1, -16)]
+        sides = range(self._smallest(), self._longest(), 16)
         found = []
         for pairs in [self.pairs, *(n for n in HISTORIES if n < self.pairs)]:
-            fitting = (side for side in sides if self._peak(side, pairs) <= budget)
-            for side in itertools.islice(fitting, 1):
+            fitting: list[int | None] = [None]
+            if self._peak(None, pairs) > budget:  # the peak grows with the side
+                count = bisect_right(sides, budget, key=lambda side: self._peak(side, pairs))
+                fitting = list(sides[:count][-1:])
+            for side in fitting:
                 scales = [self._scale(k, side, pairs) for k in range(len(self.sizes))]
                 found.append(Estimate(scales, side, pairs, budget))
         if not found:
@@ -199,12 +202,12 @@ class Work:
     def _too_large(self, budget: float) -> NstError:
         height, width, _ = self.sizes[-1]
         longer = max(height, width)
-        smaller = (self._at_size(side) for side in range(longer // 16 * 16, SMALLEST_SIDE, -16))
-        fits = next((max(w.sizes[-1][:2]) for w in smaller if w.least() <= budget), None)
-        advice = f"use --size {fits} or less, or more --memory" if fits else "use more --memory"
+        smaller = range(SMALLEST_SIDE, longer, 16)
+        count = bisect_right(smaller, budget, key=lambda side: self._at_size(side).least())
+        advice = f"use --size {smaller[count - 1]} or less, or more" if count else "use more"
         return NstError(
             f"painting {width} x {height} pixels takes {said(self.least())} of memory or more, "
-            f"and there is {said(budget)} for it; {advice}."
+            f"and there is {said(budget)} for it; {advice} --memory."
         )
 
     def _at_size(self, longer: int) -> "Work":
@@ -285,9 +288,9 @@ def optimizer_images(kind: str, pairs: int) -> tuple[int, int]:
     ``pairs``; the best picture so far is a copy.
     """
     if kind == "descent":
-        return 0, 3
+        return 0, 1
     if kind == "adam":
-        return 2, 5
+        return 2, 1
     return 4 + 2 * pairs, 4
 
 

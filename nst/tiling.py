@@ -20,6 +20,7 @@ by twice the radius instead: the same result for more work.)
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 from nst.vgg.architecture import SMALLEST_SIDE, Architecture
@@ -97,6 +98,7 @@ def spans(
     architecture: Architecture, taps: tuple[str, ...], length: int, side: int | None
 ) -> list[Span]:
     """Cut one side of an image, ``length`` pixels, into spans: equal windows; see `cut`."""
+    taps = tuple(taps)
     if side is not None and side < smallest_side(architecture, taps):
         raise ValueError(
             f"a tile of {side} pixels is too small for {', '.join(taps)}; "
@@ -126,6 +128,7 @@ def smallest_side(architecture: Architecture, taps: Iterable[str]) -> int:
     return 2 * unit - 1 + 2 * margin
 
 
+@cache
 def _grid(architecture: Architecture, taps: tuple[str, ...]) -> tuple[int, int, int]:
     """Return the multiples on which windows and tiles begin, and how far windows reach beyond."""
     stride = max(architecture.stride(tap) for tap in taps)
