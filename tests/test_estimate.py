@@ -43,8 +43,8 @@ def test_a_run_with_room_is_done_as_a_whole():
     assert found.side is None
     assert [scale.tiles for scale in found.scales] == [(1, 1), (1, 1)]
     targets = 4 * 512 * (1200 // 8) * (1600 // 8)
-    # image and d_image, Adam's two moments and the five arrays of its step; and the network
-    assert found.bytes == pytest.approx(100 * MB + (2 + 2 + 5) * IMAGE + targets + 2000 * PIXELS)
+    # image and d_image, Adam's two moments and one array in passing; and the network
+    assert found.bytes == pytest.approx(100 * MB + (2 + 2 + 1) * IMAGE + targets + 2000 * PIXELS)
     assert found.scales[1].seconds == pytest.approx(3e-6 * PIXELS)
     assert found.seconds == pytest.approx(20 * 3e-6 * 300 * 400 + 10 * 3e-6 * PIXELS)
 
