@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install stylize vgg16 vgg19 export test benchmark lint format wheel clean
+.PHONY: help install install-cuda stylize vgg16 vgg19 export test benchmark lint format wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,13 @@ stylize: install  ## paint CONTENT (default: the demo photograph) in the style o
 	@$(BIN)/nst $(if $(CONTENT),stylize "$(CONTENT)",demo) $(if $(STYLE),"$(STYLE)") \
 	    $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(SIZE),--size $(SIZE)) $(if $(STEPS),--steps $(STEPS)) \
 	    $(if $(MODEL),--model "$(MODEL)") $(if $(DEVICE),--device $(DEVICE)) $(OPTIONS)
+
+install-cuda: .venv-cuda/.installed  ## create .venv-cuda for an NVIDIA GPU: CuPy and ONNX Runtime for CUDA 13
+.venv-cuda/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-cuda
+	.venv-cuda/bin/pip install --quiet --editable '.[cuda]'
+	.venv-cuda/bin/nst doctor
+	@touch $@
 
 vgg16: install  ## download the official VGG16, 59 MB; MODEL=auto then takes it
 	@$(BIN)/nst models fetch vgg16
@@ -53,4 +60,4 @@ wheel: .venv/.installed-dev  ## build dist/nst-*.whl
 	$(BIN)/python -m build --wheel
 
 clean:  ## remove the virtual environment, caches and builds
-	rm -rf .venv dist build .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-cuda dist build .pytest_cache .ruff_cache .mypy_cache

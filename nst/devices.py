@@ -1,7 +1,8 @@
 """Where arrays live: NumPy on the CPU or CuPy on the GPU.  Chosen once, at the start of a run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class Device:
     name: str  # "cpu" or "cuda", as ONNX Runtime calls it in an I/O binding
     xp: ModuleType
     provider: str
+    kept: Any = None  # the CUDA stream in use, which CuPy itself does not keep alive
 
     def asarray(self, host: np.ndarray) -> Array:
         """Place a NumPy array here, as C-contiguous float32: on the CPU, itself if it is that."""
@@ -34,6 +36,10 @@ class Device:
     def pointer(self, array: Array) -> int:
         """Return the address of the first element of a C-contiguous array of this device."""
         return array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
+
+    def stream(self) -> int:
+        """Return the CUDA stream that this thread's kernels go to; 0 on the CPU."""
+        return self.xp.cuda.get_current_stream().ptr if self.name == "cuda" else 0
 
     def synchronize(self) -> None:
         """Wait until every kernel launched so far has finished."""
@@ -64,7 +70,20 @@ def cuda() -> Device:
             f"--device cuda needs ONNX Runtime's CUDA provider; this installation has "
             f"{', '.join(providers)}. {INSTALL_CUDA}"
         )
-    return device
+    return replace(device, kept=_stream(cupy))
+
+
+def _stream(cupy: ModuleType) -> Any:
+    """Let this thread's CuPy launch on a stream that ONNX Runtime can share, and return it.
+
+    The one that it starts with has the address 0, which ONNX Runtime takes for none given; it
+    would run on another, and not wait for CuPy's kernels (onnxruntime #26609).
+    """
+    stream = cupy.cuda.get_current_stream()
+    if not stream.ptr:
+        stream = cupy.cuda.Stream(non_blocking=True)
+        stream.use()
+    return stream
 
 
 def pick(name: str) -> Device:

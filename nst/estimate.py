@@ -25,7 +25,7 @@ from nst.memory import Peak, said
 from nst.objective import Objective
 from nst.runs import Run
 from nst.scales import Scale
-from nst.targets import measure, style_size
+from nst.targets import measure, painting_size
 from nst.tiling import smallest_side, spans
 from nst.vgg.architecture import SMALLEST_SIDE, Architecture
 
@@ -111,9 +111,7 @@ def estimate(run: Run) -> "Estimate":
 
 def largest_painting(run: Run, scale: Scale) -> tuple[int, int]:
     """Return the height and width of the largest painting as it is measured at ``scale``."""
-    shapes = [source.picture.shape for source in run.styles]
-    sizes = [style_size(h, w, scale, run.settings.style_scale, run.recipe) for _, h, w in shapes]
-    return max(sizes, key=math.prod)
+    return max((painting_size(run, source, scale) for source in run.styles), key=math.prod)
 
 
 # --- What a run takes -----------------------------------------------------------------

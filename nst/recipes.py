@@ -70,8 +70,7 @@ class Recipe:
     side: str = "longer"  # which side of the result that is
     style_size: int | None = None  # pixels; None: as large as the result
     style_side: str = "longer"
-    scales: int | str = 1  # coarse to fine; auto: from about 256 pixels
-    scale_factor: float = 2.0  # by which each is larger than the one before
+    scales: int | str = 1  # coarse to fine; auto: see scales.py
     steps: int = 500  # evaluations of the objective, over all scales
 
     optimizer: str = "lbfgs"  # lbfgs, adam or descent
@@ -181,8 +180,8 @@ RECIPES = {
     ),
     "crowson": Recipe(
         source="crowsonkb/style-transfer-pytorch, style_transfer.py",
-        departs="there conv1_1 pads by replication, the first scale has 1000 steps and each other "
-        "500, and the result is a running mean of the steps",
+        departs="there conv1_1 pads by replication, scales grow by the root of 2 with 1000 steps "
+        "on the first and 500 on each other, and the result is a running mean of the steps",
         content={"relu4_2": 0.015},
         style={
             "relu1_1": 256 / 341,
@@ -196,9 +195,8 @@ RECIPES = {
         smoothness_kind="crowson",
         pixel_range=1,
         pooling="max",
-        scales=5,
-        scale_factor=2**0.5,
-        steps=3000,
+        scales=3,
+        steps=2000,
         optimizer="adam",
         step_size=0.02,
         betas=(0.9, 0.99),
@@ -287,8 +285,6 @@ def _unused(recipe: Recipe) -> set[str]:
         unused |= {"moment_weight"}
     if not recipe.smoothness:
         unused |= {"smoothness_kind", "smoothness_reduction"}
-    if recipe.scales == 1:
-        unused |= {"scale_factor"}
     if recipe.init != "noise":
         unused |= {"noise"}
     if recipe.optimizer == "lbfgs":

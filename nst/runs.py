@@ -140,11 +140,12 @@ def _open(settings: Settings, device: Device) -> Run:
     photograph, alpha = images.load_with_alpha(settings.content)
     content = colour.content_to_paint(settings.color, photograph)
     styles = [read_style(painting, settings.color, photograph) for painting in settings.style]
+    network = weights.load(settings.model).brightened(recipe.input_gain)
     return Run(
         settings=settings,
         recipe=recipe,
         device=device,
-        vgg=Vgg(network, recipe.taps, recipe.pooling, device),
+        vgg=Vgg(network, recipe.taps, recipe.pooling, device, settings.conv, settings.precision),
         photograph=photograph,
         alpha=alpha,
         content=content,

@@ -7,7 +7,7 @@ import numpy as np
 
 from nst import images
 from nst.errors import NstError
-from nst.settings import LARGEST_SIDE, Settings
+from nst.settings import Settings
 from nst.vgg.architecture import SMALLEST_SIDE
 
 COARSEST = 256  # pixels, about: the longer side at which --scales auto starts
@@ -33,11 +33,16 @@ def plan(height: int, width: int, settings: Settings) -> list[Scale]:
     """Return the scales, coarse to fine, for a content image of ``height`` x ``width``.
 
     The last has the asked size.  Scales that were counted, not listed, are left out where they
-    are too small to see anything, and so are scales without a step.
+    are too small to see anything, and so are scales without a step.  What the settings do not
+    say, the recipe says.
     """
-    sides = longer_sides(settings, longer_side(height, width, settings))
+    recipe = settings.objective
+    scales = recipe.scales if settings.scales is None else settings.scales
+    steps = recipe.steps if settings.steps is None else settings.steps
+    full = result_side(height, width, settings)
+    sides = longer_sides(full, scales, settings.scale_factor)
     sizes = [images.fit(height, width, side) for side in sides]
-    if not isinstance(settings.scales, tuple):
+    if not isinstance(scales, tuple):
         sizes = [size for size in sizes[:-1] if min(size) >= SMALLEST_SCALE] + sizes[-1:]
     if min(sizes[0]) < SMALLEST_SIDE:
         side = max(sizes[0])
@@ -45,40 +50,41 @@ def plan(height: int, width: int, settings: Settings) -> list[Scale]:
             f"at a size of {side} the result would be {sizes[0][1]} x {sizes[0][0]} pixels; "
             f"the network needs {SMALLEST_SIDE} on each side. Use a larger --size, or crop."
         )
-    steps = share(settings.steps, [max(size) for size in sizes])
-    scales = [Scale(*size, n) for size, n in zip(sizes, steps, strict=True)]
-    return [scale for scale in scales[:-1] if scale.steps] + scales[-1:]
+    counts = share(steps, [max(size) for size in sizes])
+    planned = [Scale(*size, n) for size, n in zip(sizes, counts, strict=True)]
+    return [scale for scale in planned[:-1] if scale.steps] + planned[-1:]
 
 
-def longer_side(height: int, width: int, settings: Settings) -> int:
-    """Return the longer side of the result: ``settings.size``, or what the recipe says.
+def result_side(height: int, width: int, settings: Settings) -> int:
+    """Return the longer side of the result in pixels: as asked, as listed, or the recipe's.
 
-    A recipe may give the length of another side, or leave the content at its own size.
+    A recipe measures the side that its source does; without a size it takes the content's own.
     """
     if settings.size is not None:
         return settings.size
+    if isinstance(settings.scales, tuple):
+        return settings.scales[-1]
     recipe = settings.objective
     if recipe.size is None:
-        return min(max(height, width), LARGEST_SIDE)
-    return round(recipe.size * max(height, width) / side_of(height, width, recipe.side))
+        return max(height, width)
+    return round(max(height, width) * recipe.size / side_of(height, width, recipe.side))
 
 
 def side_of(height: int, width: int, side: str) -> int:
-    """Return the length of the "longer", "shorter", "height" or "width" side."""
-    sides = {"longer": max(height, width), "shorter": min(height, width)}
-    return (sides | {"height": height, "width": width})[side]
+    """Return the length of the ``side`` that is meant: longer, shorter, height or width."""
+    longer, shorter = max(height, width), min(height, width)
+    return {"longer": longer, "shorter": shorter, "height": height, "width": width}[side]
 
 
-def longer_sides(settings: Settings, size: int) -> list[int]:
-    """Return the longer side at each scale in pixels, growing up to ``size``."""
-    factor = settings.scale_factor
-    if isinstance(settings.scales, tuple):
-        return [side for side in settings.scales if side < size] + [size]
-    if settings.scales == "auto":
-        count = 1 + max(0, round(log(size / COARSEST, factor)))
+def longer_sides(full: int, scales: str | int | tuple[int, ...], factor: float) -> list[int]:
+    """Return the longer side at each scale in pixels, growing by ``factor`` up to ``full``."""
+    if isinstance(scales, tuple):
+        return [side for side in scales if side < full] + [full]
+    if scales == "auto":
+        count = 1 + max(0, round(log(full / COARSEST, factor)))
     else:
-        count = int(settings.scales)
-    sides = [int(size / factor**k + 1e-6) for k in range(count)]  # sqrt 2 squared is not 2
+        count = int(scales)
+    sides = [int(full / factor**k + 1e-6) for k in range(count)]  # sqrt 2 squared is not 2
     return [side for side in sides[::-1] if side]
 
 

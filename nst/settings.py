@@ -12,13 +12,12 @@ from nst import memory
 from nst.colour import COLORS
 from nst.errors import NstError
 from nst.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
-from nst.vgg.architecture import POOLINGS, SMALLEST_SIDE
+from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS, SMALLEST_SIDE
 
 LARGEST_SIDE = 16384  # pixels; a slip of the finger beyond
 PATHS = ("content", "init", "model", "output", "log", "report", "checkpoint")  # or names, two
-WRITES = ("output", "save_every", "plot", "log", "report", "checkpoint")  # but not what is painted
-
-_RECIPE: Any = None  # what the recipe says, as soon as it is known
+# What does not change the picture, and so does not come with --from:
+APART = ("output", "save_every", "plot", "log", "memory", "report", "checkpoint")
 
 
 @dataclass(frozen=True)
@@ -59,9 +58,9 @@ class Settings:
     style: tuple[Painting, ...]  # one or more; a path alone will do
     output: Path | None = Path("out.png")  # .png or .jpg; None: only return the result
     size: int | None = None  # pixels, the longer side of the result; the aspect is the content's
-    steps: int | tuple[int, ...] = _RECIPE  # evaluations: in all, or at each scale
-    scales: str | int | tuple[int, ...] = _RECIPE  # auto, how many, or the longer sides
-    scale_factor: float = _RECIPE  # by which each scale is larger than the one before
+    steps: int | tuple[int, ...] | None = None  # evaluations of the objective: all, or by scale
+    scales: str | int | tuple[int, ...] | None = None  # auto, how many, or the longer sides
+    scale_factor: float = 2.0  # by which each scale is larger than the one before
     model: str = "auto"  # vgg16, vgg19, vgg16-slim, an .onnx file; auto: vgg16 where installed
     device: str = "auto"  # auto, cpu or cuda
     recipe: str = "nst"  # nst, gatys or hvass
@@ -76,6 +75,8 @@ class Settings:
     optimizer: str | None = None  # descent, adam or lbfgs
     pooling: str | None = None  # max or average
     init: str | None = None  # content, noise, style, or an image file
+    conv: str = "auto"  # auto or direct: how a CPU convolves; see vgg/winograd.py
+    precision: str = "float32"  # or tf32: of products on a GPU
     seed: int = 0  # of the noise
     save_every: int = 0  # steps between saved frames; 0: none
     plot: bool = False  # write the triptych and the loss curves beside the output
@@ -95,7 +96,6 @@ class Settings:
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         self._check_choice("recipe", tuple(RECIPES))
-        self._take_from_recipe()
         if self.size is not None:
             self._check_number("size", SMALLEST_SIDE, LARGEST_SIDE)
         self._check_steps()
@@ -113,6 +113,8 @@ class Settings:
         self._check_choice("device", ("auto", "cpu", "cuda"))
         self._check_choice("optimizer", (None, *OPTIMIZERS))
         self._check_choice("pooling", (None, *POOLINGS))
+        self._check_choice("conv", CONVOLUTIONS)
+        self._check_choice("precision", PRECISIONS)
         if self.init not in (None, *INITS) and not Path(self.init).is_file():
             raise NstError(
                 f"--init is {self.init!r}; choose {', '.join(INITS)}, or an existing image file."
@@ -162,7 +164,8 @@ class Settings:
     @property
     def all_steps(self) -> int:
         """The steps over all scales."""
-        return sum(self.steps) if isinstance(self.steps, tuple) else self.steps
+        steps = self.objective.steps if self.steps is None else self.steps
+        return sum(steps) if isinstance(steps, tuple) else steps
 
     @property
     def inputs(self) -> list[Path]:
@@ -171,18 +174,10 @@ class Settings:
         paintings = [file for painting in self.style for file in painting.files]
         return list(dict.fromkeys([self.content, *paintings, *start]))
 
-    def _take_from_recipe(self) -> None:
-        """Set what a recipe decides on its own; a size may need the photograph's, see `plan`."""
-        for name in ("steps", "scales", "scale_factor"):
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, getattr(self.objective, name))
-        if self.size is None and self.objective.side == "longer":
-            object.__setattr__(self, "size", self.objective.size)
-
     def _check_steps(self) -> None:
-        if not isinstance(self.steps, tuple):
+        if self.steps is not None and not isinstance(self.steps, tuple):
             self._check_number("steps", 0)
-        elif not self.steps or min(self.steps) < 0:
+        elif self.steps is not None and (not self.steps or min(self.steps) < 0):
             raise NstError(
                 f"--steps is {_listed(self.steps)}; give a number for each scale, 0 or more."
             )
@@ -195,12 +190,12 @@ class Settings:
                     f"--scales is {_listed(self.scales)}; the sizes must grow, from "
                     f"{SMALLEST_SIDE} pixels up."
                 )
-            if self.size is not None and self.scales[-1] > self.size:
+            if self.scales[-1] > (self.size or LARGEST_SIDE):
                 raise NstError(
-                    f"--scales goes up to {self.scales[-1]} pixels, beyond --size {self.size}; "
-                    "give a larger --size."
+                    f"--scales goes up to {self.scales[-1]} pixels, beyond --size "
+                    f"{self.size or LARGEST_SIDE}; give a larger --size."
                 )
-        elif self.scales != "auto":
+        elif self.scales not in (None, "auto"):
             self._check_number("scales", 1, 10)
 
     def _check_taps(self, name: str) -> None:

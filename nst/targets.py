@@ -14,7 +14,7 @@ import numpy as np
 from nst import images, kernels, styles
 from nst.kernels import Array
 from nst.objective import Objective, Region, Targets, Weights
-from nst.recipes import RECIPES, Recipe
+from nst.recipes import Recipe
 from nst.runs import Run, Source
 from nst.scales import Scale, side_of
 from nst.styles import CovarianceStyle, Style, StyleSums
@@ -76,8 +76,7 @@ def measure_region(
 
 def measure_style(run: Run, source: Source, scale: Scale) -> dict[str, StyleSums]:
     """Return what a painting's style is made of at each tap, at the size that suits ``scale``."""
-    _, height, width = source.picture.shape
-    size = style_size(height, width, scale, run.settings.style_scale, run.recipe)
+    size = painting_size(run, source, scale)
     picture = run.device.asarray(images.resize(source.picture, *size))
     return sums_at(run, picture, masks_at(run, source.mask, *size))
 
@@ -107,25 +106,36 @@ def finished(sums: StyleSums, recipe: Recipe) -> Style:
     return styles.finish(sums, recipe.style_statistic, recipe.gram_normalization, weight)
 
 
+def painting_size(run: Run, source: Source, scale: Scale) -> tuple[int, int]:
+    """Return the (height, width) at which a painting of ``run`` is measured at ``scale``."""
+    _, height, width = source.picture.shape
+    full = run.scales[-1]
+    share = max(scale.height, scale.width) / max(full.height, full.width)
+    return style_size(height, width, scale, run.recipe, run.settings.style_scale, share)
+
+
 def style_size(
     height: int,
     width: int,
     scale: Scale,
+    recipe: Recipe,
     style_scale: float = 1.0,
-    recipe: Recipe = RECIPES["nst"],
+    share: float = 1.0,
 ) -> tuple[int, int]:
     """Return the (height, width) at which a style image of ``height`` x ``width`` is measured.
 
-    It keeps its aspect; its longer side, or the side that ``recipe`` names, becomes that of the
-    result, so that its strokes have the same size on both; or as long as the recipe says.  That is
-    times ``style_scale``: 2 for strokes twice as large.  A narrow strip stays wide enough for the
-    network.
+    It keeps its aspect.  Its longer side, or the side that the recipe names, becomes that of the
+    result, so that its strokes have the same size on both; or what the recipe says for the full
+    size, of which ``scale`` is a ``share``.  All times ``style_scale``: 2 for strokes twice as
+    large.  A narrow strip stays wide enough for the network.
     """
+    if recipe.style_size is None:
+        asked: float = side_of(scale.height, scale.width, recipe.style_side)
+    else:
+        asked = recipe.style_size * share
+    longer = max(height, width) * asked / side_of(height, width, recipe.style_side)
     thinnest = -(-SMALLEST_SIDE * max(height, width) // min(height, width))
-    side = recipe.style_side
-    wanted = (recipe.style_size or side_of(scale.height, scale.width, side)) * style_scale
-    longer = round(wanted * max(height, width) / side_of(height, width, side))
-    return images.fit(height, width, max(longer, thinnest))
+    return images.fit(height, width, max(round(longer * style_scale), thinnest))
 
 
 def relative_to(

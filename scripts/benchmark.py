@@ -59,7 +59,7 @@ def times(arguments: argparse.Namespace) -> bool:
         names = contenders.names(arguments.device, arguments.variants)
         taking_part = {name: contenders.make(name, task, arguments.device) for name in names}
         errors = gradient_errors({n: c.gradient() for n, c in taking_part.items()})
-        measured = timing.take_turns(taking_part, arguments.repeats)
+        measured = timing.take_turns(taking_part, arguments.repeats, arguments.warm_up)
         rate = machine.convolution_rate(arguments.device)
         print(f"\nbest convolution: {rate:.0f} GFLOP/s; direct ones need {task.gflop:.0f} GFLOP")
         print(tables.of_times(task, measured, rate))
@@ -162,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--sizes", nargs="+", type=int, default=[256, 512, 1024], help="sides, pixels")
     add("--pixel-sizes", nargs="+", type=int, default=[256, 512, 1024, 2048], help="for pixels")
     add("--repeats", type=int, default=5, help="counted rounds; the median is shown")
+    add("--warm-up", type=int, default=2, help="rounds before those that count")
     add("--steps", type=int, default=100, help="of flatness and convergence, at the first size")
     add(
         "--variants",

@@ -129,8 +129,8 @@ print(f"in grey levels: {255 * red:.0f}, {255 * green:.0f}, {255 * blue:.0f}")
 # %%
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3")
 vgg = Vgg("vgg16-slim", TAPS)
-photo_features = vgg.forward(photo)
-painting_features = vgg.forward(painting)
+photo_features = vgg.features(photo)
+painting_features = vgg.features(painting)
 for tap, features in photo_features.items():
     zeros = np.mean(features == 0)
     print(f"{tap}: shape {features.shape}, mean {features.mean():.2f}, {zeros:.0%} are 0")
@@ -311,7 +311,7 @@ for step in (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
 # has each layer's two halves, one above the other.
 #
 # A backward pass belongs to the forward pass before it: which ReLUs were open is remembered from
-# there.  Our last one was of the painting, so we go forward once more.
+# there.  So far we have only looked, with `features`, which remembers nothing.
 
 # %%
 vgg.forward(photo)

@@ -51,11 +51,11 @@ class ReferenceVgg:
             for name, value in (("mean", mean), ("std", std))
         }
         self.taps = tuple(taps)
-        self._saved = graphs.saved_activations(architecture, self.taps, pooling)
-        self._outputs = list(dict.fromkeys([*self.taps, *self._saved]))
-        choice = (architecture, {**arrays, **colours}, self.taps, pooling)
-        self.forward_model = graphs.forward(*choice, self._outputs)
-        self.backward_model = graphs.backward(*choice)
+        plan = graphs.Plan(architecture, self.taps, pooling)
+        self._saved, self._outputs = plan.saved, plan.outputs
+        arrays = {**arrays, **colours}
+        self.forward_model = graphs.forward(plan, arrays, self._outputs)
+        self.backward_model = graphs.backward(plan, arrays)
         self._forward = ReferenceEvaluator(self.forward_model)
         self._backward = ReferenceEvaluator(self.backward_model)
         self._seen: dict[bytes, dict[str, np.ndarray]] = {}

@@ -448,6 +448,31 @@ def test_losses_that_are_not_finite_are_not_saved(settings, tmp_path, monkeypatc
     assert len(load(tmp_path / "saved").history) == 4
 
 
+def test_a_run_in_tiles_goes_on_in_the_same_tiles(settings, tmp_path, monkeypatch):
+    """Other tiles, or none, would round otherwise; and so would another history of L-BFGS."""
+
+    def in_tiles(run):
+        run.side, run.pairs, run.planned = 112, 3, True
+
+    monkeypatch.setattr(sys.modules["nst.stylize"], "estimate", in_tiles)
+    run = prepare(settings())
+    in_tiles(run)
+    complete(run)
+    expected = run.image.copy()
+
+    def stop(progress):
+        if progress.step == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stylize(settings(checkpoint=tmp_path / "saved"), stop)
+    again = reopen(tmp_path / "saved")
+    assert (again.side, again.pairs, again.planned) == (112, 3, True)
+    assert again.optimizer.history == 3
+    complete(again)
+    np.testing.assert_array_equal(again.image, expected)
+
+
 # ---- Signals -------------------------------------------------------------------------
 
 

@@ -45,6 +45,35 @@ def pictures(tmp_path, rng):
     return tmp_path
 
 
+def test_an_estimate_says_what_a_run_would_take_and_paints_nothing(pictures):
+    files = sorted(pictures.iterdir())
+    done = nst("estimate", "my photo.png", "painting.jpg", *QUICK, cwd=pictures)
+    assert done.returncode == 0, done.stderr
+    title, scale, whole = done.stdout.splitlines()
+    assert title.startswith("48 x 32 pixels, 1 scales, 3 steps, vgg16-slim, on cpu")
+    assert scale.split()[:3] == ["48", "x", "32"]
+    assert "as a whole" in scale
+    assert "3 steps of" in scale
+    assert whole.startswith("about ")
+    assert whole.endswith(" memory")
+    assert sorted(pictures.iterdir()) == files
+
+
+def test_a_run_begins_with_its_estimate(tmp_path):
+    first = nst("demo", *QUICK, cwd=tmp_path).stdout.splitlines()[:3]
+    assert first[0].startswith("41 x 48 pixels")
+    assert "3 steps of" in first[1]
+    assert first[2].startswith("about ")
+
+
+def test_a_picture_that_cannot_fit_is_refused_before_it_is_painted(pictures):
+    options = ["--size", "9000", "--memory", "700MB"]
+    error = error_of("stylize", "my photo.png", "painting.jpg", *options, cwd=pictures)
+    assert "painting 9000 x 6000 pixels takes" in error
+    assert "there is 700 MB for it; use --size" in error
+    assert not (pictures / "out.png").exists()
+
+
 def test_the_demo_paints_a_picture_that_says_how_it_was_made(tmp_path):
     done = nst("demo", *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

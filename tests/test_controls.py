@@ -8,6 +8,7 @@ import pytest
 from small_networks import FOUR_BLOCKS, draw_arrays, relative_error
 
 from nst import cli, images, stylize
+from nst.arguments import settings_of
 from nst.errors import NstError
 from nst.runs import prepare, read_mask
 from nst.scales import Scale
@@ -316,7 +317,7 @@ def asked_for(*arguments):
     """Return the settings that a command line means."""
     options = vars(cli._parser().parse_args(["stylize", *map(str, arguments)]))
     del options["command"], options["quiet"], options["source"]
-    return cli._settings(**options)
+    return settings_of(**options)
 
 
 def test_styles_with_weights_and_masks(files, first, other, left):

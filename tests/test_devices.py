@@ -11,8 +11,24 @@ from nst import devices
 from nst.errors import NstError
 
 
+class FakeStream:
+    """What CuPy's streams have of use here; ``in_use`` is the thread's current one."""
+
+    def __init__(self, ptr=7, non_blocking=False):
+        self.ptr, self.non_blocking = ptr, non_blocking
+
+    def use(self):
+        FakeStream.in_use = self
+
+
 def fake_cupy(gpu):
-    return SimpleNamespace(__version__="14.9", cuda=SimpleNamespace(is_available=lambda: gpu))
+    FakeStream.in_use = FakeStream(ptr=0)  # as CuPy starts: the null stream
+    cuda = SimpleNamespace(
+        is_available=lambda: gpu,
+        get_current_stream=lambda: FakeStream.in_use,
+        Stream=FakeStream,
+    )
+    return SimpleNamespace(__version__="14.9", cuda=cuda)
 
 
 def fake_runtime(*providers):
@@ -96,6 +112,8 @@ def test_the_gpu_is_taken_where_all_is_there(monkeypatch, name):
     device = devices.pick(name)
     assert (device.name, device.provider) == ("cuda", "CUDAExecutionProvider")
     assert device.xp is module
+    assert device.stream() == device.kept.ptr == 7  # one that ONNX Runtime can share: not 0
+    assert devices.pick(name).kept is device.kept
 
 
 def test_cpu_is_cpu_whatever_else_there_is(monkeypatch):

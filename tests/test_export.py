@@ -85,7 +85,7 @@ def test_the_forward_graph_puts_out_the_taps_and_then_what_backward_reads(model_
     assert outputs[:2] == TAPS
     read = {value.name for value in backward.input} - {"d_relu2_1", "d_conv1_2"}
     assert read <= set(outputs)
-    assert "pool1" in read
+    assert "relu1_2_winners" in read
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

@@ -274,13 +274,15 @@ def test_both_graphs_pass_the_full_check(rng, taps, pooling, dtype):
     colours = {"mean": np.zeros((1, 3, 1, 1)), "std": np.ones((1, 3, 1, 1))}
     arrays = {**draw_arrays(NARROW_VGG16, rng), **colours}
     arrays = {name: array.astype(dtype) for name, array in arrays.items()}
-    choice = NARROW_VGG16, arrays, taps, pooling
-    outputs = [*taps, *graphs.saved_activations(NARROW_VGG16, taps, pooling)]
-    forward = graphs.forward(*choice, list(dict.fromkeys(outputs)))
-    for model in (forward, graphs.backward(*choice)):
+    plan = graphs.Plan(NARROW_VGG16, taps, pooling)
+    forward, backward = graphs.forward(plan, arrays, plan.outputs), graphs.backward(plan, arrays)
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    for model in (forward, backward):
         onnx.checker.check_model(model, full_check=True)
-        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-        assert {value.type.tensor_type.elem_type for value in model.graph.input} == {kind}
+        for value in (*model.graph.input, *model.graph.output):
+            masks = value.name.endswith(("_positive", "_winners"))
+            expected = onnx.TensorProto.BOOL if masks else kind
+            assert value.type.tensor_type.elem_type == expected
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -288,8 +290,9 @@ def test_both_graphs_stop_at_the_deepest_tap(pooling):
     vgg = network("vgg16", pooling, "relu1_1", "conv2_1")
     forward, backward = vgg.forward_model.graph, vgg.backward_model.graph
     kinds = {"max": "MaxPool", "average": "AveragePool"}
-    assert [node.op_type for node in forward.node] == [
-        "Sub", "Div", "Conv", "Relu", "Conv", "Relu", kinds[pooling], "Conv",
+    layers = ("Conv", "Relu", kinds[pooling])  # and what makes the masks
+    assert [node.op_type for node in forward.node if node.op_type in layers] == [
+        "Conv", "Relu", "Conv", "Relu", kinds[pooling], "Conv",
     ]  # fmt: skip
     assert [node.op_type for node in backward.node].count("Conv") == 3
     for graph in (forward, backward):
@@ -307,13 +310,18 @@ def test_every_initializer_is_read():
             assert {tensor.name for tensor in graph.initializer} <= read
 
 
-def test_average_pooling_saves_no_pools():
-    taps = ("relu3_1",)
-    relus = ["relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1"]
-    assert graphs.saved_activations(VGG16, taps, "average") == relus
-    assert graphs.saved_activations(VGG16, taps, "max") == [
-        "relu1_1", "relu1_2", "pool1", "relu2_1", "relu2_2", "pool2", "relu3_1",
+def test_a_mask_is_saved_for_each_relu_and_no_activation_but_the_taps():
+    def saved(pooling, *taps):
+        return graphs.Plan(VGG16, taps, pooling).saved
+
+    assert saved("average", "relu3_1") == [
+        "relu1_1_positive", "relu1_2_positive", "relu2_1_positive", "relu2_2_positive", "relu3_1",
     ]  # fmt: skip
+    assert saved("max", "relu3_1", "conv2_1") == [
+        "relu1_1_positive", "relu1_2_winners", "relu2_1_positive", "relu2_2_winners", "relu3_1",
+    ]  # fmt: skip
+    assert saved("max", "relu1_2", "conv2_1") == ["relu1_1_positive", "relu1_2_winners", "relu1_2"]
+    assert saved("max", "relu1_2") == ["relu1_1_positive", "relu1_2"]
 
 
 def test_tensors_have_names_and_sizes_that_a_person_can_read():
@@ -321,7 +329,7 @@ def test_tensors_have_names_and_sizes_that_a_person_can_read():
     inputs = {value.name: sides(value) for value in vgg.backward_model.graph.input}
     assert inputs["d_relu3_1"] == [1, NARROW_VGG16.channels("relu3_1"), "H/4", "W/4"]
     assert inputs["d_conv2_2"][2:] == ["H/2", "W/2"]
-    assert inputs["pool2"][2:] == ["H/4", "W/4"]
+    assert inputs["relu2_2_winners"] == [1, NARROW_VGG16.channels("relu2_2"), "H/2", "W/2"]
     assert sides(vgg.backward_model.graph.output[0]) == [1, 3, "H", "W"]
     assert sides(vgg.forward_model.graph.input[0]) == [1, 3, "H", "W"]
 
@@ -335,7 +343,8 @@ def test_at_full_width_the_shapes_are_those_of_the_paper(architecture):
     """From ONNX' shape inference, with weights that are only declared."""
     relus = [tap for tap in architecture.taps if tap.startswith("relu")]
     arrays = {"mean": np.zeros((1, 3, 1, 1), np.float32), "std": np.ones((1, 3, 1, 1), np.float32)}
-    model = graphs.forward(architecture, arrays, tuple(relus), "max", relus)
+    plan = graphs.Plan(architecture, tuple(relus), "max")
+    model = graphs.forward(plan, arrays, relus)
     _set_size(model.graph.input[0], 224, 224)
     for name, shape in weight_shapes(architecture).items():
         kind = onnx.TensorProto.FLOAT
@@ -368,8 +377,12 @@ def _set_size(value, height, width):
 
 
 def test_relu_backward_is_zero_where_the_output_is_zero():
-    nodes = graphs.relu_backward("y", "d_y", "d_x")
     kind = onnx.TensorProto.DOUBLE
+    nodes = [
+        *graphs.is_positive("y", "positive"),
+        *graphs.as_number("positive", "mask", kind),
+        *graphs.relu_backward("mask", "d_y", "d_x"),
+    ]
     values = [helper.make_tensor_value_info(name, kind, [None]) for name in ("y", "d_y", "d_x")]
     zero = onnx.numpy_helper.from_array(np.zeros(()), "zero")
     model = helper.make_model(
@@ -383,4 +396,4 @@ def test_relu_backward_is_zero_where_the_output_is_zero():
 
 def test_an_unknown_tap_is_refused_before_a_graph_is_made():
     with pytest.raises(NstError, match="no tap 'relu3_1'; it has conv1_1, relu1_1"):
-        graphs.forward(TWO_BLOCKS, {}, ("relu3_1",), "max", [])
+        graphs.Plan(TWO_BLOCKS, ("relu3_1",), "max")

@@ -75,5 +75,5 @@ def test_the_breakpoint_is_the_gram_matrix(tmp_path):
         check=True,
     )
     assert "-> products = k.gram(features, 1, weights)" in done.stdout
-    assert "((32, 64, 55), 3520)" in done.stdout  # Grace Hopper at 64 pixels, relu1_1
+    assert "((32, 51, 64), 3264)" in done.stdout  # the painting at 64 pixels, relu1_1
     assert "array([[" in done.stdout  # products[:3, :3] / area

@@ -10,7 +10,7 @@ from small_networks import TWO_BLOCKS, draw_arrays, relative_error
 
 from nst import devices
 from nst.errors import NstError
-from nst.vgg import Vgg, weights
+from nst.vgg import Vgg, runtime, weights
 from nst.vgg.architecture import POOLINGS, VGG16, VGG19
 
 TAPS = ("relu2_1", "conv1_1", "relu1_1")
@@ -136,15 +136,29 @@ def test_measuring_gives_the_same_features_and_leaves_the_backward_alone(rng, ar
         np.testing.assert_array_equal(measured, features[tap])
 
 
-def test_features_that_were_kept_are_not_overwritten(rng, vgg):
-    """Targets are kept while the network goes on; only what nobody was given is reused."""
-    kept = vgg.forward(photograph(rng))
-    copies = {tap: array.copy() for tap, array in kept.items()}
-    later = vgg.forward(photograph(rng))
-    vgg.backward(gradients(rng, later))
-    for tap, array in kept.items():
-        np.testing.assert_array_equal(array, copies[tap])
-        assert not np.array_equal(later[tap], array)
+def test_a_forward_overwrites_what_the_last_one_returned(rng, vgg):
+    """Nothing is allocated while the size stays; what must stay comes from `features`."""
+    first, measured = photograph(rng), vgg.features(photograph(rng))
+    copies = {tap: array.copy() for tap, array in measured.items()}
+    before = vgg.forward(first)
+    after = vgg.forward(photograph(rng))
+    for tap, array in after.items():
+        assert array is before[tap]
+        np.testing.assert_array_equal(measured[tap], copies[tap])
+    for tap, array in vgg.forward(photograph(rng, 19, 24)).items():
+        assert array is not before[tap]
+
+
+def test_only_the_graphs_that_were_used_last_are_kept(rng, arrays, monkeypatch):
+    opened = []
+    session = runtime._session
+    monkeypatch.setattr(runtime, "MOST_PASSES", 2)
+    monkeypatch.setattr(runtime, "_session", lambda *a: (opened.append(1), session(*a))[1])
+    vgg = Vgg.from_arrays(arrays, TAPS)
+    one, two, three = (photograph(rng, side, 22) for side in (16, 17, 18))
+    for image, so_far in ((one, 1), (two, 2), (one, 2), (three, 3), (one, 3), (two, 4)):
+        vgg.features(image)
+        assert len(opened) == so_far
 
 
 def test_neither_pass_writes_into_what_it_is_given(rng, vgg):
@@ -273,21 +287,71 @@ def test_a_provider_that_does_not_start_is_an_error(arrays):
         Vgg.from_arrays(arrays, TAPS, device=absent)
 
 
+def test_an_unknown_precision_is_an_error(arrays):
+    with pytest.raises(NstError, match=r"--precision is 'fp8'; choose float32 or tf32\."):
+        Vgg.from_arrays(arrays, TAPS, precision="fp8")
+
+
+def test_another_thread_s_stream_is_refused(rng, vgg, monkeypatch):
+    vgg.forward(photograph(rng))
+    monkeypatch.setattr(devices.Device, "stream", lambda self: 7)
+    with pytest.raises(ValueError, match="opened on another CUDA stream"):
+        vgg.forward(photograph(rng))
+
+
+# ---- What ONNX Runtime is told -------------------------------------------------------
+
+
+@pytest.mark.parametrize(("precision", "use_tf32"), [("float32", "0"), ("tf32", "1")])
+def test_on_a_gpu_the_stream_is_shared_and_tf32_is_a_choice(monkeypatch, precision, use_tf32):
+    monkeypatch.setattr(devices.Device, "stream", lambda self: 140_000_000_000_001)
+    provider, options = runtime._provider(
+        devices.Device("cuda", np, "CUDAExecutionProvider"), precision
+    )
+    assert provider == "CUDAExecutionProvider"
+    assert options["user_compute_stream"] == "140000000000001"
+    assert options["has_user_compute_stream"] == "1"
+    assert options["use_tf32"] == use_tf32
+
+
+def test_on_the_cpu_there_is_nothing_to_tell():
+    assert runtime._provider(devices.CPU, "tf32") == ("CPUExecutionProvider", {})
+    assert devices.CPU.stream() == 0
+
+
 # ---- On the GPU ----------------------------------------------------------------------
 
 
 @pytest.mark.gpu
 @needs_gpu
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_the_gpu_gives_what_the_cpu_gives(rng, arrays, pooling):
+@pytest.mark.parametrize(("precision", "error"), [("float32", 1e-4), ("tf32", 1e-2)])
+def test_the_gpu_gives_what_the_cpu_gives(rng, arrays, pooling, precision, error):
     assert HAS_GPU
     image = photograph(rng, 35, 22)
     on_cpu = Vgg.from_arrays(arrays, TAPS, pooling)
-    on_gpu = Vgg.from_arrays(arrays, TAPS, pooling, "cuda")
+    on_gpu = Vgg.from_arrays(arrays, TAPS, pooling, "cuda", precision=precision)
     expected = on_cpu.forward(image)
     found = on_gpu.forward(cupy.asarray(image))
     d_features = gradients(rng, expected)
     for tap in TAPS:
-        assert relative_error(found[tap].get(), expected[tap]) < 2e-3  # TF32
+        assert relative_error(found[tap].get(), expected[tap]) < error
     d_image = on_gpu.backward({tap: cupy.asarray(d) for tap, d in d_features.items()})
-    assert relative_error(d_image.get(), on_cpu.backward(d_features)) < 1e-2
+    assert relative_error(d_image.get(), on_cpu.backward(d_features)) < error
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_on_the_gpu_each_pass_sees_what_was_launched_before_it(rng, arrays):
+    """No wait in between: a stream that is not shared would read half-written arrays."""
+    on_gpu = Vgg.from_arrays(arrays, TAPS, "max", "cuda")
+    image = cupy.asarray(photograph(rng, 512, 512))
+    expected = {tap: array.get() for tap, array in on_gpu.features(image).items()}
+    for _ in range(20):
+        moved = cupy.zeros_like(image)
+        for _ in range(50):
+            moved += image / 50
+        moved[...] = image
+        found = on_gpu.forward(moved)
+        for tap in TAPS:
+            np.testing.assert_allclose(found[tap].get(), expected[tap], rtol=1e-4, atol=1e-4)

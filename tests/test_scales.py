@@ -1,5 +1,6 @@
 """The sizes that a picture is painted at, and how the steps are shared out."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -30,13 +31,44 @@ def test_scales_double_from_coarse_to_fine(settings):
         (1024, 3, [341, 1024]),
     ],
 )
-def test_auto_starts_at_about_256_pixels(settings, size, factor, sides):
-    assert longer_sides(settings(scales="auto", scale_factor=factor), size) == sides
+def test_auto_starts_at_about_256_pixels(size, factor, sides):
+    assert longer_sides(size, "auto", factor) == sides
 
 
-def test_counted_scales_grow_by_the_factor(settings):
-    asked = settings(scales=3, size=900, scale_factor=3)
-    assert longer_sides(asked, 900) == [100, 300, 900]
+def test_counted_scales_grow_by_the_factor():
+    assert longer_sides(900, 3, 3) == [100, 300, 900]
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "expected"),
+    [
+        (400, "longer", (300, 400)),
+        (400, "shorter", (400, 533)),
+        (400, "width", (300, 400)),
+        (300, "height", (300, 400)),
+        (None, "longer", (90, 120)),  # the content's own
+    ],
+)
+def test_without_a_size_the_recipe_says_which_side_is_how_long(
+    settings, monkeypatch, size, side, expected
+):
+    recipe = replace(RECIPES["gatys"], size=size, side=side, steps=77, scales=1)
+    monkeypatch.setitem(RECIPES, "gatys", recipe)
+    asked = settings(recipe="gatys", size=None, steps=None, scales=None)
+    assert plan(90, 120, asked) == [Scale(*expected, 77)]
+    assert asked.all_steps == 77
+
+
+def test_what_is_said_goes_before_the_recipe(settings):
+    asked = settings(recipe="gatys", size=200, steps=9, scales=1)
+    assert plan(90, 120, asked) == [Scale(150, 200, 9)]
+    listed = settings(recipe="gatys", size=None, scales=(80, 160), steps=(3, 4))
+    assert plan(90, 120, listed) == [Scale(60, 80, 3), Scale(120, 160, 4)]
+
+
+def test_our_own_recipe_paints_640_pixels_in_two_scales(settings):
+    scales = plan(768, 1024, settings(size=None, steps=None, scales=None))
+    assert scales == [Scale(240, 320, 180), Scale(480, 640, 120)]
 
 
 @pytest.mark.parametrize("listed", [(100, 150), (100, 150, 400)])
@@ -113,35 +145,3 @@ def test_too_narrow_a_picture_is_refused_before_it_is_painted(settings, content,
         plan(*content, settings(size=64))
     assert told in str(error.value)
     assert "\n" not in str(error.value)
-
-
-# ---- What the recipe says ------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("recipe", "content", "side"),
-    [
-        ("nst", (300, 400), 640),  # the longer side
-        ("gatys", (300, 400), round(512 * 400 / 300)),  # the shorter: 512
-        ("gatys", (400, 300), round(512 * 400 / 300)),
-        ("hvass", (300, 411), 411),  # the file's own
-        ("hvass", (20_000, 4110), 16_384),
-    ],
-)
-def test_without_a_size_the_recipe_decides(settings, recipe, content, side):
-    asked = settings(recipe=recipe, size=None, scales=None, steps=None)
-    scales = plan(*content, asked)
-    assert max(scales[-1].height, scales[-1].width) == side
-    assert sum(scale.steps for scale in scales) == RECIPES[recipe].steps
-    given = plan(*content, settings(recipe=recipe, size=200))[-1]
-    assert max(given.height, given.width) == 200
-
-
-def test_crowsons_scales_grow_by_the_root_of_two(settings):
-    asked = settings(recipe="crowson", size=None, scales=None, scale_factor=None)
-    assert [scale.height for scale in plan(700, 500, asked)] == [128, 181, 256, 362, 512]
-
-
-def test_what_is_given_counts_more_than_the_recipe(settings):
-    asked = settings(recipe="crowson", size=400, scales=2, steps=7, scale_factor=4)
-    assert [(s.height, s.steps) for s in plan(400, 400, asked)] == [(100, 5), (400, 2)]

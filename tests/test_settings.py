@@ -85,7 +85,10 @@ def test_the_ends_of_a_range_are_inside(inputs, name, value):
         ({"scales": (256, 128)}, "--scales is 256,128; the sizes must grow, from 16 pixels up."),
         ({"scales": (8, 128)}, "--scales is 8,128; the sizes must grow, from 16 pixels up."),
         ({"scales": ()}, "--scales is ; the sizes must grow, from 16 pixels up."),
-        ({"scales": (256, 700)}, "--scales goes up to 700 pixels, beyond --size 640; "),
+        (
+            {"scales": (256, 700), "size": 640},
+            "--scales goes up to 700 pixels, beyond --size 640; ",
+        ),
         ({"scales": "all"}, "--scales is 'all'; give a number."),
         ({"steps": (5, -1)}, "--steps is 5,-1; give a number for each scale, 0 or more."),
         ({"steps": ()}, "--steps is ; give a number for each scale, 0 or more."),
@@ -108,6 +111,8 @@ CHOICES = {
     "recipe": tuple(RECIPES),
     "optimizer": ("descent", "adam", "lbfgs"),
     "pooling": ("max", "average"),
+    "conv": ("auto", "direct"),
+    "precision": ("float32", "tf32"),
 }
 
 

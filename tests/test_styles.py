@@ -139,6 +139,20 @@ def test_a_flat_picture_has_finite_gradients():
         assert np.isfinite(styles.spread(d_sums, flat)).all()
 
 
+def test_channels_that_go_together_have_finite_gradients(rng):
+    """Two patterns in twenty channels: only rounding keeps the covariance from being singular,
+    and makes some eigenvalues negative."""
+    patterns = rng.standard_normal((2, 6 * 7)) * 1000
+    layer = (rng.standard_normal((20, 2)) @ patterns).reshape(20, 6, 7)
+    style = CovarianceStyle.of(styles.measure(layer, means=True))
+    sums = styles.measure(layer[:, ::-1].copy() * 1.5, means=True)
+    between = style.root @ styles._mean_and_covariance(sums)[1] @ style.root
+    assert np.linalg.eigvalsh(between)[0] < 0
+    loss, d_sums = style.compare(sums)
+    assert loss > 0
+    assert np.isfinite(d_sums).all()
+
+
 def test_spreads_and_means_far_from_zero_survive_float32(rng):
     """A brightness of 1000 and a contrast of 1: in float32, 1000**2 swallows the contrast."""
     contrast = rng.standard_normal((3, 30, 31))

@@ -84,25 +84,25 @@ def test_the_recipe_s_conventions_reach_the_objective(settings, recipe):
     ],
 )
 def test_a_style_image_is_never_thinner_than_the_network_sees(style, expected):
-    assert style_size(*style, Scale(80, 67, 1)) == expected
+    assert style_size(*style, Scale(80, 67, 1), RECIPES["nst"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "share", "expected"),
+    [
+        (None, "longer", 0.5, (61, 80)),
+        (None, "shorter", 0.5, (67, 88)),
+        (None, "width", 0.5, (51, 67)),
+        (None, "height", 0.5, (80, 106)),
+        (300, "longer", 0.5, (114, 150)),  # at half of the full size, half of it
+        (300, "shorter", 1.0, (300, 396)),
+    ],
+)
+def test_the_recipe_says_how_large_a_style_image_is(size, side, share, expected):
+    recipe = replace(RECIPES["gatys"], style_size=size, style_side=side)
+    assert style_size(50, 66, Scale(80, 67, 1), recipe, share=share) == expected
 
 
 def test_a_strip_can_be_a_style(settings, files, rng):
     images.save(files / "strip.png", rng.random((3, 20, 300)))
     stylize(settings(style=files / "strip.png", steps=3))
-
-
-@pytest.mark.parametrize(
-    ("recipe", "size"),
-    [
-        ("nst", (200, 100)),  # the longer sides agree
-        ("gatys", (180, 90)),  # the shorter sides
-        ("anish", (400, 200)),  # the widths
-        ("hvass", (300, 150)),  # 300 whatever the result
-        ("pystiche", (1000, 500)),  # 500 on the shorter side
-    ],
-)
-def test_a_recipe_sizes_the_style_in_its_own_way(recipe, size):
-    assert style_size(60, 30, Scale(90, 200, 1), 1.0, RECIPES[recipe]) == size
-    half = tuple(side / 2 for side in size)
-    assert style_size(60, 30, Scale(90, 200, 1), 0.5, RECIPES[recipe]) == half

@@ -126,4 +126,6 @@ VGG16_SLIM = Architecture(((32, 32), (80, 96), (160, 128, 128), (192,) * 3, (128
 # What is known by name.  None: a model's file says it (see weights.py).
 ARCHITECTURES = {"vgg16": VGG16, "vgg19": VGG19, "vgg16-slim": VGG16_SLIM}
 POOLINGS = ("max", "average")
+CONVOLUTIONS = ("auto", "direct")  # auto: by winograd.py where that is faster
+PRECISIONS = ("float32", "tf32")  # of products on a GPU
 SMALLEST_SIDE = 16  # pixels: four pools leave one

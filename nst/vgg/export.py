@@ -7,6 +7,7 @@ import onnx
 
 from nst import images
 from nst.vgg import graphs, weights
+from nst.vgg.graphs import Plan
 from nst.vgg.weights import Network
 
 
@@ -24,13 +25,12 @@ def export_pair(
     taps = tuple(dict.fromkeys(taps))
     pooling = pooling or network.pooling
     weights.check_pooling(pooling)
-    choice = (network.architecture, network.arrays, taps, pooling)
-    outputs = graphs.forward_outputs(network.architecture, taps, pooling)
+    plan = Plan(network.architecture, taps, pooling)
     metadata = network.metadata(taps, pooling)
     forward = folder / f"{network.name}.forward.onnx"
     backward = folder / f"{network.name}.backward.onnx"
-    write(graphs.forward(*choice, outputs, metadata), forward)
-    write(graphs.backward(*choice, metadata), backward)
+    write(graphs.forward(plan, network.arrays, plan.outputs, metadata), forward)
+    write(graphs.backward(plan, network.arrays, metadata), backward)
     return forward, backward
 
 
@@ -41,8 +41,8 @@ def export_network(network: Network, path: Path) -> None:
     """
     taps = tuple(tap for tap in network.architecture.taps if tap.startswith("relu"))
     metadata = network.metadata(taps, network.pooling)
-    choice = (network.architecture, network.arrays, taps, network.pooling)
-    write(graphs.forward(*choice, list(taps), metadata), path)
+    plan = Plan(network.architecture, taps, network.pooling)
+    write(graphs.forward(plan, network.arrays, list(taps), metadata), path)
 
 
 def write(model: onnx.ModelProto, path: Path) -> None:

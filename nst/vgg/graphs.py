@@ -9,20 +9,26 @@ The pair for a choice of taps:
     forward    image (1, 3, H, W) RGB in [0, 1]   ->  the taps, and what the backward pass needs
     backward   those activations, and d_tap for every tap  ->  d_image (1, 3, H, W)
 
-Both stop at the deepest tap.  H and W are free; every spatial size follows from the activations.
+Both stop at the deepest tap.  H and W are free unless a size is given: then what depends on it is
+worked out beforehand, and convolutions may go by winograd.py.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
-import onnx
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from onnx.helper import make_node
 
+from nst.vgg import winograd
 from nst.vgg.architecture import Architecture, numbers
 
 OPSET, IR_VERSION = 18, 9  # old enough for ONNX Runtime 1.20
+
+Size: TypeAlias = tuple[int, int]  # rows and columns of the image
+Odd: TypeAlias = tuple[bool, bool] | None  # are a layer's rows, its columns odd? None: not known
 
 # --- One layer at a time: forward above, backward below --------------------------------------
 
@@ -63,14 +69,19 @@ def relu(x: str, y: str) -> list[NodeProto]:
     return [make_node("Relu", [x], [y], y)]
 
 
-def relu_backward(y: str, d_y: str, d_x: str) -> list[NodeProto]:
-    """Where the output is positive the gradient passes; elsewhere it is zero."""
-    positive, mask = f"{y}_positive", f"{y}_mask"
-    return [
-        make_node("Greater", [y, "zero"], [positive], positive),
-        make_node("CastLike", [positive, y], [mask], mask),
-        make_node("Mul", [d_y, mask], [d_x], d_x),
-    ]
+def relu_backward(mask: str, d_y: str, d_x: str) -> list[NodeProto]:
+    """Where the output was positive the gradient passes; elsewhere it is zero."""
+    return [make_node("Mul", [d_y, mask], [d_x], d_x)]
+
+
+def is_positive(y: str, positive: str) -> list[NodeProto]:
+    """All that `relu_backward` needs of a ReLU's output: a byte a pixel, in place of four."""
+    return [make_node("Greater", [y, "zero"], [positive], positive)]
+
+
+def as_number(mask: str, number: str, kind: int) -> list[NodeProto]:
+    """0 and 1 in place of False and True; ``kind`` is the graph's type, as ONNX numbers them."""
+    return [make_node("Cast", [mask], [number], number, to=kind)]
 
 
 def pool(pooling: str, x: str, y: str) -> list[NodeProto]:
@@ -79,142 +90,294 @@ def pool(pooling: str, x: str, y: str) -> list[NodeProto]:
     return [make_node(kind, [x], [y], y, kernel_shape=[2, 2], strides=[2, 2])]
 
 
-def max_pool_backward(x: str, y: str, d_y: str, d_x: str) -> list[NodeProto]:
+def max_pool_backward(mask: str, d_y: str, d_x: str, odd: Odd) -> list[NodeProto]:
     """The gradient goes to the pixel that was the maximum; pixels that tie share it evenly.
 
     Ties are common where an image is flat.  Giving each of them the whole would multiply the
-    gradient by four at every pool.
+    gradient by four at every pool.  A square without winners gets nothing.
     """
-    name = f"{d_x}_"
+    mean, tied = f"{d_x}_mean", f"{d_x}_tied"
+    share, enlarged = f"{d_x}_share", f"{d_x}_enlarged"
     return [
-        *_enlarge(y, x, f"{y}_enlarged"),
-        make_node("Equal", [x, f"{y}_enlarged"], [f"{y}_is_maximum"], f"{y}_is_maximum"),
-        make_node("CastLike", [f"{y}_is_maximum", x], [f"{y}_mask"], f"{y}_mask"),
-        *pool("average", f"{y}_mask", f"{y}_tied_share"),
-        make_node("Mul", [f"{y}_tied_share", "four"], [f"{y}_tied"], f"{y}_tied"),
-        make_node("Div", [d_y, f"{y}_tied"], [f"{name}share"], f"{name}share"),
-        *_enlarge(f"{name}share", x, f"{name}enlarged"),
-        make_node("Mul", [f"{name}enlarged", f"{y}_mask"], [d_x], d_x),
+        *pool("average", mask, mean),
+        make_node("Mul", [mean, "four"], [f"{tied}_or_none"], f"{tied}_or_none"),
+        make_node("Max", [f"{tied}_or_none", "one"], [tied], tied),
+        make_node("Div", [d_y, tied], [share], share),
+        *_enlarge(share, enlarged, mask, odd),
+        make_node("Mul", [enlarged, mask], [d_x], d_x),
     ]
 
 
-def average_pool_backward(x: str, d_y: str, d_x: str) -> list[NodeProto]:
+def are_winners(x: str, y: str, winners: str, odd: Odd, kind: int) -> list[NodeProto]:
+    """All that `max_pool_backward` needs: which pixels are positive and their square's maximum.
+
+    x comes out of a ReLU, whose mask this has in it: where y is 0 nothing may win, so it is
+    replaced by -1, which no x equals.
+    """
+    nothing, number = f"{y}_is_nothing", f"{y}_is_nothing_as_number"
+    highest, enlarged = f"{y}_or_minus_one", f"{y}_enlarged"
+    return [
+        make_node("LessOrEqual", [y, "zero"], [nothing], nothing),
+        *as_number(nothing, number, kind),
+        make_node("Sub", [y, number], [highest], highest),
+        *_enlarge(highest, enlarged, x, odd),
+        make_node("Equal", [x, enlarged], [winners], winners),
+    ]
+
+
+def average_pool_backward(like: str, d_y: str, d_x: str, odd: Odd) -> list[NodeProto]:
     """Each of the four pixels gets a quarter."""
     quarter = f"{d_x}_quarter"
-    return [make_node("Div", [d_y, "four"], [quarter], quarter), *_enlarge(quarter, x, d_x)]
-
-
-def _enlarge(x: str, like: str, y: str) -> list[NodeProto]:
-    """y = x with every pixel made 2x2, and zeros in the odd last row or column of ``like``."""
-    doubled, size, missing = f"{y}_doubled", f"{y}_size", f"{y}_missing"
     return [
-        make_node(
-            "Resize",
-            [x, "", "twice"],
-            [doubled],
-            doubled,
-            mode="nearest",
-            coordinate_transformation_mode="asymmetric",
-            nearest_mode="floor",
-        ),
-        make_node("Shape", [like], [size], size),
-        make_node("Shape", [doubled], [f"{size}_doubled"], f"{size}_doubled"),
-        make_node("Sub", [size, f"{size}_doubled"], [missing], missing),
-        make_node("Concat", ["none_before", missing], [f"{y}_pads"], f"{y}_pads", axis=0),
-        make_node("Pad", [doubled, f"{y}_pads"], [y], y),
+        make_node("Div", [d_y, "four"], [quarter], quarter),
+        *_enlarge(quarter, d_x, like, odd),
+    ]
+
+
+def _enlarge(x: str, y: str, like: str, odd: Odd) -> list[NodeProto]:
+    """y = x with every pixel made 2x2, and zeros in the odd last row or column of ``like``."""
+    doubled = f"{y}_doubled" if odd is None or any(odd) else y
+    resize = make_node(
+        "Resize",
+        [x, "", "twice"],
+        [doubled],
+        doubled,
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
+    if doubled == y:
+        return [resize]
+    size, missing, pads = f"{y}_size", f"{y}_missing", f"{y}_pads"
+    if odd is None:
+        measure = [
+            make_node("Shape", [like], [size], size),
+            make_node("Shape", [doubled], [f"{size}_doubled"], f"{size}_doubled"),
+            make_node("Sub", [size, f"{size}_doubled"], [missing], missing),
+        ]
+    else:
+        measure = [make_node("Constant", [], [missing], value_ints=[0, 0, *map(int, odd)])]
+    return [
+        resize,
+        *measure,
+        make_node("Concat", ["none_before", missing], [pads], pads, axis=0),
+        make_node("Pad", [doubled, pads], [y], y),
     ]
 
 
 CONSTANTS = {  # name: (value, dtype; None for the graph's own)
     "zero": (0.0, None),
+    "one": (1.0, None),
     "four": (4.0, None),
     "twice": ([1, 1, 2, 2], np.float32),
     "none_before": ([0, 0, 0, 0], np.int64),
     "last": ([-1, -1], np.int64),
     "before_first": ([np.iinfo(np.int64).min] * 2, np.int64),
     "sides": ([2, 3], np.int64),
+    "behind": ([1, 2], np.int64),
     "back": ([-1, -1], np.int64),
 }
 
 # --- The pair of graphs for a choice of taps --------------------------------------------------
 
 
-def saved_activations(
-    architecture: Architecture, taps: tuple[str, ...], pooling: str
-) -> list[str]:
-    """Return what the backward pass reads of the forward pass, shallow to deep.
+@dataclass(frozen=True)
+class Plan:
+    """Which pair of graphs: all that shapes it but the weights.
 
-    A ReLU is undone from its output, an average pool from the shape of its input (a ReLU), and
-    a max pool from its input and its output.
+    Raises NstError for a tap that the architecture lacks.
     """
-    layers = architecture.layers_to(taps)
-    kept = ("relu", "pool") if pooling == "max" else ("relu",)
-    return [layer for layer in layers if layer.startswith(kept)]
+
+    architecture: Architecture
+    taps: tuple[str, ...]
+    pooling: str
+    size: Size | None = None  # of the image; None: free
+    convolution: str = "direct"  # "auto" needs a size
+
+    def __post_init__(self) -> None:
+        self.architecture.check_taps(self.taps)
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers up to the deepest tap, shallow to deep."""
+        return self.architecture.layers_to(self.taps)
+
+    @property
+    def saved(self) -> list[str]:
+        """What the backward pass reads of the forward pass, shallow to deep.
+
+        Of a ReLU a byte a pixel: whether it is positive, or, before a max pool, whether it wins
+        there.  A tap is put out anyway, so whether it is positive is read off it.
+        """
+        names = []
+        for layer, following in pairwise([*self.layers, ""]):
+            if not layer.startswith("relu"):
+                continue
+            competes = self.pooling == "max" and following.startswith("pool")
+            if competes:
+                names.append(f"{layer}_winners")
+            if layer in self.taps:
+                names.append(layer)
+            elif not competes:  # who wins is positive
+                names.append(f"{layer}_positive")
+        return names
+
+    @property
+    def outputs(self) -> list[str]:
+        """What a forward pass puts out: the taps, then what else the backward pass reads."""
+        return list(dict.fromkeys([*self.taps, *self.saved]))
+
+    def shape(self, name: str) -> tuple[int, int, int]:
+        """Return the (C, H, W) of a layer, or of its gradient or mask, where the size is given."""
+        if self.size is None:
+            raise ValueError(f"the size of {name} is free")
+        return self.architecture.shape(layer_of(name), *self.size)
+
+    @staticmethod
+    def dtype(name: str) -> type[np.generic]:
+        """Return the dtype of what `outputs` names: masks are of booleans."""
+        return np.bool_ if is_mask(name) else np.float32
+
+    def odd(self, layer: str) -> Odd:
+        """Tell whether the rows and the columns of ``layer`` are odd; None if the size is free."""
+        if self.size is None:
+            return None
+        _, height, width = self.shape(layer)
+        return height % 2 == 1, width % 2 == 1
+
+    def points(self, convolution: str) -> bool:
+        """Tell whether ``convolution`` goes by its kernel at Winograd's points."""
+        if self.convolution == "direct":
+            return False
+        outputs, inputs = self.architecture.parameters[f"{convolution}.weight"][:2]
+        return winograd.pays(inputs, outputs)
 
 
-def forward_outputs(architecture: Architecture, taps: tuple[str, ...], pooling: str) -> list[str]:
-    """Return what a forward pass puts out: the taps, then what else the backward pass reads."""
-    return list(dict.fromkeys([*taps, *saved_activations(architecture, taps, pooling)]))
+def layer_of(name: str) -> str:
+    """Return the layer that ``relu1_2_winners`` or ``d_relu1_2`` belongs to: ``relu1_2``."""
+    return name.removeprefix("d_").removesuffix("_winners").removesuffix("_positive")
+
+
+def is_mask(name: str) -> bool:
+    """Tell whether a saved tensor is of booleans."""
+    return name.endswith(("_winners", "_positive"))
+
+
+def is_kernel(name: str) -> bool:
+    """Tell whether a graph's input is a kernel at Winograd's points."""
+    return name.endswith((".points", ".turned_points"))
+
+
+def points(plan: Plan, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the kernels at Winograd's points that the two graphs of ``plan`` take as inputs.
+
+    (36, O, C) each: ``conv3_1.points``, and ``conv3_1.turned_points`` for the backward pass.
+    """
+    found = {}
+    for name in plan.layers:
+        if not name.startswith("conv") or not plan.points(name):
+            continue
+        weight = arrays[f"{name}.weight"]
+        turned = weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
+        found[f"{name}.points"] = winograd.transform_kernel(weight)
+        found[f"{name}.turned_points"] = winograd.transform_kernel(turned)
+    return found
 
 
 def forward(
-    architecture: Architecture,
+    plan: Plan,
     arrays: Mapping[str, np.ndarray],
-    taps: tuple[str, ...],
-    pooling: str,
     outputs: list[str],
     metadata: Mapping[str, str] | None = None,
 ) -> ModelProto:
-    """Return the graph from ``image`` to the ``outputs``, any layers up to the deepest tap.
+    """Return the graph from ``image`` to the ``outputs``: taps, and what the backward pass reads.
 
     ``arrays`` holds ``mean`` and ``std`` (1, 3, 1, 1) and each convolution's ``weight`` and
     ``bias``; their dtype is the graph's, so float64 arrays make a graph for exact checks.
     """
     nodes = normalise("image", "normalised")
-    x = "normalised"
-    for layer in architecture.layers_to(taps):
+    masks: list[NodeProto] = []
+    kind = helper.np_dtype_to_tensor_dtype(arrays["mean"].dtype)
+    for x, layer in pairwise(["normalised", *plan.layers]):
         if layer.startswith("conv"):
-            nodes += conv(layer, x, layer)
+            nodes += _conv_forward(plan, layer, x)
         elif layer.startswith("relu"):
             nodes += relu(x, layer)
+            if f"{layer}_positive" in outputs:
+                masks = is_positive(layer, f"{layer}_positive") + masks
         else:
-            nodes += pool(pooling, x, layer)
-        x = layer
-    channels = {"image": 3} | {name: architecture.channels(name) for name in outputs}
-    return _model(nodes, ["image"], outputs, channels, arrays, metadata)
+            nodes += pool(plan.pooling, x, layer)
+            if f"{x}_winners" in outputs:
+                masks = are_winners(x, layer, f"{x}_winners", plan.odd(x), kind) + masks
+    # ONNX Runtime goes for the node that stands last first, with what it needs.  The masks stand
+    # behind all layers, the shallowest last: so each is made as soon as its layer is there, and
+    # no layer waits in memory until the end.
+    return _model(plan, nodes + masks, ["image"], outputs, arrays, metadata)
 
 
 def backward(
-    architecture: Architecture,
-    arrays: Mapping[str, np.ndarray],
-    taps: tuple[str, ...],
-    pooling: str,
-    metadata: Mapping[str, str] | None = None,
+    plan: Plan, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
 ) -> ModelProto:
-    """Return the graph from the saved activations and a ``d_tap`` for every tap to ``d_image``."""
+    """Return the graph from ``plan.saved`` and a ``d_tap`` for every tap to ``d_image``."""
     nodes: list[NodeProto] = []
-    layers = ["normalised", *architecture.layers_to(taps)]
+    saved = plan.saved
+    kind = helper.np_dtype_to_tensor_dtype(arrays["mean"].dtype)
+    masks = _masks_as_numbers(plan, kind)
     d_y = ""  # the gradient that arrives from the deeper layers; at the deepest there is none
-    for x, layer in reversed(list(pairwise(layers))):
-        if layer in taps:
+    for x, layer in reversed(list(pairwise(["normalised", *plan.layers]))):
+        if layer in plan.taps:
             d_y = _add_tap(nodes, layer, d_y)
         d_x = f"d_{x}_from_{layer}"
         if layer.startswith("conv"):
-            nodes += conv_backward(layer, d_y, d_x)
-        elif layer.startswith("relu"):
-            nodes += relu_backward(layer, d_y, d_x)
-        elif pooling == "max":
-            nodes += max_pool_backward(x, layer, d_y, d_x)
+            nodes += _conv_backward(plan, layer, d_y, d_x)
+        elif layer.startswith("pool") and plan.pooling == "max":
+            nodes += max_pool_backward(f"{x}_winners_mask", d_y, d_x, plan.odd(x))
+        elif layer.startswith("pool"):
+            nodes += average_pool_backward(f"{x}_positive_mask", d_y, d_x, plan.odd(x))
+        elif layer in plan.taps or f"{layer}_positive" in saved:
+            nodes += relu_backward(f"{layer}_positive_mask", d_y, d_x)
         else:
-            nodes += average_pool_backward(x, d_y, d_x)
+            continue  # the pool above has let through winners only, and these are positive
         d_y = d_x
     nodes += normalise_backward(d_y, "d_image")
-    saved = saved_activations(architecture, taps, pooling)
-    inputs = [*saved, *(f"d_{tap}" for tap in taps)]
-    channels = {"d_image": 3} | {
-        name: architecture.channels(name.removeprefix("d_")) for name in inputs
-    }
-    return _model(nodes, inputs, ["d_image"], channels, arrays, metadata)
+    inputs = [*saved, *(f"d_{tap}" for tap in plan.taps)]
+    # First, so that ONNX Runtime goes for them last: see `forward`.
+    return _model(plan, masks + nodes, inputs, ["d_image"], arrays, metadata)
+
+
+def _masks_as_numbers(plan: Plan, kind: int) -> list[NodeProto]:
+    """Return nodes for ``relu1_1_positive_mask`` and ``relu1_2_winners_mask``, ..."""
+    nodes: list[NodeProto] = []
+    for name in plan.saved:
+        if not is_mask(name):
+            nodes += is_positive(name, f"{name}_positive")
+            name = f"{name}_positive"
+        nodes += as_number(name, f"{name}_mask", kind)
+    return nodes
+
+
+def _conv_forward(plan: Plan, name: str, x: str) -> list[NodeProto]:
+    if not plan.points(name):
+        return conv(name, x, name)
+    bias, summed = f"{name}.bias_everywhere", f"{name}_without_bias"
+    return [
+        *_conv_at_points(plan, name, f"{name}.points", x, summed),
+        make_node("Unsqueeze", [f"{name}.bias", "behind"], [bias], bias),
+        make_node("Add", [summed, bias], [name], name),
+    ]
+
+
+def _conv_backward(plan: Plan, name: str, d_y: str, d_x: str) -> list[NodeProto]:
+    if not plan.points(name):
+        return conv_backward(name, d_y, d_x)
+    return _conv_at_points(plan, name, f"{name}.turned_points", d_y, d_x)
+
+
+def _conv_at_points(plan: Plan, name: str, kernel: str, x: str, y: str) -> list[NodeProto]:
+    outputs, inputs = plan.architecture.parameters[f"{name}.weight"][:2]
+    if kernel.endswith("turned_points"):
+        inputs, outputs = outputs, inputs
+    return winograd.conv(kernel, x, y, inputs, outputs, *plan.shape(name)[1:])
 
 
 def _add_tap(nodes: list[NodeProto], tap: str, d_deeper: str) -> str:
@@ -227,28 +390,28 @@ def _add_tap(nodes: list[NodeProto], tap: str, d_deeper: str) -> str:
 
 
 def _model(
+    plan: Plan,
     nodes: list[NodeProto],
     inputs: list[str],
     outputs: list[str],
-    channels: Mapping[str, int],
     arrays: Mapping[str, np.ndarray],
     metadata: Mapping[str, str] | None,
 ) -> ModelProto:
-    """Return the model, with just those initializers that its nodes read."""
+    """Return the model, with just those initializers that its nodes read.
+
+    Kernels at Winograd's points are inputs, not initializers: so all graphs share one copy.
+    """
     dtype = arrays["mean"].dtype
-    constants = {name: np.asarray(v, kind or dtype) for name, (v, kind) in CONSTANTS.items()}
-    read = {name for node in nodes for name in node.input}
-    initializers = {n: v for n, v in {**arrays, **constants}.items() if n in read}
-    kind = helper.np_dtype_to_tensor_dtype(dtype)
-
-    def value(name: str) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, kind, [1, channels[name], *_sides(name)])
-
+    given = {name: np.asarray(v, kind or dtype) for name, (v, kind) in CONSTANTS.items()}
+    given |= winograd.constants(dtype)
+    read = list(dict.fromkeys(name for node in nodes for name in node.input))
+    initializers = {name: v for name, v in {**arrays, **given}.items() if name in read}
+    kernels = [name for name in read if is_kernel(name)]
     graph = helper.make_graph(
         nodes,
         "vgg",
-        [value(name) for name in inputs],
-        [value(name) for name in outputs],
+        [_value(plan, name, dtype) for name in [*inputs, *kernels]],
+        [_value(plan, name, dtype) for name in outputs],
         [numpy_helper.from_array(v, name) for name, v in initializers.items()],
     )
     opset = [helper.make_opsetid("", OPSET)]
@@ -258,9 +421,24 @@ def _model(
     return model
 
 
-def _sides(name: str) -> list[str]:
+def _value(plan: Plan, name: str, dtype: np.dtype) -> ValueInfoProto:
+    """Return the name, type and shape of an input or output; free sides have names."""
+    kind = TensorProto.BOOL if is_mask(name) else helper.np_dtype_to_tensor_dtype(dtype)
+    if is_kernel(name):
+        outputs, inputs = plan.architecture.parameters[f"{name.split('.')[0]}.weight"][:2]
+        pair = [inputs, outputs] if name.endswith(".turned_points") else [outputs, inputs]
+        return helper.make_tensor_value_info(name, kind, [36, *pair])
+    layer = layer_of(name)
+    channels = 3 if layer == "image" else plan.architecture.channels(layer)
+    if plan.size is None:
+        sides: list[str | int] = [*_sides(layer)]
+    else:
+        sides = [*(plan.size if layer == "image" else plan.shape(layer)[1:])]
+    return helper.make_tensor_value_info(name, kind, [1, channels, *sides])
+
+
+def _sides(layer: str) -> list[str]:
     """Name the free sides of a tensor: H and W, H/2 and W/2 behind the first pool, ..."""
-    layer = name.removeprefix("d_")
     if layer == "image":
         return ["H", "W"]
     pools = int(layer[4:]) if layer.startswith("pool") else numbers(layer)[0] - 1

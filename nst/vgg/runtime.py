@@ -1,9 +1,10 @@
 """VGG as two functions: image -> features, and d_features -> d_image, through ONNX Runtime."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +13,13 @@ from nst.devices import Device
 from nst.errors import NstError
 from nst.kernels import Array
 from nst.vgg import weights
-from nst.vgg.architecture import SMALLEST_SIDE
+from nst.vgg.architecture import CONVOLUTIONS, PRECISIONS, SMALLEST_SIDE
 from nst.vgg.weights import IMAGENET_MEAN, IMAGENET_STD, Network
+
+if TYPE_CHECKING:
+    from nst.vgg.graphs import Size
+
+MOST_PASSES = 24  # graphs kept open: a picture in tiles has nine sizes of tile
 
 
 class Vgg:
@@ -30,6 +36,11 @@ class Vgg:
         None keeps the model's own.  Gatys et al. (2015) found average to paint better.
     device : Device or str
         "cpu", "cuda" or "auto"; images and gradients must be arrays of this device.
+    convolution : "auto" or "direct"
+        Whether convolutions go by Winograd's algorithm where that is faster: on the CPU, with
+        many channels.  The same to a relative 1e-4; see vgg/winograd.py.
+    precision : "float32" or "tf32"
+        Of the convolutions on a GPU.  TF32 is faster there, and has 10 bits of mantissa for 23.
 
     Raises NstError if the model is unknown or damaged, or lacks a tap.
     """
@@ -40,6 +51,8 @@ class Vgg:
         taps: Iterable[str],
         pooling: str | None = None,
         device: Device | str = "cpu",
+        convolution: str = "auto",
+        precision: str = "float32",
     ) -> None:
         from nst.vgg import graphs  # onnx takes a while to import
 
@@ -48,15 +61,26 @@ class Vgg:
         self.pooling = pooling or self.network.pooling
         self.device = devices.pick(device) if isinstance(device, str) else device
         weights.check_pooling(self.pooling)
-        net = self.network
-        self._saved = graphs.saved_activations(net.architecture, self.taps, self.pooling)
-        self._outputs = graphs.forward_outputs(net.architecture, self.taps, self.pooling)
-        choice = (net.architecture, net.arrays, self.taps, self.pooling)
-        self._forward = _session(graphs.forward(*choice, self._outputs), self.device)
-        self._backward = _session(graphs.backward(*choice), self.device)
-        self._features = _session(graphs.forward(*choice, list(self.taps)), self.device)
+        if convolution not in CONVOLUTIONS:
+            raise NstError(f"--conv is {convolution!r}; choose {' or '.join(CONVOLUTIONS)}.")
+        if precision not in PRECISIONS:
+            raise NstError(f"--precision is {precision!r}; choose {' or '.join(PRECISIONS)}.")
+        self._precision = precision
+        self._on_cpu = self.device.provider == devices.CPU.provider
+        if not self._on_cpu:
+            convolution = "direct"  # cuDNN has its own choice of algorithms
+        self._plan = graphs.Plan(
+            self.network.architecture, self.taps, self.pooling, None, convolution
+        )
+        self._points = {
+            name: self.device.asarray(kernel)
+            for name, kernel in graphs.points(self._plan, self.network.arrays).items()
+        }
+        self._passes: dict[tuple[str, Size | None], _Pass] = {}  # the last used is last
         self._activations: dict[str, Array] = {}  # of the last forward, for the backward
         self._image_shape: tuple[int, ...] = ()
+        if not self._on_cpu:
+            self._pass("features", ())  # so that a GPU that cannot work is an error now
 
     @classmethod
     def from_arrays(
@@ -67,40 +91,40 @@ class Vgg:
         device: Device | str = "cpu",
         mean: tuple[float, ...] = IMAGENET_MEAN,
         std: tuple[float, ...] = IMAGENET_STD,
+        convolution: str = "auto",
+        precision: str = "float32",
     ) -> "Vgg":
         """Return the network of ``{"conv1_1.weight": (O, I, 3, 3), "conv1_1.bias": (O,), ...}``.
 
         Any widths; the first convolution reads RGB normalised as (image - mean) / std.  Raises
         ValueError if the arrays do not fit each other.
         """
-        return cls(weights.from_arrays(arrays, pooling, mean, std), taps, device=device)
+        network = weights.from_arrays(arrays, pooling, mean, std)
+        return cls(network, taps, None, device, convolution, precision)
 
     def features(self, image: Array) -> dict[str, Array]:
         """Return the features at each tap, (C, H, W), of an ``image`` (3, H, W) RGB in [0, 1].
 
-        Any size from 16 x 16 up.  For measuring only: nothing is kept for a `backward`, and the
-        layers between the taps are freed as soon as they are used.
+        Any size from 16 x 16 up.  For measuring only: the arrays are new, nothing is kept for a
+        `backward`, and the layers between the taps are freed as soon as they are used.
         """
         image = self._image(image)
         features = {tap: self._empty(tap, image.shape) for tap in self.taps}
-        self._run(self._features, {"image": image}, features)
+        self._pass("features", image.shape).run({"image": image}, features)
         return features
 
     def forward(self, image: Array) -> dict[str, Array]:
         """Return what `features` returns, and keep what `backward` needs.
 
-        Each call returns new arrays; `backward` reads them, so do not write into them before it.
+        The arrays are this network's own: read them, and do not write into them.  The next
+        `forward` overwrites them.
         """
         image = self._image(image)
-        kept = self._activations if image.shape == self._image_shape else {}
-        self._activations = {
-            name: self._empty(name, image.shape)
-            if name in self.taps or name not in kept
-            else kept[name]
-            for name in self._outputs
-        }
-        self._image_shape = image.shape
-        self._run(self._forward, {"image": image}, self._activations)
+        if image.shape != self._image_shape:
+            self._activations = {}  # before the new ones are made: never both in memory
+            self._activations = {n: self._empty(n, image.shape) for n in self._plan.outputs}
+            self._image_shape = image.shape
+        self._pass("forward", image.shape).run({"image": image}, self._activations)
         return {tap: self._activations[tap] for tap in self.taps}
 
     def backward(self, d_features: Mapping[str, Array]) -> Array:
@@ -112,7 +136,7 @@ class Vgg:
             raise ValueError("backward needs a forward first: it is the gradient at its image")
         if unknown := set(d_features) - set(self.taps):
             raise ValueError(f"no such taps: {sorted(unknown)}; this network has {self.taps}")
-        inputs = {name: self._activations[name] for name in self._saved}
+        inputs = {name: self._activations[name] for name in self._plan.saved}
         for tap in self.taps:
             features = self._activations[tap]
             if tap not in d_features:
@@ -124,7 +148,7 @@ class Vgg:
                     f"d_{tap} must have the shape of {tap}, {features.shape}, found {d_tap.shape}"
                 )
         d_image = self.device.xp.empty(self._image_shape, np.float32)
-        self._run(self._backward, inputs, {"d_image": d_image})
+        self._pass("backward", self._image_shape).run(inputs, {"d_image": d_image})
         return d_image
 
     def release(self) -> None:
@@ -133,23 +157,38 @@ class Vgg:
         Worth its while before an image of another size, and before other work that needs room.
         """
         self._activations, self._image_shape = {}, ()
-        if self.device.name == "cpu":
+        if self._on_cpu:
             options = devices.onnxruntime().RunOptions()
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-            blank = np.zeros((1, 3, SMALLEST_SIDE, SMALLEST_SIDE), np.float32)
-            self._features.run(None, {"image": blank}, options)
+            blank = np.zeros((3, SMALLEST_SIDE, SMALLEST_SIDE), np.float32)
+            features = {tap: self._empty(tap, blank.shape) for tap in self.taps}
+            self._pass("features", blank.shape).run({"image": blank}, features, options)
             memory.trim()
 
-    def _run(self, session: Any, inputs: dict[str, Array], outputs: dict[str, Array]) -> None:
-        """Run a graph from arrays into arrays of this device, without a copy."""
-        binding = session.io_binding()
-        for bind, arrays in ((binding.bind_input, inputs), (binding.bind_output, outputs)):
-            for name, array in arrays.items():
-                pointer = self.device.pointer(array)
-                bind(name, self.device.name, 0, np.float32, (1, *array.shape), pointer)
-        self.device.synchronize()  # ONNX Runtime does not wait for CuPy's kernels
-        session.run_with_iobinding(binding)
-        binding.synchronize_outputs()
+    def _pass(self, kind: str, image_shape: tuple[int, ...]) -> "_Pass":
+        """Return the graph of a ``kind`` for images of one shape; the last few are kept.
+
+        On a GPU one graph is for all sizes: each would take the weights there once more.
+        """
+        key = kind, _size(image_shape) if self._on_cpu else None
+        if key not in self._passes:
+            while len(self._passes) >= MOST_PASSES:
+                del self._passes[next(iter(self._passes))]
+            self._passes[key] = self._open(*key)
+        self._passes[key] = self._passes.pop(key)  # to the end: used last
+        return self._passes[key]
+
+    def _open(self, kind: str, size: "Size | None") -> "_Pass":
+        from nst.vgg import graphs
+
+        plan, arrays = replace(self._plan, size=size), self.network.arrays
+        if kind == "features":
+            model = graphs.forward(plan, arrays, list(self.taps))
+        elif kind == "forward":
+            model = graphs.forward(plan, arrays, plan.outputs)
+        else:
+            model = graphs.backward(plan, arrays)
+        return _Pass(model, self.device, self._precision, self._points)
 
     def _image(self, image: Array) -> Array:
         image = self._placed(image, "image")
@@ -168,12 +207,75 @@ class Vgg:
             )
         return self.device.xp.ascontiguousarray(array, np.float32)
 
-    def _empty(self, layer: str, image_shape: tuple[int, ...]) -> Array:
-        shape = self.network.architecture.shape(layer, *image_shape[1:])
-        return self.device.xp.empty(shape, np.float32)
+    def _empty(self, name: str, image_shape: tuple[int, ...]) -> Array:
+        plan = replace(self._plan, size=_size(image_shape))
+        return self.device.xp.empty(plan.shape(name), plan.dtype(name))
 
 
-def _session(model: Any, device: Device) -> Any:
+class _Pass:
+    """One graph for images of one size, bound to the arrays that it reads and writes."""
+
+    def __init__(
+        self, model: Any, device: Device, precision: str, constants: Mapping[str, Array]
+    ) -> None:
+        self.device, self.stream = device, device.stream()
+        self.session = _session(model, device, precision)
+        self.options = None if self.stream == 0 else _without_waiting()
+        self.binding = self.session.io_binding()
+        self.bound: dict[str, int] = {}  # where each name's array is
+        wanted = {value.name for value in self.session.get_inputs()}
+        self._bind({name: array for name, array in constants.items() if name in wanted}, ())
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Mapping[str, Array], options: Any = None
+    ) -> None:
+        """Compute ``outputs`` from ``inputs``, (C, H, W) arrays of the device, without a copy.
+
+        On a GPU that is only launched, behind what this thread's CuPy has launched before, and
+        before what it launches next: the two share a stream.  Nothing waits.
+        """
+        if self.device.stream() != self.stream:
+            raise ValueError("this network was opened on another CUDA stream or in another thread")
+        self._bind(inputs, (1,))
+        self._bind(outputs, (1,), self.binding.bind_output)
+        self.session.run_with_iobinding(self.binding, options or self.options)
+
+    def _bind(self, arrays: Mapping[str, Array], batch: tuple[int, ...], bind: Any = None) -> None:
+        """Tell the session where the arrays are, as far as they have moved."""
+        bind = bind or self.binding.bind_input
+        for name, array in arrays.items():
+            pointer = self.device.pointer(array)
+            if self.bound.get(name) != pointer:
+                bind(name, self.device.name, 0, array.dtype.type, batch + array.shape, pointer)
+                self.bound[name] = pointer
+
+
+def _size(image_shape: tuple[int, ...]) -> "Size":
+    _, height, width = image_shape
+    return height, width
+
+
+def _without_waiting() -> Any:
+    """Return what lets a run on a GPU return as soon as its kernels are launched."""
+    options = devices.onnxruntime().RunOptions()
+    options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+    return options
+
+
+def _provider(device: Device, precision: str) -> tuple[str, dict[str, str]]:
+    """Return the provider of ``device`` and its options."""
+    if device.provider == devices.CPU.provider:
+        return device.provider, {}
+    stream = device.stream()
+    return device.provider, {
+        "user_compute_stream": str(stream),
+        "has_user_compute_stream": str(int(stream != 0)),
+        "use_tf32": str(int(precision == "tf32")),
+        "cudnn_conv_algo_search": "EXHAUSTIVE",  # measured once a size, and then kept
+    }
+
+
+def _session(model: Any, device: Device, precision: str) -> Any:
     """Open a graph in ONNX Runtime on ``device``, and on no other: no silent fallback."""
     _share_one_arena()
     runtime = devices.onnxruntime()
@@ -184,7 +286,7 @@ def _session(model: Any, device: Device) -> Any:
     # Threads that spin between runs would take the cores from NumPy's Gram products.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = runtime.InferenceSession(
-        model.SerializeToString(), options, providers=[device.provider]
+        model.SerializeToString(), options, providers=[_provider(device, precision)]
     )
     if device.provider not in session.get_providers():
         raise NstError(

@@ -76,9 +76,9 @@ def measure(real: Network, image: np.ndarray, content: Path, style: Path) -> tup
     longer_side = max(image.shape[1:])
     painting, photograph = (nst.images.load(path) for path in (style, content))
     size = nst.images.fit(*painting.shape[1:], longer_side)
-    wanted = vgg.forward(nst.images.resize(painting, *size))
-    start = vgg.forward(nst.images.resize(photograph, *image.shape[1:]))
-    found = vgg.forward(image)
+    wanted = vgg.features(nst.images.resize(painting, *size))
+    start = vgg.features(nst.images.resize(photograph, *image.shape[1:]))
+    found = vgg.features(image)
     k = kernels.of(image)
     style_loss = 0.0
     for tap in STYLE_TAPS:

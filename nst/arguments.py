@@ -1,0 +1,192 @@
+"""From the words of a command line to settings: which options there are, and what they mean."""
+
+import argparse
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nst import demo
+from nst.colour import COLORS
+from nst.errors import NstError
+from nst.recipes import INITS, OPTIMIZERS, RECIPES
+from nst.settings import Painting, Settings
+from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
+
+
+def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
+    """Add every setting but content; the defaults are those of Settings, or there are none."""
+    if not defaults:
+        parser.argument_default = argparse.SUPPRESS
+
+    def add(name: str, *short: str, **rest: Any) -> None:
+        option = "--" + name.replace("_", "-")
+        if defaults:
+            rest["default"] = getattr(Settings, name)
+        parser.add_argument(*short, option, **rest)
+
+    def more(option: str, **rest: Any) -> None:
+        if defaults:
+            rest["default"] = []
+        parser.add_argument(option, action="append", **rest)
+
+    parser.add_argument(
+        "style",
+        metavar="STYLE",
+        nargs="?",
+        default=None,
+        help="image whose strokes and colours to take, or a painting that comes along: "
+        + ", ".join(demo.STYLES),
+    )
+    more("--style", dest="styles", metavar="IMAGE[:WEIGHT]", help="one more style, blended in")
+    more(
+        "--style-mask",
+        metavar="FILE",
+        help="look only where this image is white; once for each style, `none` for everywhere",
+    )
+    more(
+        "--content-mask",
+        metavar="FILE",
+        help="paint the style only where this image is white; once for each style likewise",
+    )
+    add("output", "-o", type=Path, help="where to write the result: .png or .jpg")
+    add("size", type=int, help="longer side of the result, pixels; default: the recipe's")
+    add(
+        "steps",
+        type=_numbers,
+        metavar="N|N,N,...",
+        help="evaluations of the objective, over all scales or at each; default: the recipe's",
+    )
+    add(
+        "scales",
+        type=_scales,
+        metavar="auto|N|SIZE,SIZE,...",
+        help="how many sizes to paint at, coarse to fine, or which; auto starts at about 256; "
+        "default: the recipe's",
+    )
+    add("scale_factor", type=float, metavar="F", help="how much larger each scale is")
+    add("model", help="vgg16, vgg19, vgg16-slim, an .onnx file, or auto: vgg16 where installed")
+    add("device", choices=("auto", "cpu", "cuda"), help="where to compute")
+    add("recipe", choices=tuple(RECIPES), help="whose objective to minimise")
+    add("content_weight", type=float, help="keep more of the photograph")
+    add("style_weight", type=float, help="take more of the painting")
+    add("tv_weight", type=float, help="less noise, softer strokes: total variation")
+    parser.add_argument(
+        "--tap-weights",
+        type=Path,
+        metavar="FILE.toml",
+        help="tables [content] and [style] of tap = weight, in place of the recipe's",
+    )
+    add("strength", type=float, help="from 0, the photograph, to 1, the full style")
+    add("style_scale", type=float, help="size of the style's strokes, relative to the result")
+    add("color", choices=COLORS, help="whose colours")
+    add("optimizer", choices=OPTIMIZERS, help="default: the recipe's")
+    add("pooling", choices=POOLINGS, help="default: the recipe's, or as the model was trained")
+    add("conv", choices=CONVOLUTIONS, help="on a CPU: the fastest algorithm, or always the plain")
+    add("precision", choices=PRECISIONS, help="on a GPU: tf32 is faster, with 10 bits of mantissa")
+    add(
+        "init",
+        metavar="|".join((*INITS, "FILE")),
+        help="what to start from; default: the recipe's",
+    )
+    add("seed", type=int, help="of the noise")
+    add("save_every", type=int, metavar="N", help="save a frame every N steps; 0: none")
+    add("plot", action="store_true", help="write content | mixed | style, and the loss curves")
+    add("log", type=Path, metavar="FILE.csv", help="write the losses of every step")
+    add("report", type=Path, metavar="FILE.html", help="write a page that shows the run")
+    add(
+        "checkpoint",
+        type=Path,
+        metavar="FOLDER",
+        help="save the run on the way, for `nst resume FOLDER`; without it, a run of more than "
+        "five minutes is saved beside the output",
+    )
+    add("memory", metavar="4GB", help="the most to use; auto: most of what is free")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def _numbers(text: str) -> int | tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number, nor a list such as 120,60,40"
+        ) from None
+    return numbers if "," in text else numbers[0]
+
+
+def _scales(text: str) -> str | int | tuple[int, ...]:
+    return text if text == "auto" else _numbers(text)
+
+
+def settings_of(content: Path | None, **options: Any) -> Settings:
+    """Return the settings that the arguments of a command mean; NstError says what is wrong."""
+    if content is None:
+        raise NstError("there is no CONTENT to paint; name an image, or a result with --from.")
+    style = {"style": demo.style_path(next(iter(demo.STYLES)))}  # unless another is named
+    return Settings(content=content, **style | options_of(**options))
+
+
+def options_of(
+    style: str | None = None,
+    styles: Sequence[str] = (),
+    style_mask: Sequence[str] = (),
+    content_mask: Sequence[str] = (),
+    tap_weights: Path | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Return the options as Settings have them."""
+    named = [*([style] if style else []), *styles]
+    if not named and (style_mask or content_mask):
+        raise NstError("--style-mask and --content-mask belong to a style; name that too.")
+    if named:
+        masks = _one_each("--style-mask", style_mask, named)
+        regions = _one_each("--content-mask", content_mask, named)
+        options["style"] = tuple(map(_painting, named, masks, regions))
+    return options | ({} if tap_weights is None else _read_taps(tap_weights))
+
+
+def _painting(text: str, mask: Path | None, region: Path | None) -> Painting:
+    """Return what IMAGE or IMAGE:WEIGHT means; a name may have a colon in it."""
+    name, colon, weight = text.rpartition(":")
+    if not colon or Path(text).exists() or not _is_number(weight):
+        name, weight = text, "1"
+    if name in demo.STYLES and not Path(name).exists():
+        name = str(demo.style_path(name))
+    return Painting(Path(name), float(weight), mask, region)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _one_each(option: str, masks: Sequence[str], styles: Sequence[str]) -> list[Path | None]:
+    """Return a mask for each style: all None if none was given."""
+    if masks and len(masks) != len(styles):
+        raise NstError(
+            f"{option} is given {len(masks)} times, and there are {len(styles)} styles; give it "
+            "once for each, in their order, `none` for no mask."
+        )
+    return [None if mask == "none" else Path(mask) for mask in masks] or [None] * len(styles)
+
+
+def _read_taps(path: Path) -> dict[str, Any]:
+    """Return the weights at each tap from a TOML file with the tables [content] and [style]."""
+    try:
+        with path.open("rb") as file:
+            tables = tomllib.load(file)
+    except OSError as error:
+        raise NstError(f"cannot read {path}: {error.strerror}; check --tap-weights.") from error
+    except ValueError as error:  # of TOML, and of text
+        raise NstError(f"{path} is not TOML: {' '.join(str(error).split())}; mend it.") from error
+    if unknown := set(tables) - {"content", "style"} or not tables:
+        found = ", ".join(sorted(tables)) if unknown and tables else "nothing"
+        raise NstError(
+            f"{path} has {found}; give the tables [content] and [style], of lines such as "
+            "relu3_1 = 2.0."
+        )
+    return {f"{kind}_taps": taps for kind, taps in tables.items()}
