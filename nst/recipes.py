@@ -181,8 +181,8 @@ RECIPES = {
     ),
     "crowson": Recipe(
         source="crowsonkb/style-transfer-pytorch, style_transfer.py",
-        departs="there conv1_1 pads by replication, the first scale has 1000 steps and each other "
-        "500, and the result is a running mean of the steps",
+        departs="there conv1_1 pads by replication, scales grow by the root of 2 with 1000 steps "
+        "on the first and 500 on each other, and the result is a running mean of the steps",
         content={"relu4_2": 0.015},
         style={
             "relu1_1": 256 / 341,
@@ -196,9 +196,8 @@ RECIPES = {
         smoothness_kind="crowson",
         pixel_range=1,
         pooling="max",
-        scales=5,
-        scale_factor=2**0.5,
-        steps=3000,
+        scales=3,
+        steps=2000,
         optimizer="adam",
         step_size=0.02,
         betas=(0.9, 0.99),
@@ -287,8 +286,6 @@ def _unused(recipe: Recipe) -> set[str]:
         unused |= {"moment_weight"}
     if not recipe.smoothness:
         unused |= {"smoothness_kind", "smoothness_reduction"}
-    if recipe.scales == 1:
-        unused |= {"scale_factor"}
     if recipe.init != "noise":
         unused |= {"noise"}
     if recipe.optimizer == "lbfgs":

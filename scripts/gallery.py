@@ -1,9 +1,9 @@
 """Paint the README's gallery: one photograph, one painting, and what the controls do to them.
 
-    python scripts/gallery.py [--output .pictures/gallery.jpg] [--size PIXELS]
+    python scripts/gallery.py [--output .pictures/gallery.jpg] [--size PIXELS] [--steps N]
 
-Each panel is made by the command that stands below it in the README, on the photograph and the
-paintings that come along, so anyone can repeat it.
+Each panel is made by the command that the README shows for it, with --size and --steps added, on
+the photograph and the paintings that come along: anyone can repeat it.
 """
 
 import argparse
@@ -27,13 +27,13 @@ COLUMNS, WIDTH, GAP, CAPTION = 3, 300, 10, 26  # pixels: of a panel, between the
 PAPER, INK = "white", "#222222"
 
 
-def paint(commands: tuple[str, ...], size: int, folder: Path) -> list[Image.Image]:
+def paint(commands: tuple[str, ...], size: int, steps: int, folder: Path) -> list[Image.Image]:
     """Run each command, its result ``size`` pixels at the longer side, and return the results."""
     pictures = []
     for number, command in enumerate(commands):
         path = folder / f"{number}.png"
-        asked = [*shlex.split(command)[1:], "--size", str(size), "--output", str(path)]
-        if status := cli.main([*asked, "--model", "vgg16-slim", "--quiet"]):
+        asked = [*shlex.split(command)[1:], "--size", str(size), "--steps", str(steps)]
+        if status := cli.main([*asked, "--model", "vgg16-slim", "-o", str(path), "--quiet"]):
             raise SystemExit(status)
         with Image.open(path) as picture:
             pictures.append(picture.convert("RGB"))
@@ -62,10 +62,11 @@ def main(argv: list[str] | None = None) -> None:
     here = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description="Paint the README's gallery.")
     parser.add_argument("--output", type=Path, default=here.parent / ".pictures" / "gallery.jpg")
-    parser.add_argument("--size", type=int, default=360, help="longer side of each, pixels")
+    parser.add_argument("--size", type=int, default=300, help="longer side of each, pixels")
+    parser.add_argument("--steps", type=int, default=150, help="spent on each")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        pictures = paint(COMMANDS, arguments.size, Path(folder))
+        pictures = paint(COMMANDS, arguments.size, arguments.steps, Path(folder))
     captions = [command.removeprefix("nst demo ") for command in COMMANDS]
     hang(pictures, captions).save(arguments.output, quality=85, optimize=True)
     print(f"{arguments.output}: {arguments.output.stat().st_size / 1000:.0f} kB")

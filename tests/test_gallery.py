@@ -22,17 +22,17 @@ def test_commands_parse(command):
 
 
 def test_every_command_is_painted_in_order(tmp_path):
-    commands = ("nst demo waves --steps 0", "nst demo glass --steps 0 --init style")
-    photograph, painting = gallery.paint(commands, 32, tmp_path)
+    commands = ("nst demo waves", "nst demo glass --init style")
+    photograph, painting = gallery.paint(commands, 32, 0, tmp_path)
     assert photograph.size == painting.size == (27, 32)
-    again = gallery.paint(commands[1:], 32, tmp_path)[0]
+    again = gallery.paint(commands[1:], 32, 0, tmp_path)[0]
     np.testing.assert_array_equal(np.asarray(again), np.asarray(painting))
     assert not np.array_equal(np.asarray(photograph), np.asarray(painting))
 
 
 def test_a_command_that_fails_stops_the_script(tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
-        gallery.paint(("nst demo nowhere.jpg",), 32, tmp_path)
+        gallery.paint(("nst demo nowhere.jpg",), 32, 0, tmp_path)
     assert stopped.value.code == 2
     assert "nowhere.jpg" in capsys.readouterr().err
 

@@ -53,7 +53,7 @@ PROGRAMS = {
     "johnson": (512, "longer", 1, 1000, "noise", "lbfgs", "max"),
     "johnson-pt": (512, "longer", 1, 1000, "noise", "lbfgs", "max"),
     "anish": (None, "longer", 1, 1000, "noise", "adam", "max"),
-    "crowson": (512, "longer", 5, 3000, "content", "adam", "max"),
+    "crowson": (512, "longer", 3, 2000, "content", "adam", "max"),
     "pystiche": (500, "shorter", 1, 500, "content", "lbfgs", "max"),
     "spst": (1023, "shorter", 1, 600, "content", "lbfgs", "max"),
     "hvass": (None, "longer", 1, 60, "noise", "descent", "max"),

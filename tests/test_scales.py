@@ -145,35 +145,3 @@ def test_too_narrow_a_picture_is_refused_before_it_is_painted(settings, content,
         plan(*content, settings(size=64))
     assert told in str(error.value)
     assert "\n" not in str(error.value)
-
-
-# ---- What the recipe says ------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("recipe", "content", "side"),
-    [
-        ("nst", (300, 400), 640),  # the longer side
-        ("gatys", (300, 400), round(512 * 400 / 300)),  # the shorter: 512
-        ("gatys", (400, 300), round(512 * 400 / 300)),
-        ("hvass", (300, 411), 411),  # the file's own
-        ("hvass", (20_000, 4110), 16_384),
-    ],
-)
-def test_without_a_size_the_recipe_decides(settings, recipe, content, side):
-    asked = settings(recipe=recipe, size=None, scales=None, steps=None)
-    scales = plan(*content, asked)
-    assert max(scales[-1].height, scales[-1].width) == side
-    assert sum(scale.steps for scale in scales) == RECIPES[recipe].steps
-    given = plan(*content, settings(recipe=recipe, size=200))[-1]
-    assert max(given.height, given.width) == 200
-
-
-def test_crowsons_scales_grow_by_the_root_of_two(settings):
-    asked = settings(recipe="crowson", size=None, scales=None, scale_factor=None)
-    assert [scale.height for scale in plan(700, 500, asked)] == [128, 181, 256, 362, 512]
-
-
-def test_what_is_given_counts_more_than_the_recipe(settings):
-    asked = settings(recipe="crowson", size=400, scales=2, steps=7, scale_factor=4)
-    assert [(s.height, s.steps) for s in plan(400, 400, asked)] == [(100, 5), (400, 2)]
