@@ -7,7 +7,7 @@ import numpy as np
 
 from nst import images
 from nst.errors import NstError
-from nst.settings import Settings
+from nst.settings import LARGEST_SIDE, Settings
 from nst.vgg.architecture import SMALLEST_SIDE
 
 COARSEST = 256  # pixels, about: the longer side at which --scales auto starts

@@ -30,7 +30,7 @@ from nst import demo, images, kernels, plots
 from nst.losses import content_loss, smoothness_loss, style_loss
 from nst.objective import TINY, Objective, Targets, Weights
 from nst.optimizers import Lbfgs, NormalisedDescent, Optimizer
-from nst.stylize import relative_to
+from nst.targets import mean_square
 from nst.vgg import Vgg
 
 SIZE = 160  # pixels, the longer side of both pictures: small, so that every cell is quick
@@ -377,7 +377,10 @@ targets = Targets(
     content={"relu3_3": photo_features["relu3_3"]},
     style={tap: k.gram(painting_features[tap]) for tap in TAPS},
 )
-weights = relative_to(targets, Weights({"relu3_3": 1.0}, dict.fromkeys(TAPS, 1.0)))
+weights = Weights(
+    content={tap: 1 / mean_square(target) for tap, target in targets.content.items()},
+    style={tap: 1 / mean_square(gram) for tap, gram in targets.style.items()},
+)
 objective = Objective(vgg, targets, weights)
 
 at_photo, d_image = objective.evaluate(photo)
