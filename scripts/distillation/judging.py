@@ -11,9 +11,9 @@ import numpy as np
 import nst.images
 from distillation.teachers import VGG19_FILE, VGG19_MEAN_BGR
 from nst import kernels
-from nst.records import Records
+from nst.runs import prepare
 from nst.settings import Settings
-from nst.stylize import finish, paint, prepare
+from nst.stylize import complete
 from nst.vgg import Vgg, weights
 from nst.vgg.weights import Network
 
@@ -94,9 +94,7 @@ def paint_with(network: Network, settings: Settings) -> float:
     run.recipe = replace(run.recipe, style=PAINTED_STYLE)
     run.vgg = Vgg(network, run.recipe.taps, run.recipe.pooling)
     started = time.monotonic()
-    with Records(settings, run.scales, run.device) as records:
-        paint(run, records)
-        finish(run, records)
+    complete(run)
     return time.monotonic() - started
 
 
