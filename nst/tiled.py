@@ -36,6 +36,7 @@ class TiledObjective(Objective):
     def __init__(self, *args: Any, side: int | None, **conventions: Any) -> None:
         super().__init__(*args, **conventions)
         self.side = side
+        self._rooms: dict[str, Array] = {}  # memory used again from tile to tile, see _room
 
     def evaluate(self, image: Array) -> tuple[Losses, Array]:
         """Return ``(losses, d_image)`` at ``image`` (3, H, W), RGB in [0, 1]."""
@@ -49,6 +50,8 @@ class TiledObjective(Objective):
         for tile, d_window in zip(tiles, shares, strict=True):
             d_image[tile.window] += d_window
         self.smooth(pulls, image, d_image)
+        self._buffers.clear()
+        self._rooms.clear()
         self.vgg.release()  # what follows needs room for whole images
         return losses, d_image
 
@@ -58,7 +61,7 @@ class TiledObjective(Objective):
         content: dict[str, tuple[Array, int]] = {}
         style: dict[str, list[StyleSums]] = {}
         for tap in self.vgg.taps:
-            own = _own(self.vgg, tap, features.pop(tap), tile)
+            own = self._own(tap, features.pop(tap), tile)
             sums = self.measure({tap: own}, self.targets_of(tile, tap))
             content |= sums.content
             style |= sums.style
@@ -68,12 +71,30 @@ class TiledObjective(Objective):
         """Return what the features that ``tile`` owns add to ``d_image``, on its window."""
         d_features = {}
         for tap, features in self.vgg.forward(image[tile.window]).items():
-            own = _own(self.vgg, tap, features, tile)
+            own = self._own(tap, features, tile)
+            self._buffers[tap] = self._room("d_own", own)  # where spread writes
             d_own = self.spread(pulls, {tap: own}, self.targets_of(tile, tap))[tap]
-            d_features[tap] = self.vgg.device.xp.zeros_like(features)
+            d_features[tap] = self._room(f"d_{tap}", features)
+            d_features[tap].fill(0)
             d_features[tap][tile.inside(_stride(self.vgg, tap))] = d_own
-            self._buffers.clear()  # the next tap needs the room
         return self.vgg.backward(d_features)
+
+    def _own(self, tap: str, features: Array, tile: Tile) -> Array:
+        """Return those features of the tile's window that the tile owns, until the next call."""
+        part = features[tile.inside(_stride(self.vgg, tap))]
+        own = self._room("own", part)
+        own[...] = part
+        return own
+
+    def _room(self, name: str, like: Array) -> Array:
+        """Return an array as large as ``like``, in memory that the last one of this name had.
+
+        New memory would have to be cleared by the system, for every tap of every tile.
+        """
+        room = self._rooms.get(name)
+        if room is None or room.size < like.size:
+            room = self._rooms[name] = self.vgg.device.xp.empty(like.size, like.dtype)
+        return room[: like.size].reshape(like.shape)
 
     def targets_of(self, tile: Tile, tap: str) -> Targets:
         """Return what the features that ``tile`` owns at ``tap`` are compared with."""
