@@ -112,7 +112,10 @@ def test_free_is_the_least_of_all(monkeypatch):
 # ---- What was used --------------------------------------------------------------------
 
 
-def test_a_peak_is_seen_though_it_is_gone_at_the_end():
+@pytest.mark.parametrize("counted", [True, False], ids=["by the system", "looked up"])
+def test_a_peak_is_seen_though_it_is_gone_at_the_end(monkeypatch, counted):
+    if not counted:
+        monkeypatch.setattr(memory, "_forget_highest", lambda: False)
     with Peak(CPU) as peak:
         block = np.ones(60 * MB // 4, np.float32)
         time.sleep(0.1)
