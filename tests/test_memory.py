@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -126,6 +128,13 @@ def test_a_peak_is_seen_though_it_is_gone_at_the_end(monkeypatch, counted):
 def test_the_highest_is_at_least_what_is_used_now():
     block = np.ones(30 * MB // 4, np.float32)
     assert memory.highest() >= memory.used(CPU) >= block.nbytes
+
+
+def test_the_highest_is_this_process_own_and_not_that_of_the_one_that_started_it():
+    block = np.ones(400 * MB // 4, np.float32)
+    command = [sys.executable, "-c", "from nst import memory; print(memory.highest())"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(found.stdout) < block.nbytes
 
 
 def test_a_network_gives_its_memory_back(rng):
