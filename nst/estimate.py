@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from nst import images, memory
 from nst.errors import NstError
 from nst.kernels import Array
+from nst.kernels.blocks import blas_on_one_thread
 from nst.memory import Peak, said
 from nst.objective import Objective
 from nst.runs import Run
@@ -83,12 +84,10 @@ def estimate(run: Run) -> "Estimate":
     A small image is evaluated for it, a second or two.  Raises NstError, with a size that would
     fit, if there is no way to do it within the memory that the settings allow.
     """
-    from threadpoolctl import threadpool_limits
-
     height, width = images.fit(run.scales[-1].height, run.scales[-1].width, PROBE_SIDE)
     if height * width > run.scales[-1].height * run.scales[-1].width:
         height, width = run.scales[-1].height, run.scales[-1].width
-    with threadpool_limits(1, user_api="blas"):  # as in complete
+    with blas_on_one_thread():  # as in complete
         image = run.device.asarray(images.resize(run.content, height, width))
         cost = probe(measure(run, Scale(height, width, 1)), image)
     base = memory.used(run.device)

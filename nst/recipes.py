@@ -23,8 +23,6 @@ from nst.vgg.architecture import VGG16
 
 OPTIMIZERS = ("descent", "adam", "lbfgs")
 INITS = ("content", "noise", "style")
-SIDES = ("longer", "shorter", "width", "height")
-STYLE_STATISTICS = ("gram", "covariance", "moments")
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ import PIL.Image
 from nst import images, kernels
 from nst.runs import Run
 from nst.settings import Settings
+from nst.targets import network_size
 from nst.version import VERSION
-from nst.vgg.architecture import SMALLEST_SIDE
 
 LONGEST_SIDE = 1280  # pixels of a picture in the page
 FRAME_HEIGHT = 320  # of a frame: twice what is shown, for dense screens
@@ -112,8 +112,7 @@ def measure_grams(run: Run, painted: np.ndarray) -> dict[str, tuple[np.ndarray, 
     found = []
     for image in [painted, *pictures]:
         height, width = image.shape[1:]
-        thinnest = -(-SMALLEST_SIDE * max(height, width) // min(height, width))
-        placed = images.resize(image, *images.fit(height, width, max(side, thinnest)))
+        placed = images.resize(image, *network_size(height, width, side))
         features = run.vgg.features(run.device.asarray(placed))
         grams = {tap: kernels.of(features[tap]).gram(features[tap]) for tap in run.recipe.style}
         found.append({tap: run.device.asnumpy(gram) for tap, gram in grams.items()})

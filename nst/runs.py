@@ -140,7 +140,6 @@ def _open(settings: Settings, device: Device) -> Run:
     photograph, alpha = images.load_with_alpha(settings.content)
     content = colour.content_to_paint(settings.color, photograph)
     styles = [read_style(painting, settings.color, photograph) for painting in settings.style]
-    network = weights.load(settings.model).brightened(recipe.input_gain)
     return Run(
         settings=settings,
         recipe=recipe,

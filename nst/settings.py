@@ -63,7 +63,7 @@ class Settings:
     scale_factor: float | None = None  # by which each scale is larger than the one before
     model: str = "auto"  # vgg16, vgg19, vgg16-slim, an .onnx file; auto: vgg16 where installed
     device: str = "auto"  # auto, cpu or cuda
-    recipe: str = "nst"  # nst, gatys or hvass
+    recipe: str = "nst"  # a name that `nst recipes` lists
     content_weight: float = 1.0  # 0 or more
     style_weight: float = 1.0  # 0 or more
     tv_weight: float = 1.0  # of total variation, 0 or more

@@ -18,6 +18,7 @@ from nst.devices import Device
 from nst.errors import NstError
 from nst.estimate import estimate
 from nst.kernels import Array
+from nst.kernels.blocks import blas_on_one_thread
 from nst.objective import Objective, check_finite
 from nst.records import Progress, Records
 from nst.runs import Run, choose_optimizer, default_folder, prepare, reopen, snapshot
@@ -60,21 +61,14 @@ def resume(folder: Path, on_progress: Callable[[Progress], None] | None = None) 
 
 
 def complete(run: Run, on_progress: Callable[[Progress], None] | None = None) -> Result:
-    """Paint a prepared run to its end, or to where it is stopped; save and return the result.
-
-    NumPy's matrix products run on one thread meanwhile: further threads of OpenBLAS spin while
-    they wait, and take the cores from ONNX Runtime.  On an idle machine with two cores that
-    costs nothing; where something else runs it makes a step several times faster.
-    """
-    from threadpoolctl import threadpool_limits  # takes a while to import
-
+    """Paint a prepared run to its end, or to where it is stopped; save and return the result."""
     if not run.planned:
         estimate(run)
     output = run.settings.output
     default = None if output is None else default_folder(run.settings)
     keeper = Keeper(run.folder, default, run.device)
     with (
-        threadpool_limits(1, user_api="blas"),
+        blas_on_one_thread(),
         Records(run.settings, run.scales, run.device, run.history, run.present) as records,
     ):
         try:

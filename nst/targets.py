@@ -134,8 +134,13 @@ def style_size(
     else:
         asked = recipe.style_size * share
     longer = max(height, width) * asked / side_of(height, width, recipe.style_side)
+    return network_size(height, width, round(longer * style_scale))
+
+
+def network_size(height: int, width: int, longer_side: int) -> tuple[int, int]:
+    """Return (height, width) fitted to ``longer_side``; a strip as wide as the network needs."""
     thinnest = -(-SMALLEST_SIDE * max(height, width) // min(height, width))
-    return images.fit(height, width, max(round(longer * style_scale), thinnest))
+    return images.fit(height, width, max(longer_side, thinnest))
 
 
 def relative_to(

@@ -21,7 +21,8 @@ from collections.abc import Callable
 import numpy as np
 from benchmarking import children, contenders, convergence, machine, tables, timing, work
 from numpy.linalg import norm
-from threadpoolctl import threadpool_limits
+
+from nst.kernels.blocks import blas_on_one_thread
 
 PARTS = ("times", "memory", "flatness", "startup", "pixels", "convergence")
 TOLERANCE = 1e-4  # of our gradient against PyTorch's, both in float32
@@ -30,7 +31,7 @@ TOLERANCE = 1e-4  # of our gradient against PyTorch's, both in float32
 def main(argv: list[str] | None = None) -> int:
     """Print the parts that are asked for; return the exit status."""
     arguments = _parser().parse_args(argv)
-    with threadpool_limits(1, user_api="blas"):  # as a run has it: see nst.stylize.complete
+    with blas_on_one_thread():  # as a run has it: see nst.stylize.complete
         if arguments.watch_memory:
             seen = children.watch_memory(
                 arguments.watch_memory, arguments.sizes[0], arguments.steps, arguments.device

@@ -12,9 +12,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from nst import Settings, demo, images
+from nst.kernels.blocks import blas_on_one_thread
 from nst.records import Progress
 from nst.runs import Run, prepare
 from nst.scales import Scale
@@ -70,7 +70,7 @@ def main() -> None:
             )
         )
         judge = Judge(run)
-        with threadpool_limits(1, user_api="blas"):
+        with blas_on_one_thread():
             pictures.append(complete(run, judge).image)
         scores[scales] = np.array(judge.scores)
         sides = " ".join(f"{max(s.height, s.width)}:{s.steps}" for s in run.scales)

@@ -13,10 +13,10 @@ import argparse
 import time
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from nst import memory, styles
 from nst.estimate import Work, probe, time_said
+from nst.kernels.blocks import blas_on_one_thread
 from nst.objective import Objective, Targets, Weights
 from nst.tiled import TiledObjective, content_features, style_sums
 from nst.vgg import Vgg
@@ -98,5 +98,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with threadpool_limits(1, user_api="blas"):  # as a run has it: see nst.stylize.complete
+    with blas_on_one_thread():  # as a run has it: see nst.stylize.complete
         main()

@@ -4,13 +4,14 @@ The blocks depend on the shapes alone, and results are added up in the order of 
 same input gives the same bits, on however many cores.
 
 NumPy's own matrix products can use several threads too, but those of OpenBLAS spin while they wait
-and take the cores from ONNX Runtime; `stylize.complete` limits them to one.  Threads of Python
+and take the cores from ONNX Runtime; `blas_on_one_thread` is for that.  Threads of Python
 sleep while they wait, and NumPy lets go of the interpreter inside of a product.
 """
 
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import cache
 
 import numpy as np
@@ -18,6 +19,17 @@ import numpy as np
 ELEMENTS = 1 << 16  # of a block for element-wise work: a quarter of a megabyte in float32
 SUMMED_ELEMENTS = 1 << 20  # of a block whose product is added up: more than its (C, C) result
 WRITTEN_ELEMENTS = 1 << 18  # of a block for a product: long enough to be worth a thread's while
+
+
+def blas_on_one_thread() -> AbstractContextManager:
+    """Return a context in which NumPy's own products run on one thread; see this module.
+
+    On an idle machine with two cores that costs nothing; where something else runs it makes a step
+    several times faster.
+    """
+    from threadpoolctl import threadpool_limits  # takes a while to import
+
+    return threadpool_limits(1, user_api="blas")
 
 
 def of(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:

@@ -19,7 +19,7 @@ from nst.vgg.weights import IMAGENET_MEAN, IMAGENET_STD, Network
 if TYPE_CHECKING:
     from nst.vgg.graphs import Size
 
-MOST_PASSES = 24  # graphs kept open: a picture in tiles has nine sizes of tile
+MOST_PASSES = 24  # graphs kept open: up to three for each size of image or of tile
 
 
 class Vgg:
