@@ -24,8 +24,7 @@ from nst.kernels import Array
 from nst.version import VERSION
 
 FORMAT = 1  # of the file; one of another format is refused
-LONG_RUN = 300.0  # seconds: a run that will take longer is saved without being asked
-PROBE = 10.0  # seconds of work before that is judged
+LONG_RUN = 300.0  # seconds: a run that is to take longer is saved without being asked
 INTERVAL = 60.0  # seconds of work between two checkpoints, at the least,
 SHARE = 0.02  # and so many more that saving takes no larger share of the time than this
 
@@ -131,24 +130,20 @@ def sha256(path: Path) -> str:
 
 
 class Keeper:
-    """Decides when a run is saved, and saves it.
+    """Decides when a run is saved, and saves it in ``folder``; None: nowhere.
 
-    ``folder`` is where; None leaves it to ``default``, which is used once the run turns out to be
-    a long one.  A checkpoint that cannot be written does not stop the run: it warns, and tries
-    again when the next is due.
+    A checkpoint that cannot be written does not stop the run: it warns, and tries again when the
+    next is due.
     """
 
-    def __init__(self, folder: Path | None, default: Path | None, device: Device) -> None:
+    def __init__(self, folder: Path | None, device: Device) -> None:
         self.folder = folder
-        self._default = default
         self._device = device
         self._saved = time.monotonic()
         self._wait = INTERVAL
 
-    def due(self, seconds: float, done: float) -> bool:
-        """Return whether to save after ``seconds``, in which the share ``done`` was done."""
-        if self.folder is None and seconds > PROBE and seconds / done > LONG_RUN:
-            self.folder = self._default
+    def due(self) -> bool:
+        """Return whether to save now."""
         return self.folder is not None and time.monotonic() - self._saved >= self._wait
 
     def save(self, checkpoint: Checkpoint) -> bool:

@@ -29,8 +29,8 @@ from nst.vgg.architecture import POOLINGS
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``nst`` and return its exit status."""
     arguments = vars(_parser().parse_args(argv))
-    if arguments.pop("source", None) is not None:  # what is not given comes from there
-        arguments = vars(_parser(defaults=False).parse_args(argv)) | {"command": repeat}
+    if arguments.get("source") is not None:  # what is not given comes from there
+        arguments = vars(_parser(defaults=False).parse_args(argv))
     command = arguments.pop("command")
     with warnings.catch_warnings():
         warnings.simplefilter("always", NstWarning)
@@ -49,31 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 # --- Commands ---------------------------------------------------------------------------------
 
 
-def stylize(quiet: bool, **options: Any) -> int:
+def stylize(source: Path | None = None, quiet: bool = False, **options: Any) -> int:
     """Paint CONTENT in the style of STYLE."""
-    return _paint(prepare(settings_of(**options)), quiet)
-
-
-def repeat(source: Path, quiet: bool = False, **given: Any) -> int:
-    """Paint again what a result says about itself, with the options that are ``given``."""
-    texts = images.read_metadata(source)
-    if "nst settings" not in texts:
-        raise NstError(f"{source} does not say how it was made; give a .png that nst painted.")
-    said = json.loads(texts["nst settings"])
-    changes = options_of(**{name: value for name, value in given.items() if value is not None})
-    kept = {name: value for name, value in said.items() if name not in {*APART, *changes}}
-    settings = Settings.from_json(json.dumps(kept), **changes)
-    if settings.output is not None and settings.output.resolve() == source.resolve():
-        raise NstError(f"--output would overwrite {source}, which --from reads; name another.")
-    run = prepare(settings)
-    if (model := run.model_text) != texts.get("nst model"):
-        warnings.warn(
-            f"{source} was painted with {texts.get('nst model', 'an unknown model')}, this is "
-            f"{model}; the result will differ: see `nst models`",
-            NstWarning,
-            stacklevel=2,
-        )
-    return _paint(run, quiet)
+    settings = _settings(source, options)
+    if source is not None and settings.output is not None:
+        if settings.output.resolve() == source.resolve():
+            raise NstError(f"--output would overwrite {source}, which --from reads; name another.")
+    return _paint(_prepare(settings, source), quiet)
 
 
 def demonstrate(**options: Any) -> int:
@@ -81,9 +63,9 @@ def demonstrate(**options: Any) -> int:
     return stylize(content=demo.content_path(), **options)
 
 
-def estimate(quiet: bool, **options: Any) -> int:
+def estimate(source: Path | None = None, quiet: bool = False, **options: Any) -> int:
     """Say what painting CONTENT in the style of STYLE would take, and paint nothing."""
-    run = prepare(settings_of(**options))
+    run = _prepare(_settings(source, options), source)
     print(_title(run), *estimates.estimate(run).lines(), sep="\n")
     return 0
 
@@ -91,6 +73,35 @@ def estimate(quiet: bool, **options: Any) -> int:
 def resume(folder: Path, quiet: bool) -> int:
     """Go on with a run that was stopped, from its checkpoints in FOLDER."""
     return _paint(reopen(folder), quiet)
+
+
+def _settings(source: Path | None, options: dict[str, Any]) -> Settings:
+    """Return what the ``options`` ask for, and the result ``source`` where they do not say."""
+    if source is None:
+        return settings_of(**options)
+    texts = images.read_metadata(source)
+    if "nst settings" not in texts:
+        raise NstError(f"{source} does not say how it was made; give a .png that nst painted.")
+    said = json.loads(texts["nst settings"])
+    given = {name: value for name, value in options.items() if value is not None}
+    changes = options_of(**given)
+    kept = {name: value for name, value in said.items() if name not in {*APART, *changes}}
+    return Settings.from_json(json.dumps(kept), **changes)
+
+
+def _prepare(settings: Settings, source: Path | None) -> Run:
+    """Prepare a run; warn where it has another network than the ``source`` that it repeats."""
+    run = prepare(settings)
+    if source is not None:
+        before, now = images.read_metadata(source).get("nst model"), run.model_text
+        if now != before:
+            warnings.warn(
+                f"{source} was painted with {before or 'an unknown model'}, this is {now}; the "
+                "result will differ: see `nst models`",
+                NstWarning,
+                stacklevel=2,
+            )
+    return run
 
 
 def _paint(run: Run, quiet: bool) -> int:
@@ -266,26 +277,23 @@ def _parser(defaults: bool = True) -> argparse.ArgumentParser:
         sub.set_defaults(command=function)
         return sub
 
-    sub = command("stylize", stylize)
-    sub.add_argument(
-        "content",
-        type=Path,
-        nargs="?",
-        metavar="CONTENT",
-        help="image whose objects to keep",
-    )
-    sub.add_argument(
-        "--from",
-        dest="source",
-        type=Path,
-        metavar="RESULT.png",
-        help="paint again what a result says about itself, with what else is given",
-    )
-    add_settings(sub, defaults)
-
-    sub = command("estimate", estimate)
-    sub.add_argument("content", type=Path, metavar="CONTENT", help="image whose objects to keep")
-    add_settings(sub, defaults)
+    for name, function in {"stylize": stylize, "estimate": estimate}.items():
+        sub = command(name, function)
+        sub.add_argument(
+            "content",
+            type=Path,
+            nargs="?",
+            metavar="CONTENT",
+            help="image whose objects to keep",
+        )
+        sub.add_argument(
+            "--from",
+            dest="source",
+            type=Path,
+            metavar="RESULT.png",
+            help="paint again what a result says about itself, with what else is given",
+        )
+        add_settings(sub, defaults)
 
     sub = command("demo", demonstrate)
     add_settings(sub, defaults)

@@ -81,6 +81,8 @@ def _seconds(work: Callable[[], object]) -> float:
 def estimate(run: Run) -> "Estimate":
     """Return what ``run`` will take, and settle how it does it: `Run.side` and `Run.pairs`.
 
+    `Run.seconds` says then whether it is long enough to be saved on the way.
+
     A small image is evaluated for it, a second or two.  Raises NstError, with a size that would
     fit, if there is no way to do it within the memory that the settings allow.
     """
@@ -105,6 +107,7 @@ def estimate(run: Run) -> "Estimate":
     )
     found = work.fit(most)
     run.side, run.pairs, run.planned = found.side, found.pairs, True
+    run.seconds = found.seconds
     return found
 
 

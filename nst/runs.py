@@ -51,7 +51,8 @@ class Run:
     side: int | None = None  # of the largest window that the network is given; None: all at once
     pairs: int = 0  # that L-BFGS remembers: the recipe's, or fewer where memory is short
     planned: bool = False  # side and pairs were chosen for the memory there is
-    folder: Path | None = None  # where it is saved on the way
+    seconds: float = 0.0  # that it was estimated to take
+    folder: Path | None = None  # where it was asked to be saved on the way, or has been
     whole: bool = True  # between two steps: image, trial, optimizer and history fit together
 
     @property
@@ -191,6 +192,13 @@ def snapshot(run: Run) -> Checkpoint:
         image=run.trial,
         optimizer=run.optimizer.state(),
     )
+
+
+def checkpoint_folder(run: Run) -> Path | None:
+    """Return where to save ``run``: as asked, or beside its output if it takes long; or None."""
+    if run.folder is not None or run.settings.output is None:
+        return run.folder
+    return default_folder(run.settings) if run.seconds > checkpoints.LONG_RUN else None
 
 
 def default_folder(settings: Settings) -> Path:

@@ -21,7 +21,7 @@ from nst.kernels import Array
 from nst.kernels.blocks import blas_on_one_thread
 from nst.objective import Objective, check_finite
 from nst.records import Progress, Records
-from nst.runs import Run, choose_optimizer, default_folder, prepare, reopen, snapshot
+from nst.runs import Run, checkpoint_folder, choose_optimizer, prepare, reopen, snapshot
 from nst.scales import Scale
 from nst.settings import Settings
 from nst.targets import measure
@@ -65,8 +65,7 @@ def complete(run: Run, on_progress: Callable[[Progress], None] | None = None) ->
     if not run.planned:
         estimate(run)
     output = run.settings.output
-    default = None if output is None else default_folder(run.settings)
-    keeper = Keeper(run.folder, default, run.device)
+    keeper = Keeper(checkpoint_folder(run), run.device)
     with (
         blas_on_one_thread(),
         Records(run.settings, run.scales, run.device, run.history, run.present) as records,
@@ -104,7 +103,7 @@ def paint(
         objective = measure(run, scale)
         for _ in range(behind, scale.steps):
             progress = step(run, scale, objective, records)
-            if keeper.due(progress.seconds, progress.done):
+            if keeper.due():
                 keeper.save(snapshot(run))
             if on_progress is not None:
                 on_progress(progress)

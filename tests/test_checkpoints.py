@@ -23,7 +23,7 @@ from nst.checkpoints import Checkpoint, Keeper, load, placed, save, saved
 from nst.devices import CPU
 from nst.errors import NstError, NstWarning
 from nst.objective import Objective
-from nst.runs import prepare, reopen
+from nst.runs import checkpoint_folder, prepare, reopen
 from nst.stylize import complete
 from nst.vgg import weights
 from nst.vgg.export import export_network
@@ -232,22 +232,33 @@ def clock(monkeypatch):
     return now
 
 
-def test_a_run_of_five_minutes_is_saved_without_being_asked(tmp_path, clock):
-    clock[0] += 1e6
-    short, long = (Keeper(None, tmp_path, CPU) for _ in range(2))
-    clock[0] += 1e6
-    assert not short.due(seconds=20.0, done=0.07)  # 286 seconds in all
-    assert short.folder is None
-    assert not long.due(seconds=9.0, done=0.001)  # too early to tell
-    assert long.due(seconds=20.0, done=0.06)  # 333 seconds
-    assert long.folder == tmp_path
-    assert not Keeper(None, None, CPU).due(seconds=20.0, done=0.06)  # nowhere to save
+@pytest.mark.parametrize(("seconds", "saved_there"), [(299.0, False), (301.0, True)])
+def test_a_run_estimated_above_five_minutes_is_saved_without_being_asked(
+    settings, tmp_path, monkeypatch, seconds, saved_there
+):
+    def estimated(run):
+        run.seconds = seconds
+
+    monkeypatch.setattr(sys.modules["nst.stylize"], "estimate", estimated)
+    with pytest.raises(KeyboardInterrupt):
+        stylize(settings(), stop_after(2))
+    assert len(saved(tmp_path / "out-checkpoint")) == saved_there
+    run = prepare(settings(output=None))
+    run.seconds = seconds
+    assert checkpoint_folder(run) is None  # nowhere to save
+
+
+def test_the_folder_that_was_asked_for_goes_first(settings, tmp_path):
+    run = prepare(settings(checkpoint=tmp_path / "saved"))
+    assert checkpoint_folder(run) == tmp_path / "saved"
+    run.seconds = 1e6
+    assert checkpoint_folder(run) == tmp_path / "saved"
 
 
 def test_a_minute_lies_between_two_and_more_where_saving_is_slow(
     tmp_path, clock, checkpoint, monkeypatch
 ):
-    keeper = Keeper(tmp_path, None, CPU)
+    keeper = Keeper(tmp_path, CPU)
     real, took = checkpoints.save, [0.5]
 
     def slow(*arguments):
@@ -259,16 +270,17 @@ def test_a_minute_lies_between_two_and_more_where_saving_is_slow(
         took[0] = seconds
         assert keeper.save(checkpoint())
         clock[0] += wait - 1
-        assert not keeper.due(1.0, 0.5)
+        assert not keeper.due()
         clock[0] += 2
-        assert keeper.due(1.0, 0.5)
+        assert keeper.due()
 
 
-def test_without_a_folder_nothing_is_saved(tmp_path, checkpoint):
-    keeper = Keeper(None, tmp_path / "default", CPU)
+def test_without_a_folder_nothing_is_saved(clock, checkpoint):
+    keeper = Keeper(None, CPU)
+    clock[0] += 1e6
+    assert not keeper.due()
     assert not keeper.save(checkpoint())
     keeper.remove()
-    assert not list(tmp_path.iterdir())
 
 
 # ---- Runs ----------------------------------------------------------------------------
@@ -277,7 +289,7 @@ def test_without_a_folder_nothing_is_saved(tmp_path, checkpoint):
 @pytest.fixture
 def eager(monkeypatch):
     """Save after every step."""
-    monkeypatch.setattr(Keeper, "due", lambda self, seconds, done: self.folder is not None)
+    monkeypatch.setattr(Keeper, "due", lambda self: self.folder is not None)
 
 
 def stop_after(last):

@@ -443,6 +443,19 @@ def test_where_to_write_does_not_come_from_the_result(result, tmp_path, monkeypa
     assert "--output would overwrite result.png, which --from reads" in capsys.readouterr().err
 
 
+def test_an_estimate_is_made_of_what_a_result_says(result, tmp_path, monkeypatch, capsys):
+    """Of one called out.png as well: nothing is written, so nothing is overwritten."""
+    monkeypatch.chdir(tmp_path)
+    result.rename("out.png")
+    assert cli.main(["estimate", "--from", "out.png"]) == 0
+    title, *scales, _ = capsys.readouterr().out.splitlines()
+    assert "133 x 160 pixels, 2 scales, 7 steps, tiny" in title
+    assert [line.split("steps")[0].split()[-1] for line in scales] == ["4", "3"]
+    assert cli.main(["estimate", "--from", "out.png", "--size", "96", "--steps", "9"]) == 0
+    assert "80 x 96 pixels, 1 scales, 9 steps" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.png"]
+
+
 def test_from_a_picture_that_says_nothing(files, capsys):
     assert nst("--from", files / "painting.png") == 2
     assert "does not say how it was made; give a .png that nst painted." in capsys.readouterr().err
