@@ -16,9 +16,10 @@ and once after painting.
 
 import numpy as np
 
-from nst import kernels
+from nst import images, kernels
 
 COLORS = ("style", "content", "content-luminance", "match")
+STRIP = 64  # rows that are coloured at once
 GREY_LEVEL = 1 / 255  # a smaller spread of colours is rounding, and nothing to stretch
 
 
@@ -37,8 +38,15 @@ def style_to_paint(color: str, style: np.ndarray, content: np.ndarray) -> np.nda
 
 
 def finished(color: str, painted: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """Return the painted image in its final colours, for one of COLORS; both have one shape."""
-    return take_chroma(painted, content) if color.startswith("content") else painted
+    """Return the painted image in its final colours, for one of COLORS.
+
+    The content, of any size, is resized to the painted image where its colours are needed.
+    """
+    if not color.startswith("content"):
+        return painted
+    if content.shape != painted.shape:
+        content = images.resize(content, *painted.shape[1:])
+    return take_chroma(painted, content)
 
 
 def as_grey(image: np.ndarray) -> np.ndarray:
@@ -57,6 +65,14 @@ def take_chroma(image: np.ndarray, content: np.ndarray) -> np.ndarray:
     """
     if image.shape != content.shape:
         raise ValueError(f"take_chroma needs one shape, got {image.shape} and {content.shape}")
+    coloured = np.empty_like(image)
+    for top in range(0, image.shape[1], STRIP):  # a poster has no room for a dozen images
+        rows = np.s_[:, top : top + STRIP]
+        coloured[rows] = _take_chroma(image[rows], content[rows])
+    return coloured
+
+
+def _take_chroma(image: np.ndarray, content: np.ndarray) -> np.ndarray:
     luma = kernels.of(image).luminance(image)
     chroma = content - kernels.of(content).luminance(content)
     room = np.where(chroma > 0, 1 - luma, luma)  # from the luma to the edge of [0, 1]

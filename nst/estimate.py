@@ -6,10 +6,15 @@ time is scaled up by pixels.  The rest is counted in whole images, I = 12 bytes 
     while measuring    base + I (image) + the resized photograph + the resized painting + a window
     while evaluating   base + I (image, best, d_image, the optimizer's) + targets + a window
     while stepping     the same, and what the optimizer needs in passing; tiles are given back
-    while saving       base + I (image, best, optimizer) + SAVING I
+    while saving       base + I (image, best, optimizer) + SAVING I; a frame: + d_image, targets
 
 ``base`` is what the process holds when everything is open.  A window is the part of the image that
-the network is given at once: all of it, or the largest tile's.
+the network is given at once: all of it, or the largest tile's.  Targets are the photograph's
+features, unless they are in files, and the regions' masks as each layer sees them.  Gram matrices,
+plots and the report are small at any size.
+
+Time is that of the evaluations and of the optimizer's passes over whole images, of opening the
+graphs of a size, and of measuring the targets there.  Saving is left out.
 """
 
 import math
@@ -18,7 +23,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from nst import images, memory
+from nst import images, kernels, memory
 from nst.errors import NstError
 from nst.kernels import Array
 from nst.kernels.blocks import blas_on_one_thread
@@ -46,6 +51,8 @@ class Cost:
     seconds: float  # of an image that is seen as a whole
     features_bytes: float  # of a forward pass that keeps nothing: the first pass over tiles
     features_seconds: float
+    pass_seconds: float = 0.0  # of adding one array of its size to another
+    opening_seconds: float = 0.0  # not for each pixel: the first evaluation of a size takes more
 
 
 def probe(objective: Objective, image: Array) -> Cost:
@@ -57,22 +64,26 @@ def probe(objective: Objective, image: Array) -> Cost:
         vgg.features(image)
     vgg.release()
     with Peak(vgg.device) as peak:
-        objective.evaluate(image)  # the first of a size sets up more than the next
+        first = _seconds(lambda: objective.evaluate(image)[0].floats(), most=1)
         seconds = _seconds(lambda: objective.evaluate(image)[0].floats())
     features_seconds = _seconds(lambda: vgg.features(image))
     vgg.release()
+    total, k = image.copy(), kernels.of(image)
+    pass_seconds = _seconds(lambda: k.axpy(0.5, image, total))
     return Cost(
         peak.bytes / pixels,
         seconds / pixels,
         features_peak.bytes / pixels,
         features_seconds / pixels,
+        pass_seconds / pixels,
+        max(0.0, first - seconds),
     )
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _seconds(work: Callable[[], object], most: int = 5) -> float:
     """Return the time that ``work`` takes, the mean of a few tries."""
     began, tries = time.perf_counter(), 0
-    while not tries or (time.perf_counter() - began < PROBE_SECONDS and tries < 5):
+    while not tries or (time.perf_counter() - began < PROBE_SECONDS and tries < most):
         work()
         tries += 1
     return (time.perf_counter() - began) / tries
@@ -94,21 +105,29 @@ def estimate(run: Run) -> "Estimate":
         cost = probe(measure(run, Scale(height, width, 1)), image)
     base = memory.used(run.device)
     most = memory.parse(run.settings.memory) or base + memory.SHARE * memory.free(run.device)
-    work = Work(
+    found = work_of(run, cost, base).fit(most)
+    run.side, run.pairs, run.planned = found.side, found.pairs, True
+    run.seconds = found.seconds
+    return found
+
+
+def work_of(run: Run, cost: Cost, base: float) -> "Work":
+    """Return what ``run`` has to do, in a process that holds ``base`` bytes."""
+    return Work(
         run.vgg.network.architecture,
         run.recipe.taps,
         tuple(run.recipe.content),
+        tuple(run.recipe.style),
         run.recipe.optimizer,
         run.recipe.history,
         [(scale.height, scale.width, scale.steps) for scale in run.scales],
         [largest_painting(run, scale) for scale in run.scales],
         cost,
         base,
+        paintings=len(run.styles),
+        regions=len({source.part for source in run.styles if source.region is not None}),
+        frames=run.settings.save_every > 0,
     )
-    found = work.fit(most)
-    run.side, run.pairs, run.planned = found.side, found.pairs, True
-    run.seconds = found.seconds
-    return found
 
 
 def largest_painting(run: Run, scale: Scale) -> tuple[int, int]:
@@ -130,6 +149,7 @@ class ScaleEstimate:
     window: tuple[int, int]  # height and width of the largest
     bytes: float  # of the process, at the scale's peak
     seconds: float  # a step
+    preparing_seconds: float = 0.0  # before the first
 
 
 @dataclass(frozen=True)
@@ -148,8 +168,9 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """All steps together."""
-        return sum(scale.steps * scale.seconds for scale in self.scales)
+        """All of it, but for reading and writing files."""
+        painted = [scale for scale in self.scales if scale.steps]
+        return sum(scale.preparing_seconds + scale.steps * scale.seconds for scale in painted)
 
     def lines(self) -> list[str]:
         """Return a line a scale, and one for the whole."""
@@ -169,12 +190,16 @@ class Work:
     architecture: Architecture
     taps: tuple[str, ...]
     content_taps: tuple[str, ...]
+    style_taps: tuple[str, ...]
     optimizer: str
     pairs: int  # that L-BFGS would like to keep
     sizes: Sequence[tuple[int, int, int]]  # height, width, steps of each scale, coarse to fine
-    style_sizes: Sequence[tuple[int, int]]  # of the painting, when it is measured at each scale
+    style_sizes: Sequence[tuple[int, int]]  # of the largest painting, as each scale measures it
     cost: Cost
     base: float  # bytes that the process holds when everything is open
+    paintings: int = 1
+    regions: int = 0  # of the photograph: each has masks
+    frames: bool = False  # are saved between steps
 
     def fit(self, budget: float) -> Estimate:
         """Return how to do it within ``budget`` bytes.
@@ -196,6 +221,16 @@ class Work:
             raise self._too_large(budget)
         least = min(estimate.seconds for estimate in found)
         return next(estimate for estimate in found if estimate.seconds <= PATIENCE * least)
+
+    def target_bytes(self, size: tuple[int, int], whole: bool) -> float:
+        """Return what an image of ``size`` is compared with: features, unless they are in files,
+        and masks."""
+        content, style = (
+            [self.architecture.shape(tap, *size) for tap in taps]
+            for taps in (self.content_taps, self.style_taps)
+        )
+        features = sum(map(math.prod, content)) if whole else 0
+        return 4.0 * (features + self.regions * sum(height * width for _, height, width in style))
 
     def least(self) -> float:
         """Return the bytes without which there is no way to do it."""
@@ -235,9 +270,6 @@ class Work:
     def _scale(self, index: int, side: int | None, pairs: int) -> ScaleEstimate:
         (height, width, steps), style_size = self._pairs()[index]
         rows, columns, window = self._windows(height, width, side)
-        whole = len(rows) * len(columns) == 1
-        cost, pixels = self.cost, sum(rows) * sum(columns)
-        seconds = pixels * (cost.seconds if whole else cost.seconds + cost.features_seconds)
         return ScaleEstimate(
             height,
             width,
@@ -245,7 +277,8 @@ class Work:
             (len(rows), len(columns)),
             window,
             self._bytes((height, width), style_size, side, pairs),
-            seconds,
+            self._step_seconds((height, width), side, min(pairs, steps)),
+            self._preparing_seconds((height, width), style_size, side),
         )
 
     def _bytes(
@@ -254,23 +287,39 @@ class Work:
         """Return the peak at one scale; see the module's docstring."""
         rows, columns, window = self._windows(*size, side)
         style_window = self._windows(*style_size, side)[2]
+        whole = len(rows) * len(columns) == 1
         image = IMAGE * size[0] * size[1]
         network = self.cost.bytes * window[0] * window[1]
         steps = max(n for height, width, n in self.sizes if (height, width) == size)
         kept, passing = optimizer_images(self.optimizer, min(pairs, steps))
-        targets = 0.0
-        if len(rows) * len(columns) == 1:  # otherwise they are in files
-            shapes = [self.architecture.shape(tap, *size) for tap in self.content_taps]
-            targets = 4.0 * sum(math.prod(shape) for shape in shapes)
-            stepping = network + passing * image
-        else:
-            stepping = max(network, passing * image)
+        targets = self.target_bytes(size, whole)
+        stepping = network + passing * image if whole else max(network, passing * image)
         style_image = 2 * IMAGE * style_size[0] * style_size[1]
         style_network = self.cost.features_bytes * style_window[0] * style_window[1]
         measuring = 2 * image + targets + style_image + style_network
         evaluating = (2 + kept) * image + targets + stepping
         saving = (1 + kept + SAVING) * image
+        if self.frames:
+            saving += image + targets + (network if whole else 0)
         return self.base + max(measuring, evaluating, saving)
+
+    def _step_seconds(self, size: tuple[int, int], side: int | None, pairs: int) -> float:
+        rows, columns, _ = self._windows(*size, side)
+        cost = self.cost
+        seen = (
+            cost.seconds if len(rows) * len(columns) == 1 else cost.seconds + cost.features_seconds
+        )
+        passes = cost.pass_seconds * optimizer_passes(self.optimizer, pairs)
+        return sum(rows) * sum(columns) * seen + size[0] * size[1] * passes
+
+    def _preparing_seconds(
+        self, size: tuple[int, int], style_size: tuple[int, int], side: int | None
+    ) -> float:
+        """Return the time to open the network at one scale and to measure the targets."""
+        rows, columns, _ = self._windows(*size, side)
+        style_rows, style_columns, _ = self._windows(*style_size, side)
+        pixels = sum(rows) * sum(columns) + self.paintings * sum(style_rows) * sum(style_columns)
+        return self.cost.opening_seconds + pixels * self.cost.features_seconds
 
     def _windows(
         self, height: int, width: int, side: int | None
@@ -294,6 +343,19 @@ def optimizer_images(kind: str, pairs: int) -> tuple[int, int]:
     if kind == "adam":
         return 2, 1
     return 4 + 2 * pairs, 4
+
+
+def optimizer_passes(kind: str, pairs: int) -> int:
+    """Return about how many passes over arrays of the image's size a step and its checks take.
+
+    A pass is what adding one array to another takes.  L-BFGS' are three dot products and two sums
+    for each of its ``pairs``, and its line search's.
+    """
+    if kind == "descent":
+        return 4
+    if kind == "adam":
+        return 6
+    return 30 + 5 * pairs
 
 
 # --- As people say it -----------------------------------------------------------------

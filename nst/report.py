@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from nst import images, kernels
+from nst import images
 from nst.runs import Run
 from nst.settings import Settings
 from nst.targets import network_size
+from nst.tiled import style_sums
 from nst.version import VERSION
 
 LONGEST_SIDE = 1280  # pixels of a picture in the page
@@ -58,7 +59,8 @@ def render(report: Report) -> str:
     """Return the HTML of ``report``."""
     height, width = report.painted.shape[1:]
     seconds = report.history[-1].get("seconds", 0.0) if report.history else 0.0
-    content = images.resize(report.content, height, width)
+    shown = images.fit(height, width, min(max(height, width), LONGEST_SIDE))
+    content = images.resize(report.content, *shown)  # as large as the painted picture is shown
     painted = _photograph(report.painted, "JPEG")
     template = string.Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
     return template.substitute(
@@ -104,7 +106,8 @@ def measure_grams(run: Run, painted: np.ndarray) -> dict[str, tuple[np.ndarray, 
     """Return, for each tap of the style, the Gram matrices (C, C) of the style and ``painted``.
 
     They are divided by H * W, whatever the recipe; those of several paintings are blended.  All
-    pictures are brought to the same longer side, MEASURED_SIDE at most.
+    pictures are brought to the same longer side, MEASURED_SIDE at most, and are seen in the run's
+    tiles.
     """
     side = min(max(painted.shape[1:]), MEASURED_SIDE)
     weights = np.array([source.weight for source in run.styles])
@@ -113,9 +116,9 @@ def measure_grams(run: Run, painted: np.ndarray) -> dict[str, tuple[np.ndarray, 
     for image in [painted, *pictures]:
         height, width = image.shape[1:]
         placed = images.resize(image, *network_size(height, width, side))
-        features = run.vgg.features(run.device.asarray(placed))
-        grams = {tap: kernels.of(features[tap]).gram(features[tap]) for tap in run.recipe.style}
-        found.append({tap: run.device.asnumpy(gram) for tap, gram in grams.items()})
+        everywhere = dict.fromkeys(run.recipe.style)
+        sums = style_sums(run.vgg, run.device.asarray(placed), everywhere, run.side)
+        found.append({tap: run.device.asnumpy(s.sums) / s.area for tap, s in sums.items()})
     of_painted, *of_styles = found
     return {
         tap: (np.average([grams[tap] for grams in of_styles], 0, weights), of_painted[tap])
@@ -124,12 +127,12 @@ def measure_grams(run: Run, painted: np.ndarray) -> dict[str, tuple[np.ndarray, 
 
 
 def _saved_frames(settings: Settings, steps: int) -> dict[int, np.ndarray]:
+    """Return the frames that are shown, of those on the disk, as large as they are shown."""
     if not settings.save_every or settings.output is None:
         return {}
-    paths = {
-        n: settings.frame(n) for n in range(settings.save_every, steps + 1, settings.save_every)
-    }
-    return {step: images.load(path) for step, path in paths.items() if path.is_file()}
+    due = range(settings.save_every, steps + 1, settings.save_every)
+    saved = [step for step in due if settings.frame(step).is_file()]
+    return {step: _as_frame(images.load(settings.frame(step))) for step in _chosen(saved)}
 
 
 # --- The gaps of the page ---------------------------------------------------------------------
@@ -166,18 +169,29 @@ def _losses(history: Sequence[Mapping[str, float]]) -> str:
 def _frames(frames: Mapping[int, np.ndarray]) -> str:
     if not frames:
         return ""
-    steps = sorted(frames)
-    chosen = np.linspace(0, len(steps) - 1, min(len(steps), MOST_FRAMES)).round().astype(int)
-    figures = []
-    for step in (steps[i] for i in chosen):
-        height, width = frames[step].shape[1:]
-        small = images.resize(frames[step], FRAME_HEIGHT, max(1, width * FRAME_HEIGHT // height))
-        figures.append(_figure(_photograph(small, "JPEG"), f"step {step}"))
+    figures = [
+        _figure(_photograph(_as_frame(frames[step]), "JPEG"), f"step {step}")
+        for step in _chosen(sorted(frames))
+    ]
     strip = "\n".join(figures)
     return (
         "<h2>On the way</h2>\n"
         f'<div class="strip" tabindex="0" role="group" aria-label="Frames">\n{strip}\n</div>'
     )
+
+
+def _chosen(steps: Sequence[int]) -> list[int]:
+    """Return the steps whose frames are shown: MOST_FRAMES at most, spread evenly."""
+    chosen = np.linspace(0, len(steps) - 1, min(len(steps), MOST_FRAMES)).round().astype(int)
+    return [steps[i] for i in chosen]
+
+
+def _as_frame(image: np.ndarray) -> np.ndarray:
+    """Return an image (3, H, W) of a frame's height; the same one if it has that."""
+    height, width = image.shape[1:]
+    if height == FRAME_HEIGHT:
+        return image
+    return images.resize(image, FRAME_HEIGHT, max(1, width * FRAME_HEIGHT // height))
 
 
 def _grams(grams: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:

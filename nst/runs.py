@@ -70,8 +70,7 @@ class Run:
 
         Recipes that do not clip while they paint may be beyond.
         """
-        photograph = images.resize(self.photograph, *image.shape[1:])
-        return colour.finished(self.settings.color, image.clip(0, 1), photograph)
+        return colour.finished(self.settings.color, image.clip(0, 1), self.photograph)
 
 
 def prepare(settings: Settings) -> Run:

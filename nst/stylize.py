@@ -147,8 +147,7 @@ def finish(run: Run) -> Result:
     if settings.plot:
         from nst import plots  # matplotlib takes a while to import
 
-        content = images.resize(run.photograph, full.height, full.width)
-        plots.triptych(content, image, run.style, settings.beside("triptych.png"))
+        plots.triptych(run.photograph, image, run.style, settings.beside("triptych.png"))
         if run.history:
             plots.loss_curves(run.history, settings.beside("losses.png"))
     if settings.report is not None:

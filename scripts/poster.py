@@ -69,6 +69,7 @@ def main() -> None:
         VGG16,
         vgg.taps,
         CONTENT,
+        STYLE,
         "descent",
         0,
         [(*size, 1)],

@@ -1,5 +1,7 @@
 """Colour: moments and luma against closed forms, and what must not happen to grey images."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -99,7 +101,7 @@ def test_what_leaves_the_range_is_clipped(rng):
 
 
 def test_the_luma_is_the_paintings_at_every_pixel(rng):
-    painted, content = rng.uniform(0, 1, (2, 3, 23, 17))  # also where the chroma cannot fit
+    painted, content = rng.uniform(0, 1, (2, 3, 151, 17))  # also where the chroma cannot fit
     result = colour.take_chroma(painted, content)
     np.testing.assert_allclose(luma(result), luma(painted), atol=1e-12)
     assert result.min() >= 0
@@ -137,6 +139,15 @@ def test_an_image_with_its_own_chroma_is_itself(rng):
     result = colour.take_chroma(image, image)
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, image, atol=1e-6)
+
+
+def test_take_chroma_needs_room_for_the_result_alone(rng):
+    image, content = rng.random((2, 3, 1000, 500), np.float32)
+    tracemalloc.start()
+    colour.take_chroma(image, content)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.6 * image.nbytes
 
 
 def test_take_chroma_needs_one_shape(rng):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tracemalloc
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +13,39 @@ import pytest
 
 from nst import Settings, demo, images, memory
 from nst.errors import NstError
-from nst.estimate import Cost, Estimate, Work, estimate, optimizer_images, time_said
+from nst.estimate import (
+    SAVING,
+    Cost,
+    Estimate,
+    Work,
+    estimate,
+    optimizer_images,
+    optimizer_passes,
+    time_said,
+    work_of,
+)
 from nst.kernels import numpy_kernels
 from nst.optimizers import Adam, Lbfgs, NormalisedDescent
 from nst.runs import prepare
+from nst.settings import Painting
+from nst.stylize import finish
+from nst.targets import measure
 from nst.vgg.architecture import VGG16
 
 MB = 10**6
-COST = Cost(bytes=2000.0, seconds=3e-6, features_bytes=700.0, features_seconds=1e-6)
+COST = Cost(
+    bytes=2000.0,
+    seconds=3e-6,
+    features_bytes=700.0,
+    features_seconds=1e-6,
+    pass_seconds=1e-8,
+    opening_seconds=0.5,
+)
 WORK = Work(
     architecture=VGG16,
     taps=("relu1_1", "relu4_2", "relu5_1"),
     content_taps=("relu4_2",),
+    style_taps=("relu1_1", "relu5_1"),
     optimizer="adam",
     pairs=10,
     sizes=[(300, 400, 20), (1200, 1600, 10)],
@@ -44,8 +66,13 @@ def test_a_run_with_room_is_done_as_a_whole():
     targets = 4 * 512 * (1200 // 8) * (1600 // 8)
     # image and d_image, Adam's two moments and what its step needs; and the network
     assert found.bytes == pytest.approx(100 * MB + (2 + 2 + 1) * IMAGE + targets + 2000 * PIXELS)
-    assert found.scales[1].seconds == pytest.approx(3e-6 * PIXELS)
-    assert found.seconds == pytest.approx(20 * 3e-6 * 300 * 400 + 10 * 3e-6 * PIXELS)
+    second = 3e-6 + 6e-8  # a pixel: evaluated, and passed over by Adam
+    assert found.scales[1].seconds == pytest.approx(second * PIXELS)
+    painting = second * (20 * 300 * 400 + 10 * PIXELS)
+    measuring = 1e-6 * (300 * 400 + 400 * 200 + PIXELS + 1600 * 800)
+    assert found.seconds == pytest.approx(painting + measuring + 2 * 0.5)
+    three = replace(WORK, paintings=3).fit(20_000 * MB).seconds
+    assert three - found.seconds == pytest.approx(2 * 1e-6 * (400 * 200 + 1600 * 800))
 
 
 def test_a_run_without_room_is_done_in_the_largest_tiles_that_fit():
@@ -58,7 +85,7 @@ def test_a_run_without_room_is_done_in_the_largest_tiles_that_fit():
     height, width = found.scales[1].window
     assert max(height, width) <= found.side
     seen = rows * height * columns * width
-    assert found.scales[1].seconds == pytest.approx((3e-6 + 1e-6) * seen)
+    assert found.scales[1].seconds == pytest.approx((3e-6 + 1e-6) * seen + 6e-8 * PIXELS)
     assert found.bytes == pytest.approx(100 * MB + (2 + 2) * IMAGE + 2000 * height * width)
     assert 0.7 * budget < found.bytes <= budget
     assert WORK.fit(budget - 50 * MB).side <= found.side
@@ -67,6 +94,27 @@ def test_a_run_without_room_is_done_in_the_largest_tiles_that_fit():
 def test_a_painting_larger_than_the_photograph_counts_too():
     strip = replace(WORK, sizes=[(160, 3200, 1)], style_sizes=[(3200, 3200)])
     assert strip.fit(100_000 * MB).bytes > 100 * MB + 700 * 3200 * 3200
+
+
+def test_regions_have_masks_at_each_layer_of_the_style():
+    masks = 3 * 4 * (PIXELS + (1200 // 16) * (1600 // 16))
+    for budget in (20_000 * MB, 1200 * MB):  # as a whole, and in tiles
+        work = replace(WORK, style_sizes=[(400, 200), (800, 400)])
+        one, three = (replace(work, regions=n) for n in (0, 3))
+        side = three.fit(budget).side
+        assert one._peak(side, 0) + masks == pytest.approx(three._peak(side, 0))
+
+
+def test_frames_are_saved_beside_all_that_painting_needs():
+    framed = replace(WORK, frames=True)
+    targets = 4 * 512 * (1200 // 8) * (1600 // 8)
+    held = 100 * MB + (2 + 2 + 4.5) * IMAGE  # image, d_image, Adam's; and what saving takes
+    assert framed.fit(20_000 * MB).bytes == pytest.approx(held + targets + 2000 * PIXELS)
+    assert WORK.fit(20_000 * MB).bytes < framed.fit(20_000 * MB).bytes
+
+    tiny = replace(framed, cost=replace(COST, bytes=1.0, features_bytes=1.0), regions=1)
+    masks = 4 * (PIXELS + (1200 // 16) * (1600 // 16))
+    assert tiny.least() == pytest.approx(held + masks)  # in tiles; the features are in files
 
 
 def test_lbfgs_gives_up_pairs_where_memory_is_short():
@@ -127,7 +175,7 @@ def test_the_lines_say_sizes_tiles_memory_and_time():
     lines = WORK.fit(1200 * MB).lines()
     assert lines[0].split()[:3] == ["400", "x", "300"]
     assert "as a whole" in lines[0]
-    assert "20 steps of 0.36 s" in lines[0]
+    assert "20 steps of 0.37 s" in lines[0]
     assert "tiles of" in lines[1]
     assert lines[2].endswith("of 1.2 GB memory")
 
@@ -156,6 +204,63 @@ def test_optimizers_take_the_images_that_they_are_said_to(kind, optimizer, rng):
     assert 0.6 * said < peak < 1.1 * said
 
 
+def test_a_pair_of_lbfgs_costs_the_passes_that_it_is_said_to(rng, monkeypatch):
+    calls = []
+    for name in ("dot", "axpy", "scale"):
+        real = getattr(numpy_kernels, name)
+        counted = partial(lambda real, *rest: calls.append(1) or real(*rest), real)
+        monkeypatch.setattr(numpy_kernels, name, counted)
+
+    stiffness = rng.uniform(1, 90, (3, 14, 15)).astype(np.float32)
+
+    def passes(pairs):
+        image, optimizer = rng.random((3, 14, 15), np.float32), Lbfgs(pairs, bounds=None)
+        while len(optimizer.pairs) < pairs:
+            step(image, optimizer)
+        calls.clear()
+        before = optimizer.pairs
+        while optimizer.pairs is before:  # until a line search ends
+            calls.clear()
+            step(image, optimizer)
+        return len(calls)
+
+    def step(image, optimizer):
+        optimizer.step(image, (stiffness * image**2).sum(), 2 * stiffness * image)
+
+    said = [optimizer_passes("lbfgs", pairs) for pairs in (2, 7)]
+    assert passes(7) - passes(2) == said[1] - said[0]
+
+
+def test_targets_take_the_bytes_that_they_are_said_to(settings, files, tmp_path):
+    """Of three paintings in two regions, one of which has two."""
+    for name, columns in {"left": np.arange(75) < 30, "right": np.arange(75) >= 30}.items():
+        images.save(tmp_path / f"{name}.png", np.broadcast_to(columns, (3, 90, 75)) * 1.0)
+    left, right = tmp_path / "left.png", tmp_path / "right.png"
+    paintings = [files / "painting.png", files / "photograph.png", files / "painting.png"]
+    regions = [left, right, left]
+    run = prepare(
+        settings(style=[Painting(p, region=r) for p, r in zip(paintings, regions, strict=True)])
+    )
+    scale = run.scales[-1]
+    targets = measure(run, scale).targets
+    masks = [region.mask.nbytes for tap in targets.style.values() for region in tap]
+    kept = sum(masks) + sum(features.nbytes for features in targets.content.values())
+    assert len(masks) == 2 * 4
+    work = work_of(run, COST, 0)
+    assert work.paintings == 3
+    assert work.target_bytes((scale.height, scale.width), whole=True) == kept
+    assert work.target_bytes((scale.height, scale.width), whole=False) == sum(masks)
+
+
+def test_saving_takes_no_more_images_than_it_is_said_to(settings):
+    run = prepare(settings(size=1000, scales=1, color="content"))
+    tracemalloc.start()
+    finish(run)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 0.6 * SAVING < peak / run.image.nbytes < SAVING
+
+
 # ---- For real -------------------------------------------------------------------------
 
 CHILD = """
@@ -163,6 +268,9 @@ import json, sys
 from nst import Settings, memory
 from nst.estimate import estimate
 from nst.runs import prepare
+from nst.settings import Painting
+from nst.stylize import finish
+from nst.targets import measure
 from nst.stylize import complete
 
 run = prepare(Settings(**json.loads(sys.argv[1])))

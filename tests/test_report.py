@@ -175,14 +175,27 @@ def test_a_run_shows_its_pictures_its_history_and_its_frames(settings, tmp_path)
     assert np.abs(shown / 255 - np.moveaxis(result.image, 0, -1)).mean() < 0.03
 
 
-def test_gram_matrices_of_a_run_are_those_of_the_features_blended(settings, files):
+def test_frames_of_a_run_are_read_as_few_and_as_small_as_they_are_shown(settings):
+    """Those of a poster would fill the memory, one of them more than the page."""
+    run = prepare(settings(save_every=2, steps=60, size=700))
+    run.history = [{"step": step} for step in range(1, 53)]
+    for step in range(2, 61, 2):  # of a run before as well
+        images.save(run.settings.frame(step), np.zeros((3, 700, 583)))
+    frames = report.of_run(run, run.image).frames
+    assert (min(frames), max(frames), len(frames)) == (2, 52, report.MOST_FRAMES)
+    assert {frame.shape for frame in frames.values()} == {(3, 320, 583 * 320 // 700)}
+
+
+@pytest.mark.parametrize("side", [None, 112], ids=["as a whole", "in tiles"])
+def test_gram_matrices_of_a_run_are_those_of_the_features_blended(settings, files, side):
     paintings = [Painting(files / "painting.png", 3), Painting(files / "photograph.png", 1)]
     run = prepare(settings(style=paintings))
-    painted = run.present(run.image)
+    painted = images.resize(run.present(run.image), 160, 133)
+    run.side = side
     found = report.measure_grams(run, painted)
     assert list(found) == list(run.recipe.style)
 
-    def gram(image, longer=80):  # the longer side of what is painted at the first scale
+    def gram(image, longer=160):  # the longer side of the painted picture
         placed = images.resize(image, *images.fit(*image.shape[1:], longer))
         features = run.vgg.features(placed)["relu2_1"].astype(np.float64)
         return np.einsum("irc,jrc->ij", features, features) / features[0].size
