@@ -38,7 +38,8 @@ from nst.vgg.architecture import SMALLEST_SIDE, Architecture
 IMAGE = 12  # bytes a pixel: three float32
 SAVING = 4.5  # images: on the host, scaled to grey levels, as bytes, encoded
 PROBE_SECONDS = 0.3
-PATIENCE = 1.25  # times the shortest time: what more pairs of L-BFGS are worth
+PATIENCE = 1.25  # times the fewest pixels seen: what more pairs of L-BFGS are worth
+FIRST_PASS = 1 / 3  # of a tile, forward only: what it takes of the second, forward and backward
 HISTORIES = (10, 5, 2)  # pairs that L-BFGS may keep at the least, each two images
 PROBE_SIDE = 320  # pixels
 
@@ -205,26 +206,29 @@ class Work:
         """Return how to do it within ``budget`` bytes.
 
         As a whole if that fits; else in the largest tiles that do.  L-BFGS gives up some of its
-        pairs where larger tiles save time.  Raises NstError with the size that would fit.
+        pairs where larger tiles save time; that is judged by pixels, so that no clock has a part
+        in the picture.  Raises NstError with the size that would fit.
         """
         sides = range(self._smallest(), self._longest(), 16)
-        found = []
+        found: list[tuple[int | None, int]] = []
         for pairs in [self.pairs, *(n for n in HISTORIES if n < self.pairs)]:
             fitting: list[int | None] = [None]
             if self._peak(None, pairs) > budget:  # the peak grows with the side
                 count = bisect_right(sides, budget, key=lambda side: self._peak(side, pairs))
                 fitting = list(sides[:count][-1:])
-            for side in fitting:
-                scales = [self._scale(k, side, pairs) for k in range(len(self.sizes))]
-                found.append(Estimate(scales, side, pairs, budget))
+            found += [(side, pairs) for side in fitting]
         if not found:
             raise self._too_large(budget)
-        least = min(estimate.seconds for estimate in found)
-        return next(estimate for estimate in found if estimate.seconds <= PATIENCE * least)
+        least = min(self._seen(side) for side, _ in found)
+        side, pairs = next(how for how in found if self._seen(how[0]) <= PATIENCE * least)
+        scales = [self._scale(k, side, pairs) for k in range(len(self.sizes))]
+        return Estimate(scales, side, pairs, budget)
 
     def target_bytes(self, size: tuple[int, int], whole: bool) -> float:
-        """Return what an image of ``size`` is compared with: features, unless they are in files,
-        and masks."""
+        """Return the bytes of what an image of ``size`` is compared with: features and masks.
+
+        Seen in tiles, the features are in files.
+        """
         content, style = (
             [self.architecture.shape(tap, *size) for tap in taps]
             for taps in (self.content_taps, self.style_taps)
@@ -266,6 +270,15 @@ class Work:
 
     def _peak(self, side: int | None, pairs: int) -> float:
         return max(self._scale(k, side, pairs).bytes for k in range(len(self.sizes)))
+
+    def _seen(self, side: int | None) -> float:
+        """Return how many pixels the network sees in all steps, forward and backward."""
+        pixels = 0.0
+        for height, width, steps in self.sizes:
+            rows, columns, _ = self._windows(height, width, side)
+            whole = len(rows) * len(columns) == 1
+            pixels += steps * sum(rows) * sum(columns) * (1 if whole else 1 + FIRST_PASS)
+        return pixels
 
     def _scale(self, index: int, side: int | None, pairs: int) -> ScaleEstimate:
         (height, width, steps), style_size = self._pairs()[index]

@@ -18,12 +18,14 @@ import numpy as np
 import pytest
 from small_networks import FOUR_BLOCKS, draw_arrays
 
-from nst import checkpoints, images, resume, stylize
+from nst import checkpoints, images, memory, resume, stylize
+from nst import estimate as estimates
 from nst.checkpoints import Checkpoint, Keeper, load, placed, save, saved
 from nst.devices import CPU
 from nst.errors import NstError, NstWarning
 from nst.objective import Objective
 from nst.runs import checkpoint_folder, prepare, reopen
+from nst.settings import Painting
 from nst.stylize import complete
 from nst.vgg import weights
 from nst.vgg.export import export_network
@@ -483,6 +485,48 @@ def test_a_run_in_tiles_goes_on_in_the_same_tiles(settings, tmp_path, monkeypatc
     assert again.optimizer.history == 3
     complete(again)
     np.testing.assert_array_equal(again.image, expected)
+
+
+def test_everything_at_once_goes_on_bit_for_bit(settings, files, tmp_path, monkeypatch):
+    """Regions, blended styles, scales, memory for tiles only, frames; stopped in each scale."""
+    for name, columns in {"left": np.arange(75) < 31, "right": np.arange(75) >= 31}.items():
+        images.save(tmp_path / f"{name}.png", np.broadcast_to(columns, (3, 90, 75)) * 1.0)
+    left, right = tmp_path / "left.png", tmp_path / "right.png"
+    asked = settings(
+        style=[
+            Painting(files / "painting.png", 2, mask=right, region=left),
+            Painting(files / "photograph.png", region=left),
+            Painting(files / "painting.png", region=right),
+        ],
+        strength=0.8,
+        color="content",
+        size=320,
+        scales=3,
+        steps=(4, 3, 4),
+        save_every=5,
+        memory="170MB",
+    )
+    monkeypatch.setattr(estimates, "probe", lambda *_: estimates.Cost(2000.0, 1e-6, 700.0, 1e-6))
+    monkeypatch.setattr(memory, "used", lambda _: 100 * 10**6)
+    run = prepare(asked)
+    estimate = estimates.estimate(run)
+    assert [scale.tiles for scale in estimate.scales[:2]] == [(1, 1), (1, 1)]
+    assert min(estimate.scales[2].tiles) > 1
+    expected = complete(run)
+    written = {path.name: path.read_bytes() for path in tmp_path.glob("out*.png")}
+    assert set(written) == {"out.png", "out-00005.png", "out-00010.png"}
+
+    folder = tmp_path / "saved"
+    run = prepare(dataclasses.replace(asked, checkpoint=folder))
+    for last in (2, 6, 9):
+        with pytest.raises(KeyboardInterrupt):
+            complete(run, stop_after(last))
+        run = reopen(folder)
+    result = complete(run)
+    assert without_seconds(result.history) == without_seconds(expected.history)
+    np.testing.assert_array_equal(result.image, expected.image)
+    again = {path.name: path.read_bytes() for path in tmp_path.glob("out-*.png")}
+    assert again == {name: written[name] for name in again}
 
 
 # ---- Signals -------------------------------------------------------------------------
