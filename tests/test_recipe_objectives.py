@@ -317,7 +317,8 @@ def nst():
 
     def style(features, painting):
         target = gram(painting) / pixels_of(painting)
-        return 50 * mean_square(gram(features) / pixels_of(features) - target) / mean_square(target)
+        difference = gram(features) / pixels_of(features) - target
+        return 50 * mean_square(difference) / mean_square(target)
 
     pairs = list(neighbours(False, *[0.5 / (3 * HEIGHT * WIDTH)] * 2))
     content = {"relu3_3": lambda f, p: mean_square(f - p) / mean_square(p)}
