@@ -19,34 +19,6 @@ from nst.vgg import weights
 from nst.vgg.export import export_network
 
 
-@pytest.fixture
-def other(files, rng):
-    """A second painting, smooth and tall, where the first is noise and wide."""
-    rows, columns = np.mgrid[:70, :41] / 70
-    images.save(files / "other.png", np.stack([columns, rows * columns, rows]))
-    return files / "other.png"
-
-
-@pytest.fixture
-def first(files):
-    return files / "painting.png"
-
-
-@pytest.fixture
-def left(files):
-    """A mask of 24 x 40 pixels whose left half is white."""
-    mask = np.zeros((3, 24, 40), np.float32)
-    mask[:, :, :20] = 1
-    images.save(files / "left.png", mask)
-    return files / "left.png"
-
-
-@pytest.fixture
-def right(files, left):
-    images.save(files / "right.png", 1 - images.load(left))
-    return files / "right.png"
-
-
 def style_grams(settings, tap="relu2_1"):
     """Return the style targets at a tap, one for each region, at full size."""
     run = prepare(settings)
@@ -187,7 +159,7 @@ def test_strength_blends_the_photograph_s_own_style_in(settings, files):
 def detailed(files, rng):
     """A photograph whose details are lost at half its size."""
     smooth = images.load(files / "photograph.png")
-    images.save(files / "detailed.png", 0.2 + 0.6 * smooth + 0.2 * rng.random((1, 90, 75)))
+    images.save(files / "detailed.png", 0.5 * smooth + 0.5 * rng.random((1, 90, 75)))
     return files / "detailed.png"
 
 
@@ -214,15 +186,14 @@ def test_more_strength_moves_further_away_and_a_little_a_little(settings, detail
     assert distances == sorted(distances)
 
 
-@pytest.mark.parametrize("init", ["content", "noise"])
-def test_a_finer_scale_begins_with_the_details_that_strength_leaves(settings, detailed, init):
+def test_a_finer_scale_begins_with_the_details_that_strength_leaves(settings, detailed, rng):
     """Enlarged, the image lacks what half the size cannot show."""
-    run = prepare(settings(content=detailed, strength=0.25, init=init))
+    run = prepare(settings(content=detailed, strength=0.25))
     coarse, fine = run.scales
     content = images.load(detailed)
     begin(run, coarse)
     np.testing.assert_array_equal(run.image, run.trial)
-    before = run.image.copy()
+    run.image = before = rng.random(run.image.shape, np.float32)  # as it was painted
     begin(run, fine)
     size = fine.height, fine.width
     missing = images.resize(content, *size) - images.resize(
@@ -230,6 +201,7 @@ def test_a_finer_scale_begins_with_the_details_that_strength_leaves(settings, de
     )
     assert np.abs(missing).max() > 0.05
     expected = images.resize(before, *size) + 0.75 * missing
+    assert expected.max() > 1
     np.testing.assert_allclose(run.image, expected.clip(0, 1), atol=1e-6)
     np.testing.assert_array_equal(run.image, run.trial)
 
