@@ -18,6 +18,7 @@ from nst.kernels import Array
 from nst.line_search import LineSearch
 
 FIRST_MOVE = 0.02  # root mean square move of L-BFGS' first trial, in units of the pixel range
+EPSILON = 1e-8  # keeps a division by a gradient finite; for pixels whose white is 1
 CLIP_EVERY = 10  # line searches of L-BFGS between two clips
 
 
@@ -51,10 +52,11 @@ class NormalisedDescent:
     step_size: float = 10 / 255
     decay: float = 1.0
     bounds: tuple[float, float] | None = (0.0, 1.0)
+    epsilon: float = EPSILON
 
     def step(self, image: Array, loss: Array, d_image: Array) -> None:
         k = kernels.of(image, d_image)
-        k.normalised_descent_step(image, d_image, self.step_size)
+        k.normalised_descent_step(image, d_image, self.step_size, self.epsilon)
         _clip(image, self.bounds)
         self.step_size *= self.decay
 
@@ -76,6 +78,7 @@ class Adam:
     decay: float = 1.0
     bounds: tuple[float, float] | None = (0.0, 1.0)
     betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = EPSILON
     steps: int = 0
     moments: list[Array] = field(default_factory=list)  # running means of g and g**2
 
@@ -84,7 +87,8 @@ class Adam:
         if not self.moments:
             self.moments = [_zeros_like(d_image), _zeros_like(d_image)]
         self.steps += 1
-        k.adam_step(image, d_image, *self.moments, self.steps, self.step_size, *self.betas)
+        sizes = self.step_size, *self.betas, self.epsilon
+        k.adam_step(image, d_image, *self.moments, self.steps, *sizes)
         _clip(image, self.bounds)
         self.step_size *= self.decay
 

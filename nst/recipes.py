@@ -11,8 +11,7 @@ levels is one of ``10 / pixel_range``.  The features' own scale belongs to the n
 and not to a recipe: all published programs but crowson and pystiche took Oxford's, as our vgg16
 and vgg19 are.  With another network the objective is the same and the numbers are not.
 
-L-BFGS is ours everywhere, with a strong Wolfe line search; the published programs take torch's
-or Lua's, which has none.  A recipe says what is minimised, and the history's length.
+What a recipe cannot say, ``departs`` says: where a run here is another than its source's.
 """
 
 import textwrap
@@ -46,7 +45,7 @@ class Recipe:
     source: str  # the program or paper, and its file
     content: Mapping[str, float]  # tap: weight
     style: Mapping[str, float]
-    departs: str = ""  # what of the source is otherwise here
+    departs: tuple[str, ...] = ()  # what of the source is otherwise here
 
     content_reduction: str = "mean"  # of the squared difference: mean, sum or half sum
     style_statistic: str = "gram"  # gram, covariance or moments; see styles.py
@@ -70,7 +69,7 @@ class Recipe:
     style_side: str = "longer"
     scales: int | str = 1  # coarse to fine; auto: see scales.py
     scale_factor: float = 2.0  # by which each is larger than the one before
-    steps: int = 500  # evaluations of the objective, over all scales
+    steps: int | tuple[int, ...] = 500  # evaluations of the objective: all, or by scale
 
     optimizer: str = "lbfgs"  # lbfgs, adam or descent
     history: int = 100  # pairs that L-BFGS remembers
@@ -88,6 +87,15 @@ class Recipe:
 _FIRST_RELUS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 _FIRST_CONVOLUTIONS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 _BY_CHANNELS = {relu: 1e3 / VGG16.channels(relu) ** 2 for relu in _FIRST_RELUS}  # 64, ... 512
+
+
+_LINE_SEARCH = (
+    "L-BFGS searches for the length of each step (strong Wolfe); there it is 1, and that of the "
+    "first 1 / sum |gradient|"
+)
+_TOLERANCE = "there a tolerance may end the run early, and the last 20 steps are always finished"
+_LANCZOS = "pictures are resized by Lanczos' filter, there bilinearly"
+_CUT = "a side is rounded to whole pixels, there cut off"
 
 
 def _each(taps: tuple[str, ...], weight: float) -> dict[str, float]:
@@ -111,7 +119,13 @@ RECIPES = {
     ),
     "gatys": Recipe(
         source="leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
-        departs="its second stage is a run of its own: --init FILE --size 800 --steps 200",
+        departs=(
+            "its second stage is a run of its own: --init FILE --size 800 --steps 200",
+            _LINE_SEARCH,
+            _TOLERANCE,
+            _LANCZOS,
+            _CUT,
+        ),
         content={"relu4_2": 1.0},
         style=_BY_CHANNELS,
         pooling="max",
@@ -120,8 +134,11 @@ RECIPES = {
     ),
     "gatys-paper": Recipe(
         source="Gatys, Ecker and Bethge, CVPR 2016: eqs. 1 to 7, alpha / beta = 1e-3",
-        departs="of the paper's network the filters were scaled to a mean activation of 1; "
-        "size, steps and noise are not in the paper",
+        departs=(
+            "of the paper's network the filters were scaled to a mean activation of 1",
+            "size, steps, noise and how L-BFGS is set are not in the paper",
+            "there the style image is resized to the content's size",
+        ),
         content={"conv4_2": 1.0},
         content_reduction="half sum",
         style=_each(_FIRST_CONVOLUTIONS, 1e3 / 5 / 4),  # 1 / (4 N**2 M**2), G undivided
@@ -131,7 +148,11 @@ RECIPES = {
     ),
     "johnson": Recipe(
         source="jcjohnson/neural-style, neural_style.lua",
-        departs="the printed loss leaves total variation out, of which only a gradient is taken",
+        departs=(
+            "there the printed loss leaves total variation out, of which only a gradient is taken",
+            _LINE_SEARCH,
+            _LANCZOS,
+        ),
         content={"relu4_2": 5.0},
         style=_each(_FIRST_RELUS, 100.0),
         gram_normalization="CHW",
@@ -148,6 +169,7 @@ RECIPES = {
     ),
     "johnson-pt": Recipe(
         source="ProGamerGov/neural-style-pt, neural_style.py",
+        departs=(_LINE_SEARCH, _LANCZOS, _CUT),
         content={"relu4_2": 5.0},
         style=_each(_FIRST_RELUS, 100.0),
         gram_normalization="CHW",
@@ -161,7 +183,11 @@ RECIPES = {
     ),
     "anish": Recipe(
         source="anishathalye/neural-style, neural_style.py and stylize.py",
-        departs="there the picture with the lowest loss is kept; here the last",
+        departs=(
+            "there the picture with the lowest loss is kept; here the last",
+            "there Adam's epsilon is added before the bias is taken out of the moments",
+            "the style image is resized by Lanczos' filter, there bilinearly",
+        ),
         content={"relu4_2": 5.0},
         style=_each(_FIRST_RELUS, 500 / 5),
         gram_normalization="CHW",
@@ -179,8 +205,13 @@ RECIPES = {
     ),
     "crowson": Recipe(
         source="crowsonkb/style-transfer-pytorch, style_transfer.py",
-        departs="there conv1_1 pads by replication, scales grow by the root of 2 with 1000 steps "
-        "on the first and 500 on each other, and the result is a running mean of the steps",
+        departs=(
+            "there conv1_1 pads by replication",
+            "there the result, and the start of the next scale, is a running mean of the steps",
+            "there Adam's moments are kept from one scale to the next",
+            "there a style image is never enlarged",
+            "pictures are resized by Lanczos' filter, there bicubically",
+        ),
         content={"relu4_2": 0.015},
         style={
             "relu1_1": 256 / 341,
@@ -194,8 +225,9 @@ RECIPES = {
         smoothness_kind="crowson",
         pixel_range=1,
         pooling="max",
-        scales=3,
-        steps=2000,
+        scales=5,  # 128, 181, 256, 362, 512
+        scale_factor=2**0.5,
+        steps=(1000, 500, 500, 500, 500),
         optimizer="adam",
         step_size=0.02,
         betas=(0.9, 0.99),
@@ -203,6 +235,7 @@ RECIPES = {
     ),
     "pystiche": Recipe(
         source="pystiche/pystiche, _cli.py",
+        departs=(_LINE_SEARCH, "there a tolerance may end the run early", _LANCZOS),
         content={"relu4_2": 1.0},
         style=_each(_FIRST_RELUS, 1e3 / 5),
         pixel_range=1,
@@ -215,8 +248,15 @@ RECIPES = {
     ),
     "spst": Recipe(
         source="bgalerne/scaling_painting_style_transfer, spst.py",
-        departs="its first scale only; there the size doubles up to the file's own, with a third "
-        "of the steps each time, but 30 at least, and a history of 10",
+        departs=(
+            "its first scale only; there the size doubles up to the file's own, with a third "
+            "of the steps each time, but 30 at least, and a history of 10",
+            "there the first size is the file's, halved until its shorter side is 1023 or less, "
+            "and a style image is never enlarged",
+            _LINE_SEARCH,
+            _TOLERANCE,
+            "pictures are resized by Lanczos' filter, there by Pillow's default",
+        ),
         content={"relu4_2": 1.0},
         style=_BY_CHANNELS,
         style_statistic="moments",
@@ -229,6 +269,11 @@ RECIPES = {
     ),
     "hvass": Recipe(
         source="Hvass-Labs/TensorFlow-Tutorials, 15_Style_Transfer.ipynb: where nst began",
+        departs=(
+            "there each weight may be that of the step before: its order is left to chance",
+            "there the network's own graph seems to multiply pixels of 0 to 255 by 255 once more",
+            _CUT,
+        ),
         content={"relu3_1": 1.5},
         style=_each(tuple(tap for tap in VGG16.taps if tap.startswith("relu")), 10 / 13),
         gram_normalization="none",
@@ -257,13 +302,16 @@ def table() -> str:
 def describe(name: str) -> str:
     """Return the recipe ``name`` in full, a line or two for each field that it makes use of."""
     recipe = RECIPES[name]
-    rows = {"recipe": name}
+    rows = [("recipe", name)]
     for field in fields(Recipe):
-        if field.name not in _unused(recipe):
-            rows[field.name] = _text(getattr(recipe, field.name)) or _LEFT_OPEN[field.name]
-    widest = max(map(len, rows)) + 2
+        value = getattr(recipe, field.name)
+        if field.name == "departs":
+            rows += [("" if i else "departs", f"- {what}") for i, what in enumerate(value)]
+        elif field.name not in _unused(recipe):
+            rows.append((field.name, _text(value) or _LEFT_OPEN[field.name]))
+    widest = max(len(label) for label, _ in rows) + 2
     lines = []
-    for label, text in rows.items():
+    for label, text in rows:
         lines += textwrap.wrap(f"{label:{widest}}{text}", 99, subsequent_indent=" " * widest)
     return "\n".join(lines)
 
@@ -277,7 +325,7 @@ _LEFT_OPEN = {
 
 def _unused(recipe: Recipe) -> set[str]:
     """Return the fields that say nothing in this recipe."""
-    unused = {"departs"} if not recipe.departs else set()
+    unused = set()
     if recipe.style_statistic == "covariance":
         unused |= {"gram_normalization"}
     if recipe.style_statistic != "moments":

@@ -12,7 +12,7 @@ from nst.checkpoints import Checkpoint
 from nst.devices import Device
 from nst.errors import NstError, NstWarning
 from nst.kernels import Array
-from nst.optimizers import Adam, Lbfgs, NormalisedDescent, Optimizer
+from nst.optimizers import EPSILON, Adam, Lbfgs, NormalisedDescent, Optimizer
 from nst.recipes import GREY_NOISE, Noise, Recipe
 from nst.scales import Scale, plan
 from nst.settings import Painting, Settings
@@ -211,6 +211,8 @@ def override(settings: Settings) -> Recipe:
     content = recipe.content if settings.content_taps is None else settings.content_taps
     style = recipe.style if settings.style_taps is None else settings.style_taps
     named = {name: getattr(settings, name) for name in ("pooling", "init", "optimizer")}
+    if settings.strength == 0:
+        named["init"] = "content"
     return replace(
         recipe,
         content={t: w * settings.content_weight for t, w in content.items()},
@@ -252,9 +254,10 @@ def choose_optimizer(recipe: Recipe, pairs: int | None = None) -> Optimizer:
     ``pairs`` is what L-BFGS remembers; None: the recipe's history.
     """
     step_size = recipe.step_size / recipe.pixel_range
+    epsilon = EPSILON * recipe.pixel_range  # a smaller pixel has a larger gradient
     bounds = (0.0, 1.0) if recipe.clip else None
     if recipe.optimizer == "descent":
-        return NormalisedDescent(step_size, recipe.step_decay, bounds)
+        return NormalisedDescent(step_size, recipe.step_decay, bounds, epsilon)
     if recipe.optimizer == "adam":
-        return Adam(step_size, recipe.step_decay, bounds, recipe.betas)
+        return Adam(step_size, recipe.step_decay, bounds, recipe.betas, epsilon)
     return Lbfgs(recipe.history if pairs is None else pairs, bounds)

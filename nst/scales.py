@@ -38,7 +38,6 @@ def plan(height: int, width: int, settings: Settings) -> list[Scale]:
     """
     recipe = settings.objective
     scales = recipe.scales if settings.scales is None else settings.scales
-    steps = recipe.steps if settings.steps is None else settings.steps
     full = result_side(height, width, settings)
     factor = recipe.scale_factor if settings.scale_factor is None else settings.scale_factor
     sides = longer_sides(full, scales, factor)
@@ -51,6 +50,9 @@ def plan(height: int, width: int, settings: Settings) -> list[Scale]:
             f"at a size of {side} the result would be {sizes[0][1]} x {sizes[0][0]} pixels; "
             f"the network needs {SMALLEST_SIDE} on each side. Use a larger --size, or crop."
         )
+    steps = settings.asked_steps
+    if settings.steps is None and isinstance(steps, tuple) and len(steps) != len(sizes):
+        steps = sum(steps)  # the recipe lists those of its own scales
     counts = share(steps, [max(size) for size in sizes])
     planned = [Scale(*size, n) for size, n in zip(sizes, counts, strict=True)]
     return [scale for scale in planned[:-1] if scale.steps] + planned[-1:]

@@ -69,7 +69,7 @@ class Settings:
     tv_weight: float = 1.0  # of total variation, 0 or more
     content_taps: Mapping[str, float] | None = None  # weights in place of the recipe's
     style_taps: Mapping[str, float] | None = None
-    strength: float = 1.0  # 0, the photograph, to 1
+    strength: float = 1.0  # 0, the photograph itself, to 1
     style_scale: float = 1.0  # size of the style images, relative to the result
     color: str = "style"  # whose colours; see colour.py
     optimizer: str | None = None  # descent, adam or lbfgs
@@ -163,9 +163,16 @@ class Settings:
         return self.beside(f"{step:05d}.png")
 
     @property
+    def asked_steps(self) -> int | tuple[int, ...]:
+        """The steps over all scales, or by scale; none where the photograph is to stay."""
+        if self.strength == 0:
+            return 0
+        return self.objective.steps if self.steps is None else self.steps
+
+    @property
     def all_steps(self) -> int:
         """The steps over all scales."""
-        steps = self.objective.steps if self.steps is None else self.steps
+        steps = self.asked_steps
         return sum(steps) if isinstance(steps, tuple) else steps
 
     @property

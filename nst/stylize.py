@@ -112,9 +112,25 @@ def paint(
 
 def begin(run: Run, scale: Scale) -> None:
     """Bring the image to ``scale``, and start there without a memory of the one before."""
-    run.image = at_scale(run.image, scale, run.device)
+    run.image = carried_over(run, scale)
     run.trial = run.image.copy()
     run.optimizer = choose_optimizer(run.recipe, run.pairs)
+
+
+def carried_over(run: Run, scale: Scale) -> Array:
+    """Return the image of the scale before, resized to ``scale``.
+
+    Enlarged, it lacks the photograph's details.  Of these it gets the share that the strength
+    leaves to the photograph: a run would end before it had found them again.
+    """
+    image = at_scale(run.image, scale, run.device)
+    if image is run.image or run.settings.strength == 1:
+        return image
+    size = scale.height, scale.width
+    enlarged = images.resize(images.resize(run.content, *run.image.shape[1:]), *size)
+    details = images.resize(run.content, *size) - enlarged
+    kernels.of(image).axpy(1 - run.settings.strength, run.device.asarray(details), image)
+    return kernels.of(image).clip(image, 0, 1)
 
 
 def step(run: Run, scale: Scale, objective: Objective, records: Records) -> Progress:

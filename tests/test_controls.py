@@ -13,37 +13,10 @@ from nst.errors import NstError
 from nst.runs import prepare, read_mask
 from nst.scales import Scale
 from nst.settings import Painting, Settings
+from nst.stylize import begin
 from nst.targets import measure
 from nst.vgg import weights
 from nst.vgg.export import export_network
-
-
-@pytest.fixture
-def other(files, rng):
-    """A second painting, smooth and tall, where the first is noise and wide."""
-    rows, columns = np.mgrid[:70, :41] / 70
-    images.save(files / "other.png", np.stack([columns, rows * columns, rows]))
-    return files / "other.png"
-
-
-@pytest.fixture
-def first(files):
-    return files / "painting.png"
-
-
-@pytest.fixture
-def left(files):
-    """A mask of 24 x 40 pixels whose left half is white."""
-    mask = np.zeros((3, 24, 40), np.float32)
-    mask[:, :, :20] = 1
-    images.save(files / "left.png", mask)
-    return files / "left.png"
-
-
-@pytest.fixture
-def right(files, left):
-    images.save(files / "right.png", 1 - images.load(left))
-    return files / "right.png"
 
 
 def style_grams(settings, tap="relu2_1"):
@@ -182,14 +155,55 @@ def test_strength_blends_the_photograph_s_own_style_in(settings, files):
     np.testing.assert_allclose(half, (full + own) / 2, rtol=1e-4)
 
 
-def test_strength_zero_is_the_photograph_and_more_moves_further_away(settings, files):
-    photograph = images.resize(images.load(files / "photograph.png"), 160, 133)
-    distances = [
-        np.abs(stylize(settings(strength=s, steps=20)).image - photograph).mean()
-        for s in (0, 0.3, 1)
+@pytest.fixture
+def detailed(files, rng):
+    """A photograph whose details are lost at half its size."""
+    smooth = images.load(files / "photograph.png")
+    images.save(files / "detailed.png", 0.5 * smooth + 0.5 * rng.random((1, 90, 75)))
+    return files / "detailed.png"
+
+
+@pytest.mark.parametrize("recipe", ["nst", "hvass"])
+@pytest.mark.parametrize("color", ["style", "content", "content-luminance", "match"])
+def test_strength_zero_is_the_photograph_itself(settings, detailed, color, recipe):
+    """Whatever the start, for hvass has noise."""
+    asked = settings(content=detailed, strength=0, color=color, recipe=recipe)
+    asked = replace(asked, style_taps={"relu1_1": 1.0}, size=90, scales=None)
+    result = stylize(asked)
+    assert result.history == []
+    np.testing.assert_allclose(result.image, images.load(detailed), atol=1e-6)
+    np.testing.assert_array_equal(images.load(asked.output), images.load(detailed))
+
+
+def test_more_strength_moves_further_away_and_a_little_a_little(settings, detailed):
+    photograph = images.resize(images.load(detailed), 160, 133)
+    results = [
+        stylize(settings(content=detailed, strength=s, steps=20)).image
+        for s in (0.01, 0.1, 0.3, 1)
     ]
-    assert distances[0] < 1e-3
-    assert 2 * distances[0] < distances[1] < distances[2]
+    distances = [np.abs(image - photograph).mean() for image in results]
+    assert 20 * distances[0] < distances[3]
+    assert distances == sorted(distances)
+
+
+def test_a_finer_scale_begins_with_the_details_that_strength_leaves(settings, detailed, rng):
+    """Enlarged, the image lacks what half the size cannot show."""
+    run = prepare(settings(content=detailed, strength=0.25))
+    coarse, fine = run.scales
+    content = images.load(detailed)
+    begin(run, coarse)
+    np.testing.assert_array_equal(run.image, run.trial)
+    run.image = before = rng.random(run.image.shape, np.float32)  # as it was painted
+    begin(run, fine)
+    size = fine.height, fine.width
+    missing = images.resize(content, *size) - images.resize(
+        images.resize(content, coarse.height, coarse.width), *size
+    )
+    assert np.abs(missing).max() > 0.05
+    expected = images.resize(before, *size) + 0.75 * missing
+    assert expected.max() > 1
+    np.testing.assert_allclose(run.image, expected.clip(0, 1), atol=1e-6)
+    np.testing.assert_array_equal(run.image, run.trial)
 
 
 # ---- Sizes -----------------------------------------------------------------------------

@@ -362,11 +362,12 @@ def test_clip_limits_in_place_and_lets_nan_through():
 # ---- Steps ---------------------------------------------------------------------------
 
 
-def test_normalised_descent_divides_by_the_spread_of_the_gradient(rng):
+@pytest.mark.parametrize("options", [{}, {"epsilon": 0.3}], ids=["default", "other"])
+def test_normalised_descent_divides_by_the_spread_of_the_gradient(rng, options):
     image, d_image = rng.standard_normal((2, 3, 4, 7))
     before = image.copy()
-    assert k.normalised_descent_step(image, d_image, 10.0) is image
-    spread = statistics.pstdev(map(float, d_image.flat))
+    assert k.normalised_descent_step(image, d_image, 10.0, **options) is image
+    spread = statistics.pstdev(map(float, d_image.flat)) + options.get("epsilon", 1e-8)
     for i in np.ndindex(image.shape):
         assert image[i] == pytest.approx(before[i] - 10 * d_image[i] / spread, rel=1e-7)
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from nst import losses, objective, optimizers
-from nst.recipes import INITS, OPTIMIZERS, RECIPES, SIDES, STYLE_STATISTICS, describe, table
+from nst.recipes import INITS, OPTIMIZERS, RECIPES, describe, table
 from nst.runs import choose_optimizer, initial_image, prepare
-from nst.scales import Scale
+from nst.scales import Scale, side_of
+from nst.styles import STYLE_KINDS
 from nst.vgg.architecture import POOLINGS, VGG16, VGG16_SLIM, VGG19
 
 
@@ -53,7 +54,7 @@ PROGRAMS = {
     "johnson": (512, "longer", 1, 1000, "noise", "lbfgs", "max"),
     "johnson-pt": (512, "longer", 1, 1000, "noise", "lbfgs", "max"),
     "anish": (None, "longer", 1, 1000, "noise", "adam", "max"),
-    "crowson": (512, "longer", 3, 2000, "content", "adam", "max"),
+    "crowson": (512, "longer", 5, (1000, 500, 500, 500, 500), "content", "adam", "max"),
     "pystiche": (500, "shorter", 1, 500, "content", "lbfgs", "max"),
     "spst": (1023, "shorter", 1, 600, "content", "lbfgs", "max"),
     "hvass": (None, "longer", 1, 60, "noise", "descent", "max"),
@@ -72,6 +73,32 @@ def test_a_recipe_is_run_as_its_program_runs_by_default(name):
 def test_steps_fit_the_unit_of_the_pixels(recipe):
     """Also where --optimizer takes another than the recipe's."""
     assert 0.001 < recipe.step_size / recipe.pixel_range < 0.1
+
+
+@pytest.mark.parametrize("name", ["anish", "johnson", "crowson"])
+def test_adam_moves_as_it_would_in_the_recipe_s_own_pixels(name, rng):
+    """Also where the gradient is as small as epsilon, which is in one over the pixels' unit."""
+    recipe = replace(RECIPES[name], optimizer="adam", clip=False)
+    optimizer, white = choose_optimizer(recipe), recipe.pixel_range
+    pixels = white * rng.random((3, 4, 5))
+    image = pixels / white
+    m = v = np.zeros_like(pixels)
+    b1, b2 = recipe.betas
+    for t, g in enumerate(3e-8 * rng.standard_normal((3, *pixels.shape)), start=1):
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        move = (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + 1e-8)
+        pixels = pixels - recipe.step_size * move
+        optimizer.step(image, np.asarray(0.0), white * g)
+        np.testing.assert_allclose(white * image, pixels, rtol=1e-10)
+
+
+def test_hvass_descends_as_he_does_in_grey_levels(rng):
+    optimizer = choose_optimizer(RECIPES["hvass"])
+    pixels, gradient = 128 + rng.random((3, 4, 5)), 3e-8 * rng.standard_normal((3, 4, 5))
+    image = pixels / 255
+    optimizer.step(image, np.asarray(0.0), 255 * gradient)
+    expected = pixels - gradient * 10 / (np.std(gradient) + 1e-8)
+    np.testing.assert_allclose(255 * image, expected, rtol=1e-10)
 
 
 def test_the_optimizers_are_told_what_the_recipe_says():
@@ -134,9 +161,9 @@ def test_every_recipe_runs_on_vgg19_and_names_what_exists(recipe):
     assert recipe.pooling in (None, *POOLINGS)
     assert recipe.init in INITS
     assert recipe.optimizer in OPTIMIZERS
-    assert recipe.style_statistic in STYLE_STATISTICS
+    assert recipe.style_statistic in STYLE_KINDS
     assert recipe.noise.kind in ("uniform", "normal")
-    assert {recipe.side, recipe.style_side} <= set(SIDES)
+    assert {side_of(30, 40, side) for side in (recipe.side, recipe.style_side)} <= {30, 40}
     losses.smoothness_loss(
         np.zeros((3, 2, 2)), recipe.smoothness_kind, recipe.smoothness_reduction
     )
@@ -194,6 +221,28 @@ def test_a_recipe_in_full_fits_on_a_screen_and_says_every_weight(name):
     for weight in {*recipe.content.values(), *recipe.style.values()}:
         assert f"{weight:.6g}" in words
     assert " ".join(recipe.source.split()) in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("gatys", ["strong Wolfe", "tolerance", "bilinearly", "cut off", "--init FILE"]),
+        ("gatys-paper", ["a mean activation of 1", "not in the paper", "the content's size"]),
+        ("johnson", ["strong Wolfe", "bilinearly", "only a gradient"]),
+        ("johnson-pt", ["strong Wolfe", "bilinearly", "cut off"]),
+        ("anish", ["the lowest loss", "epsilon", "bilinearly"]),
+        ("crowson", ["pads by replication", "running mean", "moments", "enlarged", "bicubic"]),
+        ("pystiche", ["strong Wolfe", "tolerance", "bilinearly"]),
+        ("spst", ["strong Wolfe", "first scale only", "1023", "enlarged", "Pillow's default"]),
+        ("hvass", ["left to chance", "once more", "cut off"]),
+        ("nst", []),
+    ],
+)
+def test_a_recipe_says_where_it_departs_from_its_source(name, told):
+    said = " ".join(describe(name).split())
+    for words in told:
+        assert words in said
+    assert ("departs" in said) == bool(told)
 
 
 def test_a_recipe_says_nothing_of_what_it_does_not_use():

@@ -71,6 +71,32 @@ def test_our_own_recipe_paints_640_pixels_in_two_scales(settings):
     assert scales == [Scale(240, 320, 180), Scale(480, 640, 120)]
 
 
+def test_crowson_s_scales_have_the_steps_that_he_gives_them(settings):
+    """gen_scales(128, 512) of the source: 512 / 2**(i / 2), and 1000 steps on the first."""
+    asked = settings(recipe="crowson", size=None, steps=None, scales=None)
+    scales = plan(600, 800, asked)
+    assert [(scale.width, scale.steps) for scale in scales] == [
+        *[(128, 1000), (181, 500), (256, 500), (362, 500), (512, 500)]
+    ]
+    assert asked.all_steps == 3000
+
+
+def test_a_recipe_s_list_of_steps_is_shared_out_over_other_scales(settings):
+    asked = settings(recipe="crowson", size=None, steps=None, scales=2)
+    assert [scale.width for scale in plan(600, 800, asked)] == [362, 512]
+    assert sum(scale.steps for scale in plan(600, 800, asked)) == 3000
+    narrow = plan(200, 800, replace(asked, scales=None))  # 32 x 128 is too small to see
+    assert [scale.width for scale in narrow] == [256, 362, 512]
+    assert sum(scale.steps for scale in narrow) == 3000
+
+
+@pytest.mark.parametrize("steps", [None, 7, (5, 6)])
+def test_at_a_strength_of_zero_nothing_is_painted(settings, steps):
+    asked = settings(strength=0, steps=steps)
+    assert plan(90, 120, asked) == [Scale(120, 160, 0)]
+    assert asked.all_steps == 0
+
+
 @pytest.mark.parametrize("listed", [(100, 150), (100, 150, 400)])
 def test_listed_scales_end_at_the_size(settings, listed):
     scales = plan(80, 160, settings(scales=listed, size=400, steps=(7, 0, 5)))

@@ -60,7 +60,7 @@ CASES = {  # the arguments that are not arrays of the shape under test, and so a
     "axpy": [{"scale": -0.7}, {"scale": 2}, {"scale": np.asarray(1.3, np.float32)}],
     "scale": [{"factor": -0.7}, {"factor": 2}, {"factor": np.asarray(1.3, np.float32)}],
     "clip": [{"low": 0, "high": 1}, {"low": 0.25, "high": 0.25}],
-    "normalised_descent_step": [{"step_size": 10 / 255}, {"step_size": 1}],
+    "normalised_descent_step": [{"step_size": 10 / 255}, {"step_size": 1, "epsilon": 0.7}],
     "adam_step": [
         {"step": 1, "step_size": 0.02},
         {"step": 7, "step_size": 1, "beta1": 0.5, "beta2": 0.9, "epsilon": 0.1},

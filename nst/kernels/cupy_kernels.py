@@ -219,14 +219,15 @@ def clip(image: cp.ndarray, low: float, high: float) -> cp.ndarray:
 
 
 def normalised_descent_step(
-    image: cp.ndarray, d_image: cp.ndarray, step_size: float
+    image: cp.ndarray, d_image: cp.ndarray, step_size: float, epsilon: float = 1e-8
 ) -> cp.ndarray:
     checks.same_shape(image=image, d_image=d_image)
     n = image.size
     mean = _sum("normalised_descent_step_sum", n, d_image, n) / n
     variance = _sum("normalised_descent_step_squares", n, d_image, cp.asarray(mean), n) / n
     spread = cp.asarray(cp.sqrt(variance))
-    _launch("normalised_descent_step", _blocks(n), image, d_image, spread, step_size, n)
+    arrays, numbers = (image, d_image, spread), (step_size, epsilon)
+    _launch("normalised_descent_step", _blocks(n), *arrays, *numbers, n)
     return image
 
 

@@ -379,12 +379,12 @@ extern "C" __global__ void normalised_descent_step_squares(double* partials,
     block_sum(sum, partials);
 }
 
-// numpy: image -= step_size / (spread + 1e-8) * d_image
+// numpy: image -= step_size / (spread + epsilon) * d_image
 extern "C" __global__ void normalised_descent_step(float* image, const float* d_image,
                                                    const double* spread, double step_size,
-                                                   long long n) {
+                                                   double epsilon, long long n) {
     FOR_EACH(i, n) {
-        image[i] -= (float)(step_size / (*spread + 1e-8)) * d_image[i];
+        image[i] -= (float)(step_size / (*spread + epsilon)) * d_image[i];
     }
 }
 

@@ -349,17 +349,17 @@ def clip(image: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def normalised_descent_step(
-    image: np.ndarray, d_image: np.ndarray, step_size: float
+    image: np.ndarray, d_image: np.ndarray, step_size: float, epsilon: float = 1e-8
 ) -> np.ndarray:
     """Step ``image`` downhill in place by about ``step_size`` per pixel, and return it.
 
-    ``image -= step_size * d_image / (std(d_image) + 1e-8)``
+    ``image -= step_size * d_image / (std(d_image) + epsilon)``
 
     From Hvass' Tutorial 15, with a step of 10 grey levels.  The spread of the gradient
     is divided out, so the step never shrinks by itself: to converge, decay ``step_size``.
     """
     checks.same_shape(image=image, d_image=d_image)
-    axpy(-step_size / (_standard_deviation(d_image) + 1e-8), d_image, image)
+    axpy(-step_size / (_standard_deviation(d_image) + epsilon), d_image, image)
     return image
 
 
@@ -390,6 +390,8 @@ def adam_step(
         Counts from 1.
     step_size : float
         About the largest move of a pixel in one step, in the unit of ``image``.
+    epsilon : float
+        In the unit of ``d_image``: a gradient that is no larger moves its pixel less.
     """
     checks.same_shape(
         image=image, d_image=d_image, first_moment=first_moment, second_moment=second_moment

@@ -1,0 +1,150 @@
+"""Every control of the artist with everything that a run can go through.
+
+What each control means is in test_controls.py.  Here: that it means the same at every scale, in
+tiles, in a run that was stopped and goes on, in a run that is repeated from its result, and in a
+report.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_checkpoints import stop_after, without_seconds
+from test_report import pictures
+
+from nst import cli, images, resume, stylize
+from nst.runs import prepare
+from nst.settings import Painting, Settings
+from nst.stylize import complete
+from nst.targets import measure
+
+TAPS = {"content_taps": {"relu2_2": 2.0}, "style_taps": {"relu1_1": 1e3, "relu3_2": 5e2}}
+CONTROLS = {  # name: settings, given the folder of the pictures
+    "nothing": lambda at: {},
+    "two styles": lambda at: {"style": [Painting(at / "painting.png", 3), at / "other.png"]},
+    "masks": lambda at: {
+        "style": [
+            Painting(at / "painting.png", 2, mask=at / "left.png", region=at / "left.png"),
+            Painting(at / "other.png", 1, region=at / "left.png"),
+            Painting(at / "other.png", region=at / "right.png"),
+        ]
+    },
+    "color content": lambda at: {"color": "content"},
+    "color content-luminance": lambda at: {"color": "content-luminance"},
+    "color match": lambda at: {"color": "match"},
+    "strength": lambda at: {"strength": 0.4},
+    "tap weights": lambda at: TAPS,
+    "style scale": lambda at: {"style_scale": 1.7},
+    "pooling": lambda at: {"pooling": "max"},
+    "tv weight": lambda at: {"tv_weight": 1e4},
+    "weights": lambda at: {"content_weight": 30.0, "style_weight": 0.5},
+    "noise": lambda at: {"init": "noise", "seed": 7},
+    "start from the style": lambda at: {"init": "style"},
+    "start from a file": lambda at: {"init": str(at / "other.png")},
+    "adam": lambda at: {"optimizer": "adam"},
+    "descent": lambda at: {"optimizer": "descent"},
+    "steps": lambda at: {"steps": (1, 7)},
+    "transparency": lambda at: {"content": at / "cut.png"},
+    "moments": lambda at: {"recipe": "spst", **TAPS},
+    "covariance": lambda at: {"recipe": "crowson", **TAPS},
+    "logarithms": lambda at: {"recipe": "hvass", **TAPS},
+}
+TOUCHY = {"adam", "covariance"}  # whose first steps follow the sign of a gradient, however small
+USUAL = {"size": 128, "scales": (80, 128), "steps": (3, 5)}
+SHOWN = ["two styles", "masks", "color content", "color match", "transparency"]  # in reports
+
+
+@pytest.fixture(params=CONTROLS)
+def asked(request, settings, files, first, other, left, right):
+    """A run of two scales and eight steps, with one control."""
+    alpha = np.ones((90, 75), np.float32)
+    alpha[:, :30] = 0.25
+    images.save(files / "cut.png", images.load(files / "photograph.png"), alpha)
+    return settings(**USUAL | CONTROLS[request.param](files))
+
+
+@pytest.fixture(scope="module")
+def plain(files):
+    """The picture without any control."""
+    pictures, model = (files / "photograph.png", files / "painting.png"), str(files / "tiny.onnx")
+    return stylize(Settings(*pictures, None, model=model, device="cpu", **USUAL)).image
+
+
+@pytest.fixture
+def name(request):
+    return request.node.callspec.params["asked"]
+
+
+def saved(path):
+    """Return the pixels and the transparency of a file."""
+    rgb, alpha = images.load_with_alpha(path)
+    return rgb if alpha is None else np.concatenate([rgb, alpha[None]])
+
+
+def test_in_tiles_it_paints_the_same_picture(asked, name):
+    runs = [prepare(replace(asked, scales=1, steps=5)) for _ in range(2)]
+    start = runs[0].image.copy()
+    runs[1].side = 96
+    for run in runs:
+        run.planned = True
+        complete(run)
+    whole, tiled = (run.image for run in runs)
+    error, moved = np.abs(tiled - whole).mean(), np.abs(whole - start).mean()
+    assert error < (1e-2 if name in TOUCHY else 1e-3) * moved
+    for one, two in zip(*(without_seconds(run.history) for run in runs), strict=True):
+        assert two == pytest.approx(one, rel=1e-2 if name in TOUCHY else 1e-3)
+
+
+def test_a_coarse_scale_is_a_run_of_that_size(asked, name, settings, files, rng):
+    small = settings(**{"size": 80, "scales": 1, **CONTROLS[name](files), "steps": 1})
+    if name == "logarithms":  # hvass' style image has 300 pixels at the full size
+        small = replace(small, style_scale=80 / 128)
+    image = rng.random((3, 80, 67), np.float32)
+    (one, d_one), (two, d_two) = (
+        measure(run, run.scales[0]).evaluate(image) for run in map(prepare, (asked, small))
+    )
+    assert one.floats() == pytest.approx(two.floats(), rel=1e-6)
+    np.testing.assert_allclose(d_one, d_two, atol=1e-6 * np.abs(d_two).max())
+
+
+def test_stopped_and_resumed_it_paints_the_same_picture(asked, tmp_path):
+    expected = stylize(asked)
+    written = saved(asked.output)
+    folder = tmp_path / "saved"
+    with pytest.raises(KeyboardInterrupt):
+        stylize(replace(asked, checkpoint=folder), stop_after(1))
+    for last in (3, 6):  # at the end of the coarse scale, and in the fine one
+        with pytest.raises(KeyboardInterrupt):
+            resume(folder, stop_after(last))
+    result = resume(folder)
+    np.testing.assert_array_equal(result.image, expected.image)
+    np.testing.assert_array_equal(saved(asked.output), written)
+    assert without_seconds(result.history) == without_seconds(expected.history)
+
+
+def test_from_its_result_it_paints_the_same_picture(asked, name, plain, tmp_path):
+    result = stylize(asked)
+    assert (np.abs(result.image - plain).mean() > 2e-3) == (name != "nothing")
+    assert len(saved(asked.output)) == (4 if name == "transparency" else 3)
+    again = tmp_path / "again.png"
+    assert cli.main(["stylize", "--quiet", "--from", str(asked.output), "-o", str(again)]) == 0
+    np.testing.assert_array_equal(saved(again), saved(asked.output))
+    one, two = (images.read_metadata(path)["nst losses"] for path in (asked.output, again))
+    assert one == two
+
+
+@pytest.mark.parametrize("asked", SHOWN, indirect=True)
+def test_a_report_of_a_stopped_run_shows_its_picture(asked, name, tmp_path):
+    """In its final colours."""
+    folder, page = tmp_path / "saved", tmp_path / "page.html"
+    with pytest.raises(KeyboardInterrupt):
+        stylize(replace(asked, checkpoint=folder), stop_after(6))
+    assert cli.main(["report", str(folder), "-o", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    shown = pictures(text)["The painted picture"]
+    expected = np.moveaxis(images.load(asked.output), 0, -1)
+    if name == "transparency":  # a report shows what was painted
+        shown, expected = shown[:, 60:], expected[:, 60:]
+    assert np.abs(shown / 255 - expected).mean() < 0.03
+    assert "107 x 128 pixels, 6 steps" in text
+    assert ("The Gram matrices" in text) == (name != "masks")
