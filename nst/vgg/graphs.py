@@ -49,7 +49,7 @@ def normalise_backward(d_y: str, d_image: str) -> list[NodeProto]:
 
 
 def conv(name: str, x: str, y: str, borders: Borders = (1, 1)) -> list[NodeProto]:
-    """y = 3x3 convolution of x, one pixel of zeros on every side: above and below by ``borders``."""
+    """y = 3x3 convolution of x, zeros around it: one pixel on each side, or as ``borders`` say."""
     weights = [f"{name}.weight", f"{name}.bias"]
     return [make_node("Conv", [x, *weights], [y], y, pads=_pads(borders))]
 
@@ -359,9 +359,7 @@ def points(plan: Plan, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
     (36, O, C) each: ``conv3_1.points``, and ``conv3_1.turned_points`` for the backward pass.
     """
     found = {}
-    for name in plan.layers:
-        if not name.startswith("conv") or not plan.points(name):
-            continue
+    for name in filter(plan.points, filter(is_conv, plan.layers)):
         weight = arrays[f"{name}.weight"]
         turned = weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
         found[f"{name}.points"] = winograd.transform_kernel(weight)

@@ -18,6 +18,7 @@ So memory is that of a strip, and in the cache of the processor besides.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from onnx import NodeProto
 from onnx.helper import make_node
@@ -82,7 +83,7 @@ def cut(height: int, values: int) -> list[Rows]:
     pairs = height // 2
     count = max(1, min(pairs, -(-values // VALUES)))
     ends = [2 * (pairs * k // count) for k in range(count)] + [height]
-    return [Rows(a, b, height) for a, b in zip(ends, ends[1:], strict=False)]
+    return [Rows(a, b, height) for a, b in pairwise(ends)]
 
 
 def take(x: str, y: str, of: Rows, rows: Rows) -> list[NodeProto]:
