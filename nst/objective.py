@@ -176,7 +176,7 @@ class Objective:
         self.combination = combination
         self.content_reduction = content_reduction
         self.smoothness_factor = smoothness_factor(smoothness_kind, pixel_range)
-        self._buffers: dict[str, Array] = {}  # d_features by tap
+        self._buffers: dict[str, Array] = {}  # d_features by tap, where several losses meet
 
     def evaluate(self, image: Array) -> tuple[Losses, Array]:
         """Return ``(losses, d_image)`` at ``image`` (3, H, W), RGB in [0, 1].
@@ -239,15 +239,16 @@ class Objective:
     ) -> dict[str, Array]:
         """Return ``d_features`` at each tap, where the pulls on the sums end up.
 
-        The arrays are kept, and overwritten by the next call for features of the same shape.
+        They are written over the features, where one loss alone reads these; else into arrays
+        that are kept, and overwritten by the next call for features of the same shape.
         """
         d_features: dict[str, Array] = {}
         for tap, target in targets.content.items():
-            k, out = kernels.of(target), self._buffer(tap, features[tap])
+            k, out = kernels.of(target), self._place(tap, features[tap], targets)
             d_loss = pulls.content[tap] * target.size  # of mse, which divides by it
             d_features[tap] = k.mse_backward(features[tap], target, d_loss, out)
         for tap in targets.style:
-            out = self._buffer(tap, features[tap])
+            out = self._place(tap, features[tap], targets)
             for region, d_sums in zip(self._regions(targets, tap), pulls.style[tap], strict=True):
                 add = tap in d_features
                 styles.spread(d_sums, features[tap], region.mask, out, add)
@@ -280,8 +281,14 @@ class Objective:
             style = GramStyle(style, self.gram_normalization)
         return [Region(style)]
 
+    def _place(self, tap: str, features: Array, targets: Targets) -> Array:
+        """Return the array at ``tap`` that takes d_features; see `spread`."""
+        readers = int(tap in targets.content)
+        readers += len(self._regions(targets, tap)) if tap in targets.style else 0
+        return features if readers == 1 else self._buffer(tap, features)
+
     def _buffer(self, tap: str, features: Array) -> Array:
-        """Return the array at ``tap`` that takes d_features: the last one, if it has the size."""
+        """Return an array like ``features``: the last one at ``tap``, if it has the size."""
         kept = self._buffers.get(tap)
         if kept is None or kept.shape != features.shape:
             kept = self._buffers[tap] = features.copy()

@@ -50,7 +50,6 @@ class TiledObjective(Objective):
         for tile, d_window in zip(tiles, shares, strict=True):
             d_image[tile.window] += d_window
         self.smooth(pulls, image, d_image)
-        self._buffers.clear()
         self._rooms.clear()
         self.vgg.release()  # what follows needs room for whole images
         return losses, d_image
@@ -72,11 +71,10 @@ class TiledObjective(Objective):
         d_features = {}
         for tap, features in self.vgg.forward(image[tile.window]).items():
             own = self._own(tap, features, tile)
-            self._buffers[tap] = self._room("d_own", own)  # where spread writes
             d_own = self.spread(pulls, {tap: own}, self.targets_of(tile, tap))[tap]
-            d_features[tap] = self._room(f"d_{tap}", features)
-            d_features[tap].fill(0)
-            d_features[tap][tile.inside(_stride(self.vgg, tap))] = d_own
+            features.fill(0)  # nobody reads them any more
+            features[tile.inside(_stride(self.vgg, tap))] = d_own
+            d_features[tap] = features
         return self.vgg.backward(d_features)
 
     def _own(self, tap: str, features: Array, tile: Tile) -> Array:
@@ -85,6 +83,10 @@ class TiledObjective(Objective):
         own = self._room("own", part)
         own[...] = part
         return own
+
+    def _buffer(self, tap: str, features: Array) -> Array:
+        """Return where `spread` writes until the next call, where not over the features."""
+        return self._room("d_own", features)
 
     def _room(self, name: str, like: Array) -> Array:
         """Return an array as large as ``like``, in memory that the last one of this name had.

@@ -68,7 +68,7 @@ class ReferenceVgg:
             results = self._forward.run(None, {"image": image[None]})
             self._seen[key] = dict(zip(self._outputs, results, strict=True))
         self._activations = self._seen[key]
-        return {tap: self._activations[tap][0] for tap in self.taps}
+        return {tap: self._activations[tap][0].copy() for tap in self.taps}
 
     def backward(self, d_features):
         saved = {name: self._activations[name] for name in self._saved}

@@ -310,18 +310,22 @@ def test_every_initializer_is_read():
             assert {tensor.name for tensor in graph.initializer} <= read
 
 
-def test_a_mask_is_saved_for_each_relu_and_no_activation_but_the_taps():
+def test_a_mask_is_saved_for_each_relu_and_no_activation():
     def saved(pooling, *taps):
         return graphs.Plan(VGG16, taps, pooling).saved
 
     assert saved("average", "relu3_1") == [
-        "relu1_1_positive", "relu1_2_positive", "relu2_1_positive", "relu2_2_positive", "relu3_1",
+        "relu1_1_positive", "relu1_2_positive", "relu2_1_positive", "relu2_2_positive",
+        "relu3_1_positive",
     ]  # fmt: skip
     assert saved("max", "relu3_1", "conv2_1") == [
-        "relu1_1_positive", "relu1_2_winners", "relu2_1_positive", "relu2_2_winners", "relu3_1",
+        "relu1_1_positive", "relu1_2_winners", "relu2_1_positive", "relu2_2_winners",
+        "relu3_1_positive",
     ]  # fmt: skip
-    assert saved("max", "relu1_2", "conv2_1") == ["relu1_1_positive", "relu1_2_winners", "relu1_2"]
-    assert saved("max", "relu1_2") == ["relu1_1_positive", "relu1_2"]
+    assert saved("max", "relu1_2", "conv2_1") == [
+        "relu1_1_positive", "relu1_2_winners", "relu1_2_positive",
+    ]  # fmt: skip
+    assert saved("max", "relu1_2") == ["relu1_1_positive", "relu1_2_positive"]
 
 
 def test_tensors_have_names_and_sizes_that_a_person_can_read():

@@ -275,13 +275,16 @@ def _product(
     add: bool,
 ) -> cp.ndarray:
     """Write ``weights * (both @ features + offset)`` into ``out``, or add it; return ``out``."""
-    product = cp.matmul(both, _flat(features), out=None if add else _flat(out))
+    apart = add or out is features  # cuBLAS does not write over what it reads
+    product = cp.matmul(both, _flat(features), out=None if apart else _flat(out))
     if not isinstance(offset, float):
         product += offset
     if weights is not None:
         product *= _row(weights)
     if add:
         out += product.reshape(out.shape)
+    elif apart:
+        out[...] = product.reshape(out.shape)
     return out
 
 

@@ -10,25 +10,28 @@ The pair for a choice of taps:
     backward   those activations, and d_tap for every tap  ->  d_image (1, 3, H, W)
 
 Both stop at the deepest tap.  H and W are free unless a size is given: then what depends on it is
-worked out beforehand, and convolutions may go by winograd.py.
+worked out beforehand, convolutions may go by winograd.py, and large blocks in strips, strips.py.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from onnx.helper import make_node
 
-from nst.vgg import winograd
+from nst.vgg import strips, winograd
 from nst.vgg.architecture import Architecture, numbers
+from nst.vgg.strips import Rows
 
 OPSET, IR_VERSION = 18, 9  # old enough for ONNX Runtime 1.20
 
 Size: TypeAlias = tuple[int, int]  # rows and columns of the image
 Odd: TypeAlias = tuple[bool, bool] | None  # are a layer's rows, its columns odd? None: not known
+Borders: TypeAlias = tuple[int, int]  # rows of zeros above and below a convolution's input
 
 # --- One layer at a time: forward above, backward below --------------------------------------
 
@@ -45,24 +48,35 @@ def normalise_backward(d_y: str, d_image: str) -> list[NodeProto]:
     return [make_node("Div", [d_y, "std"], [d_image], d_image)]
 
 
-def conv(name: str, x: str, y: str) -> list[NodeProto]:
-    """y = 3x3 convolution of x, same size: one pixel of zeros on every side."""
+def conv(name: str, x: str, y: str, borders: Borders = (1, 1)) -> list[NodeProto]:
+    """y = 3x3 convolution of x, zeros around it: one pixel on each side, or as ``borders`` say."""
     weights = [f"{name}.weight", f"{name}.bias"]
-    return [make_node("Conv", [x, *weights], [y], name, pads=[1, 1, 1, 1])]
+    return [make_node("Conv", [x, *weights], [y], y, pads=_pads(borders))]
 
 
-def conv_backward(name: str, d_y: str, d_x: str) -> list[NodeProto]:
-    """The same convolution with the kernel turned by 180 degrees, in and out exchanged.
+def conv_backward(name: str, d_y: str, d_x: str, borders: Borders = (1, 1)) -> list[NodeProto]:
+    """The same convolution with the kernel of `turn`: in and out exchanged.
 
     A ``ConvTranspose`` says so more directly, and is several times slower in ONNX Runtime.
-    Transpose and Slice have constant inputs: they are folded once, when the graph is loaded.
+    """
+    return [make_node("Conv", [d_y, f"{name}.turned"], [d_x], d_x, pads=_pads(borders))]
+
+
+def turn(name: str) -> list[NodeProto]:
+    """The kernel turned by 180 degrees, in and out exchanged.
+
+    Both nodes have constant inputs: they are folded once, when the graph is loaded.
     """
     exchanged, turned = f"{name}.exchanged", f"{name}.turned"
     return [
         make_node("Transpose", [f"{name}.weight"], [exchanged], exchanged, perm=[1, 0, 2, 3]),
         make_node("Slice", [exchanged, "last", "before_first", "sides", "back"], [turned], turned),
-        make_node("Conv", [d_y, turned], [d_x], d_x, pads=[1, 1, 1, 1]),
     ]
+
+
+def _pads(borders: Borders) -> list[int]:
+    above, below = borders
+    return [above, 1, below, 1]
 
 
 def relu(x: str, y: str) -> list[NodeProto]:
@@ -206,26 +220,24 @@ class Plan:
     def saved(self) -> list[str]:
         """What the backward pass reads of the forward pass, shallow to deep.
 
-        Of a ReLU a byte a pixel: whether it is positive, or, before a max pool, whether it wins
-        there.  A tap is put out anyway, so whether it is positive is read off it.
+        A byte a pixel of each ReLU: whether it is positive, or, before a max pool, whether it wins
+        there.  Both, where the losses pull at that ReLU as well: they pull at losers too.
         """
         names = []
         for layer, following in pairwise([*self.layers, ""]):
             if not layer.startswith("relu"):
                 continue
-            competes = self.pooling == "max" and following.startswith("pool")
+            competes = self.pooling == "max" and is_pool(following)
             if competes:
                 names.append(f"{layer}_winners")
-            if layer in self.taps:
-                names.append(layer)
-            elif not competes:  # who wins is positive
+            if layer in self.taps or not competes:  # who wins is positive
                 names.append(f"{layer}_positive")
         return names
 
     @property
     def outputs(self) -> list[str]:
-        """What a forward pass puts out: the taps, then what else the backward pass reads."""
-        return list(dict.fromkeys([*self.taps, *self.saved]))
+        """What a forward pass puts out: the taps, then what the backward pass reads."""
+        return [*self.taps, *self.saved]
 
     def shape(self, name: str) -> tuple[int, int, int]:
         """Return the (C, H, W) of a layer, or of its gradient or mask, where the size is given."""
@@ -238,12 +250,77 @@ class Plan:
         """Return the dtype of what `outputs` names: masks are of booleans."""
         return np.bool_ if is_mask(name) else np.float32
 
-    def odd(self, layer: str) -> Odd:
-        """Tell whether the rows and the columns of ``layer`` are odd; None if the size is free."""
+    @property
+    def stretches(self) -> list[list[str]]:
+        """The layers in the order of the forward pass, in groups that may go in strips of rows.
+
+        A layer by itself, but for the last convolution of a block, its ReLU and the pool: as far
+        as none of the first two is a tap.
+        """
+        found: list[list[str]] = []
+        for layer in reversed(self.layers):
+            pooled = bool(found) and found[0][-1].startswith("pool") and len(found[0]) < 3
+            if pooled and layer not in self.taps:
+                found[0].insert(0, layer)
+            else:
+                found.insert(0, [layer])
+        return found
+
+    @property
+    def blocks(self) -> list[tuple[str, list[str]]]:
+        """What each block reads, and its layers with the pool behind them, shallow to deep."""
+        found: list[tuple[str, list[str]]] = [("normalised", [])]
+        for layer in self.layers:
+            found[-1][1].append(layer)
+            if layer.startswith("pool"):
+                found.append((layer, []))
+        return found
+
+    def cut(self, layer: str, layers: list[str]) -> list[Rows]:
+        """Return the strips of ``layer`` in which to go through ``layers``, which it is next to.
+
+        One, of all rows, where the size is free.
+        """
+        if self.size is None:
+            return [strips.ALL]
+        return strips.cut(self.height(layer), max(map(self.values, layers), default=0))
+
+    def values(self, layer: str) -> int:
+        """Return how many numbers ``layer`` holds, where the size is given."""
+        return prod(self.shape(layer))
+
+    def height(self, layer: str) -> int:
+        """Return the rows of a layer, or of the normalised image; 0 where the size is free."""
+        if self.size is None:
+            return 0
+        return self.size[0] if layer == "normalised" else self.shape(layer)[1]
+
+    def odd(self, layer: str, rows: Rows) -> Odd:
+        """Tell whether ``rows`` and the columns of ``layer`` are odd; None if the size is free."""
         if self.size is None:
             return None
-        _, height, width = self.shape(layer)
-        return height % 2 == 1, width % 2 == 1
+        return rows.count % 2 == 1, self.shape(layer)[2] % 2 == 1
+
+    def rows_back(self, x: str, layers: list[str], rows: Rows) -> dict[str, Rows]:
+        """Return at which rows of each layer a gradient is needed for these ``rows`` of d_x.
+
+        At those of x itself comes out what there was to begin with, or some more: see strips.py.
+        """
+        here = rows
+        for layer in layers:
+            here = here.around() if is_conv(layer) else here.pooled() if is_pool(layer) else here
+        found = {layers[-1]: here}
+        for before, layer in reversed(list(pairwise([x, *layers]))):
+            if is_conv(layer):
+                here = here.inside()
+            elif is_pool(layer):
+                here = here.unpooled(self.height(before))
+            found[before] = here
+        return found
+
+    def turns(self, layer: str) -> bool:
+        """Tell whether the way back is a direct convolution with the kernel of ``layer``."""
+        return is_conv(layer) and not self.points(layer)
 
     def points(self, convolution: str) -> bool:
         """Tell whether ``convolution`` goes by its kernel at Winograd's points."""
@@ -256,6 +333,14 @@ class Plan:
 def layer_of(name: str) -> str:
     """Return the layer that ``relu1_2_winners`` or ``d_relu1_2`` belongs to: ``relu1_2``."""
     return name.removeprefix("d_").removesuffix("_winners").removesuffix("_positive")
+
+
+def is_conv(layer: str) -> bool:
+    return layer.startswith("conv")
+
+
+def is_pool(layer: str) -> bool:
+    return layer.startswith("pool")
 
 
 def is_mask(name: str) -> bool:
@@ -274,9 +359,7 @@ def points(plan: Plan, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
     (36, O, C) each: ``conv3_1.points``, and ``conv3_1.turned_points`` for the backward pass.
     """
     found = {}
-    for name in plan.layers:
-        if not name.startswith("conv") or not plan.points(name):
-            continue
+    for name in filter(plan.points, filter(is_conv, plan.layers)):
         weight = arrays[f"{name}.weight"]
         turned = weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
         found[f"{name}.points"] = winograd.transform_kernel(weight)
@@ -298,94 +381,179 @@ def forward(
     nodes = normalise("image", "normalised")
     masks: list[NodeProto] = []
     kind = helper.np_dtype_to_tensor_dtype(arrays["mean"].dtype)
-    for x, layer in pairwise(["normalised", *plan.layers]):
-        if layer.startswith("conv"):
-            nodes += _conv_forward(plan, layer, x)
-        elif layer.startswith("relu"):
-            nodes += relu(x, layer)
-            if f"{layer}_positive" in outputs:
-                masks = is_positive(layer, f"{layer}_positive") + masks
-        else:
-            nodes += pool(plan.pooling, x, layer)
-            if f"{x}_winners" in outputs:
-                masks = are_winners(x, layer, f"{x}_winners", plan.odd(x), kind) + masks
+    x = "normalised"
+    for layers in plan.stretches:
+        cut = plan.cut(layers[-1], layers if is_pool(layers[-1]) else [])
+        for rows in cut:
+            nodes += _forward_through(plan, x, layers, rows)
+        nodes += _join(layers[-1], cut)
+        masks = _masks(plan, x, layers, cut, outputs, kind) + masks
+        x = layers[-1]
     # ONNX Runtime goes for the node that stands last first, with what it needs.  The masks stand
     # behind all layers, the shallowest last: so each is made as soon as its layer is there, and
     # no layer waits in memory until the end.
     return _model(plan, nodes + masks, ["image"], outputs, arrays, metadata)
 
 
+def _forward_through(plan: Plan, x: str, layers: list[str], rows: Rows) -> list[NodeProto]:
+    """Return nodes from ``x`` through one stretch of layers, to these ``rows`` of the last."""
+    here = rows
+    for before, layer in reversed(list(pairwise([x, *layers]))):
+        if is_conv(layer):
+            here = here.around()
+        elif is_pool(layer):
+            here = here.unpooled(plan.height(before))
+    names = _names(x, layers, rows)
+    nodes = _take(x, names[0], here)
+    for layer, (here_x, here_y) in zip(layers, pairwise(names), strict=True):
+        if is_conv(layer):
+            nodes += _conv_forward(plan, layer, here_x, here_y, here)
+            here = here.inside()
+        elif is_pool(layer):
+            nodes += pool(plan.pooling, here_x, here_y)
+        else:
+            nodes += relu(here_x, here_y)
+    return nodes
+
+
+def _names(x: str, layers: list[str], rows: Rows) -> list[str]:
+    """Return what ``x`` and the ``layers`` are called that lead to these ``rows``."""
+    read = f"{x}_read{rows.suffix}" if rows.suffix else x
+    return [read, *(f"{layer}{rows.suffix}" for layer in layers)]
+
+
+def _masks(
+    plan: Plan, x: str, layers: list[str], cut: list[Rows], outputs: list[str], kind: int
+) -> list[NodeProto]:
+    """Return nodes for those of the ``outputs`` that are masks of one stretch, shallow last."""
+    nodes: list[NodeProto] = []
+    for index, (before, layer) in enumerate(pairwise([x, *layers])):
+        mask = f"{before}_winners" if is_pool(layer) else f"{layer}_positive"
+        if mask not in outputs:
+            continue
+        made: list[NodeProto] = []
+        for rows in cut:
+            here_x, here_y = _names(x, layers, rows)[index : index + 2]
+            here = f"{mask}{rows.suffix}"
+            if is_pool(layer):
+                odd = plan.odd(before, rows.unpooled(plan.height(before)))
+                made += are_winners(here_x, here_y, here, odd, kind)
+            else:
+                made += is_positive(here_y, here)
+        nodes = made + _join(mask, cut) + nodes
+    return nodes
+
+
 def backward(
     plan: Plan, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
 ) -> ModelProto:
     """Return the graph from ``plan.saved`` and a ``d_tap`` for every tap to ``d_image``."""
-    nodes: list[NodeProto] = []
-    saved = plan.saved
+    nodes = [node for name in plan.layers if plan.turns(name) for node in turn(name)]
+    masks: list[NodeProto] = []
     kind = helper.np_dtype_to_tensor_dtype(arrays["mean"].dtype)
-    masks = _masks_as_numbers(plan, kind)
     d_y = ""  # the gradient that arrives from the deeper layers; at the deepest there is none
-    for x, layer in reversed(list(pairwise(["normalised", *plan.layers]))):
-        if layer in plan.taps:
-            d_y = _add_tap(nodes, layer, d_y)
-        d_x = f"d_{x}_from_{layer}"
-        if layer.startswith("conv"):
-            nodes += _conv_backward(plan, layer, d_y, d_x)
-        elif layer.startswith("pool") and plan.pooling == "max":
-            nodes += max_pool_backward(f"{x}_winners_mask", d_y, d_x, plan.odd(x))
-        elif layer.startswith("pool"):
-            nodes += average_pool_backward(f"{x}_positive_mask", d_y, d_x, plan.odd(x))
-        elif layer in plan.taps or f"{layer}_positive" in saved:
-            nodes += relu_backward(f"{layer}_positive_mask", d_y, d_x)
-        else:
-            continue  # the pool above has let through winners only, and these are positive
-        d_y = d_x
+    for x, layers in reversed(plan.blocks):
+        cut = plan.cut(x, layers)
+        for rows in cut:
+            at = plan.rows_back(x, layers, rows)
+            masks += _masks_as_numbers(plan, at, rows.suffix, kind)
+            nodes += _backward_through(plan, x, layers, d_y, rows, at)
+        d_y = f"d_{x}"
+        nodes += _join(d_y, cut)
     nodes += normalise_backward(d_y, "d_image")
-    inputs = [*saved, *(f"d_{tap}" for tap in plan.taps)]
+    inputs = [*plan.saved, *(f"d_{tap}" for tap in plan.taps)]
     # First, so that ONNX Runtime goes for them last: see `forward`.
     return _model(plan, masks + nodes, inputs, ["d_image"], arrays, metadata)
 
 
-def _masks_as_numbers(plan: Plan, kind: int) -> list[NodeProto]:
+def _masks_as_numbers(
+    plan: Plan, at: Mapping[str, Rows], suffix: str, kind: int
+) -> list[NodeProto]:
     """Return nodes for ``relu1_1_positive_mask`` and ``relu1_2_winners_mask``, ..."""
     nodes: list[NodeProto] = []
     for name in plan.saved:
-        if not is_mask(name):
-            nodes += is_positive(name, f"{name}_positive")
-            name = f"{name}_positive"
-        nodes += as_number(name, f"{name}_mask", kind)
+        rows = at.get(layer_of(name))
+        if rows is None:  # of another block
+            continue
+        nodes += _take(name, f"{name}{suffix}", rows)
+        nodes += as_number(f"{name}{suffix}", f"{name}_mask{suffix}", kind)
     return nodes
 
 
-def _conv_forward(plan: Plan, name: str, x: str) -> list[NodeProto]:
+def _backward_through(
+    plan: Plan, x: str, layers: list[str], d_y: str, rows: Rows, at: Mapping[str, Rows]
+) -> list[NodeProto]:
+    """Return nodes from ``d_y`` back through a block, to these ``rows`` of d_x; ``at`` which."""
+    nodes: list[NodeProto] = []
+    suffix = rows.suffix
+    if d_y and suffix:
+        nodes += _take(d_y, f"{d_y}_read{suffix}", at[layers[-1]])
+        d_y = f"{d_y}_read{suffix}"
+    for before, layer in reversed(list(pairwise([x, *layers]))):
+        if layer in plan.taps:
+            d_y = _add_tap(nodes, layer, d_y, suffix, at[layer])
+        d_x = f"d_{before}_from_{layer}{suffix}"
+        if is_conv(layer):
+            nodes += _conv_backward(plan, layer, d_y, d_x, at[layer])
+        elif is_pool(layer):
+            odd = plan.odd(before, at[before])
+            if plan.pooling == "max":
+                nodes += max_pool_backward(f"{before}_winners_mask{suffix}", d_y, d_x, odd)
+            else:
+                nodes += average_pool_backward(f"{before}_positive_mask{suffix}", d_y, d_x, odd)
+        elif f"{layer}_positive" in plan.saved:
+            nodes += relu_backward(f"{layer}_positive_mask{suffix}", d_y, d_x)
+        else:
+            continue  # the pool above has let through winners only, and these are positive
+        d_y = d_x
+    return nodes + strips.take(d_y, f"d_{x}{suffix}", at[x], rows)
+
+
+def _take(whole: str, y: str, rows: Rows) -> list[NodeProto]:
+    """Return nodes for y = these ``rows`` of a ``whole`` tensor; none if that is its name."""
+    return strips.take(whole, y, Rows(0, rows.height, rows.height), rows) if y != whole else []
+
+
+def _join(name: str, cut: list[Rows]) -> list[NodeProto]:
+    """Return nodes for a tensor from its strips; none where it has been whole all along."""
+    return strips.join([f"{name}{rows.suffix}" for rows in cut], name) if len(cut) > 1 else []
+
+
+def _conv_forward(plan: Plan, name: str, x: str, y: str, rows: Rows) -> list[NodeProto]:
+    """Return nodes for convolution ``name`` of these ``rows`` of its input."""
     if not plan.points(name):
-        return conv(name, x, name)
-    bias, summed = f"{name}.bias_everywhere", f"{name}_without_bias"
+        return conv(name, x, y, rows.borders)
+    bias, summed = f"{y}_bias", f"{y}_without_bias"
     return [
-        *_conv_at_points(plan, name, f"{name}.points", x, summed),
+        *_conv_at_points(plan, name, f"{name}.points", x, summed, rows),
         make_node("Unsqueeze", [f"{name}.bias", "behind"], [bias], bias),
-        make_node("Add", [summed, bias], [name], name),
+        make_node("Add", [summed, bias], [y], y),
     ]
 
 
-def _conv_backward(plan: Plan, name: str, d_y: str, d_x: str) -> list[NodeProto]:
+def _conv_backward(plan: Plan, name: str, d_y: str, d_x: str, rows: Rows) -> list[NodeProto]:
     if not plan.points(name):
-        return conv_backward(name, d_y, d_x)
-    return _conv_at_points(plan, name, f"{name}.turned_points", d_y, d_x)
+        return conv_backward(name, d_y, d_x, rows.borders)
+    return _conv_at_points(plan, name, f"{name}.turned_points", d_y, d_x, rows)
 
 
-def _conv_at_points(plan: Plan, name: str, kernel: str, x: str, y: str) -> list[NodeProto]:
+def _conv_at_points(
+    plan: Plan, name: str, kernel: str, x: str, y: str, rows: Rows
+) -> list[NodeProto]:
     outputs, inputs = plan.architecture.parameters[f"{name}.weight"][:2]
     if kernel.endswith("turned_points"):
         inputs, outputs = outputs, inputs
-    return winograd.conv(kernel, x, y, inputs, outputs, *plan.shape(name)[1:])
+    size = rows.inside().count, plan.shape(name)[2]
+    return winograd.conv(kernel, x, y, inputs, outputs, *size, rows.borders)
 
 
-def _add_tap(nodes: list[NodeProto], tap: str, d_deeper: str) -> str:
+def _add_tap(nodes: list[NodeProto], tap: str, d_deeper: str, suffix: str, rows: Rows) -> str:
     """Add the loss's own gradient at ``tap`` to what comes from deeper; return the sum's name."""
+    nodes += _take(f"d_{tap}", f"d_{tap}{suffix}", rows)
     if not d_deeper:
-        return f"d_{tap}"
-    total = f"d_{tap}_sum"
-    nodes.append(make_node("Add", [f"d_{tap}", d_deeper], [total], total))
+        return f"d_{tap}{suffix}"
+    total = f"d_{tap}_sum{suffix}"
+    nodes.append(make_node("Add", [f"d_{tap}{suffix}", d_deeper], [total], total))
     return total
 
 

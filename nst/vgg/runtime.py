@@ -116,8 +116,8 @@ class Vgg:
     def forward(self, image: Array) -> dict[str, Array]:
         """Return what `features` returns, and keep what `backward` needs.
 
-        The arrays are this network's own: read them, and do not write into them.  The next
-        `forward` overwrites them.
+        The arrays are this network's own, until the next `forward` overwrites them.  `backward`
+        reads none of them: gradients may be written where the features were, and save memory.
         """
         image = self._image(image)
         if image.shape != self._image_shape:
@@ -283,6 +283,7 @@ def _session(model: Any, device: Device, precision: str) -> Any:
     options.log_severity_level = 3  # errors
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.enable_mem_pattern = False  # it would keep a second arena's worth for every size seen
+    options.enable_mem_reuse = False  # it would keep memory from one strip of a size to the next
     # Threads that spin between runs would take the cores from NumPy's Gram products.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = runtime.InferenceSession(

@@ -26,6 +26,8 @@ import numpy as np
 from onnx import NodeProto
 from onnx.helper import make_node
 
+from nst.vgg.strips import part
+
 INPUT = np.array(  # x -> 36 points, by rows of six
     [
         [4, 0, -5, 0, 1, 0],
@@ -74,12 +76,20 @@ def constants(dtype: np.dtype) -> dict[str, np.ndarray]:
 
 
 def conv(
-    kernel: str, x: str, y: str, inputs: int, outputs: int, height: int, width: int
+    kernel: str,
+    x: str,
+    y: str,
+    inputs: int,
+    outputs: int,
+    height: int,
+    width: int,
+    borders: tuple[int, int] = (1, 1),
 ) -> list[NodeProto]:
-    """Return nodes for the convolution of ``x`` (1, C, H, W), zeros around it, without a bias.
+    """Return nodes for the convolution ``y`` (1, O, H, W) of ``x``, without a bias.
 
-    ``kernel`` names the output of `transform_kernel`.  The picture is cut into strips of whole
-    rows of squares; what hangs over at the bottom and at the right is cut off.
+    ``kernel`` names the output of `transform_kernel`.  ``borders`` says where a row of zeros is
+    put, above and below; elsewhere ``x`` has one row more than ``y``.  The picture is cut into
+    strips of whole rows of squares; what hangs over at the bottom and at the right is cut off.
     """
     rows, columns = -(-height // TILE), -(-width // TILE)
     step = max(1, STRIP // columns)
@@ -88,27 +98,33 @@ def conv(
         bottom = min(rows, top + step)
         strips.append(f"{y}_rows{top}")
         shape = inputs, outputs, height, width
-        nodes += _strip(kernel, x, strips[-1], shape, top, bottom)
+        nodes += _strip(kernel, x, strips[-1], shape, top, bottom, borders)
     whole = f"{y}_whole" if rows * TILE > height or columns * TILE > width else y
     nodes.append(make_node("Concat", strips, [whole], whole, axis=2))
     if whole != y:
-        nodes += _slice(whole, y, [0, 0], [height, width], [2, 3])
+        nodes += part(whole, y, [0, 0], [height, width], [2, 3])
     return nodes
 
 
 def _strip(
-    kernel: str, x: str, y: str, shape: tuple[int, int, int, int], top: int, bottom: int
+    kernel: str,
+    x: str,
+    y: str,
+    shape: tuple[int, int, int, int],
+    top: int,
+    bottom: int,
+    borders: tuple[int, int],
 ) -> list[NodeProto]:
     """Return nodes for the squares of rows ``top`` to ``bottom``, counted in squares."""
     inputs, outputs, height, width = shape
     rows, columns = bottom - top, -(-width // TILE)
     squares = rows * columns
-    first, last = TILE * top - 1, TILE * bottom + 1  # the pixels that they read
-    above, below = max(0, -first), max(0, last - height)
+    first, last = TILE * top - borders[0], TILE * bottom + 2 - borders[0]  # rows that they read
+    above, below = max(0, -first), max(0, last - (height + 2 - sum(borders)))
     first, last = first + above, last - below
     pads = [above, 1, below, TILE * columns + 1 - width]
     return [
-        *_slice(x, f"{y}_x", [first], [last], [2]),
+        *part(x, f"{y}_x", [first], [last], [2]),
         *_reshape(f"{y}_x", f"{y}_apart", [inputs, 1, last - first, width]),
         make_node(
             "Conv", [f"{y}_apart", "to_points"], [f"{y}_squares"], strides=[TILE] * 2, pads=pads
@@ -132,13 +148,4 @@ def _reshape(x: str, y: str, shape: list[int]) -> list[NodeProto]:
     return [
         make_node("Constant", [], [f"{y}_shape"], value_ints=shape),
         make_node("Reshape", [x, f"{y}_shape"], [y]),
-    ]
-
-
-def _slice(x: str, y: str, start: list[int], stop: list[int], axes: list[int]) -> list[NodeProto]:
-    return [
-        make_node("Constant", [], [f"{y}_start"], value_ints=start),
-        make_node("Constant", [], [f"{y}_stop"], value_ints=stop),
-        make_node("Constant", [], [f"{y}_axes"], value_ints=axes),
-        make_node("Slice", [x, f"{y}_start", f"{y}_stop", f"{y}_axes"], [y]),
     ]

@@ -4,10 +4,11 @@ import numpy as np
 
 from benchmarking.timing import Clock
 from benchmarking.work import POOLING, RECIPE, Work
-from nst import devices, kernels
-from nst.losses import gram_divisor
+from nst import devices
 from nst.objective import Objective, Targets, Weights
 from nst.optimizers import Lbfgs
+from nst.styles import finish
+from nst.tiled import content_features, style_sums
 from nst.vgg import Vgg
 
 
@@ -17,11 +18,11 @@ class Ours:
     def __init__(self, work: Work, device: str = "cpu") -> None:
         self.device = devices.pick(device)
         vgg = Vgg.from_arrays(work.arrays, RECIPE.taps, POOLING, self.device)
-        content = vgg.features(self.device.asarray(work.content))
-        style = vgg.features(self.device.asarray(work.style))
+        content = content_features(vgg, self.device.asarray(work.content), RECIPE.content, None)
+        style = style_sums(vgg, self.device.asarray(work.style), dict.fromkeys(RECIPE.style), None)
         targets = Targets(
-            {tap: content[tap] for tap in RECIPE.content},
-            {tap: self._gram(style[tap]) for tap in RECIPE.style},
+            content,
+            {tap: finish(style[tap], "gram", RECIPE.gram_normalization) for tap in RECIPE.style},
         )
         self.vgg = _Timed(vgg)
         self.objective = Objective(
@@ -32,12 +33,6 @@ class Ours:
         )
         self.optimizer = Lbfgs(bounds=None)  # PyTorch's has none
         self.image = self.device.asarray(work.image.copy())
-
-    @staticmethod
-    def _gram(features):
-        return kernels.of(features).gram(
-            features, gram_divisor(features, RECIPE.gram_normalization)
-        )
 
     def gradient(self) -> np.ndarray:
         """Return d_image (3, H, W) at the image as it is now."""
