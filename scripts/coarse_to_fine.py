@@ -2,10 +2,18 @@
 
     python scripts/coarse_to_fine.py photograph.jpg painting.jpg --size 512 --output pair.png
 
+    python scripts/coarse_to_fine.py --init noise
+
 Both runs minimise the same objective from the same start.  After every few steps the picture is
-judged at the full size, at a half and at a quarter of it: the strokes are a matter of the first
-loss, the large shapes of the others.  Time is counted in steps at the full size, a step being
-worth its pixels, so that other programs on the machine do not matter; judging is not counted.
+judged at the full size, at a half and at a quarter of it.  Time is counted in steps at the full
+size, a step being worth its pixels, so that other programs on the machine do not matter; judging
+is not counted.
+
+What to expect: the large shapes, so the losses at a half and at a quarter, come in a small part of
+the time.  The loss at the full size does not come sooner.  The network sees a few dozen pixels
+around each of its features, so that loss asks for detail only, and most of what is left of it is
+the photograph's finest, which no smaller picture has.  From noise a single scale takes longer, and
+coarse to fine is ahead at every size.
 """
 
 import argparse
@@ -43,6 +51,18 @@ class Judge:
             losses = [self._loss(progress.image, size) for size in self.objectives]
             self.scores.append((self._work, *losses))
 
+    def split(self, image: np.ndarray) -> dict[str, float]:
+        """Return what each term of the objective adds to the loss at the full size."""
+        objective = next(iter(self.objectives.values()))
+        weights = {
+            f"{kind} {tap}": weight
+            for kind in ("content", "style")
+            for tap, weight in getattr(objective.weights, kind).items()
+        }
+        weights["smoothness"] = objective.weights.smoothness
+        raw = objective.evaluate(image)[0].raw
+        return {name: weights[name] * float(loss) for name, loss in raw.items()}
+
     def _loss(self, image: np.ndarray, size: tuple[int, int]) -> float:
         return float(self.objectives[size].evaluate(images.resize(image, *size))[0].total)
 
@@ -53,6 +73,7 @@ def main() -> None:
     parser.add_argument("style", nargs="?", type=Path, default=demo.style_path("swirl"))
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--init", default="content", help="content, noise or style")
     parser.add_argument("--output", type=Path, help="both pictures side by side")
     arguments = parser.parse_args()
 
@@ -66,6 +87,7 @@ def main() -> None:
                 size=arguments.size,
                 steps=arguments.steps,
                 scales=scales,
+                init=arguments.init,
                 device="cpu",
             )
         )
@@ -74,27 +96,31 @@ def main() -> None:
             pictures.append(complete(run, judge).image)
         scores[scales] = np.array(judge.scores)
         sides = " ".join(f"{max(s.height, s.width)}:{s.steps}" for s in run.scales)
-        report(f"scales {scales} ({sides})", scores[scales])
+        report(f"scales {scales} ({sides})", scores[scales], judge.split(pictures[-1]))
     compare(scores[1], scores["auto"])
     if arguments.output is not None:
         images.save(arguments.output, np.concatenate(pictures, axis=2))
 
 
-def report(name: str, scores: np.ndarray) -> None:
+def report(name: str, scores: np.ndarray, split: dict[str, float]) -> None:
     print(f"\n{name}\n   time    loss at 1/1     at 1/2     at 1/4")
     for row in scores[:: max(1, len(scores) // 10)]:
-        print(f"{row[0]:7.1f} " + "".join(f"{loss:11.3f}" for loss in row[1:]), flush=True)
+        print(f"{row[0]:7.1f} " + "".join(f"{loss:11.3f}" for loss in row[1:]))
+    print("at 1/1 the end is made of " + ", ".join(f"{n} {x:.3f}" for n, x in split.items()))
 
 
 def compare(single: np.ndarray, coarse_to_fine: np.ndarray) -> None:
-    """Say when coarse to fine reaches what one scale ends with, as a share of its time."""
-    print("\nWhat one scale ends with, coarse to fine has after this share of its time:")
-    end = single[-1]
+    """Say what both end with, and what each has in the other's time."""
+    end, last = single[-1], coarse_to_fine[-1]
+    meanwhile = single[max(0, np.searchsorted(single[:, 0], last[0], "right") - 1)]
+    print(f"\nCoarse to fine takes {last[0] / end[0]:.2f} of the time of one scale.")
+    print("loss at   one scale, and in the same time   coarse to fine, and when it has the first")
     for name, columns in {"1/1": [1], "1/2": [2], "1/4": [3], "the sum": [1, 2, 3]}.items():
-        reached = coarse_to_fine[:, columns].sum(axis=1) <= end[columns].sum()
-        when = coarse_to_fine[reached.argmax(), 0] / end[0] if reached.any() else None
-        said = "not within its steps" if when is None else f"{when:.2f}"
-        print(f"  loss at {name:8} {end[columns].sum():8.3f}   {said}", flush=True)
+        one, same_time, fine = (row[columns].sum() for row in (end, meanwhile, last))
+        reached = coarse_to_fine[:, columns].sum(axis=1) <= one
+        share = coarse_to_fine[reached.argmax(), 0] / end[0]
+        when = f"after {share:.2f} of its time" if reached.any() else "not within its steps"
+        print(f"{name:8}{one:11.3f}{same_time:22.3f}{fine:17.3f}   {when}", flush=True)
 
 
 if __name__ == "__main__":
