@@ -50,6 +50,7 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)  # see Records
     side: int | None = None  # of the largest window that the network is given; None: all at once
     pairs: int = 0  # that L-BFGS remembers: the recipe's, or fewer where memory is short
+    grey: bool = False  # nothing of what it is painted from has a colour
     planned: bool = False  # side and pairs were chosen for the memory there is
     folder: Path | None = None  # where it is saved on the way
     whole: bool = True  # between two steps: image, trial, optimizer and history fit together
@@ -70,7 +71,8 @@ class Run:
         Recipes that do not clip while they paint may be beyond.
         """
         photograph = images.resize(self.photograph, *image.shape[1:])
-        return colour.finished(self.settings.color, image.clip(0, 1), photograph)
+        painted = colour.as_grey(image.clip(0, 1)) if self.grey else image.clip(0, 1)
+        return colour.finished(self.settings.color, painted, photograph)
 
 
 def prepare(settings: Settings) -> Run:
@@ -153,6 +155,7 @@ def _open(settings: Settings, device: Device) -> Run:
         scales=plan(content.shape[1], content.shape[2], settings),
         optimizer=choose_optimizer(recipe),
         pairs=recipe.history,
+        grey=colour.is_grey(content, *(source.picture for source in styles)),
     )
 
 

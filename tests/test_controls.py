@@ -278,6 +278,50 @@ def test_match_brings_the_painting_to_the_content_s_palette(settings, files):
     assert distance[0] < 0.3 * distance[1]
 
 
+@pytest.fixture
+def grey(files):
+    """A function that returns a picture in black and white, as an RGB file."""
+
+    def make(name):
+        image = images.load(files / name)
+        luma = np.tensordot((0.299, 0.587, 0.114), image, 1)
+        images.save(files / f"grey-{name}", np.stack([luma] * 3))
+        return files / f"grey-{name}"
+
+    return make
+
+
+@pytest.mark.parametrize("color", ["style", "content", "content-luminance", "match"])
+def test_black_and_white_in_black_and_white_stays_so(settings, grey, color):
+    """And is painted: a style loss alone would let colours in."""
+    asked = settings(content=grey("photograph.png"), style=grey("painting.png"), color=color)
+    asked = replace(asked, init="noise", save_every=8)
+    result = stylize(asked)
+    assert np.ptp(result.image, axis=0).max() < 1e-6
+    assert np.ptp(images.load(asked.frame(8)), axis=0).max() == 0
+    photograph = images.resize(images.load(asked.content), 160, 133)
+    assert 0.02 < np.abs(result.image - photograph).mean() < 0.5
+
+
+@pytest.mark.parametrize("color", ["content", "content-luminance", "match"])
+def test_a_black_and_white_photograph_keeps_to_it_where_its_colours_count(settings, grey, color):
+    result = stylize(settings(content=grey("photograph.png"), color=color))
+    assert np.ptp(result.image, axis=0).max() < 1e-6
+    coloured = stylize(settings(content=grey("photograph.png"), color="style"))
+    assert np.ptp(coloured.image, axis=0).max() > 0.1
+
+
+@pytest.mark.parametrize("color", ["style", "content", "content-luminance", "match"])
+def test_flat_pictures_have_finite_pictures(settings, files, color):
+    """Neither a flat photograph nor a flat painting has a palette to match or divide by."""
+    images.save(files / "flat.png", np.full((3, 90, 75), 0.5))
+    for changes in ({"content": files / "flat.png"}, {"style": files / "flat.png"}):
+        for both in (changes, dict.fromkeys(("content", "style"), files / "flat.png")):
+            result = stylize(settings(**both, color=color, steps=6))
+            assert np.isfinite(result.image).all()
+            assert np.isfinite([entry["total"] for entry in result.history]).all()
+
+
 def test_transparency_and_shape_are_the_content_s_whatever_the_controls(
     settings, files, first, other, left
 ):
