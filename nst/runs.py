@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nst import checkpoints, colour, devices, images, kernels
+from nst import checkpoints, colour, devices, files, images, kernels
 from nst.checkpoints import Checkpoint
 from nst.devices import Device
 from nst.errors import NstError, NstWarning
@@ -135,7 +135,7 @@ def _open(settings: Settings, device: Device) -> Run:
     if settings.output is not None:
         images.check_output(settings.output)
     for path in filter(None, (settings.log, settings.report)):
-        images.check_writable(path)
+        files.check_writable(path)
     recipe = override(settings)
     network = weights.load(settings.model).brightened(recipe.input_gain)
     inputs = {str(path): checkpoints.sha256(path) for path in settings.inputs}
