@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_networks import FOUR_BLOCKS, draw_arrays, relative_error
 
-from nst import cli, images, stylize
+from nst import cli, demo, images, stylize
 from nst.arguments import settings_of
 from nst.errors import NstError
 from nst.runs import prepare, read_mask
@@ -216,6 +216,18 @@ def test_style_scale_is_the_size_of_the_style_image(settings, first):
     np.testing.assert_allclose(found, gram_in_loops(features, np.ones((61, 80))), rtol=1e-4)
 
 
+def test_a_painting_s_file_may_have_any_size(settings, files, other):
+    """What is measured has the size of the result, and so has its strokes."""
+    painting = images.load(other)
+    (expected,) = style_grams(settings(style=other))
+    for height, width in ((210, 123), (420, 246)):
+        images.save(files / "sized.png", images.resize(painting, height, width))
+        (found,) = style_grams(settings(style=files / "sized.png"))
+        assert relative_error(found, expected) < 0.01
+    (smaller,) = style_grams(settings(style=other, style_scale=0.25))
+    assert relative_error(smaller, expected) > 0.02  # what a size would do
+
+
 # ---- Weights ---------------------------------------------------------------------------
 
 
@@ -340,6 +352,53 @@ def test_transparency_and_shape_are_the_content_s_whatever_the_controls(
     _, kept = images.load_with_alpha(asked.output)
     assert kept[80, 10] == pytest.approx(0.25, abs=0.01)
     assert kept[80, 120] == 1
+
+
+# ---- Flat skies ------------------------------------------------------------------------
+
+
+def roughness(image):
+    """Return the mean square of second differences: what speckle has most of, and strokes less."""
+    inner = 2 * image[:, 1:-1, 1:-1]
+    across = image[:, 1:-1, 2:] - inner + image[:, 1:-1, :-2]
+    down = image[:, 2:, 1:-1] - inner + image[:, :-2, 1:-1]
+    return (across**2 + down**2).mean()
+
+
+@pytest.fixture
+def sky(files, rng):
+    """A sky without a cloud, 96 x 128 pixels, above rough ground from row 52 on."""
+    rows, columns = np.mgrid[:96, :128]
+    blue = np.stack([0.45 + rows / 960, 0.62 + rows / 1200, np.full(rows.shape, 0.85)])
+    ground = rng.uniform(0.1, 0.6, blue.shape)
+    images.save(files / "sky.png", np.where(rows > 60 + 8 * np.sin(columns / 15), ground, blue))
+    return files / "sky.png"
+
+
+@pytest.fixture
+def wall(files):
+    """Nothing but grey."""
+    images.save(files / "wall.png", np.full((3, 96, 128), 0.5))
+    return files / "wall.png"
+
+
+@pytest.mark.parametrize("painting", ["waves", "swirl"])
+@pytest.mark.parametrize(("picture", "most"), [("sky", 0.5), ("wall", 0.75)])
+def test_what_is_flat_gets_strokes_and_no_speckle(settings, request, picture, most, painting):
+    """Painted coarse to fine, by the embedded model, it is less rough than the painting."""
+    style = images.load(demo.style_path(painting))
+    style = images.resize(style, *images.fit(*style.shape[1:], 128))
+    asked = settings(
+        content=request.getfixturevalue(picture),
+        style=demo.style_path(painting),
+        model="vgg16-slim",
+        size=128,
+        scales=(64, 128),
+        steps=30,
+    )
+    flat = stylize(asked).image[:, :48]
+    assert roughness(flat) < most * roughness(style)
+    assert flat.std(axis=(1, 2)).mean() > 0.05
 
 
 # ---- With tiles ------------------------------------------------------------------------
