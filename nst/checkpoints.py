@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nst import images
+from nst import files
 from nst.devices import Device
 from nst.errors import NstError, NstWarning
 from nst.kernels import Array
@@ -59,7 +59,7 @@ def save(folder: Path, checkpoint: Checkpoint, device: Device) -> Path:
     arrays: dict[str, Array] = {}
     values = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
     about = {"format": FORMAT, "nst": VERSION, **_take_out(values, arrays)}
-    with images.replace_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
+    with files.replace_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
         _write(archive, "about", np.array(json.dumps(about)))
         for name, array in arrays.items():
             _write(archive, name, device.asnumpy(array))
@@ -120,7 +120,7 @@ def make_folder(folder: Path) -> None:
         raise NstError(
             f"cannot make the folder {folder}: {reason}; choose another for --checkpoint"
         ) from error
-    images.check_writable(folder / "step.npz")
+    files.check_writable(folder / "step.npz")
 
 
 def sha256(path: Path) -> str:

@@ -9,6 +9,9 @@
     match              before painting the style's colours are given the mean and covariance of
                        the content's: one palette for all (Gatys et al. 2016, colour matching)
 
+Where neither the content nor any style has colour, as they are painted, the result has none: a
+style loss alone lets some in.
+
 Gatys, Bethge, Hertzmann and Shechtman, "Preserving Color in Neural Artistic Style Transfer"
 (2016), arXiv 1606.05897.  Images are (3, H, W) RGB in [0, 1], in NumPy: this is done once before
 and once after painting.
@@ -47,6 +50,11 @@ def finished(color: str, painted: np.ndarray, content: np.ndarray) -> np.ndarray
     if content.shape != painted.shape:
         content = images.resize(content, *painted.shape[1:])
     return take_chroma(painted, content)
+
+
+def is_grey(*pictures: np.ndarray) -> bool:
+    """Return whether no pixel of any picture has a colour, but for the rounding of a JPEG."""
+    return all(np.ptp(picture, axis=0).max() <= 2 * GREY_LEVEL for picture in pictures)
 
 
 def as_grey(image: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine, LayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from nst import images
+from nst import files, images
 
 DPI = 128  # a power of two: pixels / DPI * DPI is the same number of pixels
 INK, FAINT = "#222222", "#b0b0b0"
@@ -38,7 +38,7 @@ def triptych(
     content: np.ndarray,
     mixed: np.ndarray,
     style: np.ndarray,
-    path: images.PathLike,
+    path: files.PathLike,
     title: str | None = None,
 ) -> None:
     """Write content | mixed | style side by side, at one height, each under its name.
@@ -65,7 +65,7 @@ def triptych(
 
 
 def loss_curves(
-    history: Sequence[Mapping[str, float]], path: images.PathLike, total: bool = False
+    history: Sequence[Mapping[str, float]], path: files.PathLike, total: bool = False
 ) -> None:
     """Write every raw loss against the step, on a logarithmic axis; see ``draw_losses``."""
     _save(draw_losses(history, total), path)
@@ -114,7 +114,7 @@ def as_svg(figure: Figure) -> bytes:
 
 
 def feature_maps(
-    features: np.ndarray, path: images.PathLike, columns: int = 8, limit: int = 32
+    features: np.ndarray, path: files.PathLike, columns: int = 8, limit: int = 32
 ) -> None:
     """Write the first ``limit`` channels of (C, H, W) features as a grid of maps.
 
@@ -148,7 +148,7 @@ def feature_maps(
     _save(figure, path)
 
 
-def gram_matrices(grams: Mapping[str, np.ndarray], path: images.PathLike) -> None:
+def gram_matrices(grams: Mapping[str, np.ndarray], path: files.PathLike) -> None:
     """Write (C, C) Gram matrices side by side, each with the colour bar of its own values.
 
     Colour follows the square root: a Gram entry is a mean product of two activations, so its root
@@ -284,7 +284,7 @@ def _write_text(figure: Figure, text: str, x: float, y: float, size: float) -> N
     )
 
 
-def _save(figure: Figure, path: images.PathLike) -> None:
+def _save(figure: Figure, path: files.PathLike) -> None:
     canvas = cast(FigureCanvasAgg, figure.canvas)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # it draws a box; that will do

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from nst import images
+from nst import files, images
 from nst.runs import Run
 from nst.settings import Settings
 from nst.targets import network_size
@@ -45,13 +45,13 @@ class Report:
     name: str = "picture"  # of the photograph
 
 
-def write(path: images.PathLike, report: Report) -> None:
+def write(path: files.PathLike, report: Report) -> None:
     """Write ``report`` as one HTML file, whole or not at all.
 
     Raises NstError if the file cannot be written.
     """
     page = render(report)
-    with images.replace_atomically(path) as file:
+    with files.replace_atomically(path) as file:
         file.write(page.encode())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nst import checkpoints, colour, devices, images, kernels
+from nst import checkpoints, colour, devices, files, images, kernels
 from nst.checkpoints import Checkpoint
 from nst.devices import Device
 from nst.errors import NstError, NstWarning
@@ -50,6 +50,7 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)  # see Records
     side: int | None = None  # of the largest window that the network is given; None: all at once
     pairs: int = 0  # that L-BFGS remembers: the recipe's, or fewer where memory is short
+    grey: bool = False  # nothing of what it is painted from has a colour
     planned: bool = False  # side and pairs were chosen for the memory there is
     seconds: float = 0.0  # that it was estimated to take
     folder: Path | None = None  # where it was asked to be saved on the way, or has been
@@ -70,7 +71,8 @@ class Run:
 
         Recipes that do not clip while they paint may be beyond.
         """
-        return colour.finished(self.settings.color, image.clip(0, 1), self.photograph)
+        painted = colour.as_grey(image.clip(0, 1)) if self.grey else image.clip(0, 1)
+        return colour.finished(self.settings.color, painted, self.photograph)
 
 
 def prepare(settings: Settings) -> Run:
@@ -133,7 +135,7 @@ def _open(settings: Settings, device: Device) -> Run:
     if settings.output is not None:
         images.check_output(settings.output)
     for path in filter(None, (settings.log, settings.report)):
-        images.check_writable(path)
+        files.check_writable(path)
     recipe = override(settings)
     network = weights.load(settings.model).brightened(recipe.input_gain)
     inputs = {str(path): checkpoints.sha256(path) for path in settings.inputs}
@@ -153,6 +155,7 @@ def _open(settings: Settings, device: Device) -> Run:
         scales=plan(content.shape[1], content.shape[2], settings),
         optimizer=choose_optimizer(recipe),
         pairs=recipe.history,
+        grey=colour.is_grey(content, *(source.picture for source in styles)),
     )
 
 

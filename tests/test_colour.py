@@ -97,6 +97,15 @@ def test_what_leaves_the_range_is_clipped(rng):
     assert matched.max() == 1
 
 
+def test_a_pixel_with_a_colour_makes_a_picture_of_colour(rng):
+    grey, coloured = colour.as_grey(painting(rng)), colour.as_grey(painting(rng, 9, 31))
+    coloured[0, 3, 4] += 3 / 255
+    rounded = grey + rng.uniform(-0.9, 0.9, grey.shape) / 255  # as a JPEG leaves it
+    assert colour.is_grey(grey, rounded)
+    assert not colour.is_grey(coloured)
+    assert not colour.is_grey(grey, coloured)
+
+
 # ---- Chroma --------------------------------------------------------------------------
 
 

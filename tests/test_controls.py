@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_networks import FOUR_BLOCKS, draw_arrays, relative_error
 
-from nst import cli, images, stylize
+from nst import cli, demo, images, stylize
 from nst.arguments import settings_of
 from nst.errors import NstError
 from nst.runs import prepare, read_mask
@@ -216,6 +216,18 @@ def test_style_scale_is_the_size_of_the_style_image(settings, first):
     np.testing.assert_allclose(found, gram_in_loops(features, np.ones((61, 80))), rtol=1e-4)
 
 
+def test_a_painting_s_file_may_have_any_size(settings, files, other):
+    """What is measured has the size of the result, and so has its strokes."""
+    painting = images.load(other)
+    (expected,) = style_grams(settings(style=other))
+    for height, width in ((210, 123), (420, 246)):
+        images.save(files / "sized.png", images.resize(painting, height, width))
+        (found,) = style_grams(settings(style=files / "sized.png"))
+        assert relative_error(found, expected) < 0.01
+    (smaller,) = style_grams(settings(style=other, style_scale=0.25))
+    assert relative_error(smaller, expected) > 0.02  # what a size would do
+
+
 # ---- Weights ---------------------------------------------------------------------------
 
 
@@ -278,6 +290,50 @@ def test_match_brings_the_painting_to_the_content_s_palette(settings, files):
     assert distance[0] < 0.3 * distance[1]
 
 
+@pytest.fixture
+def grey(files):
+    """A function that returns a picture in black and white, as an RGB file."""
+
+    def make(name):
+        image = images.load(files / name)
+        luma = np.tensordot((0.299, 0.587, 0.114), image, 1)
+        images.save(files / f"grey-{name}", np.stack([luma] * 3))
+        return files / f"grey-{name}"
+
+    return make
+
+
+@pytest.mark.parametrize("color", ["style", "content", "content-luminance", "match"])
+def test_black_and_white_in_black_and_white_stays_so(settings, grey, color):
+    """And is painted: a style loss alone would let colours in."""
+    asked = settings(content=grey("photograph.png"), style=grey("painting.png"), color=color)
+    asked = replace(asked, init="noise", save_every=8)
+    result = stylize(asked)
+    assert np.ptp(result.image, axis=0).max() < 1e-6
+    assert np.ptp(images.load(asked.frame(8)), axis=0).max() == 0
+    photograph = images.resize(images.load(asked.content), 160, 133)
+    assert 0.02 < np.abs(result.image - photograph).mean() < 0.5
+
+
+@pytest.mark.parametrize("color", ["content", "content-luminance", "match"])
+def test_a_black_and_white_photograph_keeps_to_it_where_its_colours_count(settings, grey, color):
+    result = stylize(settings(content=grey("photograph.png"), color=color))
+    assert np.ptp(result.image, axis=0).max() < 1e-6
+    coloured = stylize(settings(content=grey("photograph.png"), color="style"))
+    assert np.ptp(coloured.image, axis=0).max() > 0.1
+
+
+@pytest.mark.parametrize("color", ["style", "content", "content-luminance", "match"])
+def test_flat_pictures_have_finite_pictures(settings, files, color):
+    """Neither a flat photograph nor a flat painting has a palette to match or divide by."""
+    images.save(files / "flat.png", np.full((3, 90, 75), 0.5))
+    for changes in ({"content": files / "flat.png"}, {"style": files / "flat.png"}):
+        for both in (changes, dict.fromkeys(("content", "style"), files / "flat.png")):
+            result = stylize(settings(**both, color=color, steps=6))
+            assert np.isfinite(result.image).all()
+            assert np.isfinite([entry["total"] for entry in result.history]).all()
+
+
 def test_transparency_and_shape_are_the_content_s_whatever_the_controls(
     settings, files, first, other, left
 ):
@@ -296,6 +352,53 @@ def test_transparency_and_shape_are_the_content_s_whatever_the_controls(
     _, kept = images.load_with_alpha(asked.output)
     assert kept[80, 10] == pytest.approx(0.25, abs=0.01)
     assert kept[80, 120] == 1
+
+
+# ---- Flat skies ------------------------------------------------------------------------
+
+
+def roughness(image):
+    """Return the mean square of second differences: what speckle has most of, and strokes less."""
+    inner = 2 * image[:, 1:-1, 1:-1]
+    across = image[:, 1:-1, 2:] - inner + image[:, 1:-1, :-2]
+    down = image[:, 2:, 1:-1] - inner + image[:, :-2, 1:-1]
+    return (across**2 + down**2).mean()
+
+
+@pytest.fixture
+def sky(files, rng):
+    """A sky without a cloud, 96 x 128 pixels, above rough ground from row 52 on."""
+    rows, columns = np.mgrid[:96, :128]
+    blue = np.stack([0.45 + rows / 960, 0.62 + rows / 1200, np.full(rows.shape, 0.85)])
+    ground = rng.uniform(0.1, 0.6, blue.shape)
+    images.save(files / "sky.png", np.where(rows > 60 + 8 * np.sin(columns / 15), ground, blue))
+    return files / "sky.png"
+
+
+@pytest.fixture
+def wall(files):
+    """Nothing but grey."""
+    images.save(files / "wall.png", np.full((3, 96, 128), 0.5))
+    return files / "wall.png"
+
+
+@pytest.mark.parametrize("painting", ["waves", "swirl"])
+@pytest.mark.parametrize(("picture", "most"), [("sky", 0.5), ("wall", 0.75)])
+def test_what_is_flat_gets_strokes_and_no_speckle(settings, request, picture, most, painting):
+    """Painted coarse to fine, by the embedded model, it is less rough than the painting."""
+    style = images.load(demo.style_path(painting))
+    style = images.resize(style, *images.fit(*style.shape[1:], 128))
+    asked = settings(
+        content=request.getfixturevalue(picture),
+        style=demo.style_path(painting),
+        model="vgg16-slim",
+        size=128,
+        scales=(64, 128),
+        steps=30,
+    )
+    flat = stylize(asked).image[:, :48]
+    assert roughness(flat) < most * roughness(style)
+    assert flat.std(axis=(1, 2)).mean() > 0.05
 
 
 # ---- With tiles ------------------------------------------------------------------------

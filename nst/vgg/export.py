@@ -5,7 +5,7 @@ from pathlib import Path
 
 import onnx
 
-from nst import images
+from nst import files
 from nst.vgg import graphs, weights
 from nst.vgg.graphs import Plan
 from nst.vgg.weights import Network
@@ -48,5 +48,5 @@ def export_network(network: Network, path: Path) -> None:
 def write(model: onnx.ModelProto, path: Path) -> None:
     """Check ``model`` in full and write it, whole or not at all."""
     onnx.checker.check_model(model, full_check=True)
-    with images.replace_atomically(path) as file:
+    with files.replace_atomically(path) as file:
         file.write(model.SerializeToString())
