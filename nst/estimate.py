@@ -1,7 +1,8 @@
 """What a run will take, told before it begins: memory, tiles, time; and whether it fits at all.
 
-A small image is evaluated as the run will evaluate its own, and what that took of memory and of
-time is scaled up by pixels.  The rest is counted in whole images, I = 12 bytes a pixel:
+A small image is evaluated as the run will evaluate its own, and what that took of time is scaled
+up by pixels; of memory what grows with them, see `Vgg.growing_bytes`: the strips in which a layer
+is gone through have one size.  The rest is counted in whole images, I = 12 bytes a pixel:
 
     while measuring    base + I (image) + the resized photograph + the resized painting + a window
     while evaluating   base + I (image, best, d_image, the optimizer's) + targets + a window
@@ -40,18 +41,29 @@ PROBE_SIDE = 320  # pixels
 
 @dataclass(frozen=True)
 class Cost:
-    """What one evaluation took for each pixel of a small image."""
+    """What one evaluation took for each pixel of a small image, and what it takes of any."""
 
     bytes: float  # at its peak: activations, gradients, what the runtime keeps
     seconds: float  # of an image that is seen as a whole
     features_bytes: float  # of a forward pass that keeps nothing: the first pass over tiles
     features_seconds: float
+    fixed_bytes: float = 0.0
+    features_fixed_bytes: float = 0.0
+
+    def evaluating(self, height: int, width: int) -> float:
+        """Return the bytes of an evaluation of an image, or a window, of this size."""
+        return self.fixed_bytes + self.bytes * height * width
+
+    def measuring(self, height: int, width: int) -> float:
+        """Return the bytes of a forward pass that keeps nothing."""
+        return self.features_fixed_bytes + self.features_bytes * height * width
 
 
 def probe(objective: Objective, image: Array) -> Cost:
     """Return what ``objective`` takes for each pixel of ``image``, seen as a whole."""
     vgg = objective.vgg
-    pixels = image.shape[1] * image.shape[2]
+    _, height, width = image.shape
+    pixels = height * width
     vgg.release()
     with Peak(vgg.device) as features_peak:
         vgg.features(image)
@@ -61,12 +73,22 @@ def probe(objective: Objective, image: Array) -> Cost:
         seconds = _seconds(lambda: objective.evaluate(image)[0].floats())
     features_seconds = _seconds(lambda: vgg.features(image))
     vgg.release()
+    buffers = objective.buffer_bytes()
+    growing = _growing(peak.bytes, vgg.growing_bytes(height, width), buffers)
+    features_growing = _growing(features_peak.bytes, vgg.growing_bytes(height, width, kept=False))
     return Cost(
-        peak.bytes / pixels,
+        growing / pixels,
         seconds / pixels,
-        features_peak.bytes / pixels,
+        features_growing / pixels,
         features_seconds / pixels,
+        peak.bytes - growing,
+        features_peak.bytes - features_growing,
     )
+
+
+def _growing(peak: float, network: int | None, buffers: int = 0) -> float:
+    """Return what of a ``peak`` grows with the image; all of it where the network says None."""
+    return peak if network is None else min(peak, network + buffers)
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -252,7 +274,7 @@ class Work:
         rows, columns, window = self._windows(*size, side)
         style_window = self._windows(*style_size, side)[2]
         image = IMAGE * size[0] * size[1]
-        network = self.cost.bytes * window[0] * window[1]
+        network = self.cost.evaluating(*window)
         steps = max(n for height, width, n in self.sizes if (height, width) == size)
         kept, passing = optimizer_images(self.optimizer, min(pairs, steps))
         targets = 0.0
@@ -261,9 +283,10 @@ class Work:
             targets = 4.0 * sum(math.prod(shape) for shape in shapes)
             stepping = network + passing * image
         else:
-            stepping = max(network, passing * image)
+            own = max(math.prod(self.architecture.shape(tap, *window)) for tap in self.taps)
+            stepping = max(network + 4 * own, passing * image)  # see TiledObjective._own
         style_image = 2 * IMAGE * style_size[0] * style_size[1]
-        style_network = self.cost.features_bytes * style_window[0] * style_window[1]
+        style_network = self.cost.measuring(*style_window)
         measuring = 2 * image + targets + style_image + style_network
         evaluating = (2 + kept) * image + targets + stepping
         saving = (1 + kept + SAVING) * image
