@@ -1,7 +1,8 @@
 """What a run will take, told before it begins: memory, tiles, time; and whether it fits at all.
 
-A small image is evaluated as the run will evaluate its own, and what that took of memory and of
-time is scaled up by pixels.  The rest is counted in whole images, I = 12 bytes a pixel:
+A small image is evaluated as the run will evaluate its own, and what that took of time is scaled
+up by pixels; of memory what grows with them, see `Vgg.growing_bytes`: the strips in which a layer
+is gone through have one size.  The rest is counted in whole images, I = 12 bytes a pixel:
 
     while measuring    base + I (image) + the resized photograph + the resized painting + a window
     while evaluating   base + I (image, best, d_image, the optimizer's) + targets + a window
@@ -46,7 +47,7 @@ PROBE_SIDE = 320  # pixels
 
 @dataclass(frozen=True)
 class Cost:
-    """What one evaluation took for each pixel of a small image."""
+    """What one evaluation took for each pixel of a small image, and what it takes of any."""
 
     bytes: float  # at its peak: activations, gradients, what the runtime keeps
     seconds: float  # of an image that is seen as a whole
@@ -54,12 +55,23 @@ class Cost:
     features_seconds: float
     pass_seconds: float = 0.0  # of adding one array of its size to another
     opening_seconds: float = 0.0  # not for each pixel: the first evaluation of a size takes more
+    fixed_bytes: float = 0.0  # of both, what does not grow with the image
+    features_fixed_bytes: float = 0.0
+
+    def evaluating(self, height: int, width: int) -> float:
+        """Return the bytes of an evaluation of an image, or a window, of this size."""
+        return self.fixed_bytes + self.bytes * height * width
+
+    def measuring(self, height: int, width: int) -> float:
+        """Return the bytes of a forward pass that keeps nothing."""
+        return self.features_fixed_bytes + self.features_bytes * height * width
 
 
 def probe(objective: Objective, image: Array) -> Cost:
     """Return what ``objective`` takes for each pixel of ``image``, seen as a whole."""
     vgg = objective.vgg
-    pixels = image.shape[1] * image.shape[2]
+    _, height, width = image.shape
+    pixels = height * width
     vgg.release()
     with Peak(vgg.device) as features_peak:
         vgg.features(image)
@@ -71,14 +83,24 @@ def probe(objective: Objective, image: Array) -> Cost:
     vgg.release()
     total, k = image.copy(), kernels.of(image)
     pass_seconds = _seconds(lambda: k.axpy(0.5, image, total))
+    buffers = objective.buffer_bytes()
+    growing = _growing(peak.bytes, vgg.growing_bytes(height, width), buffers)
+    features_growing = _growing(features_peak.bytes, vgg.growing_bytes(height, width, kept=False))
     return Cost(
-        peak.bytes / pixels,
-        seconds / pixels,
-        features_peak.bytes / pixels,
-        features_seconds / pixels,
-        pass_seconds / pixels,
-        max(0.0, first - seconds),
+        bytes=growing / pixels,
+        seconds=seconds / pixels,
+        features_bytes=features_growing / pixels,
+        features_seconds=features_seconds / pixels,
+        pass_seconds=pass_seconds / pixels,
+        opening_seconds=max(0.0, first - seconds),
+        fixed_bytes=peak.bytes - growing,
+        features_fixed_bytes=features_peak.bytes - features_growing,
     )
+
+
+def _growing(peak: float, network: int | None, buffers: int = 0) -> float:
+    """Return what of a ``peak`` grows with the image; all of it where the network says None."""
+    return peak if network is None else min(peak, network + buffers)
 
 
 def _seconds(work: Callable[[], object], most: int = 5) -> float:
@@ -302,13 +324,17 @@ class Work:
         style_window = self._windows(*style_size, side)[2]
         whole = len(rows) * len(columns) == 1
         image = IMAGE * size[0] * size[1]
-        network = self.cost.bytes * window[0] * window[1]
+        network = self.cost.evaluating(*window)
         steps = max(n for height, width, n in self.sizes if (height, width) == size)
         kept, passing = optimizer_images(self.optimizer, min(pairs, steps))
         targets = self.target_bytes(size, whole)
-        stepping = network + passing * image if whole else max(network, passing * image)
+        if whole:
+            stepping = network + passing * image
+        else:
+            own = max(math.prod(self.architecture.shape(tap, *window)) for tap in self.taps)
+            stepping = max(network + 4 * own, passing * image)  # see TiledObjective._own
         style_image = 2 * IMAGE * style_size[0] * style_size[1]
-        style_network = self.cost.features_bytes * style_window[0] * style_window[1]
+        style_network = self.cost.measuring(*style_window)
         measuring = 2 * image + targets + style_image + style_network
         evaluating = (2 + kept) * image + targets + stepping
         saving = (1 + kept + SAVING) * image

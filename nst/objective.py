@@ -176,7 +176,7 @@ class Objective:
         self.combination = combination
         self.content_reduction = content_reduction
         self.smoothness_factor = smoothness_factor(smoothness_kind, pixel_range)
-        self._buffers: dict[str, Array] = {}  # d_features by tap, where several losses meet
+        self._buffers: dict[str, Array] = {}  # d_features by tap, where several losses meet: flat
 
     def evaluate(self, image: Array) -> tuple[Losses, Array]:
         """Return ``(losses, d_image)`` at ``image`` (3, H, W), RGB in [0, 1].
@@ -281,18 +281,25 @@ class Objective:
             style = GramStyle(style, self.gram_normalization)
         return [Region(style)]
 
+    def buffer_bytes(self) -> int:
+        """Return the bytes of the arrays that `spread` keeps."""
+        return sum(array.nbytes for array in self._buffers.values())
+
     def _place(self, tap: str, features: Array, targets: Targets) -> Array:
         """Return the array at ``tap`` that takes d_features; see `spread`."""
         readers = int(tap in targets.content)
         readers += len(self._regions(targets, tap)) if tap in targets.style else 0
         return features if readers == 1 else self._buffer(tap, features)
 
-    def _buffer(self, tap: str, features: Array) -> Array:
-        """Return an array like ``features``: the last one at ``tap``, if it has the size."""
-        kept = self._buffers.get(tap)
-        if kept is None or kept.shape != features.shape:
-            kept = self._buffers[tap] = features.copy()
-        return kept
+    def _buffer(self, name: str, like: Array) -> Array:
+        """Return an array as large as ``like``, in memory that the last one of this name had.
+
+        New memory would have to be cleared by the system, each time.
+        """
+        kept = self._buffers.get(name)
+        if kept is None or kept.size < like.size:
+            kept = self._buffers[name] = like.copy().reshape(-1)
+        return kept[: like.size].reshape(like.shape)
 
 
 def combine(terms: list[Term], combination: str) -> tuple[Array, list[Array]]:

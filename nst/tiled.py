@@ -36,7 +36,6 @@ class TiledObjective(Objective):
     def __init__(self, *args: Any, side: int | None, **conventions: Any) -> None:
         super().__init__(*args, **conventions)
         self.side = side
-        self._rooms: dict[str, Array] = {}  # memory used again from tile to tile, see _room
 
     def evaluate(self, image: Array) -> tuple[Losses, Array]:
         """Return ``(losses, d_image)`` at ``image`` (3, H, W), RGB in [0, 1]."""
@@ -50,7 +49,7 @@ class TiledObjective(Objective):
         for tile, d_window in zip(tiles, shares, strict=True):
             d_image[tile.window] += d_window
         self.smooth(pulls, image, d_image)
-        self._rooms.clear()
+        self._buffers.clear()
         self.vgg.release()  # what follows needs room for whole images
         return losses, d_image
 
@@ -80,23 +79,9 @@ class TiledObjective(Objective):
     def _own(self, tap: str, features: Array, tile: Tile) -> Array:
         """Return those features of the tile's window that the tile owns, until the next call."""
         part = features[tile.inside(_stride(self.vgg, tap))]
-        own = self._room("own", part)
+        own = self._buffer("own", part)
         own[...] = part
         return own
-
-    def _buffer(self, tap: str, features: Array) -> Array:
-        """Return where `spread` writes until the next call, where not over the features."""
-        return self._room("d_own", features)
-
-    def _room(self, name: str, like: Array) -> Array:
-        """Return an array as large as ``like``, in memory that the last one of this name had.
-
-        New memory would have to be cleared by the system, for every tap of every tile.
-        """
-        room = self._rooms.get(name)
-        if room is None or room.size < like.size:
-            room = self._rooms[name] = self.vgg.device.xp.empty(like.size, like.dtype)
-        return room[: like.size].reshape(like.shape)
 
     def targets_of(self, tile: Tile, tap: str) -> Targets:
         """Return what the features that ``tile`` owns at ``tap`` are compared with."""

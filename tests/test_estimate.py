@@ -85,10 +85,21 @@ def test_a_run_without_room_is_done_in_the_largest_tiles_that_fit():
     height, width = found.scales[1].window
     assert max(height, width) <= found.side
     seen = rows * height * columns * width
+    own = 4 * 64 * height * width  # of relu1_1, the largest tap
+    network = 2000 * height * width + own
     assert found.scales[1].seconds == pytest.approx((3e-6 + 1e-6) * seen + 6e-8 * PIXELS)
-    assert found.bytes == pytest.approx(100 * MB + (2 + 2) * IMAGE + 2000 * height * width)
+    assert found.bytes == pytest.approx(100 * MB + (2 + 2) * IMAGE + network)
     assert 0.7 * budget < found.bytes <= budget
     assert WORK.fit(budget - 50 * MB).side <= found.side
+
+
+def test_what_does_not_grow_with_the_image_counts_once():
+    cost = replace(COST, fixed_bytes=300.0 * MB, features_fixed_bytes=800.0 * MB)
+    more = WORK.fit(20_000 * MB).bytes + 300 * MB
+    assert replace(WORK, cost=cost).fit(20_000 * MB).bytes == pytest.approx(more)
+    strip = replace(WORK, sizes=[(160, 3200, 1)], style_sizes=[(3200, 3200)])
+    more = strip.fit(100_000 * MB).bytes + 800 * MB
+    assert replace(strip, cost=cost).fit(100_000 * MB).bytes == pytest.approx(more)
 
 
 def test_a_painting_larger_than_the_photograph_counts_too():

@@ -443,7 +443,26 @@ def test_the_arrays_between_losses_and_network_are_kept(rng, arrays):
     for _ in range(2):
         objective.evaluate(rng.random((3, 21, 16), np.float32))
     assert set(given[0]) == set(TAPS)
-    assert all(given[0][tap] is given[1][tap] for tap in TAPS)
+    for tap in TAPS:
+        assert np.shares_memory(given[0][tap], given[1][tap])
+
+
+def test_a_gradient_is_written_over_features_that_one_loss_reads(rng):
+    features = {tap: rng.random((4, 9, 7)) for tap in ("relu1_1", "relu1_2", "relu2_1")}
+    copies = {tap: array.copy() for tap, array in features.items()}
+    content = {tap: rng.random((4, 9, 7)) for tap in ("relu1_1", "relu1_2")}
+    style = {tap: rng.random((4, 4)) for tap in ("relu1_2", "relu2_1")}
+    targets = Targets(content, style)
+    objective = Objective(None, targets, Weights({t: 1 for t in content}, {t: 1 for t in style}))
+    _, pulls = objective.compare(objective.measure(features, targets), rng.random((3, 9, 7)))
+    d_features = objective.spread(pulls, features, targets)
+    for tap in ("relu1_1", "relu2_1"):
+        assert d_features[tap] is features[tap]
+    np.testing.assert_array_equal(features["relu1_2"], copies["relu1_2"])
+    d_content = 2 * (copies["relu1_1"] - content["relu1_1"]) / (4 * 9 * 7)
+    np.testing.assert_allclose(d_features["relu1_1"], d_content, rtol=1e-12)
+    _, d_style = losses.style_loss(copies["relu2_1"], style["relu2_1"])
+    np.testing.assert_allclose(d_features["relu2_1"], d_style, rtol=1e-6)
 
 
 def test_an_evaluation_allocates_nothing_as_large_as_its_features(rng):

@@ -193,6 +193,17 @@ def test_an_image_that_fits_is_seen_once(vgg, seen, rng):
     assert vgg.released == 0
 
 
+def test_an_image_that_fits_is_evaluated_as_a_whole_where_several_losses_meet(vgg, rng):
+    """Content and style at two taps: each takes its gradient while the other waits."""
+    image, features = rng.random((3, 50, 61)), vgg.features(rng.random((3, 50, 61)))
+    targets = Targets(features, {tap: np.eye(len(features[tap])) for tap in vgg.taps})
+    weights = Weights(dict.fromkeys(vgg.taps, 1.0), dict.fromkeys(vgg.taps, 2.0))
+    expected, d_expected = Objective(vgg, targets, weights).evaluate(image)
+    found, d_image = TiledObjective(vgg, targets, weights, side=None).evaluate(image)
+    assert found.floats() == pytest.approx(expected.floats(), rel=1e-12)
+    np.testing.assert_allclose(d_image, d_expected, rtol=1e-12)
+
+
 def test_evaluate_changes_neither_the_image_nor_the_targets(vgg, rng):
     objective, image = objective_of(vgg, rng, 64)
     copies = image.copy(), objective.targets.content["conv3_2"].copy()

@@ -151,6 +151,21 @@ class Vgg:
         self._pass("backward", self._image_shape).run(inputs, {"d_image": d_image})
         return d_image
 
+    def growing_bytes(self, height: int, width: int, kept: bool = True) -> int | None:
+        """Return what grows with the image of the memory that `forward` takes, or `features`.
+
+        That is all that is returned, with ``kept`` what `backward` reads, and the largest layer
+        once; the strips that the rest goes in have one size.  None on a GPU: there all grows.
+        """
+        if not self._on_cpu:
+            return None
+        from nst.vgg.graphs import layer_of
+
+        plan = replace(self._plan, size=(height, width))
+        names = plan.outputs if kept else plan.taps
+        arrays = sum(plan.values(layer_of(n)) * np.dtype(plan.dtype(n)).itemsize for n in names)
+        return arrays + 4 * max(map(plan.values, plan.layers))
+
     def release(self) -> None:
         """Give memory back: what the last `forward` kept, and what the runtime keeps for the next.
 
