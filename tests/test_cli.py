@@ -125,7 +125,10 @@ def test_quiet_is_silent(pictures):
 
 
 def test_ctrl_c_saves_what_there_is_and_says_where(pictures):
-    """At a coarse scale still: the result must have the full size all the same."""
+    """At a coarse scale still: the result must have the full size all the same.
+
+    So many steps take hours, and so the run is saved without being asked.
+    """
     command = [sys.executable, "-m", "nst", "stylize", "my photo.png", "painting.jpg"]
     command += ["--size", "256", "--steps", "100000", "--scales", "2", "--log", "steps.csv"]
     log = pictures / "steps.csv"
@@ -137,7 +140,7 @@ def test_ctrl_c_saves_what_there_is_and_says_where(pictures):
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted. The picture after step " in complaint
-    assert complaint.rstrip().endswith("is in out.png.")
+    assert complaint.rstrip().endswith("is in out.png. `nst resume out-checkpoint` goes on.")
     assert "Traceback" not in complaint
     assert images.load(pictures / "out.png").shape == (3, 171, 256)
 
