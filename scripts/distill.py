@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--paintings", type=Path, default=Path("judged"), help="folder for what --judge paints")
     add("--size", type=int, default=384, help="of what --judge paints, pixels")
     add("--evaluations", type=int, default=150, help="that --judge paints a picture in")
+    add("--style-weight", type=float, default=20, help="at each layer of what --judge paints")
     return parser
 
 

@@ -326,7 +326,7 @@ def test_the_debugger_lines_stop_where_they_say(walk, tmp_path):
     done = run_python("-m", "pdb", SCRIPT, folder=tmp_path, typed="\n".join([*typed, "q\n"]))
     _, stopped = done.stdout.split("-> loss = k.mse(gram, target_gram)\n", 1)
     assert "style_loss()" in done.stdout
-    assert stopped.startswith("(Pdb) (80, 80)\n")  # the 80 channels of relu2_1
+    assert stopped.startswith("(Pdb) (96, 96)\n")  # the 96 channels of relu2_1
     assert "numpy_kernels.py" in stopped
     assert "-> def mse(" in stopped
     assert "--Return--" in stopped

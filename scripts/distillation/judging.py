@@ -18,7 +18,7 @@ from nst.vgg import Vgg, weights
 from nst.vgg.weights import Network
 
 STYLE_TAPS, CONTENT_TAP = ("relu1_1", "relu2_1", "relu3_1"), "relu3_3"
-PAINTED_STYLE = dict.fromkeys((*STYLE_TAPS, "relu3_3"), 20.0)  # tap: weight
+PAINTED_TAPS = (*STYLE_TAPS, "relu3_3")
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ def judge(arguments: argparse.Namespace) -> None:
     """Paint every pair with every network and with the real one; print what that one says.
 
     The real network is VGG19 as far as the teacher's file reaches, with its own max pooling.  All
-    paint as `nst` does by default, but with PAINTED_STYLE: the default's relu4_1 lies beyond that
-    file.  Pictures already in the folder are judged again, not painted.
+    paint as `nst` does by default, but with the style at PAINTED_TAPS, each of one weight: the
+    default's relu4_1 lies beyond that file.  Pictures already in the folder are judged again, not
+    painted.
     """
     networks = {"real": real_network(arguments.teachers)}
     networks |= {path.stem: slim_network(path) for path in arguments.judge}
@@ -50,7 +51,7 @@ def judge(arguments: argparse.Namespace) -> None:
                 settings = Settings(
                     content, style, picture, arguments.size, arguments.evaluations, device="cpu"
                 )
-                seconds = paint_with(network, settings)
+                seconds = paint_with(network, settings, arguments.style_weight)
             image = nst.images.load(picture)
             verdict = Verdict(*measure(networks["real"], image, content, style), seconds)
             verdicts[name].append(verdict)
@@ -88,10 +89,10 @@ def measure(real: Network, image: np.ndarray, content: Path, style: Path) -> tup
     return style_loss, float(k.mse(found[CONTENT_TAP], kept) / k.mse(kept, np.zeros_like(kept)))
 
 
-def paint_with(network: Network, settings: Settings) -> float:
+def paint_with(network: Network, settings: Settings, style_weight: float) -> float:
     """Paint with ``network`` instead of a known model; save the picture, return the seconds."""
     run = prepare(settings)
-    run.recipe = replace(run.recipe, style=PAINTED_STYLE)
+    run.recipe = replace(run.recipe, style=dict.fromkeys(PAINTED_TAPS, style_weight))
     run.vgg = Vgg(network, run.recipe.taps, run.recipe.pooling)
     started = time.monotonic()
     complete(run)

@@ -29,7 +29,7 @@ STAGES = (
             ("relu3_2", "vgg19 relu3_2"),
             ("relu3_3", "vgg19 relu3_3"),
         ),
-        counts=(1, 0.5, 2, 0.5, 3, 1, 2),  # painting reads the style at the first ReLUs
+        counts=(1, 0.5, 2, 0.5, 3, 1, 3),  # painting reads the style at the first ReLUs
         runs="123",
         learns="123",
         crop=96,
