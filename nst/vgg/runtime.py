@@ -323,4 +323,5 @@ def _share_one_arena() -> None:
     cpu = runtime.OrtMemoryInfo(
         "Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT
     )
-    runtime.create_and_register_allocator(cpu, runtime.OrtArenaCfg(0, 0, -1, -1))
+    as_requested = 1  # it grows by what is asked for; else it would double
+    runtime.create_and_register_allocator(cpu, runtime.OrtArenaCfg(0, as_requested, -1, -1))
