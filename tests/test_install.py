@@ -226,7 +226,7 @@ def test_a_disk_that_fills_up_while_converting_leaves_no_model(table, folder, mo
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(images.os, "fsync", full)
+    monkeypatch.setattr("nst.files.os.fsync", full)
     with pytest.raises(NstError, match="the disk is full"):
         fetch()
     assert files(folder) == set()
