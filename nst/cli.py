@@ -1,11 +1,12 @@
 """The command line: arguments -> Settings -> stylize -> exit status.  The only file that prints.
 
-Exit status: 0 for done, 2 for what the user can mend (one line says how), 130 for Ctrl-C and 143
-for SIGTERM: 128 and the signal's number, as shells have it.
+Exit status: 0 for done, 1 if nobody read to the end, 2 for what the user can mend (one line says
+how), 130 for Ctrl-C and 143 for SIGTERM: 128 and the signal's number, as shells have it.
 """
 
 import argparse
 import json
+import os
 import signal
 import sys
 import warnings
@@ -36,7 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always", NstWarning)
         warnings.showwarning = _show_warning
         try:
-            return command(**arguments)
+            status = command(**arguments)
+            sys.stdout.flush()
+            return status
+        except BrokenPipeError:  # whoever reads, such as `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         except NstError as error:
             _say("nst:", error, *getattr(error, "__notes__", []))
             return 2

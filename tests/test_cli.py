@@ -36,6 +36,17 @@ def error_of(*arguments, cwd):
     return lines[0]
 
 
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path, buffered):
+    """As in ``nst recipes gatys | head -1``."""
+    command = [sys.executable, *([] if buffered else ["-u"]), "-m", "nst", "recipes", "gatys"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, text=True, **pipes) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
+
+
 @pytest.fixture
 def pictures(tmp_path, rng):
     """A folder with a landscape ``my photo.png`` and an upright ``painting.jpg``."""
