@@ -5,6 +5,7 @@ from onnx.reference import ReferenceEvaluator
 
 from nst.vgg import graphs
 from nst.vgg.architecture import VGG16, VGG19, Architecture
+from nst.vgg.plan import Plan
 from nst.vgg.weights import IMAGENET_MEAN, IMAGENET_STD
 
 
@@ -51,7 +52,7 @@ class ReferenceVgg:
             for name, value in (("mean", mean), ("std", std))
         }
         self.taps = tuple(taps)
-        plan = graphs.Plan(architecture, self.taps, pooling)
+        plan = Plan(architecture, self.taps, pooling)
         self._saved, self._outputs = plan.saved, plan.outputs
         arrays = {**arrays, **colours}
         self.forward_model = graphs.forward(plan, arrays, self._outputs)

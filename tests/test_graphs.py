@@ -20,6 +20,7 @@ from small_networks import (
 from nst.errors import NstError
 from nst.vgg import Vgg, graphs
 from nst.vgg.architecture import POOLINGS, VGG16, VGG19, Architecture
+from nst.vgg.plan import Plan
 
 SIZES = [(35, 22), (16, 16), (17, 31)]  # rows x columns
 NETWORKS = {"vgg16": NARROW_VGG16, "vgg19": NARROW_VGG19}
@@ -274,7 +275,7 @@ def test_both_graphs_pass_the_full_check(rng, taps, pooling, dtype):
     colours = {"mean": np.zeros((1, 3, 1, 1)), "std": np.ones((1, 3, 1, 1))}
     arrays = {**draw_arrays(NARROW_VGG16, rng), **colours}
     arrays = {name: array.astype(dtype) for name, array in arrays.items()}
-    plan = graphs.Plan(NARROW_VGG16, taps, pooling)
+    plan = Plan(NARROW_VGG16, taps, pooling)
     forward, backward = graphs.forward(plan, arrays, plan.outputs), graphs.backward(plan, arrays)
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     for model in (forward, backward):
@@ -312,7 +313,7 @@ def test_every_initializer_is_read():
 
 def test_a_mask_is_saved_for_each_relu_and_no_activation():
     def saved(pooling, *taps):
-        return graphs.Plan(VGG16, taps, pooling).saved
+        return Plan(VGG16, taps, pooling).saved
 
     assert saved("average", "relu3_1") == [
         "relu1_1_positive", "relu1_2_positive", "relu2_1_positive", "relu2_2_positive",
@@ -347,7 +348,7 @@ def test_at_full_width_the_shapes_are_those_of_the_paper(architecture):
     """From ONNX' shape inference, with weights that are only declared."""
     relus = [tap for tap in architecture.taps if tap.startswith("relu")]
     arrays = {"mean": np.zeros((1, 3, 1, 1), np.float32), "std": np.ones((1, 3, 1, 1), np.float32)}
-    plan = graphs.Plan(architecture, tuple(relus), "max")
+    plan = Plan(architecture, tuple(relus), "max")
     model = graphs.forward(plan, arrays, relus)
     _set_size(model.graph.input[0], 224, 224)
     for name, shape in weight_shapes(architecture).items():
@@ -400,4 +401,4 @@ def test_relu_backward_is_zero_where_the_output_is_zero():
 
 def test_an_unknown_tap_is_refused_before_a_graph_is_made():
     with pytest.raises(NstError, match="no tap 'relu3_1'; it has conv1_1, relu1_1"):
-        graphs.Plan(TWO_BLOCKS, ("relu3_1",), "max")
+        Plan(TWO_BLOCKS, ("relu3_1",), "max")

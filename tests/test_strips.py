@@ -10,6 +10,7 @@ from small_networks import draw_arrays
 
 from nst.vgg import graphs, strips, winograd
 from nst.vgg.architecture import POOLINGS, Architecture
+from nst.vgg.plan import Plan
 from nst.vgg.strips import Rows
 
 SIZES = [(35, 22), (16, 16), (17, 31), (63, 18)]  # rows x columns
@@ -133,7 +134,7 @@ def test_strips_give_what_the_whole_gives(monkeypatch, taps, pooling, size):
     convolution = "auto" if size[0] % 2 else "direct"
     monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 4)
     monkeypatch.setattr(winograd, "STRIP", 12)
-    plan = graphs.Plan(FOUR_BLOCKS, taps, pooling, size, convolution)
+    plan = Plan(FOUR_BLOCKS, taps, pooling, size, convolution)
     image = np.random.default_rng(size[0]).random((3, *size))
     whole = evaluate(plan, image, ramp)
     monkeypatch.setattr(strips, "VALUES", 600)

@@ -12,6 +12,7 @@ from small_networks import NARROW_VGG16, ReferenceVgg, draw_arrays, relative_err
 from nst.errors import NstError
 from nst.vgg import Vgg, graphs, winograd
 from nst.vgg.architecture import POOLINGS, VGG16
+from nst.vgg.plan import Plan
 
 
 def naive_conv(x, weight):
@@ -103,17 +104,17 @@ def test_a_network_by_it_is_the_direct_one(rng, pooling, size):
 @pytest.mark.usefixtures("everywhere")
 def test_it_is_used_where_it_pays_and_never_if_told_so(rng):
     arrays = {**draw_arrays(NARROW_VGG16, rng), "mean": np.zeros((1, 3, 1, 1))}
-    plan = graphs.Plan(NARROW_VGG16, ("relu2_1",), "max", (32, 48), "auto")
+    plan = Plan(NARROW_VGG16, ("relu2_1",), "max", (32, 48), "auto")
     kernels = ["conv1_1", "conv1_2", "conv2_1"]
     assert sorted(graphs.points(plan, arrays)) == [
         f"{name}.{kind}" for name in kernels for kind in ("points", "turned_points")
     ]
-    direct = graphs.Plan(NARROW_VGG16, ("relu2_1",), "max", (32, 48), "direct")
+    direct = Plan(NARROW_VGG16, ("relu2_1",), "max", (32, 48), "direct")
     assert graphs.points(direct, arrays) == {}
 
 
 def test_at_full_width_it_takes_over_with_the_second_block():
-    plan = graphs.Plan(VGG16, ("relu5_3",), "max", (64, 64), "auto")
+    plan = Plan(VGG16, ("relu5_3",), "max", (64, 64), "auto")
     direct = [name for name in VGG16.convolutions if not plan.points(name)]
     assert direct == ["conv1_1", "conv1_2", "conv2_1"]
 

@@ -7,7 +7,7 @@ import onnx
 
 from nst import files
 from nst.vgg import graphs, weights
-from nst.vgg.graphs import Plan
+from nst.vgg.plan import Plan
 from nst.vgg.weights import Network
 
 

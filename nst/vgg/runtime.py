@@ -17,7 +17,7 @@ from nst.vgg.architecture import CONVOLUTIONS, PRECISIONS, SMALLEST_SIDE
 from nst.vgg.weights import IMAGENET_MEAN, IMAGENET_STD, Network
 
 if TYPE_CHECKING:
-    from nst.vgg.graphs import Size
+    from nst.vgg.plan import Size
 
 MOST_PASSES = 24  # graphs kept open: up to three for each size of image or of tile
 
@@ -55,6 +55,7 @@ class Vgg:
         precision: str = "float32",
     ) -> None:
         from nst.vgg import graphs  # onnx takes a while to import
+        from nst.vgg.plan import Plan
 
         self.network = model if isinstance(model, Network) else weights.load(model)
         self.taps = tuple(dict.fromkeys(taps))
@@ -69,9 +70,7 @@ class Vgg:
         self._on_cpu = self.device.provider == devices.CPU.provider
         if not self._on_cpu:
             convolution = "direct"  # cuDNN has its own choice of algorithms
-        self._plan = graphs.Plan(
-            self.network.architecture, self.taps, self.pooling, None, convolution
-        )
+        self._plan = Plan(self.network.architecture, self.taps, self.pooling, None, convolution)
         self._points = {
             name: self.device.asarray(kernel)
             for name, kernel in graphs.points(self._plan, self.network.arrays).items()
@@ -159,7 +158,7 @@ class Vgg:
         """
         if not self._on_cpu:
             return None
-        from nst.vgg.graphs import layer_of
+        from nst.vgg.plan import layer_of
 
         plan = replace(self._plan, size=(height, width))
         names = plan.outputs if kept else plan.taps
