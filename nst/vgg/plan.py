@@ -79,7 +79,7 @@ class Plan:
         """
         found: list[list[str]] = []
         for layer in reversed(self.layers):
-            pooled = bool(found) and found[0][-1].startswith("pool") and len(found[0]) < 3
+            pooled = bool(found) and is_pool(found[0][-1]) and len(found[0]) < 3
             if pooled and layer not in self.taps:
                 found[0].insert(0, layer)
             else:
@@ -92,7 +92,7 @@ class Plan:
         found: list[tuple[str, list[str]]] = [("normalised", [])]
         for layer in self.layers:
             found[-1][1].append(layer)
-            if layer.startswith("pool"):
+            if is_pool(layer):
                 found.append((layer, []))
         return found
 
