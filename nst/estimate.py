@@ -298,8 +298,8 @@ class Work:
         pixels = 0.0
         for height, width, steps in self.sizes:
             rows, columns, _ = self._windows(height, width, side)
-            whole = len(rows) * len(columns) == 1
-            pixels += steps * sum(rows) * sum(columns) * (1 if whole else 1 + FIRST_PASS)
+            again = 0 if _is_whole(rows, columns) else FIRST_PASS
+            pixels += steps * sum(rows) * sum(columns) * (1 + again)
         return pixels
 
     def _scale(self, index: int, side: int | None, pairs: int) -> ScaleEstimate:
@@ -322,7 +322,7 @@ class Work:
         """Return the peak at one scale; see the module's docstring."""
         rows, columns, window = self._windows(*size, side)
         style_window = self._windows(*style_size, side)[2]
-        whole = len(rows) * len(columns) == 1
+        whole = _is_whole(rows, columns)
         image = IMAGE * size[0] * size[1]
         network = self.cost.evaluating(*window)
         steps = max(n for height, width, n in self.sizes if (height, width) == size)
@@ -345,11 +345,10 @@ class Work:
     def _step_seconds(self, size: tuple[int, int], side: int | None, pairs: int) -> float:
         rows, columns, _ = self._windows(*size, side)
         cost = self.cost
-        seen = (
-            cost.seconds if len(rows) * len(columns) == 1 else cost.seconds + cost.features_seconds
-        )
+        again = 0 if _is_whole(rows, columns) else cost.features_seconds
         passes = cost.pass_seconds * optimizer_passes(self.optimizer, pairs)
-        return sum(rows) * sum(columns) * seen + size[0] * size[1] * passes
+        seen = sum(rows) * sum(columns) * (cost.seconds + again)
+        return seen + size[0] * size[1] * passes
 
     def _preparing_seconds(
         self, size: tuple[int, int], style_size: tuple[int, int], side: int | None
@@ -369,6 +368,10 @@ class Work:
             for length in (height, width)
         )
         return rows, columns, (max(rows), max(columns))
+
+
+def _is_whole(rows: list[int], columns: list[int]) -> bool:
+    return len(rows) == len(columns) == 1
 
 
 def optimizer_images(kind: str, pairs: int) -> tuple[int, int]:
