@@ -25,6 +25,8 @@ from distillation.judging import judge
 from distillation.student import Student
 from distillation.training import distill
 
+from nst.vgg.architecture import POOLINGS
+
 
 def main(argv: list[str] | None = None) -> None:
     """Train, export or judge."""
@@ -67,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--paintings", type=Path, default=Path("judged"), help="folder for what --judge paints")
     add("--size", type=int, default=384, help="of what --judge paints, pixels")
     add("--evaluations", type=int, default=150, help="that --judge paints a picture in")
+    add("--real-pooling", choices=POOLINGS, default="average", help="of the network that judges")
     add("--style-weight", type=float, default=20, help="at each layer of what --judge paints")
     return parser
 

@@ -255,7 +255,7 @@ def _trainer(rooms, teachers, images):
 def test_the_rates_warm_up_stay_and_fall_in_a_line(rooms, teachers, rng):
     trainer = _trainer(rooms, teachers, _crops(rooms, rng).images)
     muon, adam = [], []
-    for step, progress in ((0, 0.0), (24, 0.0), (49, 0.1), (600, 0.6), (800, 0.8), (999, 0.999)):
+    for step, progress in ((0, 0.0), (24, 0.0), (49, 0.05), (400, 0.4), (700, 0.7), (999, 0.9985)):
         trainer.step = step
         trainer.train_step(progress)
         muon.append(trainer.muon.param_groups[0]["lr"] / rooms.training.MUON_RATE)
@@ -435,7 +435,10 @@ def test_judging_paints_each_pair_once_and_prints_a_row(
         "a-b-slim.png",
     ]
     script.main(arguments)
-    assert " s " not in capsys.readouterr().out.splitlines()[2]  # judged again, not painted
+    again = capsys.readouterr().out.splitlines()[2]
+    assert " s " not in again  # judged again, not painted
+    script.main([*arguments, "--real-pooling", "max"])
+    assert capsys.readouterr().out.splitlines()[2] != again  # the same pictures, another judge
 
 
 def test_a_line_without_two_paths_is_said_so(rooms, tmp_path):

@@ -33,12 +33,13 @@ class Verdict:
 def judge(arguments: argparse.Namespace) -> None:
     """Paint every pair with every network and with the real one; print what that one says.
 
-    The real network is VGG19 as far as the teacher's file reaches, with its own max pooling.  All
-    paint as `nst` does by default, but with the style at PAINTED_TAPS, each of one weight: the
+    The real network is VGG19 as far as the teacher's file reaches, pooled by averages as the
+    students are and as Gatys et al. painted (or by its own maxima: ``real_pooling``).  All paint
+    as `nst` does by default, but with the style at PAINTED_TAPS, each of one weight: the
     default's relu4_1 lies beyond that file.  Pictures already in the folder are judged again, not
     painted.
     """
-    networks = {"real": real_network(arguments.teachers)}
+    networks = {"real": real_network(arguments.teachers, arguments.real_pooling)}
     networks |= {path.stem: slim_network(path) for path in arguments.judge}
     arguments.paintings.mkdir(parents=True, exist_ok=True)
     print(f"| content, style | {' | '.join(networks)} |\n|---|{'---|' * len(networks)}")
@@ -99,13 +100,13 @@ def paint_with(network: Network, settings: Settings, style_weight: float) -> flo
     return time.monotonic() - started
 
 
-def real_network(teachers: Path) -> Network:
+def real_network(teachers: Path, pooling: str = "average") -> Network:
     """Return VGG19's convolutions, rearranged from BGR in 0..255 to RGB in 0..1."""
     with np.load(teachers / VGG19_FILE) as stored:
         arrays = {name: stored[name].astype(np.float32) for name in stored}
     arrays["conv1_1.weight"] = arrays["conv1_1.weight"][:, ::-1]
     mean = tuple(value / 255 for value in reversed(VGG19_MEAN_BGR))
-    return weights.from_arrays(arrays, "max", mean, (1 / 255,) * 3, "vgg19")
+    return weights.from_arrays(arrays, pooling, mean, (1 / 255,) * 3, "vgg19")
 
 
 def slim_network(path: Path) -> Network:

@@ -29,12 +29,12 @@ STAGES = (
             ("relu3_2", "vgg19 relu3_2"),
             ("relu3_3", "vgg19 relu3_3"),
         ),
-        counts=(1, 0.5, 2, 0.5, 3, 1, 3),  # painting reads the style at the first ReLUs
+        counts=(1, 0.5, 2, 0.5, 3, 1, 6),  # painting reads relu1_1, 2_1, 3_1 and 3_3
         runs="123",
         learns="123",
         crop=96,
         crops=16,
-        share=0.75,
+        share=0.85,
     ),
     Stage(
         "upper",
@@ -54,6 +54,6 @@ STAGES = (
         learns="45",
         crop=128,
         crops=8,
-        share=0.25,
+        share=0.15,
     ),
 )

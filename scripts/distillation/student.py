@@ -9,7 +9,7 @@ from nst.vgg.weights import IMAGENET_MEAN as MEAN
 from nst.vgg.weights import IMAGENET_STD as STD
 
 # Channels of each convolution.  As many directions leave of VGG19's mean square, at the best,
-# .002 at relu1_1, .006 at relu1_2, .008 at relu2_1, .023 at relu2_2, .013 at relu3_1, .031 at
+# .001 at relu1_1, .004 at relu1_2, .006 at relu2_1, .018 at relu2_2, .011 at relu3_1, .018 at
 # relu3_2 and .007 at relu3_3: the first of a block, where painting reads the style, is the widest
 # for it.  The upper blocks take what is left of 8 MB.  Multiples of 16 fill the vector units.
 WIDTHS = {
@@ -18,13 +18,13 @@ WIDTHS = {
     "conv2_1": 96,
     "conv2_2": 96,
     "conv3_1": 192,
-    "conv3_2": 128,
+    "conv3_2": 160,
     "conv3_3": 128,
     "conv4_1": 192,
     "conv4_2": 192,
-    "conv4_3": 192,
+    "conv4_3": 176,
     "conv5_1": 128,
-    "conv5_2": 128,
+    "conv5_2": 96,
     "conv5_3": 64,
 }
 
