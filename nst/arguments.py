@@ -86,7 +86,7 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
     add("style_scale", type=float, help="size of the style's strokes, relative to the result")
     add("color", choices=COLORS, help="whose colours")
     add("optimizer", choices=OPTIMIZERS, help="default: the recipe's")
-    add("pooling", choices=POOLINGS, help="default: the recipe's, or as the model was trained")
+    add("pooling", choices=POOLINGS, help="default: the recipe's")
     add("conv", choices=CONVOLUTIONS, help="on a CPU: the fastest algorithm, or always the plain")
     add("precision", choices=PRECISIONS, help="on a GPU: tf32 is faster, with 10 bits of mantissa")
     add(

@@ -60,7 +60,7 @@ class Recipe:
     pixel_range: float = 255.0  # the white of the pixels that the numbers are about
     input_gain: float = 1.0  # the network sees so many times the image
 
-    pooling: str | None = None  # max or average; None: as the model was trained
+    pooling: str = "average"  # or max
     init: str = "content"  # content, noise or style
     noise: Noise = GREY_NOISE
     size: int | None = 512  # pixels; None: the content file's own
@@ -110,6 +110,7 @@ RECIPES = {
         relative=True,
         smoothness=0.5,
         pixel_range=1,
+        pooling="average",
         size=640,
         scales="auto",
         steps=300,
@@ -317,7 +318,6 @@ def describe(name: str) -> str:
 
 
 _LEFT_OPEN = {
-    "pooling": "as the model was trained",
     "size": "the content file's own",
     "style_size": "as large as the result",
 }

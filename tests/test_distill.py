@@ -441,6 +441,22 @@ def test_judging_paints_each_pair_once_and_prints_a_row(
     assert capsys.readouterr().out.splitlines()[2] != again  # the same pictures, another judge
 
 
+def test_each_network_paints_with_its_own_pooling(script, rooms, teachers, tmp_path, rng):
+    for name in ("a", "b"):
+        _picture(tmp_path / f"{name}.png", rng)
+    (tmp_path / "pairs.txt").write_text("a.png b.png\n")
+    np.savez(tmp_path / "slim.npz", **rooms.student.Student().folded())
+    arguments = ["--teachers", str(teachers), "--images", str(tmp_path), "--size", "32"]
+    arguments += ["--judge", str(tmp_path / "slim.npz"), "--pairs", str(tmp_path / "pairs.txt")]
+    painted = {}
+    for pooling in ("average", "max"):
+        folder = tmp_path / pooling
+        script.main([*arguments, "--real-pooling", pooling, "--paintings", str(folder)])
+        painted[pooling] = {p.stem[4:]: np.asarray(Image.open(p)) for p in folder.iterdir()}
+    assert np.array_equal(painted["average"]["slim"], painted["max"]["slim"])
+    assert not np.array_equal(painted["average"]["real"], painted["max"]["real"])
+
+
 def test_a_line_without_two_paths_is_said_so(rooms, tmp_path):
     (tmp_path / "pairs.txt").write_text("only-one.jpg\n")
     with pytest.raises(SystemExit, match="a content and a style on every line"):

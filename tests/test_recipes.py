@@ -58,7 +58,7 @@ PROGRAMS = {
     "pystiche": (500, "shorter", 1, 500, "content", "lbfgs", "max"),
     "spst": (1023, "shorter", 1, 600, "content", "lbfgs", "max"),
     "hvass": (None, "longer", 1, 60, "noise", "descent", "max"),
-    "nst": (640, "longer", "auto", 300, "content", "lbfgs", None),
+    "nst": (640, "longer", "auto", 300, "content", "lbfgs", "average"),
 }
 
 

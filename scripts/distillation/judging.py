@@ -94,7 +94,7 @@ def paint_with(network: Network, settings: Settings, style_weight: float) -> flo
     """Paint with ``network`` instead of a known model; save the picture, return the seconds."""
     run = prepare(settings)
     run.recipe = replace(run.recipe, style=dict.fromkeys(PAINTED_TAPS, style_weight))
-    run.vgg = Vgg(network, run.recipe.taps, run.recipe.pooling)
+    run.vgg = Vgg(network, run.recipe.taps)  # pooled as it is
     started = time.monotonic()
     complete(run)
     return time.monotonic() - started
