@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--teachers", type=Path, required=True, help="folder of the teachers' .npz files")
     add("--images", type=Path, required=True, help="folder of photos/ and paintings/")
     add("--output", type=Path, default=Path("vgg16-slim.npz"), help="to write: .npz or .onnx")
-    add("--steps", type=int, default=8000, help="of training, both stages together")
+    add("--steps", type=int, default=16000, help="of training, both stages together")
     add("--seed", type=int, default=0, help="of the first weights and of the crops")
     add("--device", default="cpu", help="where PyTorch trains: cpu or cuda")
     add("--resume", action="store_true", help="go on from the checkpoint beside the output")

@@ -418,13 +418,8 @@ def test_the_judge_knows_the_start_and_the_goal(rooms, teachers, tmp_path, rng):
 def test_judging_paints_each_pair_once_and_prints_a_row(
     script, rooms, teachers, tmp_path, rng, capsys
 ):
-    for name in ("a", "b"):
-        _picture(tmp_path / f"{name}.png", rng)
-    (tmp_path / "pairs.txt").write_text("a.png b.png\n\n")
-    np.savez(tmp_path / "slim.npz", **rooms.student.Student().folded())
-    arguments = ["--teachers", str(teachers), "--images", str(tmp_path)]
-    arguments += ["--judge", str(tmp_path / "slim.npz"), "--pairs", str(tmp_path / "pairs.txt")]
-    arguments += ["--paintings", str(tmp_path / "judged"), "--size", "32"]
+    arguments = _judging(rooms, teachers, tmp_path, rng)
+    arguments += ["--paintings", str(tmp_path / "judged")]
     script.main(arguments)
     rows = capsys.readouterr().out.splitlines()
     assert rows[0] == "| content, style | real | slim |"
@@ -442,12 +437,7 @@ def test_judging_paints_each_pair_once_and_prints_a_row(
 
 
 def test_each_network_paints_with_its_own_pooling(script, rooms, teachers, tmp_path, rng):
-    for name in ("a", "b"):
-        _picture(tmp_path / f"{name}.png", rng)
-    (tmp_path / "pairs.txt").write_text("a.png b.png\n")
-    np.savez(tmp_path / "slim.npz", **rooms.student.Student().folded())
-    arguments = ["--teachers", str(teachers), "--images", str(tmp_path), "--size", "32"]
-    arguments += ["--judge", str(tmp_path / "slim.npz"), "--pairs", str(tmp_path / "pairs.txt")]
+    arguments = _judging(rooms, teachers, tmp_path, rng)
     painted = {}
     for pooling in ("average", "max"):
         folder = tmp_path / pooling
@@ -467,6 +457,16 @@ def test_judging_without_pairs_is_said_so(script, capsys):
     with pytest.raises(SystemExit):
         script.main([*NOWHERE, "--judge", "slim.npz"])
     assert "--pairs FILE" in capsys.readouterr().err
+
+
+def _judging(rooms, teachers, folder, rng):
+    """Return the arguments that judge one untrained network by one pair, both in ``folder``."""
+    for name in ("a", "b"):
+        _picture(folder / f"{name}.png", rng)
+    (folder / "pairs.txt").write_text("a.png b.png\n\n")
+    np.savez(folder / "slim.npz", **rooms.student.Student().folded())
+    arguments = ["--teachers", str(teachers), "--images", str(folder), "--size", "32"]
+    return [*arguments, "--judge", f"{folder}/slim.npz", "--pairs", f"{folder}/pairs.txt"]
 
 
 def _picture(path, rng):
