@@ -57,11 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def stylize(source: Path | None = None, quiet: bool = False, **options: Any) -> int:
     """Paint CONTENT in the style of STYLE."""
-    settings = _settings(source, options)
+    texts = _texts(source)
+    settings = _settings(source, texts, options)
     if source is not None and settings.output is not None:
         if settings.output.resolve() == source.resolve():
             raise NstError(f"--output would overwrite {source}, which --from reads; name another.")
-    return _paint(_prepare(settings, source), quiet)
+    return _paint(_prepare(settings, source, texts), quiet)
 
 
 def demonstrate(**options: Any) -> int:
@@ -71,7 +72,8 @@ def demonstrate(**options: Any) -> int:
 
 def estimate(source: Path | None = None, quiet: bool = False, **options: Any) -> int:
     """Say what painting CONTENT in the style of STYLE would take, and paint nothing."""
-    run = _prepare(_settings(source, options), source)
+    texts = _texts(source)
+    run = _prepare(_settings(source, texts, options), source, texts)
     print(_title(run), *estimates.estimate(run).lines(), sep="\n")
     return 0
 
@@ -81,11 +83,15 @@ def resume(folder: Path, quiet: bool) -> int:
     return _paint(reopen(folder), quiet)
 
 
-def _settings(source: Path | None, options: dict[str, Any]) -> Settings:
+def _texts(source: Path | None) -> dict[str, str]:
+    """Return what the result ``source`` says about itself; nothing without one."""
+    return {} if source is None else images.read_metadata(source)
+
+
+def _settings(source: Path | None, texts: dict[str, str], options: dict[str, Any]) -> Settings:
     """Return what the ``options`` ask for, and the result ``source`` where they do not say."""
     if source is None:
         return settings_of(**options)
-    texts = images.read_metadata(source)
     if "nst settings" not in texts:
         raise NstError(f"{source} does not say how it was made; give a .png that nst painted.")
     said = json.loads(texts["nst settings"])
@@ -95,18 +101,17 @@ def _settings(source: Path | None, options: dict[str, Any]) -> Settings:
     return Settings.from_json(json.dumps(kept), **changes)
 
 
-def _prepare(settings: Settings, source: Path | None) -> Run:
+def _prepare(settings: Settings, source: Path | None, texts: dict[str, str]) -> Run:
     """Prepare a run; warn where it has another network than the ``source`` that it repeats."""
     run = prepare(settings)
-    if source is not None:
-        before, now = images.read_metadata(source).get("nst model"), run.model_text
-        if now != before:
-            warnings.warn(
-                f"{source} was painted with {before or 'an unknown model'}, this is {now}; the "
-                "result will differ: see `nst models`",
-                NstWarning,
-                stacklevel=2,
-            )
+    before, now = texts.get("nst model", "an unknown model"), run.model_text
+    if source is not None and now != before:
+        warnings.warn(
+            f"{source} was painted with {before}, this is {now}; the result will differ: see "
+            "`nst models`",
+            NstWarning,
+            stacklevel=2,
+        )
     return run
 
 
