@@ -125,9 +125,10 @@ def test_a_peak_is_seen_though_it_is_gone_at_the_end(monkeypatch, counted):
     assert peak.bytes == pytest.approx(60 * MB, rel=0.1)
 
 
-def test_the_highest_is_at_least_what_is_used_now():
-    block = np.ones(30 * MB // 4, np.float32)
-    assert memory.highest() >= memory.used(CPU) >= block.nbytes
+def test_the_highest_is_about_what_is_used_now_or_more():
+    """About: two counters of the system, to which threads add in batches."""
+    block = np.ones(200 * MB // 4, np.float32)
+    assert memory.highest() > 0.95 * memory.used(CPU) > 0.95 * block.nbytes
 
 
 def test_the_highest_is_this_process_own_and_not_that_of_the_one_that_started_it():
