@@ -62,6 +62,12 @@ def free(device: Device) -> int:
     return min([psutil.virtual_memory().available, *cgroup_free()])
 
 
+def room(device: Device, budget: str = "auto") -> float:
+    """Return the bytes that may still be taken on ``device`` within a budget; see `parse`."""
+    most = parse(budget)
+    return SHARE * free(device) if most is None else most - used(device)
+
+
 def cgroup_free(root: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> list[int]:
     """Return what each limit that Linux puts on this process leaves free; [] without limits.
 
