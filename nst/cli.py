@@ -18,7 +18,7 @@ from nst import demo, images
 from nst import estimate as estimates
 from nst.arguments import add_settings, options_of, settings_of
 from nst.errors import NstError, NstWarning
-from nst.recipes import RECIPES, describe, table
+from nst.objective.recipes import RECIPES, describe, table
 from nst.records import Progress
 from nst.runs import Run, prepare, reopen
 from nst.settings import APART, Settings

@@ -12,8 +12,8 @@ from nst.checkpoints import Checkpoint
 from nst.devices import Device
 from nst.errors import NstError, NstWarning
 from nst.kernels import Array
+from nst.objective.recipes import GREY_NOISE, Noise, Recipe
 from nst.optimizers import EPSILON, Adam, Lbfgs, NormalisedDescent, Optimizer
-from nst.recipes import GREY_NOISE, Noise, Recipe
 from nst.scales import Scale, plan
 from nst.settings import Painting, Settings
 from nst.vgg import Vgg, weights

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from nst import cli, images
-from nst.recipes import RECIPES
+from nst.objective.recipes import RECIPES
 from nst.settings import Settings
 
 QUICK = ["--size", "48", "--steps", "3", "--scales", "1", "--device", "cpu"]

@@ -16,7 +16,7 @@ import pytest
 from small_networks import NARROW_VGG16, draw_arrays
 
 from nst import Settings, images
-from nst.recipes import RECIPES
+from nst.objective.recipes import RECIPES
 from nst.runs import prepare
 from nst.settings import Painting
 from nst.stylize import complete
@@ -91,7 +91,7 @@ def painted(name, folder):
         "scales": (side // 2, side),
         "steps": (2, 3),
         "seed": 5,
-        "init": "noise" if recipe == "hvass" else "content",  # others hardly leave the noise so soon
+        "init": "noise" if recipe == "hvass" else "content",  # others stay near the noise
         "pooling": "average",  # a maximum may change its place with the last bit of a product
     }
     run = prepare(Settings(**asked | changes | (styles(folder) if styles else {})))
