@@ -199,7 +199,8 @@ class Estimate:
         """Return a line a scale, and one for the whole."""
         rows = [
             f"{scale.width:6} x {scale.height:<6}{_tiles_said(scale):24}"
-            f"{scale.steps:5} steps of {time_said(scale.seconds):8}{said(scale.bytes):>8}"
+            f"{scale.steps:5} {'steps of' if scale.steps != 1 else 'step of':8} "
+            f"{time_said(scale.seconds):8}{said(scale.bytes):>8}"
             for scale in self.scales
         ]
         memory_said = f"{said(self.bytes)} of {said(self.budget)} memory"

@@ -40,6 +40,14 @@ def said(amount: float) -> str:
     return f"{amount / 1e9:.1f} GB" if amount < 9.95e9 else f"{amount / 1e9:.0f} GB"
 
 
+def ran_out(error: BaseException) -> bool:
+    """Return whether ``error`` says that memory ran out, in Python's words or ONNX Runtime's."""
+    if isinstance(error, MemoryError):
+        return True
+    words = ("bad_alloc", "bad allocation", "Failed to allocate memory")
+    return type(error).__module__.startswith("onnxruntime") and any(w in str(error) for w in words)
+
+
 # --- What there is --------------------------------------------------------------------
 
 

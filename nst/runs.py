@@ -54,6 +54,7 @@ class Run:
     planned: bool = False  # side and pairs were chosen for the memory there is
     seconds: float = 0.0  # that it was estimated to take
     folder: Path | None = None  # where it was asked to be saved on the way, or has been
+    here: Path = field(default_factory=Path.cwd)  # where its relative paths begin
     whole: bool = True  # between two steps: image, trial, optimizer and history fit together
 
     @property
@@ -75,14 +76,29 @@ class Run:
         return colour.finished(self.settings.color, painted, self.photograph)
 
 
-def prepare(settings: Settings) -> Run:
-    """Read the images, open the network, and check that the run can work to its end."""
+def prepare(settings: Settings, asked: bool = False) -> Run:
+    """Read the images, open the network, and check that the run can work to its end.
+
+    Where it is only ``asked`` what the run would take, nothing is written, and nothing need be
+    writable.
+    """
     device = devices.pick(settings.device)
+    if not asked:
+        _check_writable(settings)
     run = _open(settings, device)
     start = initial_image(
         run.recipe.init, settings.seed, run.content, run.style, run.scales[0], run.recipe.noise
     )
     run.image = run.trial = device.asarray(start)
+    if asked:
+        return run
+    if settings.save_every > settings.all_steps:
+        warnings.warn(
+            f"no frame will be saved: --save-every is {settings.save_every}, and there are "
+            f"{settings.all_steps} steps",
+            NstWarning,
+            stacklevel=2,
+        )
     if settings.checkpoint is not None:
         if checkpoints.saved(settings.checkpoint):
             raise NstError(
@@ -113,6 +129,7 @@ def reopen(folder: Path) -> Run:
                 "start a new run."
             )
     device = devices.pick(saved.device)
+    _check_writable(settings)
     run = _open(settings, device)
     if run.vgg.network.sha256 != saved.model:
         raise NstError(
@@ -130,12 +147,19 @@ def reopen(folder: Path) -> Run:
     return run
 
 
-def _open(settings: Settings, device: Device) -> Run:
-    """Return a run that has read its files, but has no image yet."""
+def _check_writable(settings: Settings) -> None:
+    """Raise NstError if what the run is to write could not be, before hours are spent on it."""
     if settings.output is not None:
         images.check_output(settings.output)
-    for path in filter(None, (settings.log, settings.report)):
+    beside = [settings.log, settings.report]
+    beside += [settings.beside("triptych.png")] if settings.plot else []
+    beside += [settings.frame(settings.all_steps)] if settings.save_every else []
+    for path in filter(None, beside):
         files.check_writable(path)
+
+
+def _open(settings: Settings, device: Device) -> Run:
+    """Return a run that has read its files, but has no image yet."""
     recipe = override(settings)
     network = weights.load(settings.model).brightened(recipe.input_gain)
     inputs = {str(path): checkpoints.sha256(path) for path in settings.inputs}
@@ -183,7 +207,7 @@ def snapshot(run: Run) -> Checkpoint:
     """Return what ``reopen`` needs to go on from here."""
     return Checkpoint(
         settings=json.loads(run.settings.as_json()),
-        folder=str(Path.cwd()),
+        folder=str(run.here),
         inputs=run.inputs,
         model=run.vgg.network.sha256,
         device=run.device.name,

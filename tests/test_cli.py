@@ -61,7 +61,7 @@ def test_an_estimate_says_what_a_run_would_take_and_paints_nothing(pictures):
     done = nst("estimate", "my photo.png", "painting.jpg", *QUICK, cwd=pictures)
     assert done.returncode == 0, done.stderr
     title, scale, whole = done.stdout.splitlines()
-    assert title.startswith("48 x 32 pixels, 1 scales, 3 steps, vgg16-slim, on cpu")
+    assert title.startswith("48 x 32 pixels, 1 scale, 3 steps, vgg16-slim, on cpu")
     assert scale.split()[:3] == ["48", "x", "32"]
     assert "as a whole" in scale
     assert "3 steps of" in scale
