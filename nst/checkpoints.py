@@ -4,7 +4,6 @@ A checkpoint is one .npz file: the arrays, each with a checksum, and all else as
 ``about``; nothing is pickled.  It appears whole or not at all, and the one before it stays.
 """
 
-import hashlib
 import json
 import time
 import warnings
@@ -124,12 +123,6 @@ def make_folder(folder: Path) -> None:
             f"cannot make the folder {folder}: {reason}; choose another for --checkpoint"
         ) from error
     files.check_writable(folder / "step.npz")
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Keeper:

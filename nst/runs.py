@@ -1,19 +1,23 @@
 """A run: the files it has read, what it has set up, and how far it is; saved and reopened."""
 
 import json
+import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from nst import checkpoints, colour, devices, files, images, kernels
+from nst import checkpoints, colour, devices, files, images, inputs, kernels
 from nst.checkpoints import Checkpoint
 from nst.devices import Device
 from nst.errors import NstError, NstWarning
+from nst.files import PathLike
+from nst.inputs import Input
 from nst.kernels import Array
 from nst.optimizers import EPSILON, Adam, Lbfgs, NormalisedDescent, Optimizer
-from nst.recipes import GREY_NOISE, Noise, Recipe
+from nst.recipes import GREY_NOISE, INITS, Noise, Recipe
 from nst.scales import Scale, plan
 from nst.settings import Painting, Settings
 from nst.vgg import Vgg, weights
@@ -85,9 +89,13 @@ def prepare(settings: Settings, asked: bool = False) -> Run:
     device = devices.pick(settings.device)
     if not asked:
         _check_writable(settings)
-    run = _open(settings, device)
+    read = read_inputs(settings)
+    run = _open(settings, device, read)
+    init: str | Input = run.recipe.init
+    if run.recipe.init not in INITS:
+        init = read[Path(run.recipe.init)]
     start = initial_image(
-        run.recipe.init, settings.seed, run.content, run.style, run.scales[0], run.recipe.noise
+        init, settings.seed, run.content, run.style, run.scales[0], run.recipe.noise
     )
     run.image = run.trial = device.asarray(start)
     if asked:
@@ -122,15 +130,18 @@ def reopen(folder: Path) -> Run:
     """Return the run whose newest checkpoint is in ``folder``, as it was then."""
     saved = checkpoints.load(folder)
     settings = Settings.from_json(json.dumps(saved.settings), Path(saved.folder))
+    read = read_inputs(settings)
+    now = {os.path.abspath(path): given.sha256 for path, given in read.items()}
     for path, sha256 in saved.inputs.items():
-        if checkpoints.sha256(Path(saved.folder) / path) != sha256:
+        folder_then = Path.cwd() if path == inputs.STDIN else saved.folder
+        if now.get(os.path.abspath(Path(folder_then, path))) != sha256:
             raise NstError(
                 f"{path} has changed since the run in {folder} began. Bring the old file back, or "
                 "start a new run."
             )
     device = devices.pick(saved.device)
     _check_writable(settings)
-    run = _open(settings, device)
+    run = _open(settings, device, read)
     if run.vgg.network.sha256 != saved.model:
         raise NstError(
             f"the model {settings.model} is not the one that the run in {folder} began with: its "
@@ -147,6 +158,11 @@ def reopen(folder: Path) -> Run:
     return run
 
 
+def read_inputs(settings: Settings) -> dict[Path, Input]:
+    """Read every file that the run reads, but for the model, and each once."""
+    return {path: inputs.read(path) for path in settings.inputs}
+
+
 def _check_writable(settings: Settings) -> None:
     """Raise NstError if what the run is to write could not be, before hours are spent on it."""
     if settings.output is not None:
@@ -158,14 +174,13 @@ def _check_writable(settings: Settings) -> None:
         files.check_writable(path)
 
 
-def _open(settings: Settings, device: Device) -> Run:
-    """Return a run that has read its files, but has no image yet."""
+def _open(settings: Settings, device: Device, read: Mapping[Path, Input]) -> Run:
+    """Return a run that has what its files hold, but has no image yet."""
     recipe = override(settings)
     network = weights.load(settings.model).brightened(recipe.input_gain)
-    inputs = {str(path): checkpoints.sha256(path) for path in settings.inputs}
-    photograph, alpha = images.load_with_alpha(settings.content)
+    photograph, alpha = images.load_with_alpha(read[settings.content])
     content = colour.content_to_paint(settings.color, photograph)
-    styles = [read_style(painting, settings.color, photograph) for painting in settings.style]
+    styles = [read_style(one, settings.color, photograph, read) for one in settings.style]
     return Run(
         settings=settings,
         recipe=recipe,
@@ -175,7 +190,7 @@ def _open(settings: Settings, device: Device) -> Run:
         alpha=alpha,
         content=content,
         styles=styles,
-        inputs=inputs,
+        inputs={str(path): given.sha256 for path, given in read.items()},
         scales=plan(content.shape[1], content.shape[2], settings),
         optimizer=choose_optimizer(recipe),
         pairs=recipe.history,
@@ -183,22 +198,25 @@ def _open(settings: Settings, device: Device) -> Run:
     )
 
 
-def read_style(painting: Painting, color: str, photograph: np.ndarray) -> Source:
-    """Read a painting and its masks, and bring it into the colours that are measured."""
-    picture = colour.style_to_paint(color, images.load(painting.path), photograph)
-    mask = None if painting.mask is None else read_mask(painting.mask)
-    region = None if painting.region is None else read_mask(painting.region)
+def read_style(
+    painting: Painting, color: str, photograph: np.ndarray, read: Mapping[Path, Input]
+) -> Source:
+    """Decode a painting and its masks, and bring it into the colours that are measured."""
+    picture = colour.style_to_paint(color, images.load(read[painting.path]), photograph)
+    mask = None if painting.mask is None else read_mask(read[painting.mask])
+    region = None if painting.region is None else read_mask(read[painting.region])
     return Source(picture, painting.weight, mask, region, str(painting.region))
 
 
-def read_mask(path: Path) -> np.ndarray:
+def read_mask(source: PathLike | Input) -> np.ndarray:
     """Return the mask in an image file, (H, W): its luma, 0 outside to 1 inside."""
-    picture = images.load(path)
+    given = source if isinstance(source, Input) else inputs.read(source)
+    picture = images.load(given)
     mask = kernels.of(picture).luminance(picture)
     if mask.max() < 0.5:
         raise NstError(
-            f"the mask {path} is empty: its brightest pixel is {mask.max():.2f} of white. Paint "
-            "white what is meant."
+            f"the mask {given.name} is empty: its brightest pixel is {mask.max():.2f} of white. "
+            "Paint white what is meant."
         )
     return mask
 
@@ -250,7 +268,7 @@ def override(settings: Settings) -> Recipe:
 
 
 def initial_image(
-    init: str,
+    init: str | Input,
     seed: int,
     content: np.ndarray,
     style: np.ndarray,
