@@ -48,7 +48,8 @@ class Lenient:
     def _fall_silent(self, error: OSError | ValueError) -> None:
         """Let what the stream still holds go nowhere, or Python would try again at its end."""
         self.failure = error
-        with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+        faults = (OSError, ValueError, AttributeError)  # the last two: it is no file
+        with suppress(*faults), open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), self._stream.fileno())
 
 
