@@ -276,7 +276,7 @@ def test_targets_take_the_bytes_that_they_are_said_to(settings, files, tmp_path)
 def test_saving_takes_no_more_images_than_it_is_said_to(settings):
     run = prepare(settings(size=1000, scales=1, color="content"))
     tracemalloc.start()
-    finish(run)
+    finish(run, run.settings.output)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert 0.6 * SAVING < peak / run.image.nbytes < SAVING

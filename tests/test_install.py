@@ -277,6 +277,7 @@ def test_two_processes_at_once_bring_it_once(table, server, folder):
     assert files(folder) == {"vgg16.onnx"}
 
 
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_keeps_what_has_come_and_the_next_try_goes_on(table, server, folder):
     fault = server.faults["/keras.h5"]
     fault.stall_after = 5_120
