@@ -104,6 +104,10 @@ def mxnet_onnx(path, arrays, prefix="vgg0"):
     initializers, nodes, x = [], [], "data"
     for index, convolution in enumerate(TORCHVISION_INDICES):
         names = [f"{prefix}_conv{index}_{part}" for part in ("weight", "bias")]
+        if convolution.endswith("_1") and x != "data":
+            sides = {"kernel_shape": [2, 2], "strides": [2, 2]}
+            nodes.append(helper.make_node("MaxPool", [x], [f"p{index}"], **sides))
+            x = f"p{index}"
         for name, part in zip(names, ("weight", "bias"), strict=True):
             array = np.float32(arrays[f"{convolution}.{part}"])
             initializers.append(numpy_helper.from_array(array, name))
@@ -270,6 +274,7 @@ def _main() -> int:
     sources.SOURCES = tuple(
         Source(**{**row, "preprocessing": Preprocessing(**row["preprocessing"])}) for row in rows
     )
+    assert not any(source.pin for source in sources.SOURCES)  # it would have to be made again
     architecture.ARCHITECTURES.update(NARROW)
     download.PIECE = 1024
     from nst import cli

@@ -318,7 +318,8 @@ def test_a_file_in_hand_becomes_the_model(suffix, kernels, rng, folder, tmp_path
     else:
         np.savez(file, **arrays)
     before = file.read_bytes()
-    assert install.add("vgg16", file) == folder / "vgg16.onnx"
+    colours = "caffe" if suffix == ".h5" else "torchvision"
+    assert install.add("vgg16", file, colours) == folder / "vgg16.onnx"
     assert weights.load("vgg16").architecture == NARROW_VGG16
     assert files(folder) == {"vgg16.onnx"}
     assert file.read_bytes() == before
@@ -345,7 +346,7 @@ def test_the_list_names_every_model_its_sources_and_their_licences(folder, capsy
     status, listed, complaint = run(capsys, "models")
     assert (status, complaint) == (0, "")
     for source in SOURCES:
-        assert source.url in listed
+        assert source.place in listed
         assert source.licence in listed
     assert "vgg16       13 convolutions  not installed; `nst models fetch vgg16`" in listed
     assert "vgg19       16 convolutions  not installed; `nst models fetch vgg19`" in listed
@@ -388,7 +389,12 @@ def test_a_failure_names_each_url_and_its_reason_and_the_way_by_hand(
 
 def test_add_prints_the_path_and_refuses_a_pickle(kernels, folder, tmp_path, capsys):
     file = keras_h5(tmp_path / "a.h5", kernels)
-    assert run(capsys, "models", "add", "vgg16", file)[:2] == (0, f"{folder / 'vgg16.onnx'}\n")
+    status, printed, complaint = run(capsys, "models", "add", "vgg16", file)
+    assert (status, printed) == (0, f"{folder / 'vgg16.onnx'}\n")
+    assert complaint == (
+        f"nst: warning: {file} has the layer names of Keras, so it is taken to expect BGR, "
+        "0..255, less (103.939, 116.779, 123.68); --preprocessing would say otherwise.\n"
+    )
     (tmp_path / "a.pth").write_bytes(b"cos\nsystem\n(S'touch opened'\ntR.")
     status, printed, complaint = run(capsys, "models", "add", "vgg16", tmp_path / "a.pth")
     assert (status, printed) == (2, "")
