@@ -83,10 +83,10 @@ def files(folder):
     return {path.name for path in folder.iterdir()} - {".vgg16.lock"}
 
 
-def start(table, *arguments, folder, **rest):
-    """Start ``nst`` with this table in a process of its own."""
+def start(table, *arguments, folder, program=(), **rest):
+    """Start ``nst`` with this table, or as ``program`` says, in a process of its own."""
     path = write_table(folder.parent / "table.json", table)
-    command = [sys.executable, str(PROGRAM), str(path), *arguments]
+    command = [sys.executable, *(program or [str(PROGRAM), str(path)]), *arguments]
     environment = os.environ | {"NST_MODELS": str(folder)}
     return subprocess.Popen(
         command,
