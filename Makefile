@@ -34,7 +34,7 @@ install-cuda: .venv-cuda/.installed  ## create .venv-cuda for an NVIDIA GPU: CuP
 	.venv-cuda/bin/nst doctor
 	@touch $@
 
-vgg16: install  ## download the official VGG16, 59 MB; MODEL=auto then takes it
+vgg16: install  ## download the official VGG16, 60 MB; MODEL=auto then takes it
 	@$(BIN)/nst models fetch vgg16
 
 vgg19: install  ## download the official VGG19, 80 MB
