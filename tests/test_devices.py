@@ -12,7 +12,6 @@ from machine import cupy, gpu_works, needs_gpu, unavailable
 from nst import devices, gpu
 from nst.errors import NstError, NstWarning
 
-
 NO_DRIVER = "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime"
 
 

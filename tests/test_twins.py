@@ -1,19 +1,16 @@
 """The CuPy kernels against their NumPy twins: compiled, on the host, on the GPU."""
 
 import inspect
-import shutil
 import statistics
-from pathlib import Path
 
 import numpy as np
 import pytest
-from host_cuda import HostModule, kernel_names
+from host_cuda import SOURCE, kernel_names
 from machine import cupy, needs_gpu, unavailable
 
 from nst import kernels
 from nst.kernels import numpy_kernels as reference
 
-SOURCE = Path(kernels.__file__).with_name("kernels.cu").read_text(encoding="utf-8")
 SHAPES = [(1, 1, 1), (3, 1, 5), (3, 5, 1), (2, 4, 7), (3, 17, 31)]
 GRAM_SHAPES = [  # (C, H, W) around the tile's 64 channels, its 16 pixels and the strip's 256
     (1, 1, 1),
@@ -66,38 +63,6 @@ CASES = {  # the arguments that are not arrays of the shape under test, and so a
         {"step": 7, "step_size": 1, "beta1": 0.5, "beta2": 0.9, "epsilon": 0.1},
     ],
 }
-
-
-BROKEN = """  // what the host runner must notice
-extern "C" __global__ void reads_before(float* y, const float* x, long long n) {
-    y[threadIdx.x] = x[(long long)threadIdx.x - 1];
-}
-extern "C" __global__ void writes_before(float* y, const float* x, long long n) {
-    y[(long long)threadIdx.x - 1] = x[threadIdx.x];
-}
-extern "C" __global__ void reads_behind(float* y, const float* x, long long n) {
-    y[threadIdx.x] = x[threadIdx.x + 1];
-}
-extern "C" __global__ void writes_behind(float* y, const float* x, long long n) {
-    y[threadIdx.x + 1] = x[threadIdx.x];
-}
-extern "C" __global__ void waits_alone(float* y, const float* x, long long n) {
-    if (threadIdx.x < 2) __syncthreads();
-    y[threadIdx.x] = x[threadIdx.x];
-}
-extern "C" __global__ void reads_too_early(float* y, const float* x, long long n) {
-    __shared__ float shared[4];
-    shared[threadIdx.x] = x[threadIdx.x];
-    y[threadIdx.x] = shared[n - 1 - threadIdx.x];
-}
-"""
-
-
-@pytest.fixture(scope="session")
-def host(tmp_path_factory):
-    if shutil.which("g++") is None:
-        unavailable("g++ 11 or later")
-    return HostModule(SOURCE + BROKEN, tmp_path_factory.mktemp("host"))
 
 
 @pytest.fixture(
