@@ -31,6 +31,7 @@ def public_names(module):
 
 
 NAMES = public_names(reference)
+SHARED = {"add_up", "add_up_exactly"}  # of all that add up: first in the file
 LIBRARY = {"gram_backward", "moments", "moments_backward", "symmetric_power"}  # without a kernel
 DRAWN = object()  # stands for an argument that has a default and is drawn nevertheless
 ADDED = {"out": DRAWN, "add": True}
@@ -152,7 +153,9 @@ def test_twins_have_the_same_signature(name):
 def test_kernels_are_in_the_order_of_their_twins():
     """A kernel is called after its twin, perhaps with a suffix: gram, gram_partials."""
     order = []
-    for kernel in kernel_names(SOURCE):
+    kernels_of_all, own = np.split(kernel_names(SOURCE), [len(SHARED)])
+    assert set(kernels_of_all) == SHARED
+    for kernel in own:
         owners = [n for n in NAMES if kernel == n or kernel.startswith(f"{n}_")]
         assert owners, f"{kernel} has no twin"
         order.append(NAMES.index(max(owners, key=len)))
@@ -213,6 +216,14 @@ def test_twins_agree(twin, rng, name, case, shape):
         np.testing.assert_allclose(
             actual_after[parameter], expected_after[parameter], rtol=3e-6, atol=1e-6
         )
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("total_variation")])
+def test_lines_wider_than_a_block_has_threads(twin, rng, name):
+    arguments = draw_all(name, (2, 3, 2 * twin.BLOCK + 7), {}, rng)
+    expected, _ = call(reference, name, arguments)
+    actual, _ = call(twin, name, arguments, asarray=twin.cp.array)
+    np.testing.assert_allclose(actual, expected, rtol=3e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", GRAM_SHAPES)
@@ -279,7 +290,8 @@ def test_sums_of_values_accumulate_in_float64(twin, kernel):
         "normalised_descent_step_sum": [x * x],
         "normalised_descent_step_squares": [x, twin.cp.zeros((), np.float64)],
     }
-    assert float(twin._sum(kernel, x.size, *arguments[kernel], x.size)) == 2**24 + 16
+    total = twin._sum(kernel, x.size, *arguments[kernel], x.size, exact=True)
+    assert float(total) == 2**24 + 16
 
 
 @pytest.mark.parametrize("norm", ["l1", "l2"])
@@ -287,8 +299,8 @@ def test_sums_of_steps_accumulate_in_float64(twin, norm):
     image = twin.cp.zeros((1, 1, 8195), np.float32)
     image[0, 0, 0] = 2.0**24 if norm == "l1" else 2.0**12
     image[0, 0, 513::512] = 1.0  # up, a step of the first thread, and down, of the second
-    sizes = image.size, 1, image.size, 1, 1
-    total = twin._sum(f"total_variation_{norm}", image.size, image, *sizes)
+    sizes = 1, 1, image.size, 1, 1
+    total = twin._sum(f"total_variation_{norm}", image.size, image, *sizes, exact=True)
     assert float(total) == 2**24 + 16 + 16
 
 
