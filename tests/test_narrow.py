@@ -16,7 +16,7 @@ from nst.scales import plan
 from nst.settings import Settings
 from nst.stylize import complete
 from nst.targets import network_size
-from nst.tiling import cut, smallest_side
+from nst.objective.tiling import cut, smallest_side
 from nst.vgg.architecture import SMALLEST_SIDE
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1")
