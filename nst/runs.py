@@ -16,8 +16,8 @@ from nst.errors import NstError, NstWarning
 from nst.files import PathLike
 from nst.inputs import Input
 from nst.kernels import Array
+from nst.objective.recipes import GREY_NOISE, INITS, Noise, Recipe
 from nst.optimizers import EPSILON, Adam, Lbfgs, NormalisedDescent, Optimizer
-from nst.recipes import GREY_NOISE, INITS, Noise, Recipe
 from nst.scales import Scale, plan
 from nst.settings import Painting, Settings
 from nst.vgg import Vgg, weights
@@ -58,6 +58,7 @@ class Run:
     planned: bool = False  # side and pairs were chosen for the memory there is
     seconds: float = 0.0  # that it was estimated to take
     folder: Path | None = None  # where it was asked to be saved on the way, or has been
+    here: Path = field(default_factory=Path.cwd)  # where its relative paths begin
     whole: bool = True  # between two steps: image, trial, optimizer and history fit together
 
     @property
@@ -79,9 +80,15 @@ class Run:
         return colour.finished(self.settings.color, painted, self.photograph)
 
 
-def prepare(settings: Settings) -> Run:
-    """Read the images, open the network, and check that the run can work to its end."""
+def prepare(settings: Settings, asked: bool = False) -> Run:
+    """Read the images, open the network, and check that the run can work to its end.
+
+    Where it is only ``asked`` what the run would take, nothing is written, and nothing need be
+    writable.
+    """
     device = devices.pick(settings.device)
+    if not asked:
+        _check_writable(settings)
     read = read_inputs(settings)
     run = _open(settings, device, read)
     init: str | Input = run.recipe.init
@@ -91,6 +98,15 @@ def prepare(settings: Settings) -> Run:
         init, settings.seed, run.content, run.style, run.scales[0], run.recipe.noise
     )
     run.image = run.trial = device.asarray(start)
+    if asked:
+        return run
+    if settings.save_every > settings.all_steps:
+        warnings.warn(
+            f"no frame will be saved: --save-every is {settings.save_every}, and there are "
+            f"{settings.all_steps} steps",
+            NstWarning,
+            stacklevel=2,
+        )
     if settings.checkpoint is not None:
         if checkpoints.saved(settings.checkpoint):
             raise NstError(
@@ -124,6 +140,7 @@ def reopen(folder: Path) -> Run:
                 "start a new run."
             )
     device = devices.pick(saved.device)
+    _check_writable(settings)
     run = _open(settings, device, read)
     if run.vgg.network.sha256 != saved.model:
         raise NstError(
@@ -146,12 +163,19 @@ def read_inputs(settings: Settings) -> dict[Path, Input]:
     return {path: inputs.read(path, settings.memory) for path in settings.inputs}
 
 
-def _open(settings: Settings, device: Device, read: Mapping[Path, Input]) -> Run:
-    """Return a run that has what its files hold, but has no image yet."""
+def _check_writable(settings: Settings) -> None:
+    """Raise NstError if what the run is to write could not be, before hours are spent on it."""
     if settings.output is not None:
         images.check_output(settings.output)
-    for path in filter(None, (settings.log, settings.report)):
+    beside = [settings.log, settings.report]
+    beside += [settings.beside("triptych.png")] if settings.plot else []
+    beside += [settings.frame(settings.all_steps)] if settings.save_every else []
+    for path in filter(None, beside):
         files.check_writable(path)
+
+
+def _open(settings: Settings, device: Device, read: Mapping[Path, Input]) -> Run:
+    """Return a run that has what its files hold, but has no image yet."""
     recipe = override(settings)
     network = weights.load(settings.model).brightened(recipe.input_gain)
     photograph, alpha = images.load_to_paint(read[settings.content])
@@ -250,7 +274,7 @@ def snapshot(run: Run) -> Checkpoint:
     """Return what ``reopen`` needs to go on from here."""
     return Checkpoint(
         settings=json.loads(run.settings.as_json()),
-        folder=str(Path.cwd()),
+        folder=str(run.here),
         inputs=run.inputs,
         model=run.vgg.network.sha256,
         device=run.device.name,
