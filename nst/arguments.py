@@ -9,7 +9,7 @@ from typing import Any
 from nst import demo, inputs
 from nst.colour import COLORS
 from nst.errors import NstError
-from nst.recipes import INITS, OPTIMIZERS, RECIPES
+from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES
 from nst.settings import Painting, Settings
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
 

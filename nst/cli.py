@@ -22,7 +22,7 @@ from nst import demo, images, memory, streams
 from nst import estimate as estimates
 from nst.arguments import add_settings, options_of, settings_of
 from nst.errors import NstError, NstWarning
-from nst.recipes import RECIPES, describe, table
+from nst.objective.recipes import RECIPES, describe, table
 from nst.records import Progress
 from nst.runs import Run, prepare, reopen
 from nst.settings import APART, Settings
@@ -223,7 +223,7 @@ def models() -> int:
         state = path or f"not installed; `nst models fetch {name}` brings it"
         print(f"{name:12}{len(architecture.convolutions):2} convolutions  {state}")
         for source in sources.of(name):
-            print(f"{'':12}{source.size / 1e6:.0f} MB, {source.licence}\n{'':14}{source.url}")
+            print(f"{'':12}{source.size / 1e6:.0f} MB, {source.licence}\n{'':14}{source.place}")
         if name == weights.EMBEDDED and path:
             print(f"{'':12}{path.stat().st_size / 1e6:.0f} MB, MIT, comes with nst")
     return 0
@@ -239,11 +239,11 @@ def fetch(model: str, quiet: bool) -> int:
     return 0
 
 
-def add(model: str, file: Path) -> int:
+def add(model: str, file: Path, preprocessing: str | None) -> int:
     """Make a model of weights that you have: .h5, .safetensors, .onnx or .npz."""
     from nst.vgg.install import add
 
-    print(add(model, file))
+    print(add(model, file, preprocessing))
     return 0
 
 
@@ -342,6 +342,12 @@ def _parser(defaults: bool = True) -> argparse.ArgumentParser:
     sub = command("add", add, below)
     sub.add_argument("model", metavar="NAME", help="what the file is: vgg16 or vgg19")
     sub.add_argument("file", type=Path, metavar="FILE", help="the weights")
+    sub.add_argument(
+        "--preprocessing",
+        choices=("caffe", "torchvision"),
+        help="the colours that the weights expect, where the file does not say and is not known: "
+        "BGR from 0 to 255 less the mean, or RGB from 0 to 1 less the mean over the deviation",
+    )
 
     command("doctor", doctor)
     return parser

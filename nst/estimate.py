@@ -30,10 +30,10 @@ from nst.kernels import Array
 from nst.kernels.blocks import blas_on_one_thread
 from nst.memory import Peak, said
 from nst.objective import Objective
+from nst.objective.tiling import smallest_side, spans
 from nst.runs import Run
 from nst.scales import Scale
-from nst.targets import measure, network_size, painting_size
-from nst.tiling import smallest_side, spans
+from nst.targets import network_size, objective_at, painting_size
 from nst.vgg.architecture import SMALLEST_SIDE, Architecture
 
 IMAGE = 12  # bytes a pixel: three float32
@@ -123,7 +123,7 @@ def estimate(run: Run) -> "Estimate":
     height, width = probe_size(run.scales[-1].height, run.scales[-1].width)
     with blas_on_one_thread():  # as in complete
         image = run.device.asarray(images.resize(run.content, height, width))
-        cost = probe(measure(run, Scale(height, width, 1)), image)
+        cost = probe(objective_at(run, Scale(height, width, 1)), image)
     base = memory.used(run.device)
     most = memory.parse(run.settings.memory) or base + memory.SHARE * memory.free(run.device)
     found = work_of(run, cost, base).fit(most)

@@ -16,8 +16,8 @@ from nst.errors import NstError, NstWarning
 from nst.files import PathLike
 from nst.inputs import Input
 from nst.kernels import Array
+from nst.objective.recipes import GREY_NOISE, INITS, Noise, Recipe
 from nst.optimizers import EPSILON, Adam, Lbfgs, NormalisedDescent, Optimizer
-from nst.recipes import GREY_NOISE, INITS, Noise, Recipe
 from nst.scales import Scale, plan
 from nst.settings import Painting, Settings
 from nst.vgg import Vgg, weights

@@ -11,7 +11,7 @@ from typing import Any
 from nst import inputs, memory
 from nst.colour import COLORS
 from nst.errors import NstError
-from nst.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
+from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS, SMALLEST_SIDE
 
 LARGEST_SIDE = 16384  # pixels; a slip of the finger beyond

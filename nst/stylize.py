@@ -26,7 +26,7 @@ from nst.records import Progress, Records
 from nst.runs import Run, checkpoint_folder, choose_optimizer, prepare, reopen, snapshot
 from nst.scales import Scale
 from nst.settings import Settings
-from nst.targets import measure
+from nst.targets import objective_at
 from nst.version import VERSION
 
 
@@ -152,7 +152,7 @@ def paint(
             continue
         if behind == 0:
             begin(run, scale)
-        objective = measure(run, scale)
+        objective = objective_at(run, scale)
         for _ in range(behind, scale.steps):
             progress = step(run, scale, objective, records)
             if keeper.due():

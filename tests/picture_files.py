@@ -150,6 +150,22 @@ def cmyk_profile() -> bytes:
     return icc_profile(b"CMYK", tags, connection=b"Lab ", device=b"prtr")
 
 
+def faded_profile(black: float) -> bytes:
+    """A device whose darkest is L* = ``black`` and whose green alone is seen: a print, a slide.
+
+    L* = black + (100 - black) green, a* = b* = 0.
+    """
+    identity = bytes(range(256))
+    shades = (round(2.55 * black), 255)  # of a corner of the table: the second channel is green
+    corners = b"".join(bytes([shades[i // 2 % 2], 128, 128]) for i in range(8))
+    matrix = _fixed(1, 0, 0, 0, 1, 0, 0, 0, 1)
+    table = b"mft1" + bytes(4) + bytes([3, 3, 2, 0]) + matrix
+    white = b"XYZ " + bytes(4) + _fixed(*D50)
+    lookup = table + identity * 3 + corners + identity * 3
+    tags = {b"wtpt": white, b"A2B0": lookup, b"A2B1": lookup}  # perceptual, colorimetric
+    return icc_profile(b"RGB ", tags, connection=b"Lab ")
+
+
 # What the pixels must be
 
 

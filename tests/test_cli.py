@@ -15,7 +15,7 @@ from refusals import raiser
 
 from nst import cli, demo, files, images
 from nst.errors import NstError
-from nst.recipes import RECIPES
+from nst.objective.recipes import RECIPES
 from nst.settings import Settings
 
 QUICK = ["--size", "48", "--steps", "3", "--scales", "1", "--device", "cpu"]

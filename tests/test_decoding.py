@@ -29,6 +29,7 @@ from picture_files import (
     draw_16_bits,
     draw_palette,
     encode_srgb,
+    faded_profile,
     gamma_curve,
     grey_profile,
     icc_profile,
@@ -459,6 +460,27 @@ def test_cmyk_with_a_profile(tmp_path, suffix, atol):
     rgb = images.load(tmp_path / f"p{suffix}")[:, 4::16, 4::16]
     expected = encode_srgb(luminance_of(100 - inks[4::16, 4::16, 3] / 2.55))
     np.testing.assert_allclose(rgb, np.stack([expected] * 3), atol=atol * ONE_LEVEL)
+
+
+@pytest.mark.parametrize("kind", ["colour", "grey"])
+def test_the_black_of_a_profile_becomes_black(tmp_path, kind):
+    """Its darkest is L* = 20, dark grey on a screen: what lies between is spread over all of it.
+
+    Black-point compensation: luminance goes from (black, 1) to (0, 1) along a straight line
+    (Adobe Systems' Implementation of Black Point Compensation, 2006).
+    """
+    levels = np.arange(256, dtype=np.uint8)
+    rows = np.repeat(levels[np.newaxis], 20, axis=0)
+    light = luminance_of(20 + 80 * (levels / 255))
+    if kind == "colour":
+        stored, profile = np.stack([rows // 2, rows, 255 - rows], axis=-1), faded_profile(20)
+    else:
+        curve = b"curv" + struct.pack(">2I", 0, 256) + (light * 65535).astype(">u2").tobytes()
+        stored, profile = rows, grey_profile(curve)
+    PIL.Image.fromarray(stored).save(tmp_path / "faded.png", icc_profile=profile)
+    expected = encode_srgb((light - light[0]) / (1 - light[0]))
+    rgb = images.load(tmp_path / "faded.png")
+    np.testing.assert_allclose(rgb, np.broadcast_to(expected, rgb.shape), atol=1.5 * ONE_LEVEL)
 
 
 @pytest.mark.parametrize(

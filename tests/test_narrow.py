@@ -11,12 +11,12 @@ from small_networks import FOUR_BLOCKS
 from nst import estimate as estimates
 from nst import images
 from nst.estimate import PROBE_SIDE, Cost, Work, probe_size
+from nst.objective.tiling import cut, smallest_side
 from nst.runs import prepare
 from nst.scales import plan
 from nst.settings import Settings
 from nst.stylize import complete
 from nst.targets import network_size
-from nst.tiling import cut, smallest_side
 from nst.vgg.architecture import SMALLEST_SIDE
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1")
