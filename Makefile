@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-cuda stylize vgg16 vgg19 export test benchmark lint format wheel clean
+.PHONY: help install install-cuda stylize vgg16 vgg19 export test test-gpu benchmark lint format wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,10 +31,14 @@ install-cuda: .venv-cuda/.installed  ## create .venv-cuda for an NVIDIA GPU: CuP
 .venv-cuda/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-cuda
 	.venv-cuda/bin/pip install --quiet --editable '.[cuda]'
+	@touch $@
 	.venv-cuda/bin/nst doctor
+
+.venv-cuda/.installed-test: .venv-cuda/.installed
+	.venv-cuda/bin/pip install --quiet --editable '.[cuda,test]'
 	@touch $@
 
-vgg16: install  ## download the official VGG16, 59 MB; MODEL=auto then takes it
+vgg16: install  ## download the official VGG16, 60 MB; MODEL=auto then takes it
 	@$(BIN)/nst models fetch vgg16
 
 vgg19: install  ## download the official VGG19, 80 MB
@@ -45,6 +49,9 @@ export: install  ## write a model's forward and backward graphs into models/
 
 test: .venv/.installed-dev  ## run every test; those that need a GPU are skipped without one
 	$(BIN)/pytest -n auto --maxprocesses 4
+
+test-gpu: .venv-cuda/.installed-test  ## run the tests that need an NVIDIA GPU, in .venv-cuda
+	.venv-cuda/bin/pytest -m gpu
 
 benchmark: .venv/.installed-dev  ## measure speed and memory beside PyTorch's on the same work
 	$(BIN)/pip install --quiet --editable '.[benchmark]'

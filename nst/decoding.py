@@ -6,7 +6,6 @@ opacity   picture -> (H, W) float32, or None
 upright   (..., H, W) -> the same, turned the way the camera was held
 """
 
-import os
 import re
 import warnings
 from io import BytesIO
@@ -15,8 +14,10 @@ import numpy as np
 import PIL.Image
 from PIL.ImageFile import ImageFile
 
+from nst import inputs
 from nst.errors import NstError, NstWarning
 from nst.files import PathLike
+from nst.inputs import Input
 from nst.vgg.architecture import SMALLEST_SIDE
 
 READS = ("JPEG", "PNG", "WEBP", "TIFF")  # Pillow knows more, some of which run other programs
@@ -42,13 +43,15 @@ _TO_UPRIGHT = {  # (swap rows and columns, then flip the rows, then flip the col
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # tags, and a value of the second
 
 
-def decode(path: PathLike) -> PIL.Image.Image:
+def decode(source: PathLike | Input) -> PIL.Image.Image:
     """Return the first frame of a file, decoded and closed, or raise NstError saying why not."""
+    given = source if isinstance(source, Input) else inputs.read(source)
+    path = given.name
     try:
         with warnings.catch_warnings():
             # Pillow's own: large but allowed, damaged EXIF and the like.  Ours pass.
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            with PIL.Image.open(path, formats=READS) as picture:
+            with PIL.Image.open(BytesIO(given.data), formats=READS) as picture:
                 _check_size(picture, path)
                 _check_numbers(picture, path)
                 _scale_transparent_level(picture)
@@ -56,7 +59,7 @@ def decode(path: PathLike) -> PIL.Image.Image:
     except NstError:
         raise
     except Exception as error:  # whatever a decoder stumbles over in a damaged file
-        raise _unreadable(path, error) from error
+        raise _unreadable(given, error) from error
     return picture
 
 
@@ -210,31 +213,23 @@ def _orientation(picture: PIL.Image.Image) -> int:
     return orientation if orientation in _TO_UPRIGHT else 1
 
 
-def _unreadable(path: PathLike, error: Exception) -> NstError:
-    """Return the one line that explains why ``path`` could not be read."""
+def _unreadable(given: Input, error: Exception) -> NstError:
+    """Return the one line that explains why a file that was read is no picture."""
     if isinstance(error, PIL.Image.DecompressionBombError):
-        return NstError(f"cannot use {path}: {_one_line(error)}; make it smaller")
-    if isinstance(error, FileNotFoundError):
-        return NstError(f"cannot read {path}: there is no such file; check the name")
-    if isinstance(error, IsADirectoryError) or os.path.isdir(path):  # Windows: PermissionError
-        return NstError(f"cannot read {path}: it is a folder; name an image in it")
-    if isinstance(error, OSError) and error.errno is not None:
-        reason = (error.strerror or str(error)).lower()
-        return NstError(f"cannot read {path}: {reason}; check the file and its permissions")
-    with open(path, "rb") as file:
-        head = file.read(12)
+        return NstError(f"cannot use {given.name}: {_one_line(error)}; make it smaller")
+    head = given.data[:12]
     if not head:
-        return NstError(f"cannot read {path}: the file is empty; give a {_KINDS} image")
+        return NstError(f"cannot read {given.name}: the file is empty; give a {_KINDS} image")
     kind = next((k for k, signature in _SIGNATURES.items() if re.match(signature, head)), None)
     if kind is None:
         return NstError(
-            f"cannot read {path}: it is not a {_KINDS} image, but begins with {head!r}; "
+            f"cannot read {given.name}: it is not a {_KINDS} image, but begins with {head!r}; "
             "convert it to one"
         )
     reason = "" if isinstance(error, PIL.UnidentifiedImageError) else f" ({_one_line(error)})"
     return NstError(
-        f"cannot read {path}: this {kind} is cut short, damaged or of an unusual kind{reason}; "
-        "copy it anew, or open it in an image editor and save it as PNG"
+        f"cannot read {given.name}: this {kind} is cut short, damaged or of an unusual "
+        f"kind{reason}; copy it anew, or open it in an image editor and save it as PNG"
     )
 
 

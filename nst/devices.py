@@ -1,19 +1,18 @@
 """Where arrays live: NumPy on the CPU or CuPy on the GPU.  Chosen once, at the start of a run."""
 
-from dataclasses import dataclass, replace
+import os
+import warnings
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from nst.errors import NstError
+from nst import gpu
+from nst.errors import NstError, NstWarning
 from nst.kernels import Array
 
 INSTALL_CPU = "Install it with `pip install 'nst[cpu]'` (or nst[cuda] for an NVIDIA GPU)."
-INSTALL_CUDA = (
-    "In an environment of its own, `pip install 'nst[cuda]'`; or use --device cpu. "
-    "`nst doctor` shows what is there."
-)
 
 
 @dataclass(frozen=True)
@@ -51,26 +50,20 @@ CPU = Device("cpu", np, "CPUExecutionProvider")
 
 
 def cuda() -> Device:
-    """Return the GPU device, or raise NstError saying what is missing."""
+    """Return the GPU device, which has computed something already.
+
+    Raises NstError saying why there is none; NoGpuError where none seems meant.
+    """
     try:
-        import cupy
-    except ImportError:
-        raise NstError(
-            f"--device cuda needs CuPy, which is not installed. {INSTALL_CUDA}"
-        ) from None
-    if not cupy.cuda.is_available():
-        raise NstError(
-            f"--device cuda: CuPy {cupy.__version__} found no usable NVIDIA GPU. "
-            "Check `nvidia-smi`, or use --device cpu."
-        )
-    device = Device("cuda", cupy, "CUDAExecutionProvider")
-    providers = onnxruntime().get_available_providers()
-    if device.provider not in providers:
-        raise NstError(
-            f"--device cuda needs ONNX Runtime's CUDA provider; this installation has "
-            f"{', '.join(providers)}. {INSTALL_CUDA}"
-        )
-    return replace(device, kept=_stream(cupy))
+        runtime = onnxruntime()
+        cupy = gpu.find(runtime)
+        gpu.load_libraries(runtime)
+        device = Device("cuda", cupy, gpu.PROVIDER, _stream(cupy))
+        gpu.try_out(device, runtime)
+    except Exception as error:  # of a library that is broken or missing, whatever it may be
+        kind = gpu.NoGpuError if isinstance(error, gpu.NoGpuError) else NstError
+        raise kind(gpu.explained(error)) from error
+    return device
 
 
 def _stream(cupy: ModuleType) -> Any:
@@ -87,24 +80,32 @@ def _stream(cupy: ModuleType) -> Any:
 
 
 def pick(name: str) -> Device:
-    """Return the device called ``name``: 'cpu', 'cuda', or 'auto' for the best present."""
+    """Return the device called ``name``: 'cpu', 'cuda', or 'auto' for the best that works.
+
+    Warns with NstWarning where 'auto' passes over a GPU that is there, or seems meant.
+    """
     if name == "cpu":
         return CPU
-    if name == "cuda":
-        return cuda()
-    if name != "auto":
+    if name not in ("auto", "cuda"):
         raise NstError(f"--device is {name!r}; choose auto, cpu or cuda.")
     try:
         return cuda()
-    except NstError:
+    except NstError as error:
+        if name == "cuda":
+            raise NstError(f"--device cuda: {error}; or use --device cpu") from error
+        if not isinstance(error, gpu.NoGpuError):
+            warnings.warn(f"--device auto takes the CPU: {error}", NstWarning, stacklevel=2)
         return CPU
 
 
 def onnxruntime() -> ModuleType:
     """Return the onnxruntime module, or raise NstError saying how to get it.
 
-    It comes with an extra, because its CPU and CUDA builds are two packages with one module.
+    It comes with an extra, because its CPU and CUDA builds are two packages with one module.  It
+    would tell its maker about each start and keep a number for this machine; here it does not,
+    unless the user has set the variable otherwise.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError:

@@ -1,9 +1,10 @@
 """What is installed, and what is wrong with it: the lines that ``nst doctor`` prints."""
 
 import platform
+from contextlib import suppress
 from importlib import metadata
 
-from nst import devices
+from nst import devices, gpu
 from nst.errors import NstError
 from nst.version import VERSION
 from nst.vgg import weights
@@ -24,7 +25,7 @@ def examine() -> tuple[list[str], list[str]]:
     for part in (_runtime, _gpu, _models):
         more_facts, more_problems = part()
         facts += more_facts
-        problems += more_problems
+        problems += [problem for problem in more_problems if problem not in problems]
     return facts, problems
 
 
@@ -45,20 +46,22 @@ def _runtime() -> tuple[list[str], list[str]]:
 
 def _gpu() -> tuple[list[str], list[str]]:
     try:
-        import cupy
-    except ImportError:
+        cupy = gpu.load_cupy()
+    except Exception as error:  # whatever a broken installation ends in
+        return ["CuPy: does not start"], [gpu.explained(error)]
+    if cupy is None:
         return ["CuPy: not installed (only needed for --device cuda)"], []
-    facts = [f"CuPy {cupy.__version__}"]
-    if not cupy.cuda.is_available():
-        return [*facts, "GPU: CuPy found none; --device auto takes the CPU"], []
-    properties = cupy.cuda.runtime.getDeviceProperties(0)
-    gigabytes = properties["totalGlobalMem"] / 1e9
-    facts.append(f"GPU: {properties['name'].decode()}, {gigabytes:.1f} GB")
+    facts, problems = [f"CuPy {cupy.__version__}"], []
     try:
         devices.cuda()
+        trial = "GPU: a convolution was computed on it"
+    except gpu.NoGpuError:
+        return [*facts, "GPU: CuPy found none; --device auto takes the CPU"], []
     except NstError as error:
-        return facts, [str(error)]
-    return facts, []
+        trial, problems = "GPU: does not work; --device auto takes the CPU", [str(error)]
+    with suppress(Exception):  # what it is said to be, as far as it says
+        facts += gpu.facts(cupy)
+    return [*facts, trial], problems
 
 
 def _models() -> tuple[list[str], list[str]]:

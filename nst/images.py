@@ -12,23 +12,24 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from nst import decoding
+from nst import decoding, inputs
 from nst.errors import NstError
 from nst.files import PathLike, check_writable, replace_atomically
+from nst.inputs import Input
 
 WRITES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 JPEG_LONGEST_SIDE = 65500  # pixels; libjpeg's limit
 
 
-def load(path: PathLike) -> np.ndarray:
+def load(source: PathLike | Input) -> np.ndarray:
     """Return the image in a file as (3, H, W) float32 sRGB in [0, 1], upright, on white.
 
     See ``load_with_alpha``, which also returns how opaque each pixel is.
     """
-    return load_with_alpha(path)[0]
+    return load_with_alpha(source)[0]
 
 
-def load_with_alpha(path: PathLike) -> tuple[np.ndarray, np.ndarray | None]:
+def load_with_alpha(source: PathLike | Input) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the image in a JPEG, PNG, WebP or TIFF file, and its alpha channel.
 
     Of several frames the first is taken.  EXIF orientation is applied, colours are converted
@@ -44,20 +45,21 @@ def load_with_alpha(path: PathLike) -> tuple[np.ndarray, np.ndarray | None]:
     Raises NstError for what cannot be read or is smaller than 16 pixels on a side, and warns
     with NstWarning when a colour profile cannot be used.
     """
-    picture = decoding.decode(path)
-    rgb, alpha = decoding.srgb(picture, path), decoding.opacity(picture)
+    given = source if isinstance(source, Input) else inputs.read(source)
+    picture = decoding.decode(given)
+    rgb, alpha = decoding.srgb(picture, given.name), decoding.opacity(picture)
     if alpha is not None:
         rgb = _over_white(rgb, alpha)
         alpha = decoding.upright(alpha, picture)
     return decoding.upright(rgb, picture), alpha
 
 
-def read_metadata(path: PathLike) -> dict[str, str]:
+def read_metadata(source: PathLike | Input) -> dict[str, str]:
     """Return the texts that a PNG carries, by keyword; {} for other kinds of file.
 
     Raises NstError for a file that cannot be read.
     """
-    texts = getattr(decoding.decode(path), "text", {})
+    texts = getattr(decoding.decode(source), "text", {})
     return {str(keyword): str(text) for keyword, text in texts.items()}
 
 

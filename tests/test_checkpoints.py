@@ -7,7 +7,6 @@ import json
 import math
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 from small_networks import FOUR_BLOCKS, draw_arrays
 
-from nst import checkpoints, images, memory, resume, stylize
+from nst import checkpoints, images, memory, resume, signals, stylize
 from nst import estimate as estimates
 from nst.checkpoints import Checkpoint, Keeper, load, placed, save, saved
 from nst.devices import CPU
@@ -532,10 +531,9 @@ def test_everything_at_once_goes_on_bit_for_bit(settings, files, tmp_path, monke
 # ---- Signals -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
-)
-def test_a_signal_saves_and_resume_ends_the_run(settings, tmp_path, number, status):
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("number", signals.NUMBERS, ids=lambda n: n.name)
+def test_a_signal_saves_and_resume_ends_the_run(settings, tmp_path, number):
     asked = settings(size=64, scales=1, steps=150)
     expected = stylize(asked).image
     command = [sys.executable, "-m", "nst", "stylize", asked.content, asked.style[0].path]
@@ -548,7 +546,7 @@ def test_a_signal_saves_and_resume_ends_the_run(settings, tmp_path, number, stat
             time.sleep(0.005)
         process.send_signal(number)
         _, complaint = process.communicate(timeout=60)
-    assert process.returncode == status, complaint
+    assert process.returncode == 128 + number, complaint
     assert "Traceback" not in complaint
     assert complaint.rstrip().endswith("is in out.png. `nst resume c` goes on.")
     made = len(load(tmp_path / "c").history)

@@ -16,7 +16,7 @@ from nst import cli, images, resume, stylize
 from nst.runs import prepare
 from nst.settings import Painting, Settings
 from nst.stylize import complete
-from nst.targets import measure
+from nst.targets import objective_at
 
 TAPS = {"content_taps": {"relu2_2": 2.0}, "style_taps": {"relu1_1": 1e3, "relu3_2": 5e2}}
 CONTROLS = {  # name: settings, given the folder of the pictures
@@ -103,8 +103,8 @@ def test_each_scale_is_a_run_of_that_size(asked, name, rng):
             alone = replace(alone, style_scale=scale.height / 128)
         lone = prepare(alone)
         image = rng.random((3, scale.height, scale.width), np.float32)
-        found, d_found = measure(run, scale).evaluate(image)
-        losses, d_image = measure(lone, lone.scales[0]).evaluate(image)
+        found, d_found = objective_at(run, scale).evaluate(image)
+        losses, d_image = objective_at(lone, lone.scales[0]).evaluate(image)
         assert found.floats() == pytest.approx(losses.floats(), rel=1e-6)
         np.testing.assert_allclose(d_found, d_image, atol=1e-6 * np.abs(d_image).max())
 

@@ -1,38 +1,35 @@
 """Which device a run gets, and what is said when it cannot get one."""
 
+import os
+import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from machine import cupy, needs_gpu
+from fake_gpu import CPU_BUILD, GPU_BUILD, fake_cupy, fake_runtime
+from machine import cupy, gpu_works, needs_gpu, unavailable
 
-from nst import devices
-from nst.errors import NstError
+from nst import devices, gpu
+from nst.errors import NstError, NstWarning
 
-
-class FakeStream:
-    """What CuPy's streams have of use here; ``in_use`` is the thread's current one."""
-
-    def __init__(self, ptr=7, non_blocking=False):
-        self.ptr, self.non_blocking = ptr, non_blocking
-
-    def use(self):
-        FakeStream.in_use = self
+NO_DRIVER = "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime"
 
 
-def fake_cupy(gpu):
-    FakeStream.in_use = FakeStream(ptr=0)  # as CuPy starts: the null stream
-    cuda = SimpleNamespace(
-        is_available=lambda: gpu,
-        get_current_stream=lambda: FakeStream.in_use,
-        Stream=FakeStream,
-    )
-    return SimpleNamespace(__version__="14.9", cuda=cuda)
+@pytest.fixture
+def install(monkeypatch):
+    """A function that puts a CuPy, an ONNX Runtime, and how a trial ends, in their places."""
 
+    def install(cupy, runtime=None, trial=None):
+        def try_out(device, runtime):
+            if trial is not None:
+                raise trial
 
-def fake_runtime(*providers):
-    return SimpleNamespace(get_available_providers=lambda: list(providers))
+        monkeypatch.setitem(sys.modules, "cupy", cupy)
+        if runtime is not None:
+            monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+        monkeypatch.setattr(gpu, "try_out", try_out)
+
+    return install
 
 
 @pytest.fixture
@@ -40,16 +37,9 @@ def without_cupy(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)  # what makes `import cupy` fail
 
 
-@pytest.fixture
-def without_gpu(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(gpu=False))
-
-
-@pytest.fixture
-def without_provider(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(gpu=True))
-    runtime = fake_runtime("AzureExecutionProvider", "CPUExecutionProvider")
-    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+def a_gpu(install, trial=None):
+    """Put a GPU in place; computing on it ends in the error ``trial``, or in nothing."""
+    install(fake_cupy(), fake_runtime(*GPU_BUILD), trial)
 
 
 def assert_refused(name, *told):
@@ -65,22 +55,72 @@ def assert_refused(name, *told):
 
 @pytest.mark.usefixtures("without_cupy")
 def test_cuda_without_cupy_says_what_to_install():
-    assert_refused("cuda", "needs CuPy, which is not installed", "pip install 'nst[cuda]'")
+    assert_refused("cuda", "--device cuda: CuPy is not installed", "pip install 'nst[cuda]'")
 
 
-@pytest.mark.usefixtures("without_gpu")
-def test_cuda_without_a_gpu_says_where_to_look():
-    assert_refused("cuda", "CuPy 14.9 found no usable NVIDIA GPU", "`nvidia-smi`", "--device cpu")
+@pytest.mark.parametrize(
+    ("gpus", "driver", "build", "told"),
+    [
+        (NO_DRIVER, 0, GPU_BUILD, "found no usable NVIDIA GPU; check `nvidia-smi`"),
+        ("cudaErrorNoDevice: no device is detected", 13010, GPU_BUILD, "no usable NVIDIA GPU"),
+        (NO_DRIVER, 12040, GPU_BUILD, "too old for this CUDA: it knows 12.4, CuPy was built for"),
+        (1, 13010, CPU_BUILD, "not among AzureExecutionProvider, CPUExecutionProvider"),
+    ],
+    ids=["no driver", "no device", "old driver", "for the cpu"],
+)
+def test_what_is_missing_is_told_by_cuda_and_by_auto(install, gpus, driver, build, told):
+    install(fake_cupy(gpus, driver), fake_runtime(*build))
+    assert_refused("cuda", "--device cuda: ", told, "--device cpu")
+    with pytest.warns(NstWarning, match="--device auto takes the CPU: ") as warned:
+        assert devices.pick("auto") is devices.CPU
+    assert told in str(warned[0].message)
 
 
-@pytest.mark.usefixtures("without_provider")
-def test_cuda_without_its_provider_lists_those_there_are():
-    assert_refused(
-        "cuda",
-        "ONNX Runtime's CUDA provider",
-        "AzureExecutionProvider, CPUExecutionProvider",
-        "pip install 'nst[cuda]'",
-    )
+@pytest.mark.parametrize(
+    ("trial", "told"),
+    [
+        (
+            RuntimeError("[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : cuDNN is not available."),
+            "no cuDNN, which its convolutions need; in an environment of its own, `pip install",
+        ),
+        (
+            RuntimeError("CUDA failure 209: no kernel image is available for execution on the"),
+            "no machine code for this GPU, NVIDIA H200 of compute capability 9.0: ONNX Runtime's",
+        ),
+        (RuntimeError("cudaErrorNoKernelImageForDevice"), "compute capability 7.5, 8.0, 8.6"),
+        (RuntimeError("it broke\nin\nmany lines" + 300 * "."), "RuntimeError: it broke in; in an"),
+        (NstError("on this GPU a convolution gives 0.0 where 27 is right"), "27 is right"),
+        (MemoryError("Out of memory allocating 512 bytes"), "MemoryError: Out of memory"),
+    ],
+)
+def test_a_gpu_that_cannot_compute_is_told_by_cuda_and_by_auto(install, trial, told):
+    a_gpu(install, trial)
+    assert_refused("cuda", "--device cuda: ", told)
+    with pytest.warns(NstWarning, match="--device auto takes the CPU: ") as warned:
+        assert devices.pick("auto") is devices.CPU
+    assert told in str(warned[0].message)
+    assert "\n" not in str(warned[0].message)
+
+
+def test_a_cupy_that_cannot_be_imported_is_told(monkeypatch, tmp_path):
+    """It makes a folder for its kernels in the user's home, and dies where it cannot."""
+    home = tmp_path / "home"
+    home.write_text("no folder")
+    program = "from nst import devices; print(devices.pick('auto').name); devices.pick('cuda')"
+    environment = {**os.environ, "HOME": str(home)}
+    environment.pop("CUPY_CACHE_DIR", None)
+    done = run_python(program, environment)
+    if "No module named 'cupy'" in done.stderr or "is not installed" in done.stderr:
+        unavailable("CuPy")
+    assert done.stdout == "cpu\n"
+    assert "--device auto takes the CPU: CuPy cannot write" in done.stderr
+    assert "--device cuda: CuPy cannot write" in done.stderr.splitlines()[-1]
+    assert "CUPY_CACHE_DIR" in done.stderr.splitlines()[-1]
+
+
+def run_python(program, environment):
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("name", ["gpu", "CPU", "", "cuda:1"])
@@ -97,28 +137,49 @@ def test_without_onnx_runtime_it_says_how_to_get_it(monkeypatch):
 # ---- What is picked ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("missing", ["without_cupy", "without_gpu", "without_provider"])
-def test_auto_takes_the_cpu_where_anything_is_missing(request, missing):
-    request.getfixturevalue(missing)
+@pytest.mark.usefixtures("without_cupy")
+def test_auto_takes_the_cpu_without_a_word_where_cupy_is_not_installed():
+    assert devices.pick("auto") is devices.CPU
+
+
+def test_auto_takes_the_cpu_without_a_word_where_nothing_is_meant_for_a_gpu(install):
+    install(fake_cupy(NO_DRIVER, driver=0), fake_runtime(*CPU_BUILD))
     assert devices.pick("auto") is devices.CPU
 
 
 @pytest.mark.parametrize("name", ["auto", "cuda"])
-def test_the_gpu_is_taken_where_all_is_there(monkeypatch, name):
-    module = fake_cupy(gpu=True)
-    monkeypatch.setitem(sys.modules, "cupy", module)
-    runtime = fake_runtime("CUDAExecutionProvider", "CPUExecutionProvider")
-    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+def test_the_gpu_is_taken_where_it_computes(install, capfd, name):
+    a_gpu(install)
     device = devices.pick(name)
     assert (device.name, device.provider) == ("cuda", "CUDAExecutionProvider")
-    assert device.xp is module
+    assert device.xp is sys.modules["cupy"]
     assert device.stream() == device.kept.ptr == 7  # one that ONNX Runtime can share: not 0
     assert devices.pick(name).kept is device.kept
+    assert capfd.readouterr() == ("", "")  # what was found on the way is not the user's business
 
 
-def test_cpu_is_cpu_whatever_else_there_is(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(gpu=True))
+def test_cpu_is_cpu_whatever_else_there_is(install):
+    a_gpu(install)
     assert devices.pick("cpu") is devices.CPU
+
+
+def test_libraries_are_loaded_before_the_first_session(install, monkeypatch):
+    """The provider itself looks in no Python package."""
+    a_gpu(install)
+    done = []
+    runtime = sys.modules["onnxruntime"]
+    monkeypatch.setattr(runtime, "preload_dlls", lambda: done.append("libraries"))
+    monkeypatch.setattr(gpu, "try_out", lambda *found: done.append("trial"))
+    devices.pick("cuda")
+    assert done == ["libraries", "trial"]
+
+
+def test_tests_for_a_gpu_ask_the_environment_that_runs_them(install):
+    """A machine with a GPU, and an environment whose ONNX Runtime is for the CPU."""
+    install(fake_cupy(), fake_runtime(*CPU_BUILD))
+    assert not gpu_works()
+    a_gpu(install)
+    assert gpu_works()
 
 
 # ---- Arrays --------------------------------------------------------------------------

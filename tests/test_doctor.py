@@ -2,11 +2,11 @@
 
 import sys
 from importlib import metadata
-from types import SimpleNamespace
 
 import pytest
+from fake_gpu import CPU_BUILD, GPU_BUILD, fake_cupy, fake_runtime
 
-from nst import devices, doctor
+from nst import devices, doctor, gpu
 from nst.vgg import weights
 
 
@@ -88,25 +88,69 @@ def test_without_cupy_the_cpu_is_enough(monkeypatch):
     assert problems == []
 
 
-def test_cupy_without_a_gpu_is_no_problem(monkeypatch):
-    cuda = SimpleNamespace(is_available=lambda: False)
-    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(__version__="14.9", cuda=cuda))
+@pytest.fixture
+def install(monkeypatch):
+    """A function that puts a CuPy, an ONNX Runtime, and how a trial ends, in their places."""
+
+    def install(cupy, providers, trial=None):
+        def try_out(device, runtime):
+            if trial is not None:
+                raise trial
+
+        monkeypatch.setitem(sys.modules, "cupy", cupy)
+        monkeypatch.setattr(devices, "onnxruntime", lambda: fake_runtime(*providers))
+        monkeypatch.setattr(gpu, "try_out", try_out)
+
+    return install
+
+
+def test_cupy_without_a_gpu_is_no_problem(install):
+    install(fake_cupy("cudaErrorInsufficientDriver", driver=0), CPU_BUILD)
     facts, problems = doctor.examine()
     assert "CuPy 14.9" in facts
     assert "takes the CPU" in line(facts, "GPU: ")
     assert problems == []
 
 
-def test_a_gpu_without_its_provider_is_a_problem(monkeypatch):
-    properties = {"name": b"NVIDIA H200", "totalGlobalMem": 150e9}
-    cuda = SimpleNamespace(
-        is_available=lambda: True,
-        runtime=SimpleNamespace(getDeviceProperties=lambda device: properties),
-    )
-    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(__version__="14.9", cuda=cuda))
-    runtime = SimpleNamespace(get_available_providers=lambda: ["CPUExecutionProvider"])
-    monkeypatch.setattr(devices, "onnxruntime", lambda: runtime)
+def test_an_environment_for_a_gpu_without_one_is_a_problem(install):
+    install(fake_cupy("cudaErrorInsufficientDriver", driver=0), GPU_BUILD)
     facts, problems = doctor.examine()
-    assert line(facts, "GPU: ") == "GPU: NVIDIA H200, 150.0 GB"
+    assert "does not work; --device auto takes the CPU" in line(facts, "GPU: ")
     assert len(problems) == 1
-    assert "CUDA provider" in problems[0]
+    assert "check `nvidia-smi`" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("providers", "trial", "told"),
+    [
+        (CPU_BUILD, None, "CUDA provider is not among"),
+        (GPU_BUILD, RuntimeError("NOT_IMPLEMENTED : cuDNN is not available"), "found no cuDNN"),
+    ],
+)
+def test_a_gpu_that_does_not_compute_is_a_problem(install, providers, trial, told):
+    install(fake_cupy(), providers, trial)
+    facts, problems = doctor.examine()
+    line(facts, "GPU: NVIDIA H200, compute capability 9.0, 150.0 GB, 149.0 GB free")
+    line(facts, "CUDA: driver for 13.1, CuPy with 13.2, cuDNN ")
+    line(facts, "GPU: does not work; --device auto takes the CPU")
+    assert len(problems) == 1
+    assert told in problems[0]
+
+
+def test_a_gpu_that_computes_is_told(install):
+    install(fake_cupy(), GPU_BUILD)
+    facts, problems = doctor.examine()
+    line(facts, "GPU: NVIDIA H200")
+    line(facts, "GPU: a convolution was computed on it")
+    assert problems == []
+
+
+def test_a_cupy_that_does_not_start_is_a_problem(monkeypatch):
+    def load_cupy():
+        raise PermissionError(13, "Permission denied", "/home/a/.cupy")
+
+    monkeypatch.setattr(gpu, "load_cupy", load_cupy)
+    facts, problems = doctor.examine()
+    assert line(facts, "CuPy: ") == "CuPy: does not start"
+    assert len(problems) == 1
+    assert "CuPy cannot write /home/a/.cupy" in problems[0]

@@ -29,7 +29,7 @@ from nst.optimizers import Adam, Lbfgs, NormalisedDescent
 from nst.runs import prepare
 from nst.settings import Painting
 from nst.stylize import finish
-from nst.targets import measure
+from nst.targets import objective_at
 from nst.vgg.architecture import VGG16
 
 MB = 10**6
@@ -296,7 +296,7 @@ def test_targets_take_the_bytes_that_they_are_said_to(settings, files, tmp_path)
         settings(style=[Painting(p, region=r) for p, r in zip(paintings, regions, strict=True)])
     )
     scale = run.scales[-1]
-    targets = measure(run, scale).targets
+    targets = objective_at(run, scale).targets
     masks = [region.mask.nbytes for tap in targets.style.values() for region in tap]
     kept = sum(masks) + sum(features.nbytes for features in targets.content.values())
     assert len(masks) == 2 * 4
@@ -309,7 +309,7 @@ def test_targets_take_the_bytes_that_they_are_said_to(settings, files, tmp_path)
 def test_saving_takes_no_more_images_than_it_is_said_to(settings):
     run = prepare(settings(size=1000, scales=1, color="content"))
     tracemalloc.start()
-    finish(run)
+    finish(run, run.settings.output)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert 0.6 * SAVING < peak / run.image.nbytes < SAVING
@@ -324,7 +324,7 @@ from nst.estimate import estimate
 from nst.runs import prepare
 from nst.settings import Painting
 from nst.stylize import finish
-from nst.targets import measure
+from nst.targets import objective_at
 from nst.stylize import complete
 
 run = prepare(Settings(**json.loads(sys.argv[1])))

@@ -1,19 +1,17 @@
 """Every optimizer on functions whose minimum is known, and L-BFGS part by part."""
 
 import json
-import shutil
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
-from host_cuda import HostModule
 from machine import cupy, unavailable
+from objectives import everywhere, recipe_of
 from small_networks import TWO_BLOCKS, draw_arrays
 
 from nst import kernels, optimizers
 from nst.line_search import MOST_TRIALS
-from nst.objective import Objective, Targets, Weights
+from nst.objective import Objective, Targets
 from nst.optimizers import (
     FIRST_MOVE,
     Adam,
@@ -382,8 +380,8 @@ def painting():
     grams = {tap: kernels.of(f).gram(f) for tap, f in vgg.forward(style).items()}
     objective = Objective(
         vgg,
-        Targets({"relu2_1": target}, grams),
-        Weights({"relu2_1": 1.0}, dict.fromkeys(grams, 10.0), 0.1),
+        Targets({"relu2_1": target}, everywhere(grams)),
+        recipe_of({"relu2_1": 1.0}, dict.fromkeys(grams, 10.0), 0.1),
     )
     return objective, content
 
@@ -421,16 +419,12 @@ def loss_after(painting, optimizer, evaluations):
 
 
 @pytest.fixture(scope="module")
-def cuda_twin(tmp_path_factory):
+def cuda_twin(host):
     """``cupy_kernels`` on the host: NumPy for CuPy and C++ for CUDA.  See test_twins.py."""
     if cupy is None:
         unavailable("CuPy (but no GPU), to import the twin")
-    if shutil.which("g++") is None:
-        unavailable("g++ 11 or later")
     from nst.kernels import cupy_kernels
 
-    source = Path(cupy_kernels.__file__).with_name("kernels.cu").read_text(encoding="utf-8")
-    host = HostModule(source, tmp_path_factory.mktemp("host"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cupy_kernels, "cp", np)
         patch.setattr(

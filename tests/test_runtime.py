@@ -172,6 +172,19 @@ def test_neither_pass_writes_into_what_it_is_given(rng, vgg):
         np.testing.assert_array_equal(d, before[1][tap])
 
 
+def test_memory_that_is_used_again_for_another_shape_is_bound_anew(rng, arrays):
+    """One graph for all sizes, as on a GPU, whose pool gives the next array the same address."""
+    vgg = Vgg.from_arrays(arrays, ["relu1_1"], convolution="direct")
+    one_for_all = vgg._open("features", None)
+    image, features = np.empty(3 * 18 * 30, np.float32), np.empty(4 * 18 * 30, np.float32)
+    for height, width in [(18, 30), (30, 18), (18, 30), (27, 20)]:
+        picture = image.reshape(3, height, width)
+        picture[...] = photograph(rng, height, width)
+        found = features.reshape(4, height, width)
+        one_for_all.run({"image": picture}, {"relu1_1": found})
+        np.testing.assert_allclose(found, vgg.features(picture)["relu1_1"], rtol=1e-5, atol=1e-6)
+
+
 def test_a_view_is_read_as_what_it_shows(rng, vgg):
     wide = rng.random((17, 44, 3), np.float32)
     view = wide.transpose(2, 0, 1)[:, :, ::2]

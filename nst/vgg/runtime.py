@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nst import devices, memory
+from nst import devices, machine, memory
 from nst.devices import Device
 from nst.errors import NstError
 from nst.kernels import Array
@@ -236,7 +236,7 @@ class _Pass:
         self.session = _session(model, device, precision)
         self.options = None if self.stream == 0 else _without_waiting()
         self.binding = self.session.io_binding()
-        self.bound: dict[str, int] = {}  # where each name's array is
+        self.bound: dict[str, tuple] = {}  # where each name's array is, its shape and dtype
         wanted = {value.name for value in self.session.get_inputs()}
         self._bind({name: array for name, array in constants.items() if name in wanted}, ())
 
@@ -255,13 +255,16 @@ class _Pass:
         self.session.run_with_iobinding(self.binding, options or self.options)
 
     def _bind(self, arrays: Mapping[str, Array], batch: tuple[int, ...], bind: Any = None) -> None:
-        """Tell the session where the arrays are, as far as they have moved."""
+        """Tell the session where the arrays are, as far as that has changed.
+
+        Memory that one array gave back is the next one's, of another shape: CuPy's pool does so.
+        """
         bind = bind or self.binding.bind_input
         for name, array in arrays.items():
-            pointer = self.device.pointer(array)
-            if self.bound.get(name) != pointer:
-                bind(name, self.device.name, 0, array.dtype.type, batch + array.shape, pointer)
-                self.bound[name] = pointer
+            place = array.dtype.type, batch + array.shape, self.device.pointer(array)
+            if self.bound.get(name) != place:
+                bind(name, self.device.name, 0, *place)
+                self.bound[name] = place
 
 
 def _size(image_shape: tuple[int, ...]) -> "Size":
@@ -296,6 +299,7 @@ def _session(model: Any, device: Device, precision: str) -> Any:
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.add_session_config_entry("session.use_env_allocators", "1")
+    options.intra_op_num_threads = machine.cpus()  # its own count is of all that there are
     options.enable_mem_pattern = False  # it would keep a second arena's worth for every size seen
     options.enable_mem_reuse = False  # it would keep memory from one strip of a size to the next
     # Threads that spin between runs would take the cores from NumPy's Gram products.

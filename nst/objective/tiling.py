@@ -18,11 +18,17 @@ features alone gives its share of that sum, on its window; the shares overlap an
 by twice the radius instead: the same result for more work.)
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
+from nst.kernels import Array
+from nst.memory import FileArray
+from nst.objective.style import Style
+from nst.objective.styles.sums import Mask
+from nst.vgg import Vgg
 from nst.vgg.architecture import SMALLEST_SIDE, Architecture
 
 
@@ -134,3 +140,56 @@ def _grid(architecture: Architecture, taps: tuple[str, ...]) -> tuple[int, int, 
     stride = max(architecture.stride(tap) for tap in taps)
     radius = max(architecture.radius(tap) for tap in taps)
     return stride, max(stride, SMALLEST_SIDE), -(-radius // stride) * stride
+
+
+# ---- What a picture has, tile by tile -----------------------------------------------------
+
+
+def tiles_of(vgg: Vgg, image: Array, side: int | None) -> list[Tile]:
+    """Return the tiles in which ``vgg`` sees an ``image`` (3, H, W); None is one tile."""
+    _, height, width = image.shape
+    return cut(vgg.network.architecture, vgg.taps, height, width, side)
+
+
+def content_features(
+    vgg: Vgg, image: Array, taps: Iterable[str], side: int | None
+) -> dict[str, Array | FileArray]:
+    """Return the photograph's features at ``taps``, in files where it takes several tiles."""
+    tiles = tiles_of(vgg, image, side)
+    if len(tiles) == 1:
+        features = vgg.features(image)
+        return {tap: features[tap] for tap in taps}
+    architecture = vgg.network.architecture
+    stored = {tap: FileArray(architecture.shape(tap, *image.shape[1:])) for tap in taps}
+    for tile in tiles:
+        features = vgg.features(image[tile.window])
+        for tap, target in stored.items():
+            stride = architecture.stride(tap)
+            own = vgg.device.xp.ascontiguousarray(features[tap][tile.inside(stride)])
+            target[tile.own(stride)] = vgg.device.asnumpy(own)
+    vgg.release()
+    return stored
+
+
+def style_sums(
+    vgg: Vgg,
+    image: Array,
+    masks: Mapping[str, Mask | None],
+    statistic: type[Style],
+    side: int | None = None,
+) -> dict[str, Any]:
+    """Return what ``statistic`` collects of a painting at each tap of ``masks``.
+
+    A mask is that of the tap; None: all pixels.
+    """
+    whole: dict[str, Any] = {}
+    for tile in tiles_of(vgg, image, side):
+        features = vgg.features(image[tile.window])
+        for tap, mask in masks.items():
+            stride = vgg.network.architecture.stride(tap)
+            own = vgg.device.xp.ascontiguousarray(features[tap][tile.inside(stride)])
+            mask_there = None if mask is None else mask.within(tile.own(stride))
+            there = statistic.collect(own, mask_there)
+            whole[tap] = whole[tap] + there if tap in whole else there
+    vgg.release()  # the painting has a size of its own
+    return whole

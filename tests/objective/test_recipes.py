@@ -5,11 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nst import losses, objective, optimizers
-from nst.recipes import INITS, OPTIMIZERS, RECIPES, describe, table
+from nst import optimizers
+from nst.objective import COMBINATIONS
+from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES, describe, table
+from nst.objective.smoothness import smoothness_loss
+from nst.objective.styles.finish import STATISTICS
+from nst.objective.styles.gram import GRAM_NORMALIZATIONS
 from nst.runs import choose_optimizer, initial_image, prepare
 from nst.scales import Scale, side_of
-from nst.styles import STYLE_KINDS
 from nst.vgg.architecture import POOLINGS, VGG16, VGG16_SLIM, VGG19
 
 
@@ -156,17 +159,15 @@ def test_every_recipe_runs_on_vgg19_and_names_what_exists(recipe):
     VGG19.check_taps(recipe.taps)
     VGG16.check_taps(recipe.taps)
     assert recipe.source
-    assert recipe.gram_normalization in losses.GRAM_NORMALIZATIONS
-    assert recipe.combination in objective.COMBINATIONS
+    assert recipe.gram_normalization in GRAM_NORMALIZATIONS
+    assert recipe.combination in COMBINATIONS
     assert recipe.pooling in (None, *POOLINGS)
     assert recipe.init in INITS
     assert recipe.optimizer in OPTIMIZERS
-    assert recipe.style_statistic in STYLE_KINDS
+    assert recipe.style_statistic in STATISTICS
     assert recipe.noise.kind in ("uniform", "normal")
     assert {side_of(30, 40, side) for side in (recipe.side, recipe.style_side)} <= {30, 40}
-    losses.smoothness_loss(
-        np.zeros((3, 2, 2)), recipe.smoothness_kind, recipe.smoothness_reduction
-    )
+    smoothness_loss(np.zeros((3, 2, 2)), recipe.smoothness_kind, recipe.smoothness_reduction)
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)

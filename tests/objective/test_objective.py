@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from gradcheck import assert_gradient
+from objectives import everywhere, mask_of, recipe_of
 from small_networks import ReferenceVgg, draw_arrays, relative_error
 
-from nst import losses, styles
+from nst import losses
 from nst.errors import NstError
 from nst.objective import (
     Losses,
@@ -17,17 +18,17 @@ from nst.objective import (
     Region,
     Targets,
     Term,
-    Weights,
     check_finite,
-    combine,
 )
-from nst.styles import GramStyle
+from nst.objective.objective import combine
+from nst.objective.styles.covariance import CovarianceStyle
+from nst.objective.styles.gram import GramStyle
 from nst.vgg import Vgg
 from nst.vgg.architecture import POOLINGS, Architecture
 
 THREE_BLOCKS = Architecture(((4, 5), (6,), (5, 4)))
 TAPS = ("relu3_1", "relu1_1", "conv2_1", "conv3_2")
-WEIGHTS = Weights(
+WEIGHTS = recipe_of(
     content={"conv3_2": 0.7, "relu3_1": 1.9},  # relu3_1 and conv2_1 pull twice
     style={"relu1_1": 3.0, "conv2_1": 11.0, "relu3_1": 0.4},
     smoothness=0.6,
@@ -64,14 +65,24 @@ def targets_of(vgg, rng, size, normalization="HW"):
     painting = vgg.forward(rng.random((3, 26, 18)))
     return Targets(
         {tap: content[tap] for tap in WEIGHTS.content},
-        {tap: naive_gram(painting[tap], normalization) for tap in WEIGHTS.style},
+        everywhere(
+            {tap: naive_gram(painting[tap], normalization) for tap in WEIGHTS.style}, normalization
+        ),
     )
+
+
+def gram_of(objective, tap):
+    """Return the Gram matrix that the style of the whole image is compared with."""
+    (region,) = objective.targets.style[tap]
+    return region.style.gram
 
 
 def in_float32(targets):
     return Targets(
         {tap: array.astype(np.float32) for tap, array in targets.content.items()},
-        {tap: array.astype(np.float32) for tap, array in targets.style.items()},
+        everywhere(
+            {tap: region.style.gram.astype(np.float32) for tap, (region,) in targets.style.items()}
+        ),
     )
 
 
@@ -91,7 +102,8 @@ def small(rng, arrays):
 def test_the_gradient_is_the_slope_of_the_total(rng, arrays, pooling, combination, conventions):
     vgg = ReferenceVgg(THREE_BLOCKS, arrays, TAPS, pooling)
     targets = targets_of(vgg, rng, (21, 16), conventions.get("gram_normalization", "HW"))
-    objective = Objective(vgg, targets, WEIGHTS, combination=combination, **conventions)
+    recipe = replace(WEIGHTS, combination=combination, **conventions)
+    objective = Objective(vgg, targets, recipe)
     image = rng.random((3, 21, 16))
     _, d_image = objective.evaluate(image)
     assert_gradient(lambda i: objective.evaluate(i)[0].total, image, d_image)
@@ -103,13 +115,11 @@ def test_in_float32_through_onnx_runtime_it_is_the_same(rng, arrays, pooling, co
     reference = ReferenceVgg(THREE_BLOCKS, arrays, TAPS, pooling)
     targets = targets_of(reference, rng, (21, 16))
     image = rng.random((3, 21, 16))
-    expected, d_expected = Objective(
-        reference, targets, WEIGHTS, combination=combination
-    ).evaluate(image)
+    recipe = replace(WEIGHTS, combination=combination)
+    expected, d_expected = Objective(reference, targets, recipe).evaluate(image)
     vgg = Vgg.from_arrays(arrays, TAPS, pooling)
-    found, d_image = Objective(
-        vgg, in_float32(targets), WEIGHTS, combination=combination
-    ).evaluate(image.astype(np.float32))
+    objective = Objective(vgg, in_float32(targets), recipe)
+    found, d_image = objective.evaluate(image.astype(np.float32))
     assert d_image.dtype == np.float32
     assert relative_error(d_image, d_expected) <= 1e-4
     assert found.floats() == pytest.approx(expected.floats(), rel=1e-4)
@@ -121,10 +131,10 @@ def test_content_and_style_at_one_tap_both_pull(rng, small):
     both = Objective(
         vgg,
         Targets({"relu3_1": targets.content["relu3_1"]}, {"relu3_1": targets.style["relu3_1"]}),
-        Weights({"relu3_1": 2.0}, {"relu3_1": 5.0}),
+        recipe_of({"relu3_1": 2.0}, {"relu3_1": 5.0}),
     )
-    content = Objective(vgg, Targets(both.targets.content, {}), Weights({"relu3_1": 2.0}, {}))
-    style = Objective(vgg, Targets({}, both.targets.style), Weights({}, {"relu3_1": 5.0}))
+    content = Objective(vgg, Targets(both.targets.content, {}), recipe_of({"relu3_1": 2.0}, {}))
+    style = Objective(vgg, Targets({}, both.targets.style), recipe_of({}, {"relu3_1": 5.0}))
     separate = [objective.evaluate(image) for objective in (content, style)]
     together, d_image = both.evaluate(image)
     assert together.total == pytest.approx(sum(losses.total for losses, _ in separate))
@@ -145,7 +155,7 @@ def test_every_raw_loss_is_reported_by_name(small):
         assert found.raw[f"content {tap}"] == pytest.approx(expected)
     for tap in WEIGHTS.style:
         gram = naive_gram(features[tap], "HW")
-        expected = np.mean((gram - objective.targets.style[tap]) ** 2)
+        expected = np.mean((gram - gram_of(objective, tap)) ** 2)
         assert found.raw[f"style {tap}"] == pytest.approx(expected)
     assert found.raw["smoothness"] == losses.smoothness_loss(image)[0]
 
@@ -155,8 +165,8 @@ def test_content_is_reduced_as_it_is_told(small):
     features = objective.vgg.forward(image)
     expected = {tap: features[tap] - objective.targets.content[tap] for tap in WEIGHTS.content}
     for reduction, factor in {"sum": 1, "half sum": 0.5}.items():
-        objective.content_reduction = reduction
-        found, _ = objective.evaluate(image)
+        told = replace(WEIGHTS, content_reduction=reduction)
+        found, _ = Objective(objective.vgg, objective.targets, told).evaluate(image)
         for tap, difference in expected.items():
             total = factor * sum(d * d for d in difference.flat)
             assert found.raw[f"content {tap}"] == pytest.approx(total, rel=1e-9)
@@ -186,13 +196,13 @@ def test_floats_are_python_s(small):
 
 def test_without_smoothness_there_is_no_such_term(small):
     objective, image = small
-    plain = Objective(objective.vgg, objective.targets, Weights(WEIGHTS.content, WEIGHTS.style))
+    plain = Objective(objective.vgg, objective.targets, replace(WEIGHTS, smoothness=0.0))
     assert set(plain.evaluate(image)[0].raw) == NAMES - {"smoothness"}
 
 
 def test_smoothness_alone_never_asks_the_network(rng, small):
     objective, image = small
-    alone = Objective(objective.vgg, Targets({}, {}), Weights({}, {}, 0.25))
+    alone = Objective(objective.vgg, Targets({}, {}), recipe_of({}, {}, 0.25))
     found, d_image = alone.evaluate(image)
     loss, d_expected = losses.smoothness_loss(image)
     assert found.total == pytest.approx(0.25 * loss)
@@ -201,7 +211,8 @@ def test_smoothness_alone_never_asks_the_network(rng, small):
 
 def test_evaluate_changes_neither_the_image_nor_the_targets(small):
     objective, image = small
-    arrays = [image, *objective.targets.content.values(), *objective.targets.style.values()]
+    grams = [gram_of(objective, tap) for tap in WEIGHTS.style]
+    arrays = [image, *objective.targets.content.values(), *grams]
     copies = [array.copy() for array in arrays]
     first = objective.evaluate(image)
     again = objective.evaluate(image)
@@ -217,19 +228,18 @@ def test_the_log_combination_is_hvass_adaptive_weights(small):
     """One weight a kind, divided by the kind's own loss: 1.5, 10 and 0.3, as in his tutorial."""
     objective, image = small
     content, style, smoothness = 1.5, 10.0, 0.3
-    weights = Weights(
+    weights = recipe_of(
         {tap: content / 2 for tap in WEIGHTS.content},
         {tap: style / 3 for tap in WEIGHTS.style},
         smoothness,
+        combination="log",
     )
-    d_found = Objective(objective.vgg, objective.targets, weights, combination="log").evaluate(
-        image
-    )[1]
+    _, d_found = Objective(objective.vgg, objective.targets, weights).evaluate(image)
 
     raw = objective.evaluate(image)[0].floats()
     loss_c = np.mean([raw[f"content {tap}"] for tap in WEIGHTS.content])
     loss_s = np.mean([raw[f"style {tap}"] for tap in WEIGHTS.style])
-    adapted = Weights(  # constants, as his session keeps them in variables
+    adapted = recipe_of(  # constants, as his session keeps them in variables
         {tap: content / (loss_c + 1e-10) / 2 for tap in WEIGHTS.content},
         {tap: style / (loss_s + 1e-10) / 3 for tap in WEIGHTS.style},
         smoothness / (raw["smoothness"] + 1e-10),
@@ -312,9 +322,9 @@ def test_the_term_that_overflows_is_named_and_no_other(rng, arrays):
     features = vgg.forward(rng.random((3, 16, 18), np.float32))
     targets = Targets(
         {"relu1_1": np.zeros_like(features["relu1_1"])},
-        {"relu3_1": np.zeros((5, 5), np.float32)},
+        everywhere({"relu3_1": np.zeros((5, 5), np.float32)}),
     )
-    objective = Objective(vgg, targets, Weights({"relu1_1": 1.0}, {"relu3_1": 1.0}))
+    objective = Objective(vgg, targets, recipe_of({"relu1_1": 1.0}, {"relu3_1": 1.0}))
     found, _ = objective.evaluate(rng.random((3, 16, 18), np.float32))
     with pytest.raises(NstError, match=r"total is .*style relu3_1 is") as error:
         check_finite(found.floats())
@@ -327,13 +337,13 @@ def test_a_target_without_a_weight_is_named(small, kind):
     weights = {"content": dict(WEIGHTS.content), "style": dict(WEIGHTS.style)}
     weights[kind].pop("relu3_1")
     with pytest.raises(ValueError, match=rf"{kind} targets are at \[.*'relu3_1'.*each target"):
-        Objective(objective.vgg, objective.targets, Weights(**weights))
+        Objective(objective.vgg, objective.targets, recipe_of(**weights))
 
 
 def test_an_unknown_combination_is_named(small):
     objective, _ = small
-    with pytest.raises(ValueError, match=r"combination is 'product'; choose from \('sum', 'log'"):
-        Objective(objective.vgg, objective.targets, WEIGHTS, combination="product")
+    with pytest.raises(ValueError, match=r"combination is 'product'; choose \('sum', 'log'"):
+        Objective(objective.vgg, objective.targets, replace(WEIGHTS, combination="product"))
 
 
 def test_an_image_of_another_size_than_the_content_is_refused(small):
@@ -363,10 +373,10 @@ def halves(targets, features):
 
         style = {
             tap: [
-                replace(r, mask=cut(r.mask), area=None) if r.mask is not None else r
-                for r in (target if isinstance(target, list) else [Region(GramStyle(target))])
+                replace(r, mask=None if r.mask is None else mask_of(cut(r.mask.pixels)))
+                for r in regions
             ]
-            for tap, target in targets.style.items()
+            for tap, regions in targets.style.items()
         }
         yield (
             {tap: cut(array) for tap, array in features.items()},
@@ -380,10 +390,10 @@ def in_regions(rng, small):
     objective, image = small
     features = objective.vgg.forward(image)["relu3_1"]
     sky = rng.random(features.shape[1:])
-    ground = styles.finish(styles.measure(rng.random((5, 4, 7)), means=True), "covariance")
+    ground = CovarianceStyle.of(CovarianceStyle.measure(rng.random((5, 4, 7))))
     regions = [
-        Region(GramStyle(objective.targets.style["relu3_1"]), sky, weight=0.75),
-        Region(ground, 1 - sky, weight=0.25),
+        Region(GramStyle(gram_of(objective, "relu3_1")), mask_of(sky), weight=0.75),
+        Region(ground, mask_of(1 - sky), weight=0.25),
     ]
     targets = Targets(objective.targets.content, {**objective.targets.style, "relu3_1": regions})
     return Objective(objective.vgg, targets, WEIGHTS), image
@@ -392,23 +402,28 @@ def in_regions(rng, small):
 @pytest.mark.parametrize("combination", ["sum", "log"])
 @pytest.mark.parametrize("which", ["small", "in_regions"])
 def test_what_is_measured_in_parts_adds_up(request, which, combination):
-    objective, image = request.getfixturevalue(which)
-    objective.combination = combination
+    given, image = request.getfixturevalue(which)
+    recipe = replace(WEIGHTS, combination=combination)
+    objective = Objective(given.vgg, given.targets, recipe)
     expected, d_expected = objective.evaluate(image)
 
     features = objective.vgg.forward(image)
     parts = list(halves(objective.targets, features))
     first, second = (objective.measure(*part) for part in parts)
-    found, pulls = objective.compare(first + second, image)
-    assert found.floats() == pytest.approx(expected.floats(), rel=1e-9)
+    sums = first + second
+    terms, d_style = objective.compare(sums)
+    for term in terms:
+        assert term.loss == pytest.approx(float(expected.raw[term.name]), rel=1e-9)
 
+    weights = objective.weights if combination == "sum" else objective.adapted(terms, image)
+    pulls = objective.pulls(weights, sums, d_style)
     d_parts = []
     for part in parts:
         pulled = objective.spread(pulls, *part)
         d_parts.append({tap: array.copy() for tap, array in pulled.items()})
     whole = {tap: np.concatenate([d[tap] for d in d_parts], axis=1) for tap in d_parts[0]}
     d_image = objective.vgg.backward(whole)
-    objective.smooth(pulls, image, d_image)
+    objective.smoothness(image, weights.smoothness, d_image, add=True)
     np.testing.assert_allclose(d_image, d_expected, rtol=1e-7, atol=1e-12)
 
 
@@ -424,9 +439,7 @@ def test_regions_add_up_to_one_style_loss(in_regions):
     features = objective.vgg.forward(image)["relu3_1"]
     expected = 0.0
     for region in objective.targets.style["relu3_1"]:
-        sums = styles.measure(features, region.mask, means=True)
-        if isinstance(region.style, GramStyle):
-            sums = styles.measure(features, region.mask)
+        sums = region.style.measure(features, region.mask)
         expected += region.weight * region.style.compare(sums)[0]
     assert found.raw["style relu3_1"] == pytest.approx(float(expected), rel=1e-12)
     assert set(found.raw) == NAMES
@@ -447,15 +460,23 @@ def test_the_arrays_between_losses_and_network_are_kept(rng, arrays):
         assert np.shares_memory(given[0][tap], given[1][tap])
 
 
+def in_parts(objective, features):
+    """Return ``d_features`` by way of the sums, as tiles have it."""
+    sums = objective.measure(features, objective.targets)
+    _, d_style = objective.compare(sums)
+    pulls = objective.pulls(objective.weights, sums, d_style)
+    return objective.spread(pulls, features, objective.targets)
+
+
 def test_a_gradient_is_written_over_features_that_one_loss_reads(rng):
     features = {tap: rng.random((4, 9, 7)) for tap in ("relu1_1", "relu1_2", "relu2_1")}
     copies = {tap: array.copy() for tap, array in features.items()}
     content = {tap: rng.random((4, 9, 7)) for tap in ("relu1_1", "relu1_2")}
     style = {tap: rng.random((4, 4)) for tap in ("relu1_2", "relu2_1")}
-    targets = Targets(content, style)
-    objective = Objective(None, targets, Weights({t: 1 for t in content}, {t: 1 for t in style}))
-    _, pulls = objective.compare(objective.measure(features, targets), rng.random((3, 9, 7)))
-    d_features = objective.spread(pulls, features, targets)
+    targets = Targets(content, everywhere(style))
+    recipe = recipe_of(dict.fromkeys(content, 1), dict.fromkeys(style, 1))
+    objective = Objective(None, targets, recipe)
+    d_features = in_parts(objective, features)
     for tap in ("relu1_1", "relu2_1"):
         assert d_features[tap] is features[tap]
     np.testing.assert_array_equal(features["relu1_2"], copies["relu1_2"])
@@ -469,16 +490,16 @@ def test_an_evaluation_allocates_nothing_as_large_as_its_features(rng):
     """What the losses need of that size is kept from the first evaluation on."""
     features = {"relu1_1": rng.random((8, 700, 701), np.float32)}
     gram = np.eye(8, dtype=np.float32)
-    targets = Targets({"relu1_1": np.zeros_like(features["relu1_1"])}, {"relu1_1": gram})
-    weights = Weights({"relu1_1": 1.0}, {"relu1_1": 1.0}, 1.0)
-    objective = Objective(None, targets, weights)  # between the network's two ways
+    content = {"relu1_1": np.zeros_like(features["relu1_1"])}
+    targets = Targets(content, everywhere({"relu1_1": gram}))
+    recipe = recipe_of({"relu1_1": 1.0}, {"relu1_1": 1.0}, 1.0)
+    objective = Objective(None, targets, recipe)  # between the network's two ways
     image = rng.random((3, 700, 701), np.float32)
     d_image = np.zeros_like(image)
 
     def evaluate():
-        _, pulls = objective.compare(objective.measure(features, targets), image)
-        objective.spread(pulls, features, targets)
-        objective.smooth(pulls, image, d_image)
+        in_parts(objective, features)
+        objective.smoothness(image, 1.0, d_image, add=True)
 
     evaluate()
     tracemalloc.start()

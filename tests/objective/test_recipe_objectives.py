@@ -13,10 +13,10 @@ from small_networks import NARROW_VGG19, draw_arrays
 
 from nst import Settings, images
 from nst.devices import CPU
-from nst.recipes import RECIPES
+from nst.objective.recipes import RECIPES
 from nst.runs import Run, Source, choose_optimizer
 from nst.scales import Scale
-from nst.targets import measure
+from nst.targets import objective_at
 from nst.vgg import Vgg, weights
 
 HEIGHT, WIDTH = 33, 38  # block 5 sees 2 x 2
@@ -456,7 +456,7 @@ def paint_objective(recipe, vgg, content, style, folder):
         scales=[scale],
         optimizer=choose_optimizer(recipe),
     )
-    return measure(run, scale)
+    return objective_at(run, scale)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -7,37 +7,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from objectives import everywhere, mask_of, recipe_of
 from small_networks import ReferenceVgg, draw_arrays, relative_error
 
-from nst import styles
-from nst.devices import CPU
-from nst.losses import GRAM_NORMALIZATIONS
 from nst.memory import FileArray
-from nst.objective import COMBINATIONS, Objective, Region, Targets, Weights
-from nst.styles import STYLE_KINDS
-from nst.tiled import TiledObjective, content_features, style_sums, tiles_of
-from nst.tiling import cut, smallest_side
+from nst.objective import COMBINATIONS, Objective, Region, Targets
+from nst.objective.styles.finish import STATISTICS, finish
+from nst.objective.styles.gram import GRAM_NORMALIZATIONS
+from nst.objective.tiling import content_features, cut, smallest_side, style_sums, tiles_of
 from nst.vgg import Vgg
 from nst.vgg.architecture import POOLINGS, Architecture
 
 TWO_BLOCKS = Architecture(((3,), (4, 2)))
 THREE_BLOCKS = Architecture(((3,), (2, 4), (3, 2)))
 FIVE_BLOCKS = Architecture(((4,), (3,), (2,), (3,), (5,)))
-
-
-class Float64Vgg(ReferenceVgg):
-    """`ReferenceVgg` with what else the tiles need of a `Vgg`."""
-
-    def __init__(self, architecture, arrays, taps, pooling):
-        super().__init__(architecture, arrays, taps, pooling)
-        self.network = SimpleNamespace(architecture=architecture)
-        self.device = CPU
-        self.released = 0
-
-    features = ReferenceVgg.forward
-
-    def release(self):
-        self.released += 1
 
 
 @st.composite
@@ -57,7 +40,7 @@ def cases(draw):
         side=side,
         height=draw(st.integers(16, side + 60)),
         width=draw(st.integers(side + 1, side + 90)),
-        kind=draw(st.sampled_from(STYLE_KINDS)),
+        statistic=draw(st.sampled_from(sorted(STATISTICS))),
         masked=draw(st.booleans()),
         conventions={
             "gram_normalization": draw(st.sampled_from(GRAM_NORMALIZATIONS)),
@@ -71,40 +54,39 @@ def cases(draw):
 
 def styles_of(case, features):
     """A style at each tap: of the whole image, or two regions with soft masks of their own."""
-    normalization = case.conventions["gram_normalization"]
     found = {}
     for tap in case.style:
-        means = case.kind != "gram"
-        sums = styles.measure(features[tap], means=means)
-        style = styles.finish(sums, case.kind, normalization)
-        found[tap] = style
+        sums = STATISTICS[case.statistic].collect(features[tap])
+        style = finish(sums, recipe_of({}, {}, style_statistic=case.statistic, **case.conventions))
+        found[tap] = [Region(style)]
         if case.masked:
             _, height, width = case.architecture.shape(tap, case.height, case.width)
             mask = case.rng.random((height, width)) * (case.rng.random((height, width)) > 0.4)
             mask = mask.astype(features[tap].dtype)
-            found[tap] = [Region(style, mask, 0.3), Region(style, 1 - mask, 1.7)]
+            found[tap] = [Region(style, mask_of(mask), 0.3), Region(style, mask_of(1 - mask), 1.7)]
     return found
 
 
-def targets_and_weights(case, vgg, dtype):
+def targets_and_recipe(case, vgg, dtype):
     content = vgg.features(case.rng.random((3, case.height, case.width)).astype(dtype))
     painting = vgg.features(case.rng.random((3, 37, 52)).astype(dtype))
     targets = Targets({tap: content[tap] for tap in case.content}, styles_of(case, painting))
-    weights = Weights(
+    recipe = recipe_of(
         {tap: 0.5 + case.rng.random() for tap in case.content},
         {tap: 0.5 + case.rng.random() for tap in case.style},
         smoothness=case.rng.choice([0.0, 0.4]),
+        **case.conventions,
     )
-    return targets, weights
+    return targets, recipe
 
 
 def assert_same(case, vgg, dtype, tolerance):
-    targets, weights = targets_and_weights(case, vgg, dtype)
+    targets, recipe = targets_and_recipe(case, vgg, dtype)
     image = case.rng.random((3, case.height, case.width)).astype(dtype)
-    whole = Objective(vgg, targets, weights, **case.conventions)
+    whole = Objective(vgg, targets, recipe)
     expected, d_expected = whole.evaluate(image)
     d_expected = d_expected.copy()
-    tiled = TiledObjective(vgg, targets, weights, side=case.side, **case.conventions)
+    tiled = Objective(vgg, targets, recipe, case.side)
     found, d_image = tiled.evaluate(image)
     assert found.floats() == pytest.approx(expected.floats(), rel=tolerance)
     assert d_image.dtype == image.dtype
@@ -119,7 +101,7 @@ def assert_same(case, vgg, dtype, tolerance):
 def test_tiled_is_whole_in_float64(case):
     """At a tolerance that no missing pixel passes; styles round to float32, hence not less."""
     arrays = draw_arrays(case.architecture, case.rng)
-    vgg = Float64Vgg(case.architecture, arrays, case.taps, case.pooling)
+    vgg = ReferenceVgg(case.architecture, arrays, case.taps, case.pooling)
     assert_same(case, vgg, np.float64, 1e-6)
 
 
@@ -151,7 +133,7 @@ def test_the_cases_above_have_many_tiles():
 @pytest.fixture
 def vgg(rng):
     arrays = draw_arrays(THREE_BLOCKS, rng)
-    return Float64Vgg(THREE_BLOCKS, arrays, ["relu2_1", "conv3_2"], "max")
+    return ReferenceVgg(THREE_BLOCKS, arrays, ["relu2_1", "conv3_2"], "max")
 
 
 @pytest.fixture
@@ -172,9 +154,9 @@ def seen(vgg, monkeypatch):
 def objective_of(vgg, rng, side, size=(50, 90)):
     image = rng.random((3, *size))
     features = ReferenceVgg.forward(vgg, image)
-    targets = Targets({"conv3_2": features["conv3_2"] + 0.1}, {"relu2_1": np.eye(2)})
-    weights = Weights({"conv3_2": 1.0}, {"relu2_1": 2.0})
-    return TiledObjective(vgg, targets, weights, side=side), image
+    targets = Targets({"conv3_2": features["conv3_2"] + 0.1}, everywhere({"relu2_1": np.eye(2)}))
+    recipe = recipe_of({"conv3_2": 1.0}, {"relu2_1": 2.0})
+    return Objective(vgg, targets, recipe, side), image
 
 
 def test_every_tile_is_seen_twice_and_never_more_than_a_window(vgg, seen, rng):
@@ -196,10 +178,11 @@ def test_an_image_that_fits_is_seen_once(vgg, seen, rng):
 def test_an_image_that_fits_is_evaluated_as_a_whole_where_several_losses_meet(vgg, rng):
     """Content and style at two taps: each takes its gradient while the other waits."""
     image, features = rng.random((3, 50, 61)), vgg.features(rng.random((3, 50, 61)))
-    targets = Targets(features, {tap: np.eye(len(features[tap])) for tap in vgg.taps})
-    weights = Weights(dict.fromkeys(vgg.taps, 1.0), dict.fromkeys(vgg.taps, 2.0))
-    expected, d_expected = Objective(vgg, targets, weights).evaluate(image)
-    found, d_image = TiledObjective(vgg, targets, weights, side=None).evaluate(image)
+    grams = {tap: np.eye(len(features[tap])) for tap in vgg.taps}
+    targets = Targets(features, everywhere(grams))
+    recipe = recipe_of(dict.fromkeys(vgg.taps, 1.0), dict.fromkeys(vgg.taps, 2.0))
+    expected, d_expected = Objective(vgg, targets, recipe).evaluate(image)
+    found, d_image = Objective(vgg, targets, recipe, 90).evaluate(image)
     assert found.floats() == pytest.approx(expected.floats(), rel=1e-12)
     np.testing.assert_allclose(d_image, d_expected, rtol=1e-12)
 
@@ -229,9 +212,9 @@ def test_content_in_files_is_the_content_and_serves_as_a_target(rng):
         assert relative_error(target[...], whole[tap]) <= 1e-6
 
     image = rng.random((3, 77, 94), np.float32)
-    weights = Weights({tap: 1.0 for tap in vgg.taps}, {})
-    expected, d_expected = Objective(vgg, Targets(whole, {}), weights).evaluate(image)
-    found, d_found = TiledObjective(vgg, Targets(stored, {}), weights, side=64).evaluate(image)
+    recipe = recipe_of(dict.fromkeys(vgg.taps, 1.0), {})
+    expected, d_expected = Objective(vgg, Targets(whole, {}), recipe).evaluate(image)
+    found, d_found = Objective(vgg, Targets(stored, {}), recipe, 64).evaluate(image)
     assert found.floats() == pytest.approx(expected.floats(), rel=1e-5)
     assert relative_error(d_found, d_expected) <= 1e-5
 
@@ -242,10 +225,10 @@ def test_content_that_fits_stays_in_memory_and_only_where_it_is_asked_for(vgg, r
     assert isinstance(found["conv3_2"], np.ndarray)
 
 
-@pytest.mark.parametrize("means", [False, True])
-def test_the_style_of_tiles_is_that_of_the_whole_painting(vgg, rng, means):
+@pytest.mark.parametrize(("kind", "means"), [("gram", False), ("moments", True)])
+def test_the_style_of_tiles_is_that_of_the_whole_painting(vgg, rng, kind, means):
     painting = rng.random((3, 71, 88))
-    found = style_sums(vgg, painting, {"relu2_1": None}, 64, means)
+    found = style_sums(vgg, painting, {"relu2_1": None}, STATISTICS[kind], 64)
     features = vgg.forward(painting)["relu2_1"].reshape(2, -1)
     expected = np.einsum("ip,jp->ij", features, features)
     if means:

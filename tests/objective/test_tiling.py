@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_networks import ReferenceVgg, draw_arrays, relative_error
 
-from nst.tiling import cut, smallest_side
+from nst.objective.tiling import cut, smallest_side
 from nst.vgg.architecture import POOLINGS, VGG16, VGG19, Architecture
 
 ONE_BLOCK = Architecture(((3, 2),))
