@@ -487,6 +487,7 @@ def test_a_run_in_tiles_goes_on_in_the_same_tiles(settings, tmp_path, monkeypatc
     np.testing.assert_array_equal(again.image, expected)
 
 
+@pytest.mark.filterwarnings("ignore:the mask .* another shape")
 def test_everything_at_once_goes_on_bit_for_bit(settings, files, tmp_path, monkeypatch):
     """Regions, blended styles, scales, memory for tiles only, frames; stopped in each scale."""
     for name, columns in {"left": np.arange(75) < 31, "right": np.arange(75) >= 31}.items():

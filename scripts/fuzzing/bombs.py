@@ -18,14 +18,21 @@ ZEROS = (400, 1_000_000)  # float32: 1.6 GB
 
 def write_zeros(archive: zipfile.ZipFile, name: str) -> None:
     """Write an .npy entry of ZEROS' shape, piece by piece."""
-    with archive.open(name, "w", force_zip64=True) as entry:
+    with archive.open(undated(archive, name), "w", force_zip64=True) as entry:
         header = {"descr": "<f4", "fortran_order": False, "shape": ZEROS}
         np.lib.format.write_array_header_1_0(entry, header)
         for _ in range(ZEROS[0]):
             entry.write(bytes(4 * ZEROS[1]))
 
 
-# --- Bombs ------------------------------------------------------------------------------------
+def undated(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """Return an entry whose bytes do not depend on the time of day."""
+    entry = zipfile.ZipInfo(name)
+    entry.compress_type = archive.compression
+    return entry
+
+
+# --- Pictures -----------------------------------------------------------------------------------
 
 
 @cache

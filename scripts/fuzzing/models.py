@@ -19,7 +19,7 @@ import onnx
 import safetensors.numpy
 
 from fuzzing import pictures
-from fuzzing.bombs import write_zeros
+from fuzzing.bombs import undated, write_zeros
 from fuzzing.cases import SHORT, TINY, Case
 from fuzzing.mutations import LARGE, NUMBERS, PLAIN_TEXTS, altered, as_json, damaged
 from fuzzing.networks import NARROW_VGG16, draw_arrays, model_bytes, tiny_bytes
@@ -234,10 +234,8 @@ def _npz(rng: random.Random) -> tuple[str, bytes]:
         file, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
     ) as archive:
         for name, array in made.items():
-            inside = _npy(rng, array)
-            archive.writestr(
-                name + rng.choice((".npy", ".npy", ".npy", ".npy", "", ".npy/")), inside
-            )
+            suffix = rng.choice((".npy", ".npy", ".npy", ".npy", "", ".npy/"))
+            archive.writestr(undated(archive, name + suffix), _npy(rng, array))
     return "NPZ, by its parts", file.getvalue()
 
 
@@ -274,7 +272,7 @@ def _zeros(name: str) -> bytes:
         write_zeros(archive, name + ".npy")
         for other, array in arrays().items():
             if other != name:
-                archive.writestr(other + ".npy", _npy(random.Random(1), array))
+                archive.writestr(undated(archive, other + ".npy"), _npy(random.Random(1), array))
     return file.getvalue()
 
 
