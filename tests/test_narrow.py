@@ -11,12 +11,12 @@ from small_networks import FOUR_BLOCKS
 from nst import estimate as estimates
 from nst import images
 from nst.estimate import PROBE_SIDE, Cost, Work, probe_size
+from nst.objective.tiling import cut, smallest_side
 from nst.runs import prepare
 from nst.scales import plan
 from nst.settings import Settings
 from nst.stylize import complete
 from nst.targets import network_size
-from nst.tiling import cut, smallest_side
 from nst.vgg.architecture import SMALLEST_SIDE
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1")
@@ -109,7 +109,8 @@ REAL = [(16, 16), (17, 16), (16, 400), (60, 1600), (4000, 16), (16, 4000), (333,
 @pytest.mark.parametrize("size", REAL, ids=lambda size: "{}x{}".format(*size))
 def test_narrow_pictures_are_estimated_and_painted(settings, strip, size):
     path = strip(*size)
-    run = prepare(settings(content=path, size=max(size), scales=None, steps=4, plot=True))
+    asked = settings(content=path, style=path, size=max(size), scales=None, steps=4, plot=True)
+    run = prepare(asked)
     found = estimates.estimate(run)
     assert (found.scales[-1].height, found.scales[-1].width) == size
     assert complete(run).image.shape == (3, *size)
