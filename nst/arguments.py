@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nst import demo
+from nst import demo, inputs
 from nst.colour import COLORS
 from nst.errors import NstError
-from nst.recipes import INITS, OPTIMIZERS, RECIPES
+from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES
 from nst.settings import Painting, Settings
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
 
@@ -141,7 +141,7 @@ def options_of(
     **options: Any,
 ) -> dict[str, Any]:
     """Return the options as Settings have them."""
-    named = [*([style] if style else []), *styles]
+    named = [*([] if style is None else [style]), *styles]
     if not named and (style_mask or content_mask):
         raise NstError("--style-mask and --content-mask belong to a style; name that too.")
     if named:
@@ -154,9 +154,9 @@ def options_of(
 def _painting(text: str, mask: Path | None, region: Path | None) -> Painting:
     """Return what IMAGE or IMAGE:WEIGHT means; a name may have a colon in it."""
     name, colon, weight = text.rpartition(":")
-    if not colon or Path(text).exists() or not _is_number(weight):
+    if not colon or inputs.exists(text) or not _is_number(weight):
         name, weight = text, "1"
-    if name in demo.STYLES and not Path(name).exists():
+    if name in demo.STYLES and not inputs.exists(name):
         name = str(demo.style_path(name))
     return Painting(Path(name), float(weight), mask, region)
 

@@ -17,10 +17,11 @@ import numpy as np
 import PIL.Image
 
 from nst import files, images
+from nst.objective.styles.gram import GramStyle
+from nst.objective.tiling import style_sums
 from nst.runs import Run
 from nst.settings import Settings
 from nst.targets import network_size
-from nst.tiled import style_sums
 from nst.version import VERSION
 
 LONGEST_SIDE = 1280  # pixels of a picture in the page
@@ -52,7 +53,7 @@ def write(path: files.PathLike, report: Report) -> None:
     """
     page = render(report)
     with files.replace_atomically(path) as file:
-        file.write(page.encode())
+        file.write(page.encode(errors="backslashreplace"))  # a file's name may be no text
 
 
 def render(report: Report) -> str:
@@ -117,7 +118,7 @@ def measure_grams(run: Run, painted: np.ndarray) -> dict[str, tuple[np.ndarray, 
         height, width = image.shape[1:]
         placed = images.resize(image, *network_size(height, width, side))
         everywhere = dict.fromkeys(run.recipe.style)
-        sums = style_sums(run.vgg, run.device.asarray(placed), everywhere, run.side)
+        sums = style_sums(run.vgg, run.device.asarray(placed), everywhere, GramStyle, run.side)
         found.append({tap: run.device.asnumpy(s.sums) / s.area for tap, s in sums.items()})
     of_painted, *of_styles = found
     return {

@@ -8,10 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from nst import memory
+from nst import inputs, memory
 from nst.colour import COLORS
 from nst.errors import NstError
-from nst.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
+from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS, SMALLEST_SIDE
 
 LARGEST_SIDE = 16384  # pixels; a slip of the finger beyond
@@ -35,8 +35,8 @@ class Painting:
                 object.__setattr__(self, name, Path(getattr(self, name)))
         kinds = {"style": self.path, "style mask": self.mask, "content mask": self.region}
         for kind, path in kinds.items():
-            if path is not None and not path.exists():
-                raise NstError(f"{kind} image not found: {path}. Check the path.")
+            if path is not None:
+                inputs.check(path, kind)
         if not 0 < self.weight < float("inf"):
             raise NstError(
                 f"the weight of style {self.path} is {self.weight}; it must be a number above 0."
@@ -89,8 +89,7 @@ class Settings:
         for name in ("content", "output", "log", "report", "checkpoint"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Path(getattr(self, name)))
-        if not self.content.exists():
-            raise NstError(f"content image not found: {self.content}. Check the path.")
+        inputs.check(self.content, "content")
         object.__setattr__(self, "style", _paintings(self.style))
         for name in ("steps", "scales"):  # JSON has lists
             if isinstance(getattr(self, name), list):
@@ -116,10 +115,13 @@ class Settings:
         self._check_choice("pooling", (None, *POOLINGS))
         self._check_choice("conv", CONVOLUTIONS)
         self._check_choice("precision", PRECISIONS)
-        if self.init not in (None, *INITS) and not Path(self.init).is_file():
-            raise NstError(
-                f"--init is {self.init!r}; choose {', '.join(INITS)}, or an existing image file."
-            )
+        if self.init not in (None, *INITS):
+            if not inputs.exists(self.init):
+                raise NstError(
+                    f"--init is {self.init!r}; choose {', '.join(INITS)}, or an existing image "
+                    "file."
+                )
+            inputs.check(self.init, "--init")
         memory.parse(self.memory)
         self._check_outputs()
 
@@ -272,8 +274,13 @@ def _paintings(style: object) -> tuple[Painting, ...]:
 
 
 def _anchor(said: dict[str, Any], names: tuple[str, ...], folder: Path) -> None:
-    """Let the paths of these ``names`` begin at ``folder``; a name of a model is no path."""
+    """Let the paths of these ``names`` begin at ``folder``; neither standard input
+    nor a name of a model is one."""
     for name in names:
         value = said.get(name)
-        if value and (name not in ("model", "init") or (folder / value).is_file()):
+        if (
+            value
+            and value != inputs.STDIN
+            and (name not in ("model", "init") or (folder / value).is_file())
+        ):
             said[name] = str(folder / value)

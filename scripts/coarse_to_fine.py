@@ -27,7 +27,7 @@ from nst.records import Progress
 from nst.runs import Run, prepare
 from nst.scales import Scale
 from nst.stylize import complete
-from nst.targets import measure
+from nst.targets import objective_at
 
 EVERY = 10  # steps between two judgements
 
@@ -41,7 +41,7 @@ class Judge:
         sizes = [
             images.fit(full.height, full.width, max(full.height, full.width) // n) for n in shares
         ]
-        self.objectives = {size: measure(run, Scale(*size, 1)) for size in sizes}
+        self.objectives = {size: objective_at(run, Scale(*size, 1)) for size in sizes}
         self.scores: list[tuple[float, ...]] = []
         self._work = 0.0
 

@@ -14,17 +14,26 @@ import time
 
 import numpy as np
 
-from nst import memory, styles
+from nst import memory
 from nst.estimate import Work, probe, time_said
 from nst.kernels.blocks import blas_on_one_thread
-from nst.objective import Objective, Targets, Weights
-from nst.tiled import TiledObjective, content_features, style_sums
+from nst.objective import Objective, Region, Targets
+from nst.objective.recipe import Recipe
+from nst.objective.styles.finish import finish
+from nst.objective.styles.gram import GramStyle
+from nst.objective.tiling import content_features, style_sums
 from nst.vgg import Vgg
 from nst.vgg.architecture import VGG16
 
 STYLE = tuple(f"relu{block}_1" for block in range(1, 6))
 CONTENT = ("relu4_2",)
-WEIGHTS = Weights(dict.fromkeys(CONTENT, 1.0), dict.fromkeys(STYLE, 1.0), 1.0)
+RECIPE = Recipe(
+    "Gatys' layers",
+    content=dict.fromkeys(CONTENT, 1.0),
+    style=dict.fromkeys(STYLE, 1.0),
+    smoothness=1.0,
+    pixel_range=1,
+)
 
 
 def full_width_vgg(rng: np.random.Generator) -> Vgg:
@@ -38,12 +47,12 @@ def full_width_vgg(rng: np.random.Generator) -> Vgg:
 
 def objective(vgg: Vgg, content: np.ndarray, painting: np.ndarray, side: int | None) -> Objective:
     """Return Gatys' objective at the size of ``content``."""
-    sums = style_sums(vgg, painting, dict.fromkeys(STYLE), side)
+    sums = style_sums(vgg, painting, dict.fromkeys(STYLE), GramStyle, side)
     targets = Targets(
         content_features(vgg, content, CONTENT, side),
-        {tap: styles.finish(sums[tap]) for tap in STYLE},
+        {tap: [Region(finish(sums[tap], RECIPE))] for tap in STYLE},
     )
-    return TiledObjective(vgg, targets, WEIGHTS, side=side)
+    return Objective(vgg, targets, RECIPE, side)
 
 
 def seconds_of(work: Objective, image: np.ndarray) -> float:

@@ -28,9 +28,11 @@ from numpy.typing import ArrayLike
 
 from nst import demo, images, kernels, plots
 from nst.losses import content_loss, smoothness_loss, style_loss
-from nst.objective import TINY, Objective, Targets, Weights
+from nst.objective import Objective, Region, Targets
+from nst.objective.objective import TINY
+from nst.objective.recipe import Recipe
+from nst.objective.styles.gram import GramStyle
 from nst.optimizers import Lbfgs, NormalisedDescent, Optimizer
-from nst.targets import mean_square
 from nst.vgg import Vgg
 
 SIZE = 160  # pixels, the longer side of both pictures: small, so that every cell is quick
@@ -202,7 +204,7 @@ show(OUTPUT / "grams.png")
 # ## The style loss, forward
 #
 # How far is one table from the other?  Square the differences and take their mean.  This is
-# `style_loss` in `nst/losses.py`, written out:
+# `GramStyle` in `nst/objective/styles/gram.py`, written out:
 
 # %%
 features = photo_features[TAP]
@@ -369,25 +371,23 @@ print("makes the loss smaller" if slope < 0 else "makes the loss larger")
 # deepest features stay those of the photograph; it is the mean of their squared change.  An
 # `Objective` adds them up, each with its weight, and sends the sum back to the pixels.
 #
-# Here a weight is one over the mean square of its target.  Then a loss of 1 means "as far off as
-# if there were nothing at all", and four taps of very different sizes get an equal say.
+# Here the recipe is *relative*: a weight is one over the mean square of its target.  Then a loss
+# of 1 means "as far off as if there were nothing at all", and four taps of very different sizes
+# get an equal say.
 
 # %%
 targets = Targets(
     content={"relu3_3": photo_features["relu3_3"]},
-    style={tap: k.gram(painting_features[tap]) for tap in TAPS},
+    style={tap: [Region(GramStyle(k.gram(painting_features[tap])))] for tap in TAPS},
 )
-weights = Weights(
-    content={tap: 1 / mean_square(target) for tap, target in targets.content.items()},
-    style={tap: 1 / mean_square(gram) for tap, gram in targets.style.items()},
-)
-objective = Objective(vgg, targets, weights)
+ours = Recipe("ours", content={"relu3_3": 1.0}, style=dict.fromkeys(TAPS, 1.0), relative=True)
+objective = Objective(vgg, targets, ours)
 
 at_photo, d_image = objective.evaluate(photo)
 added_up = 0.0
 for tap in TAPS:
     raw = at_photo.raw[f"style {tap}"]
-    weighed = weights.style[tap] * raw
+    weighed = objective.weights.style[tap] * raw
     added_up += weighed
     print(f"style {tap}: loss {raw:.3f}, after its weight {weighed:.3f}")
 print(f"content relu3_3: {at_photo.raw['content relu3_3']:.3f}, for it is the photograph itself")
@@ -548,15 +548,20 @@ agree("slope of the sum of logarithms, and Hvass' gradient", slope, claimed, 1e-
 # This program has it as `combination="log"`, and reports the sum of logarithms as its total.
 
 # %%
-hvass = Objective(
-    vgg,
-    Targets({"relu3_1": photo_features["relu3_1"]}, undivided),
-    Weights({"relu3_1": 1.5}, dict.fromkeys(TAPS, 10 / len(TAPS)), 0.3),
+hvass_recipe = Recipe(
+    "Hvass, at our taps",
+    content={"relu3_1": 1.5},
+    style=dict.fromkeys(TAPS, 10 / len(TAPS)),
     gram_normalization="none",
+    smoothness=0.3,
     smoothness_kind="l1",
     smoothness_reduction="sum",
+    pixel_range=1,
     combination="log",
 )
+hvass_style = {tap: [Region(GramStyle(gram, "none"))] for tap, gram in undivided.items()}
+hvass_targets = Targets({"relu3_1": photo_features["relu3_1"]}, hvass_style)
+hvass = Objective(vgg, hvass_targets, hvass_recipe)
 at_painted, d_image = hvass.evaluate(painted)
 agree("Hvass' gradient by hand and by nst", hvass_gradient, d_image, 1e-4)
 agree("sum of logarithms by hand and by nst", log_sum(found), at_painted.total, 1e-5)
@@ -584,9 +589,9 @@ def line_number(function: Callable, text: str) -> int:
     return first + next(i for i, line in enumerate(lines) if text in line)
 
 
-stop = line_number(style_loss, "loss = k.mse")
+stop = line_number(GramStyle.compare, "loss = k.mse")
 print("python -m pdb scripts/walkthrough.py     start it, from the project's folder")
-print(f"b nst/losses.py:{stop:<25}stop in the middle of the style loss")
+print(f"b nst/objective/styles/gram.py:{stop:<10}stop in the middle of the style loss")
 print("c                                        run until then")
 print("p gram.shape                             print something: any Python will do")
 print("s                                        step into the kernel")

@@ -1,8 +1,11 @@
 """VGG with a handful of channels: the same topology, in a thousandth of the time."""
 
+from types import SimpleNamespace
+
 import numpy as np
 from onnx.reference import ReferenceEvaluator
 
+from nst.devices import CPU
 from nst.vgg import graphs
 from nst.vgg.architecture import VGG16, VGG19, Architecture
 from nst.vgg.plan import Plan
@@ -52,6 +55,9 @@ class ReferenceVgg:
             for name, value in (("mean", mean), ("std", std))
         }
         self.taps = tuple(taps)
+        self.network = SimpleNamespace(architecture=architecture)
+        self.device = CPU
+        self.released = 0
         plan = Plan(architecture, self.taps, pooling)
         self._saved, self._outputs = plan.saved, plan.outputs
         arrays = {**arrays, **colours}
@@ -70,6 +76,11 @@ class ReferenceVgg:
             self._seen[key] = dict(zip(self._outputs, results, strict=True))
         self._activations = self._seen[key]
         return {tap: self._activations[tap][0].copy() for tap in self.taps}
+
+    features = forward
+
+    def release(self):
+        self.released += 1
 
     def backward(self, d_features):
         saved = {name: self._activations[name] for name in self._saved}

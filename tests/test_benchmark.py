@@ -1,6 +1,7 @@
 """scripts/benchmark.py on pictures of a few pixels: what it measures, and what it prints."""
 
 import sys
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,8 @@ def test_evaluations_count_until_the_loss_is_a_share_of_the_first(monkeypatch):
     assert convergence.descend(Sleeper("one", range(9), [], monkeypatch), steps=2) == []
 
 
-def test_our_phases_are_all_timed_and_the_image_moves(small):
+def test_our_phases_are_all_timed_and_the_image_moves(small, monkeypatch):
+    monkeypatch.setattr(timing.time, "perf_counter", count().__next__)  # no two readings agree
     ours = contenders.make("nst", small(32), "cpu")
     before = ours.image.copy()
     clock = timing.Clock(ours.synchronize)
@@ -205,12 +207,20 @@ def test_each_part_prints_its_table(small, capsys, monkeypatch, part, told):
 def test_memory_is_watched_in_a_process_of_its_own(monkeypatch):
     seen = children.memory_of("nst", 16, 2, "cpu")
     assert len(seen["resident"]) == len(seen["faults"]) == 2
-    assert seen["peak"] >= max(seen["resident"]) > 50  # MB: the weights alone
+    # Linux counts the two apart, and threads add to them in batches: never compared exactly
+    assert seen["peak"] > 0.9 * max(seen["resident"]) > 50  # MB: the weights alone
 
 
 def test_start_up_runs_its_commands():
-    seconds = children.start_up(repeats=1)
-    assert seconds["python itself"] < seconds["nst demo, 256 px, 0 steps"]
+    commands = ["nst --help", "nst demo, 256 px, 0 steps", "import nst", "python itself"]
+    assert list(children.start_up(repeats=1)) == commands
+
+
+def test_start_up_tells_the_best_of_its_tries(monkeypatch):
+    now = iter([0.0, 3.0, 10.0, 12.0, 20.0, 25.0])
+    monkeypatch.setattr(children.time, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(children.subprocess, "run", lambda *_, **options: None)
+    assert children._best_of(3, ["-c", "pass"]) == 2
 
 
 def test_what_an_import_brings_along_is_told(monkeypatch):

@@ -6,11 +6,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from machine import cupy, unavailable
+from objectives import everywhere, recipe_of
 from small_networks import TWO_BLOCKS, draw_arrays
 
 from nst import kernels, optimizers
 from nst.line_search import MOST_TRIALS
-from nst.objective import Objective, Targets, Weights
+from nst.objective import Objective, Targets
 from nst.optimizers import (
     FIRST_MOVE,
     Adam,
@@ -379,8 +380,8 @@ def painting():
     grams = {tap: kernels.of(f).gram(f) for tap, f in vgg.forward(style).items()}
     objective = Objective(
         vgg,
-        Targets({"relu2_1": target}, grams),
-        Weights({"relu2_1": 1.0}, dict.fromkeys(grams, 10.0), 0.1),
+        Targets({"relu2_1": target}, everywhere(grams)),
+        recipe_of({"relu2_1": 1.0}, dict.fromkeys(grams, 10.0), 0.1),
     )
     return objective, content
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from nst.errors import NstError
-from nst.recipes import RECIPES
+from nst.objective.recipes import RECIPES
 from nst.scales import Scale, longer_sides, plan
 
 

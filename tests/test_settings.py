@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nst.errors import NstError
-from nst.recipes import RECIPES
+from nst.objective.recipes import RECIPES
 from nst.settings import Painting, Settings
 
 

@@ -12,7 +12,7 @@ from nst import images, stylize
 from nst.devices import CPU
 from nst.errors import NstError
 from nst.objective import Losses, Objective
-from nst.recipes import RECIPES
+from nst.objective.recipes import RECIPES
 from nst.runs import initial_image, override, prepare
 from nst.scales import Scale
 from nst.stylize import at_scale, complete

@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 
 from nst import images, stylize
-from nst.objective import Region, Weights
-from nst.recipes import RECIPES
+from nst.objective import Region, Targets, Weights
+from nst.objective.objective import relative_to
+from nst.objective.recipes import RECIPES
+from nst.objective.styles.gram import GramStyle
 from nst.runs import override, prepare
 from nst.scales import Scale
-from nst.styles import GramStyle
-from nst.targets import measure, relative_to, style_size
+from nst.targets import objective_at, style_size
 from nst.vgg import Vgg
 
 
 def test_targets_are_those_of_both_pictures_at_the_scale(settings):
     run = prepare(settings())
     scale = run.scales[0]
-    objective = measure(run, scale)
+    objective = objective_at(run, scale)
     assert (scale.height, scale.width) == (80, 67)
 
     vgg = Vgg(settings().model, run.recipe.taps)
@@ -38,7 +39,7 @@ def test_the_content_is_at_its_own_target(settings):
     run = prepare(settings())
     for scale in run.scales:
         content = images.resize(run.content, scale.height, scale.width)
-        losses, _ = measure(run, scale).evaluate(content)
+        losses, _ = objective_at(run, scale).evaluate(content)
         assert losses.raw["content relu3_3"] == 0
         assert losses.raw["style relu1_1"] > 0
 
@@ -49,7 +50,8 @@ def test_relative_weights_are_divided_by_the_mean_square_of_the_target(rng):
     some, more, nothing = (Region(GramStyle(gram), weight=0.5) for gram in grams)
     style = {"relu1_1": [some, more], "relu2_1": [nothing]}
     weights = Weights({"relu3_1": 2.0}, {"relu1_1": 3.0, "relu2_1": 5.0}, 0.7)
-    regions, relative = relative_to(content, style, weights)
+    targets, relative = relative_to(Targets(content, style), weights)
+    regions = targets.style
     assert relative.content["relu3_1"] == pytest.approx(2 / np.mean(content["relu3_1"] ** 2))
     for region, gram in zip(regions["relu1_1"], grams, strict=False):
         found = relative.style["relu1_1"] * region.weight
@@ -66,9 +68,10 @@ def test_the_recipe_s_conventions_reach_the_objective(settings, recipe):
     taps = {"content": {"relu3_1": 1.5}, "style": {"relu1_1": 2.0}}  # which tiny has
     run.recipe = replace(named, **taps)
     run.vgg = Vgg(settings().model, run.recipe.taps)
-    objective = measure(run, run.scales[0])
-    for name in ("gram_normalization", "smoothness_kind", "smoothness_reduction", "combination"):
-        assert getattr(objective, name) == getattr(named, name)
+    objective = objective_at(run, run.scales[0])
+    assert objective.recipe is run.recipe
+    for (region,) in objective.targets.style.values():
+        assert region.style.normalization == named.gram_normalization
     assert objective.weights.smoothness == named.smoothness
     given = objective.weights.content["relu3_1"]
     assert (given == 1.5) != named.relative

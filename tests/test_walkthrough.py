@@ -11,8 +11,9 @@ import nbformat
 import numpy as np
 import pytest
 
-from nst import demo, images, objective
+from nst import demo, images
 from nst.kernels import numpy_kernels
+from nst.objective import objective
 from nst.vgg import Vgg
 
 ROOT = Path(__file__).parent.parent
@@ -322,10 +323,10 @@ def test_the_debugger_lines_stop_where_they_say(walk, tmp_path):
     last_lines = walk.printed.splitlines()[-7:]
     start, *typed = [re.split(r" {3,}", line)[0] for line in last_lines]
     assert start == "python -m pdb scripts/walkthrough.py"
-    assert typed[0].startswith("b nst/losses.py:")
+    assert typed[0].startswith("b nst/objective/styles/gram.py:")
     done = run_python("-m", "pdb", SCRIPT, folder=tmp_path, typed="\n".join([*typed, "q\n"]))
-    _, stopped = done.stdout.split("-> loss = k.mse(gram, target_gram)\n", 1)
-    assert "style_loss()" in done.stdout
+    _, stopped = done.stdout.split("-> loss = k.mse(gram, self.gram)\n", 1)
+    assert "compare()" in done.stdout
     assert stopped.startswith("(Pdb) (96, 96)\n")  # the 96 channels of relu2_1
     assert "numpy_kernels.py" in stopped
     assert "-> def mse(" in stopped

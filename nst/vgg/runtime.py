@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nst import devices, gpu, memory
+from nst import devices, gpu, machine, memory
 from nst.devices import Device
 from nst.errors import NstError, NstWarning
 from nst.kernels import Array
@@ -340,6 +340,7 @@ def _session(model: Any, device: Device, precision: str) -> Any:
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.add_session_config_entry("session.use_env_allocators", "1")
+    options.intra_op_num_threads = machine.cpus()  # its own count is of all that there are
     options.enable_mem_pattern = False  # it would keep a second arena's worth for every size seen
     if device.provider == devices.CPU.provider:
         options.enable_mem_reuse = False  # it would keep memory from one strip to the next

@@ -5,32 +5,27 @@ import numpy as np
 from benchmarking.timing import Clock
 from benchmarking.work import POOLING, RECIPE, Work
 from nst import devices
-from nst.objective import Objective, Targets, Weights
+from nst.objective import Objective, Region, Targets
+from nst.objective.styles.finish import finish
+from nst.objective.styles.gram import GramStyle
+from nst.objective.tiling import content_features, style_sums
 from nst.optimizers import Lbfgs
-from nst.styles import finish
-from nst.tiled import content_features, style_sums
 from nst.vgg import Vgg
 
 
 class Ours:
     """nst's objective and L-BFGS on one image.  `step` changes the image as a run would."""
 
-    def __init__(self, work: Work, device: str = "cpu") -> None:
+    def __init__(self, work: Work, device: str = "cpu", tf32: bool = False) -> None:
         self.device = devices.pick(device)
-        vgg = Vgg.from_arrays(work.arrays, RECIPE.taps, POOLING, self.device)
+        precision = {"precision": "tf32"} if tf32 else {}
+        vgg = Vgg.from_arrays(work.arrays, RECIPE.taps, POOLING, self.device, **precision)
         content = content_features(vgg, self.device.asarray(work.content), RECIPE.content, None)
-        style = style_sums(vgg, self.device.asarray(work.style), dict.fromkeys(RECIPE.style), None)
-        targets = Targets(
-            content,
-            {tap: finish(style[tap], "gram", RECIPE.gram_normalization) for tap in RECIPE.style},
-        )
+        painting = self.device.asarray(work.style)
+        style = style_sums(vgg, painting, dict.fromkeys(RECIPE.style), GramStyle)
+        targets = Targets(content, {tap: [Region(finish(s, RECIPE))] for tap, s in style.items()})
         self.vgg = _Timed(vgg)
-        self.objective = Objective(
-            self.vgg,  # type: ignore[arg-type]  # it has what Objective calls
-            targets,
-            Weights(RECIPE.content, RECIPE.style),
-            RECIPE.gram_normalization,
-        )
+        self.objective = Objective(self.vgg, targets, RECIPE)  # type: ignore[arg-type]  # it has what Objective calls
         self.optimizer = Lbfgs(bounds=None)  # PyTorch's has none
         self.image = self.device.asarray(work.image.copy())
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nst.recipes import RECIPES
+from nst.objective.recipes import RECIPES
 from nst.vgg.architecture import VGG16, Architecture, numbers
 
 RECIPE = RECIPES["gatys"]

@@ -1,0 +1,120 @@
+"""What comes in from outside: each file is read once, into bytes that are hashed and decoded.
+
+A pipe can be read only once, and a file may change between two readings: whatever is asked of an
+input later is asked of these bytes.
+"""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from nst import memory
+from nst.devices import CPU
+from nst.errors import NstError
+from nst.files import PathLike
+
+STDIN = "-"  # as a name: standard input
+LARGEST = 2**30  # bytes: the largest picture that is opened, uncompressed, in 16 bits
+CHUNK = 2**20  # bytes of a pipe, which does not say how much will come
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file as it was read."""
+
+    name: str  # as messages call it
+    data: bytes = field(repr=False)
+    sha256: str  # of the data, in hexadecimal
+    memory: str = "auto"  # what reading may take; see `Settings.memory`
+
+
+def read(path: PathLike, budget: str = "auto") -> Input:
+    """Return the file at ``path``, a pipe, or standard input for "-".
+
+    ``budget`` is the memory that the process may take, as `Settings.memory` has it.
+
+    Raises NstError for what cannot be read, and for what is too large for a picture or for the
+    memory there is; an endless pipe is left where it is too large.
+    """
+    name = _said(path)
+    try:
+        _refuse_what_is_no_file(path, name)
+        with _opened(path) as file:
+            data = _all_of(file, name)
+    except (OSError, ValueError) as error:
+        raise _unreadable(name, error) from error
+    return Input(name, data, hashlib.sha256(data).hexdigest(), budget)
+
+
+def check(path: PathLike, what: str) -> None:
+    """Raise NstError if there is nothing to read at ``path``, without opening it.
+
+    ``what`` says what it would be: "style mask".
+    """
+    name = _said(path)
+    try:
+        _refuse_what_is_no_file(path, name)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise NstError(f"{what} image not found: {path}. Check the path.") from None
+    except OSError as error:
+        raise _unreadable(name, error) from error
+
+
+def exists(path: PathLike) -> bool:
+    """Return whether there is something of this name, even if it cannot be read."""
+    try:
+        os.stat(path)
+    except (OSError, ValueError):  # the latter for a name with a zero byte
+        return str(path) == STDIN
+    return True
+
+
+def _said(path: PathLike) -> str:
+    return "standard input" if str(path) == STDIN else str(path)
+
+
+def _refuse_what_is_no_file(path: PathLike, name: str) -> None:
+    if str(path) == STDIN:
+        return
+    if str(path) in ("", "."):  # Path("") is "."
+        raise NstError("cannot read an image without a name, or the folder '.'; name a file")
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise NstError(f"cannot read {name}: it is a folder; name an image in it")
+    if stat.S_ISSOCK(mode):
+        raise NstError(f"cannot read {name}: it is a socket; name an image file")
+
+
+def _opened(path: PathLike) -> BinaryIO:
+    # standard input stays open for whoever else has it
+    return open(0, "rb", closefd=False) if str(path) == STDIN else open(path, "rb")
+
+
+def _all_of(file: BinaryIO, name: str) -> bytes:
+    """Return what is left in ``file``, to its end."""
+    if file.isatty():
+        raise NstError(f"cannot read {name}: it is a terminal; pipe an image into it")
+    most = min(LARGEST, int(memory.SHARE * memory.free(CPU)))
+    length = os.fstat(file.fileno()).st_size  # 0 of a pipe
+    parts = [file.read(length)] if length <= most else []
+    while length <= most and (part := file.read(CHUNK)):
+        parts.append(part)
+        length = sum(map(len, parts))
+    if length > most:
+        raise NstError(
+            f"cannot use {name}: it is larger than {memory.said(most)}, the most that is read "
+            "of an image here; make it smaller"
+        )
+    return b"".join(filter(None, parts))
+
+
+def _unreadable(name: str, error: Exception) -> NstError:
+    """Return the one line that explains why a file could not be read."""
+    if isinstance(error, FileNotFoundError):
+        return NstError(f"cannot read {name}: there is no such file; check the name")
+    if isinstance(error, IsADirectoryError) or os.path.isdir(name):  # Windows: PermissionError
+        return NstError(f"cannot read {name}: it is a folder; name an image in it")
+    reason = str(getattr(error, "strerror", None) or error).lower()
+    return NstError(f"cannot read {name}: {reason}; check the file and its permissions")

@@ -1,0 +1,90 @@
+"""The content loss: the features of the photograph are to stay.
+
+    loss = mean((features - target)**2)
+
+Forward goes down the page, backward comes back up; kernels/DERIVATIONS.md derives each line.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nst import kernels
+from nst.kernels import Array
+
+CONTENT_REDUCTIONS = ("mean", "sum", "half sum")
+
+
+def content_loss(
+    features: Array,
+    target: Array,
+    reduction: str = "mean",
+    d_loss: float | Array = 1.0,
+    out: Array | None = None,
+) -> tuple[Array, Array]:
+    """Return ``(loss, d_features)`` for keeping the photograph's features.
+
+    ``loss = mean((features - target)**2)``, as in Gatys' own notebook and in Hvass' tutorial.
+
+    Parameters
+    ----------
+    features, target : (C, H, W) float arrays
+        Activations of one layer, of the painted image and of the photograph.
+    reduction : "mean", "sum" or "half sum"
+        Gatys et al. (2015, eq. 1) have half the sum in place of the mean.
+    d_loss : float or 0-d array
+        How much the total grows with this loss: its weight.
+    out : (C, H, W) float array, optional
+        Takes ``d_features``; may be ``features``.
+    """
+    k = kernels.of(features, target)
+    means = features.size / content_divisor(reduction, features.size)  # 1, unless it is a sum
+    loss = k.mse(features, target)
+    if reduction != "mean":  # a sum has more digits than float32
+        loss = loss.astype(np.float64) * means
+    d_features = k.mse_backward(features, target, d_loss * means, out)
+    return loss, d_features
+
+
+def content_divisor(reduction: str, count: int) -> float:
+    """Return the number that a sum of ``count`` squared differences is divided by."""
+    if reduction == "mean":
+        return count
+    if reduction == "sum":
+        return 1
+    if reduction == "half sum":
+        return 2
+    raise ValueError(f"content reduction is {reduction!r}; choose {CONTENT_REDUCTIONS}")
+
+
+# ---- The same, of a picture in tiles ------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Squares:
+    """What the loss needs to know of the features: those of two tiles can be added."""
+
+    total: Array  # sum of squared differences, 0-d float64
+    count: int  # of how many
+
+    def __add__(self, other: "Squares") -> "Squares":
+        return Squares(self.total + other.total, self.count + other.count)
+
+
+def measure(features: Array, target: Array) -> Squares:
+    """Return the sum of squared differences of a tile's ``features`` (C, H, W)."""
+    loss = kernels.of(features, target).mse(features, target)
+    return Squares(loss.astype(np.float64) * target.size, target.size)
+
+
+def compare(squares: Squares, reduction: str = "mean") -> Array:
+    """Return the loss of a picture whose tiles have these ``squares`` in all: a 0-d array."""
+    return squares.total / content_divisor(reduction, squares.count)
+
+
+def spread(
+    d_squares: float | Array, features: Array, target: Array, out: Array | None = None
+) -> Array:
+    """Return a tile's ``d_features``, given how much the total grows with each square."""
+    d_loss = d_squares * target.size  # of mse, which divides by it
+    return kernels.of(features, target).mse_backward(features, target, d_loss, out)

@@ -1,0 +1,405 @@
+"""All losses at one image, through VGG and back: image -> (Losses, d_image).
+
+A term is one loss at one tap, such as ``style relu3_1``; the kinds are content, style and
+smoothness.  Two ways to make one number of them:
+
+    "sum"   total = sum over terms of weight * loss                               (Gatys)
+    "log"   total = sum over kinds of W * log(mean loss of the kind + 1e-10)      (Hvass)
+
+where W is the sum of the kind's weights, and the mean is weighted by them.  About "log": Hvass
+divides each kind by its own last value and calls that adaptive weights.  What is descended then
+is exactly the gradient of the sum of logarithms; the combined loss that he prints is constant
+(1.5 + 10 + 0.3 = 11.8), whatever the picture.
+
+A picture that does not fit into memory is evaluated tile by tile: the same losses and gradient.
+Style losses need the sums over the whole picture before the first gradient can be told.  So the
+network sees every tile twice:
+
+    1. each tile's features -> its sums; added up, those of the picture -> losses
+    2. each tile's features and the pull on the sums -> d_features, zero but for its own features
+       -> its share of d_image, on its window; the shares overlap and are added
+
+Nothing is approximated: see tiling.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+
+from nst.errors import NstError
+from nst.kernels import Array
+from nst.memory import FileArray
+from nst.objective import content as contents
+from nst.objective.content import Squares, content_loss
+from nst.objective.recipe import Recipe
+from nst.objective.relative import mean_square
+from nst.objective.smoothness import smoothness_loss
+from nst.objective.style import Region, style_loss
+from nst.objective.styles.sums import Place
+from nst.objective.tiling import Tile, tiles_of
+from nst.vgg import Vgg
+
+TINY = 1e-10  # Hvass': keeps log and division finite at a loss of zero
+COMBINATIONS = ("sum", "log")
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the painted image is compared with, by tap."""
+
+    content: Mapping[str, Array | FileArray]  # (C, H, W) features of the photograph
+    style: Mapping[str, Sequence[Region]]  # one, of everywhere, or several side by side
+
+    def within(self, tap: str, place: Place, vgg: Vgg) -> "Targets":
+        """Return those at ``tap``, for the features that a tile owns there."""
+        contiguous = vgg.device.xp.ascontiguousarray
+        content = {tap: contiguous(self.content[tap][place])} if tap in self.content else {}
+        regions = [region.within(place) for region in self.style.get(tap, ())]
+        return Targets(content, {tap: regions} if regions else {})
+
+    def readers(self, tap: str) -> int:
+        """Return how many losses read the features at ``tap``."""
+        return int(tap in self.content) + len(self.style.get(tap, ()))
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What each term counts, by tap; smoothness acts on the pixels and has no tap."""
+
+    content: Mapping[str, float | Array]
+    style: Mapping[str, float | Array]
+    smoothness: float | Array = 0.0
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What the losses need to know of the features: sums over pixels, so that tiles add up."""
+
+    content: Mapping[str, Squares]
+    style: Mapping[str, Sequence[Any]]  # of each region
+
+    def __add__(self, other: "Sums") -> "Sums":
+        content = {tap: squares + other.content[tap] for tap, squares in self.content.items()}
+        style = {
+            tap: [a + b for a, b in zip(sums, other.style[tap], strict=True)]
+            for tap, sums in self.style.items()
+        }
+        return Sums(content, style)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One loss, unweighted."""
+
+    kind: str  # "content", "style" or "smoothness"
+    tap: str  # "image" for smoothness
+    weight: float
+    loss: Array  # 0-d
+
+    @property
+    def name(self) -> str:
+        """Its name in `Losses`."""
+        return self.kind if self.tap == "image" else f"{self.kind} {self.tap}"
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The losses at one image, as 0-d arrays of its device: reading one waits for the GPU."""
+
+    total: Array  # what is minimised
+    raw: Mapping[str, Array]  # "content relu3_3", "style relu1_1", "smoothness": unweighted
+
+    def floats(self, **others: Array) -> dict[str, float]:
+        """Return ``{"total": ..., "content relu3_3": ..., ...}`` as Python floats.
+
+        All of them are read at once, and so are ``others``, further 0-d arrays: one wait.
+        """
+        named = {"total": self.total, **self.raw, **others}
+        values = np.stack([value.astype(np.float64) for value in named.values()])
+        return dict(zip(named, values.tolist(), strict=True))
+
+
+def check_finite(values: Mapping[str, float]) -> None:
+    """Raise NstError naming every loss that is NaN or infinite."""
+    if bad := [f"{name} is {value}" for name, value in values.items() if not np.isfinite(value)]:
+        raise NstError(
+            f"the run left the finite numbers: {', '.join(bad)}. "
+            "Try smaller weights, a smaller step, or another --init."
+        )
+
+
+class Objective:
+    """What is minimised: content, style and smoothness of one image against fixed targets.
+
+    Parameters
+    ----------
+    vgg : Vgg
+        Has every tap that the targets name.
+    targets : Targets
+        Content features have the shape that the image gives, in memory or in a `FileArray`;
+        styles fit any image.
+    recipe : Recipe
+        One weight for each target, and the conventions in which the losses are meant.
+    side : int, optional
+        The network is never given more than a window of so many pixels a side.  None: the image
+        in one piece, as is any that fits into one window.
+    """
+
+    def __init__(
+        self, vgg: Vgg, targets: Targets, recipe: Recipe, side: int | None = None
+    ) -> None:
+        for kind in ("content", "style"):
+            named, weighed = set(getattr(targets, kind)), set(getattr(recipe, kind))
+            if named != weighed:
+                raise ValueError(
+                    f"{kind} targets are at {sorted(named)}, weights at {sorted(weighed)}; "
+                    "each target needs one weight"
+                )
+        if recipe.combination not in COMBINATIONS:
+            raise ValueError(f"combination is {recipe.combination!r}; choose {COMBINATIONS}")
+        weights = Weights(recipe.content, recipe.style, recipe.smoothness)
+        if recipe.relative:
+            targets, weights = relative_to(targets, weights)
+        self.vgg = vgg
+        self.targets = targets
+        self.weights = weights
+        self.recipe = recipe
+        self.side = side
+        self._buffers: dict[str, Array] = {}  # d_features by tap, where several losses meet: flat
+
+    def evaluate(self, image: Array) -> tuple[Losses, Array]:
+        """Return ``(losses, d_image)`` at ``image`` (3, H, W), RGB in [0, 1].
+
+        The features stay the network's and the losses'; ``d_image`` is a new array.
+        """
+        tiles = [] if self.side is None else tiles_of(self.vgg, image, self.side)
+        if len(tiles) > 1:
+            terms, weights, d_image = self.in_tiles(image, tiles)
+        else:
+            terms, weights, d_image = self.in_one_piece(image)
+        if self.weights.smoothness:
+            loss, d_image = self.smoothness(image, weights.smoothness, out=d_image, add=True)
+            terms.append(Term("smoothness", "image", self.weights.smoothness, loss))
+        total, _ = combine(terms, self.recipe.combination)
+        return Losses(total, {term.name: term.loss for term in terms}), d_image
+
+    def in_one_piece(self, image: Array) -> tuple[list[Term], Weights, Array]:
+        """Return content and style losses, how much each one pulls, and ``d_image``."""
+        features = self.vgg.forward(image)
+        weights = self.weights
+        if self.recipe.combination == "log":  # what one loss pulls, depends on all the others
+            first, _ = self.compare(self.measure(features, self.targets))
+            weights = self.adapted(first, image)
+
+        terms, d_features = [], {}
+        for tap, target in self.targets.content.items():
+            out, reduction = self._place(tap, features[tap]), self.recipe.content_reduction
+            loss, d_features[tap] = content_loss(
+                features[tap], target, reduction, weights.content[tap], out
+            )
+            terms.append(Term("content", tap, self.weights.content[tap], loss))
+        for tap, regions in self.targets.style.items():
+            out, losses = self._place(tap, features[tap]), []
+            for region in regions:
+                loss, d_features[tap] = style_loss(
+                    features[tap], region, weights.style[tap], out, add=tap in d_features
+                )
+                losses.append(loss)
+            terms.append(Term("style", tap, self.weights.style[tap], sum(losses)))
+        return terms, weights, self.vgg.backward(d_features)
+
+    def in_tiles(self, image: Array, tiles: Sequence[Tile]) -> tuple[list[Term], Weights, Array]:
+        """Return the same, of an image in several tiles."""
+        sums = reduce(add, (self.measure_tile(image, tile) for tile in tiles))
+        terms, d_style = self.compare(sums)
+        weights = self.weights
+        if self.recipe.combination == "log":
+            weights = self.adapted(terms, image)
+        pulls = self.pulls(weights, sums, d_style)
+        d_image = self.vgg.device.xp.zeros_like(image)
+        for tile in tiles:
+            d_image[tile.window] += self.spread_tile(image, pulls, tile)
+        self._buffers.clear()
+        self.vgg.release()  # what follows needs room for whole images
+        return terms, weights, d_image
+
+    def smoothness(
+        self,
+        image: Array,
+        d_loss: float | Array = 1.0,
+        out: Array | None = None,
+        add: bool = False,
+    ) -> tuple[Array, Array]:
+        """Return the smoothness loss of the recipe, and its gradient."""
+        recipe = self.recipe
+        conventions = recipe.smoothness_kind, recipe.smoothness_reduction, recipe.pixel_range
+        return smoothness_loss(image, *conventions, d_loss, out, add)
+
+    def adapted(self, terms: Sequence[Term], image: Array) -> Weights:
+        """Return the weights, each divided by the mean loss of its kind: Hvass' adaptive ones."""
+        terms = list(terms)
+        if self.weights.smoothness:
+            loss, _ = self.smoothness(image)
+            terms.append(Term("smoothness", "image", self.weights.smoothness, loss))
+        _, factors = combine(terms, "log")
+        adapted = {(t.kind, t.tap): factor for t, factor in zip(terms, factors, strict=True)}
+        return Weights(
+            {tap: adapted["content", tap] for tap in self.targets.content},
+            {tap: adapted["style", tap] for tap in self.targets.style},
+            adapted.get(("smoothness", "image"), 0.0),
+        )
+
+    # ---- The parts of it, for tiles --------------------------------------------------------
+
+    def measure(self, features: Mapping[str, Array], targets: Targets) -> Sums:
+        """Return what the losses need of ``features``, against targets of their size."""
+        content = {
+            tap: contents.measure(features[tap], target) for tap, target in targets.content.items()
+        }
+        style = {
+            tap: [region.measure(features[tap]) for region in regions]
+            for tap, regions in targets.style.items()
+        }
+        return Sums(content, style)
+
+    def compare(self, sums: Sums) -> tuple[list[Term], dict[str, list[Array]]]:
+        """Return the losses of a whole image, and of each style the gradient by its sums."""
+        terms, d_style = [], {}
+        for tap, squares in sums.content.items():
+            loss = contents.compare(squares, self.recipe.content_reduction)
+            terms.append(Term("content", tap, self.weights.content[tap], loss))
+        for tap, of_regions in sums.style.items():
+            regions = self.targets.style[tap]
+            pairs = [r.compare(s) for r, s in zip(regions, of_regions, strict=True)]
+            d_style[tap] = [d_sums for _, d_sums in pairs]
+            losses = [loss for loss, _ in pairs]
+            terms.append(Term("style", tap, self.weights.style[tap], sum(losses)))
+        return terms, d_style
+
+    def pulls(self, weights: Weights, sums: Sums, d_style: Mapping[str, list[Array]]) -> "Pulls":
+        """Return how much the total grows with what the losses were made of."""
+        reduction = self.recipe.content_reduction
+        content = {
+            tap: weights.content[tap] / contents.content_divisor(reduction, squares.count)
+            for tap, squares in sums.content.items()
+        }
+        style = {tap: [weights.style[tap] * d for d in d_sums] for tap, d_sums in d_style.items()}
+        return Pulls(content, style)
+
+    def spread(
+        self, pulls: "Pulls", features: Mapping[str, Array], targets: Targets
+    ) -> dict[str, Array]:
+        """Return ``d_features`` at each tap, where the pulls on the sums end up.
+
+        They are written over the features, where one loss alone reads these; else into arrays
+        that are kept, and overwritten by the next call for features of the same shape.
+        """
+        d_features: dict[str, Array] = {}
+        for tap, target in targets.content.items():
+            out = self._place(tap, features[tap])
+            d_features[tap] = contents.spread(pulls.content[tap], features[tap], target, out)
+        for tap, regions in targets.style.items():
+            out = self._place(tap, features[tap])
+            for region, d_sums in zip(regions, pulls.style[tap], strict=True):
+                d_features[tap] = region.spread(d_sums, features[tap], out, tap in d_features)
+        return d_features
+
+    def measure_tile(self, image: Array, tile: Tile) -> Sums:
+        """Return the sums over the features that ``tile`` owns."""
+        features = self.vgg.features(image[tile.window])
+        content: dict[str, Squares] = {}
+        style: dict[str, Sequence[Any]] = {}
+        for tap in self.vgg.taps:
+            stride = self.vgg.network.architecture.stride(tap)
+            own = self._own(features.pop(tap), tile.inside(stride))
+            targets = self.targets.within(tap, tile.own(stride), self.vgg)
+            sums = self.measure({tap: own}, targets)
+            content |= sums.content
+            style |= sums.style
+        return Sums(content, style)
+
+    def spread_tile(self, image: Array, pulls: "Pulls", tile: Tile) -> Array:
+        """Return what the features that ``tile`` owns add to ``d_image``, on its window."""
+        d_features = {}
+        for tap, features in self.vgg.forward(image[tile.window]).items():
+            stride = self.vgg.network.architecture.stride(tap)
+            own = self._own(features, tile.inside(stride))
+            targets = self.targets.within(tap, tile.own(stride), self.vgg)
+            d_own = self.spread(pulls, {tap: own}, targets)[tap]
+            features.fill(0)  # nobody reads them any more
+            features[tile.inside(stride)] = d_own
+            d_features[tap] = features
+        return self.vgg.backward(d_features)
+
+    # ---- Memory that is used again ---------------------------------------------------------
+
+    def buffer_bytes(self) -> int:
+        """Return the bytes of the arrays that are kept from one evaluation to the next."""
+        return sum(array.nbytes for array in self._buffers.values())
+
+    def _own(self, features: Array, place: Place) -> Array:
+        """Return those features of a tile's window that the tile owns, until the next call."""
+        part = features[place]
+        own = self._buffer("own", part)
+        own[...] = part
+        return own
+
+    def _place(self, tap: str, features: Array) -> Array:
+        """Return the array at ``tap`` that takes d_features; see `spread`."""
+        return features if self.targets.readers(tap) == 1 else self._buffer(tap, features)
+
+    def _buffer(self, name: str, like: Array) -> Array:
+        """Return an array as large as ``like``, in memory that the last one of this name had.
+
+        New memory would have to be cleared by the system, each time.
+        """
+        kept = self._buffers.get(name)
+        if kept is None or kept.size < like.size:
+            kept = self._buffers[name] = like.copy().reshape(-1)
+        return kept[: like.size].reshape(like.shape)
+
+
+@dataclass(frozen=True)
+class Pulls:
+    """How much the total grows with what the losses were made of: dtotal/dsums."""
+
+    content: Mapping[str, float | Array]  # by the sum of squared differences
+    style: Mapping[str, list[Array]]  # by each region's sums
+
+
+def combine(terms: Sequence[Term], combination: str) -> tuple[Array, list[float | Array]]:
+    """Return the total and, for each term, ``d_total / d_loss``; see the module's docstring."""
+    if combination == "sum":
+        return sum(t.weight * t.loss.astype(np.float64) for t in terms), [t.weight for t in terms]
+    weighed = [t for t in terms if t.weight]  # a kind of weight zero has no mean
+    kind_weight = dict.fromkeys((t.kind for t in weighed), 0.0)
+    kind_sum: dict[str, Array] = dict.fromkeys(kind_weight, 0.0)
+    for t in weighed:
+        kind_weight[t.kind] += t.weight
+        kind_sum[t.kind] += t.weight * t.loss.astype(np.float64)
+    mean = {kind: kind_sum[kind] / kind_weight[kind] for kind in kind_weight}
+    total = sum(kind_weight[kind] * np.log(mean[kind] + TINY) for kind in mean)
+    return total, [t.weight / (mean[t.kind] + TINY) if t.weight else 0.0 for t in terms]
+
+
+def relative_to(targets: Targets, weights: Weights) -> tuple[Targets, Weights]:
+    """Return targets and weights with each loss divided by its target's mean square.
+
+    A loss of 1 then means "as far from the target as nothing is", at every tap, for every model
+    and every picture, and so a weight means the same everywhere.  The weight at a tap is divided
+    for its first region, and what others differ from that goes into theirs.
+    """
+    content = {tap: weights.content[tap] / mean_square(t) for tap, t in targets.content.items()}
+    style, relative = {}, {}
+    for tap, regions in targets.style.items():
+        sizes = [region.style.mean_square() for region in regions]
+        style[tap] = weights.style[tap] / sizes[0]
+        relative[tap] = [
+            replace(region, weight=region.weight * sizes[0] / size)
+            for region, size in zip(regions, sizes, strict=True)
+        ]
+    return Targets(targets.content, relative), Weights(content, style, weights.smoothness)

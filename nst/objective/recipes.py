@@ -1,0 +1,303 @@
+"""Published objectives as data: which layers, which weights, which conventions.
+
+A weight means nothing without its conventions: whether a Gram matrix is divided by the number of
+pixels, whether a loss is a mean or a sum, what total variation is, and whether a pixel's white is
+1 or 255.  So each recipe states all, in the units of its source; what a field does not say has
+the value below, which is Gatys' notebook's wherever that has one.
+
+Where the numbers are in pixels (``pixel_range``, the image's white), the painted image here is
+in [0, 1] all the same: smoothness is measured on ``pixel_range * image``, and a step of 10 grey
+levels is one of ``10 / pixel_range``.  The features' own scale belongs to the network's weights
+and not to a recipe: all published programs but crowson and pystiche took Oxford's, as our vgg16
+and vgg19 are.  With another network the objective is the same and the numbers are not.
+
+What a recipe cannot say, ``departs`` says: where a run here is another than its source's.
+"""
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import fields
+
+from nst.objective.recipe import GREY_NOISE, INITS, OPTIMIZERS, Noise, Recipe
+from nst.objective.styles.finish import STATISTICS, statistic
+from nst.vgg.architecture import VGG16
+
+__all__ = [
+    "GREY_NOISE",
+    "INITS",
+    "OPTIMIZERS",
+    "RECIPES",
+    "Noise",
+    "Recipe",
+    "describe",
+    "table",
+]
+
+_MEAN_COLOUR = (123.68, 116.779, 103.939)  # of ImageNet: zero behind the mean's subtraction
+_FIRST_RELUS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+_FIRST_CONVOLUTIONS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+_BY_CHANNELS = {relu: 1e3 / VGG16.channels(relu) ** 2 for relu in _FIRST_RELUS}  # 64, ... 512
+
+
+_LINE_SEARCH = (
+    "L-BFGS searches for the length of each step (strong Wolfe); there it is 1, and that of the "
+    "first 1 / sum |gradient|"
+)
+_TOLERANCE = "there a tolerance may end the run early, and the last 20 steps are always finished"
+_LANCZOS = "pictures are resized by Lanczos' filter, there bilinearly"
+_CUT = "a side is rounded to whole pixels, there cut off"
+
+
+def _each(taps: tuple[str, ...], weight: float) -> dict[str, float]:
+    return dict.fromkeys(taps, weight)
+
+
+RECIPES = {
+    "nst": Recipe(
+        source="this program's default: four blocks, every loss relative to its target",
+        content={"relu3_3": 1.0},
+        style=_each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 50.0),
+        relative=True,
+        smoothness=0.5,
+        pixel_range=1,
+        pooling="average",
+        size=640,
+        scales="auto",
+        steps=300,
+        history=10,
+        step_size=0.02,
+        clip=True,
+    ),
+    "gatys": Recipe(
+        source="leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
+        departs=(
+            "its second stage is a run of its own: --init FILE --size 800 --steps 200",
+            _LINE_SEARCH,
+            _TOLERANCE,
+            _LANCZOS,
+            _CUT,
+        ),
+        content={"relu4_2": 1.0},
+        style=_BY_CHANNELS,
+        pooling="max",
+        side="shorter",
+        style_side="shorter",
+    ),
+    "gatys-paper": Recipe(
+        source="Gatys, Ecker and Bethge, CVPR 2016: eqs. 1 to 7, alpha / beta = 1e-3",
+        departs=(
+            "of the paper's network the filters were scaled to a mean activation of 1",
+            "size, steps, noise and how L-BFGS is set are not in the paper",
+            "there the style image is resized to the content's size",
+        ),
+        content={"conv4_2": 1.0},
+        content_reduction="half sum",
+        style=_each(_FIRST_CONVOLUTIONS, 1e3 / 5 / 4),  # 1 / (4 N**2 M**2), G undivided
+        pooling="average",
+        init="noise",
+        noise=Noise("uniform", (0, 0, 0), 255),
+    ),
+    "johnson": Recipe(
+        source="jcjohnson/neural-style, neural_style.lua",
+        departs=(
+            "there the printed loss leaves total variation out, of which only a gradient is taken",
+            _LINE_SEARCH,
+            _LANCZOS,
+        ),
+        content={"relu4_2": 5.0},
+        style=_each(_FIRST_RELUS, 100.0),
+        gram_normalization="CHW",
+        smoothness=1e-3,
+        smoothness_kind="johnson",
+        smoothness_reduction="sum",
+        pixel_range=256,
+        input_gain=256 / 255,
+        pooling="max",
+        init="noise",
+        noise=Noise("normal", _MEAN_COLOUR, 1e-3, white=256),
+        steps=1000,
+        step_size=10,
+    ),
+    "johnson-pt": Recipe(
+        source="ProGamerGov/neural-style-pt, neural_style.py",
+        departs=(_LINE_SEARCH, _LANCZOS, _CUT),
+        content={"relu4_2": 5.0},
+        style=_each(_FIRST_RELUS, 100.0),
+        gram_normalization="CHW",
+        smoothness=1e-3,
+        smoothness_kind="l1",
+        smoothness_reduction="sum",
+        pooling="max",
+        init="noise",
+        noise=Noise("normal", _MEAN_COLOUR, 1e-3),
+        steps=1000,
+    ),
+    "anish": Recipe(
+        source="anishathalye/neural-style, neural_style.py and stylize.py",
+        departs=(
+            "there the picture with the lowest loss is kept; here the last",
+            "there Adam's epsilon is added before the bias is taken out of the moments",
+            "the style image is resized by Lanczos' filter, there bilinearly",
+        ),
+        content={"relu4_2": 5.0},
+        style=_each(_FIRST_RELUS, 500 / 5),
+        gram_normalization="CHW",
+        smoothness=100.0,
+        smoothness_kind="l2",
+        smoothness_reduction="means",  # of rows and of columns, each over as many as there are
+        pooling="max",
+        init="noise",
+        noise=Noise("normal", _MEAN_COLOUR, 0.256),
+        size=None,
+        style_side="width",
+        steps=1000,
+        optimizer="adam",
+        step_size=10,
+    ),
+    "crowson": Recipe(
+        source="crowsonkb/style-transfer-pytorch, style_transfer.py",
+        departs=(
+            "there conv1_1 pads by replication",
+            "there the result, and the start of the next scale, is a running mean of the steps",
+            "there Adam's moments are kept from one scale to the next",
+            "there a style image is never enlarged",
+            "pictures are resized by Lanczos' filter, there bicubically",
+        ),
+        content={"relu4_2": 0.015},
+        style={
+            "relu1_1": 256 / 341,
+            "relu2_1": 64 / 341,
+            "relu3_1": 16 / 341,
+            "relu4_1": 4 / 341,
+            "relu5_1": 1 / 341,
+        },
+        style_statistic="covariance",
+        smoothness=2.0,
+        smoothness_kind="crowson",
+        pixel_range=1,
+        pooling="max",
+        scales=5,  # 128, 181, 256, 362, 512
+        scale_factor=2**0.5,
+        steps=(1000, 500, 500, 500, 500),
+        optimizer="adam",
+        step_size=0.02,
+        betas=(0.9, 0.99),
+        clip=True,
+    ),
+    "pystiche": Recipe(
+        source="pystiche/pystiche, _cli.py",
+        departs=(_LINE_SEARCH, "there a tolerance may end the run early", _LANCZOS),
+        content={"relu4_2": 1.0},
+        style=_each(_FIRST_RELUS, 1e3 / 5),
+        pixel_range=1,
+        pooling="max",
+        size=500,
+        side="shorter",
+        style_size=500,
+        style_side="shorter",
+        step_size=0.02,
+    ),
+    "spst": Recipe(
+        source="bgalerne/scaling_painting_style_transfer, spst.py",
+        departs=(
+            "its first scale only; there the size doubles up to the file's own, with a third "
+            "of the steps each time, but 30 at least, and a history of 10",
+            "there the first size is the file's, halved until its shorter side is 1023 or less, "
+            "and a style image is never enlarged",
+            _LINE_SEARCH,
+            _TOLERANCE,
+            "pictures are resized by Lanczos' filter, there by Pillow's default",
+        ),
+        content={"relu4_2": 1.0},
+        style=_BY_CHANNELS,
+        style_statistic="moments",
+        moment_weight=1000 / 100,
+        pooling="max",
+        size=1023,
+        side="shorter",
+        style_side="shorter",
+        steps=600,
+    ),
+    "hvass": Recipe(
+        source="Hvass-Labs/TensorFlow-Tutorials, 15_Style_Transfer.ipynb: where nst began",
+        departs=(
+            "there each weight may be that of the step before: its order is left to chance",
+            "there the network's own graph seems to multiply pixels of 0 to 255 by 255 once more",
+            _CUT,
+        ),
+        content={"relu3_1": 1.5},
+        style=_each(tuple(tap for tap in VGG16.taps if tap.startswith("relu")), 10 / 13),
+        gram_normalization="none",
+        combination="log",
+        smoothness=0.3,
+        smoothness_kind="l1",
+        smoothness_reduction="sum",
+        pooling="max",
+        init="noise",
+        size=None,
+        style_size=300,
+        steps=60,
+        optimizer="descent",
+        step_size=10,
+        clip=True,
+    ),
+}
+
+
+def table() -> str:
+    """Return one line for each recipe: its name and its source."""
+    widest = max(map(len, RECIPES))
+    return "\n".join(f"{name:{widest}}  {recipe.source}" for name, recipe in RECIPES.items())
+
+
+def describe(name: str) -> str:
+    """Return the recipe ``name`` in full, a line or two for each field that it makes use of."""
+    recipe = RECIPES[name]
+    rows = [("recipe", name)]
+    for field in fields(Recipe):
+        value = getattr(recipe, field.name)
+        if field.name == "departs":
+            rows += [("" if i else "departs", f"- {what}") for i, what in enumerate(value)]
+        elif field.name not in _unused(recipe):
+            rows.append((field.name, _text(value) or _LEFT_OPEN[field.name]))
+    widest = max(len(label) for label, _ in rows) + 2
+    lines = []
+    for label, text in rows:
+        lines += textwrap.wrap(f"{label:{widest}}{text}", 99, subsequent_indent=" " * widest)
+    return "\n".join(lines)
+
+
+_LEFT_OPEN = {
+    "size": "the content file's own",
+    "style_size": "as large as the result",
+}
+
+
+def _unused(recipe: Recipe) -> set[str]:
+    """Return the fields that say nothing in this recipe."""
+    unused = {knob for style in STATISTICS.values() for knob in style.knobs}
+    unused -= set(statistic(recipe).knobs)
+    if not recipe.smoothness:
+        unused |= {"smoothness_kind", "smoothness_reduction"}
+    if recipe.init != "noise":
+        unused |= {"noise"}
+    if recipe.optimizer == "lbfgs":
+        return unused | {"step_size", "step_decay", "betas"}
+    return unused | {"history"} | ({"betas"} if recipe.optimizer == "descent" else set())
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        taps_of: dict[str, list[str]] = {}
+        for tap, weight in value.items():
+            taps_of.setdefault(f"{weight:.6g}", []).append(tap)
+        return "; ".join(f"{weight} at {', '.join(taps)}" for weight, taps in taps_of.items())
+    if isinstance(value, Noise):
+        return f"{value.kind}, {_text(value.base)} + {value.spread:g}, of {value.white:g}"
+    if isinstance(value, tuple):
+        return ", ".join(map(_text, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "" if value is None else str(value)

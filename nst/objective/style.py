@@ -1,0 +1,113 @@
+"""The style loss: the statistics of the painting are to be those of the image.
+
+Which statistic that is, the target knows: the Gram matrix in styles/gram.py is the first to read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol, Self
+
+from nst.kernels import Array
+from nst.objective.recipe import Recipe
+from nst.objective.styles.sums import Mask, Place
+
+
+def style_loss(
+    features: Array,
+    target: "Style | Region",
+    d_loss: float | Array = 1.0,
+    out: Array | None = None,
+    add: bool = False,
+) -> tuple[Array, Array]:
+    """Return ``(loss, d_features)`` for taking the painting's style.
+
+    With a `GramStyle`: ``loss = mean((gram(features) - target.gram)**2)`` over the C * C entries,
+    Gatys et al. (2015, eqs. 3 and 4) with the factors of Gatys' own notebook.
+
+    Parameters
+    ----------
+    features : (C, H, W) float array
+        Activations of one layer, of the painted image.
+    target : Style or Region
+        What the painting's activations have at the same layer; the painting may have any size.
+    d_loss : float or 0-d array
+        How much the total grows with this loss: its weight.
+    out, add
+        Takes ``d_features``, and may be ``features``; with ``add`` it is added to what is there.
+    """
+    sums = target.measure(features)
+    loss, d_sums = target.compare(sums)
+    d_features = target.spread(d_loss * d_sums, features, out=out, add=add)  # and back
+    return loss, d_features
+
+
+class Style(Protocol):
+    """What a painting has at one layer, by any statistic: see styles/__init__.py."""
+
+    knobs: ClassVar[tuple[str, ...]]  # the recipe's fields that it makes use of
+
+    @classmethod
+    def collect(cls, features: Array, mask: Mask | None = None) -> Any:
+        """Return what a painting's ``features`` (C, H, W) have; that of tiles adds up by +."""
+
+    @staticmethod
+    def blend(styles: Sequence[Any], shares: Sequence[float]) -> Any:
+        """Return what several paintings have together, each with its share."""
+
+    @classmethod
+    def of(cls, sums: Any, recipe: Recipe) -> Self:
+        """Return the style of paintings that have this, in the sense of ``recipe``."""
+
+    def measure(self, features: Array, mask: Mask | None = None) -> Any:
+        """Return sums over the pixels of the image's ``features``; those of tiles add up by +."""
+
+    def compare(self, sums: Any) -> tuple[Array, Array]:
+        """Return ``(loss, d_sums)`` of an image with these sums: a 0-d array, and its gradient."""
+
+    def spread(
+        self,
+        d_sums: Array,
+        features: Array,
+        mask: Mask | None = None,
+        out: Array | None = None,
+        add: bool = False,
+    ) -> Array:
+        """Return dL/dfeatures (C, H, W), given dL/dsums: in ``out``, or added to it."""
+
+    def mean_square(self) -> float:
+        """Return the size of the target, by which a relative loss is divided."""
+
+    def within(self, place: Place) -> Self:
+        """Return what a tile's own features are compared with.
+
+        Raises NstError if the statistic cannot be had tile by tile.
+        """
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the image, as one layer sees it, and the style that it takes."""
+
+    style: Style
+    mask: Mask | None = None  # None: everywhere
+    weight: float = 1.0
+
+    def measure(self, features: Array) -> Any:
+        """Return the sums over the region's pixels."""
+        return self.style.measure(features, self.mask)
+
+    def compare(self, sums: Any) -> tuple[Array, Array]:
+        """Return ``(loss, d_sums)``, each times the region's weight."""
+        loss, d_sums = self.style.compare(sums)
+        return self.weight * loss, self.weight * d_sums
+
+    def spread(
+        self, d_sums: Array, features: Array, out: Array | None = None, add: bool = False
+    ) -> Array:
+        """Return dL/dfeatures (C, H, W), which is 0 outside of the region."""
+        return self.style.spread(d_sums, features, self.mask, out, add)
+
+    def within(self, place: Place) -> "Region":
+        """Return the part of it that is on a tile's own features."""
+        mask = None if self.mask is None else self.mask.within(place)
+        return replace(self, style=self.style.within(place), mask=mask)

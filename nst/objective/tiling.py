@@ -1,0 +1,195 @@
+"""An image in tiles that a network may see one at a time, and still be seen exactly.
+
+A tile *owns* a rectangle of the image, and with it the features that stand for it: each feature of
+each tap belongs to exactly one tile.  To compute its own features as the whole image would, a tile
+*reads* a window that is larger than what it owns by what those features see beyond it:
+
+    |--------- window: what the network is given ---------|
+         radius      |------- owned -------|    radius
+
+The windows of an image have one size, so that memory is used again from tile to tile.  A window
+starts on a multiple of the deepest stride, so that its pools pair the same pixels as
+the whole image's, and it ends at the image's own border or short of it: only there the network's
+zeros stand for what is outside.  Features near a cut side of a window are wrong, and not owned.
+
+The gradient at the image is a sum over features.  A tile that passes back the pull of its own
+features alone gives its share of that sum, on its window; the shares overlap and are *added*.
+(Gonthier, Gousseau and Ladjal (2022) and SPST keep the inside of a gradient whose window is larger
+by twice the radius instead: the same result for more work.)
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+from nst.kernels import Array
+from nst.memory import FileArray
+from nst.objective.style import Style
+from nst.objective.styles.sums import Mask
+from nst.vgg import Vgg
+from nst.vgg.architecture import SMALLEST_SIDE, Architecture
+
+
+@dataclass(frozen=True)
+class Span:
+    """One side of a tile, in pixels of the image: what it owns inside what it reads."""
+
+    start: int  # of the window; a multiple of the deepest stride
+    stop: int
+    own_start: int  # a multiple of the deepest stride
+    own_stop: int  # likewise, or the image's end
+
+    def own(self, stride: int) -> slice:
+        """Return its own features of a tap with ``stride``, among those of the whole image.
+
+        What an odd remainder leaves over at the image's end is dropped, as a pool drops it.
+        """
+        return slice(self.own_start // stride, self.own_stop // stride)
+
+    def inside(self, stride: int) -> slice:
+        """Return its own features of a tap with ``stride``, among those of its window."""
+        own, first = self.own(stride), self.start // stride
+        return slice(own.start - first, own.stop - first)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of the image, and the window around it that the network is given."""
+
+    rows: Span
+    columns: Span
+
+    @property
+    def window(self) -> tuple[slice, slice, slice]:
+        """What the tile reads of an image (3, H, W)."""
+        rows, columns = self.rows, self.columns
+        return slice(None), slice(rows.start, rows.stop), slice(columns.start, columns.stop)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the window."""
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+    def own(self, stride: int) -> tuple[slice, slice, slice]:
+        """Index its own features in a map (C, H, W) of the whole image, at a tap's ``stride``."""
+        return slice(None), self.rows.own(stride), self.columns.own(stride)
+
+    def inside(self, stride: int) -> tuple[slice, slice, slice]:
+        """Index its own features in a map (C, H, W) of its window, at a tap's ``stride``."""
+        return slice(None), self.rows.inside(stride), self.columns.inside(stride)
+
+
+def cut(
+    architecture: Architecture, taps: Iterable[str], height: int, width: int, side: int | None
+) -> list[Tile]:
+    """Return tiles that own an image of ``height`` x ``width`` between them.
+
+    Parameters
+    ----------
+    architecture, taps
+        Where features are read; they say how far a tile has to read beyond what it owns.
+    side : int or None
+        The most that a window may have, in pixels along a side; `smallest_side` is the least
+        that can be.  Windows are all alike, and what tiles own is about equal, so that none is
+        thin.  None gives one tile.
+    """
+    taps = tuple(taps)
+    rows, columns = (spans(architecture, taps, length, side) for length in (height, width))
+    return [Tile(row, column) for row in rows for column in columns]
+
+
+def spans(
+    architecture: Architecture, taps: tuple[str, ...], length: int, side: int | None
+) -> list[Span]:
+    """Cut one side of an image, ``length`` pixels, into spans: equal windows; see `cut`."""
+    taps = tuple(taps)
+    if side is not None and side < smallest_side(architecture, taps):
+        raise ValueError(
+            f"a tile of {side} pixels is too small for {', '.join(taps)}; "
+            f"it needs {smallest_side(architecture, taps)}"
+        )
+    if side is None or length <= side:
+        return [Span(0, length, 0, length)]
+    stride, unit, margin = _grid(architecture, taps)
+    units = length // unit  # the last tile takes the remainder as well
+    most = (side - (unit - 1) - 2 * margin) // unit  # units that a window has room for
+    count = -(-units // most)
+    ends = [unit * (units * k // count) for k in range(count)] + [length]
+
+    owned = list(pairwise(ends))
+    starts = [max(0, own_start - margin) for own_start, _ in owned]
+    stops = [min(length, own_stop + margin) for _, own_stop in owned]
+    window = max(stop - start for start, stop in zip(starts, stops, strict=True))
+    window += (length - window) % stride  # so that the last one starts on the grid
+    starts = [min(start, length - window) for start in starts]
+    return [Span(start, start + window, *own) for start, own in zip(starts, owned, strict=True)]
+
+
+def smallest_side(architecture: Architecture, taps: Iterable[str]) -> int:
+    """Return the least pixels along a side that a window needs to own something."""
+    taps = tuple(taps)
+    _, unit, margin = _grid(architecture, taps)
+    return 2 * unit - 1 + 2 * margin
+
+
+@cache
+def _grid(architecture: Architecture, taps: tuple[str, ...]) -> tuple[int, int, int]:
+    """Return the multiples on which windows and tiles begin, and how far windows reach beyond."""
+    stride = max(architecture.stride(tap) for tap in taps)
+    radius = max(architecture.radius(tap) for tap in taps)
+    return stride, max(stride, SMALLEST_SIDE), -(-radius // stride) * stride
+
+
+# ---- What a picture has, tile by tile -----------------------------------------------------
+
+
+def tiles_of(vgg: Vgg, image: Array, side: int | None) -> list[Tile]:
+    """Return the tiles in which ``vgg`` sees an ``image`` (3, H, W); None is one tile."""
+    _, height, width = image.shape
+    return cut(vgg.network.architecture, vgg.taps, height, width, side)
+
+
+def content_features(
+    vgg: Vgg, image: Array, taps: Iterable[str], side: int | None
+) -> dict[str, Array | FileArray]:
+    """Return the photograph's features at ``taps``, in files where it takes several tiles."""
+    tiles = tiles_of(vgg, image, side)
+    if len(tiles) == 1:
+        features = vgg.features(image)
+        return {tap: features[tap] for tap in taps}
+    architecture = vgg.network.architecture
+    stored = {tap: FileArray(architecture.shape(tap, *image.shape[1:])) for tap in taps}
+    for tile in tiles:
+        features = vgg.features(image[tile.window])
+        for tap, target in stored.items():
+            stride = architecture.stride(tap)
+            own = vgg.device.xp.ascontiguousarray(features[tap][tile.inside(stride)])
+            target[tile.own(stride)] = vgg.device.asnumpy(own)
+    vgg.release()
+    return stored
+
+
+def style_sums(
+    vgg: Vgg,
+    image: Array,
+    masks: Mapping[str, Mask | None],
+    statistic: type[Style],
+    side: int | None = None,
+) -> dict[str, Any]:
+    """Return what ``statistic`` collects of a painting at each tap of ``masks``.
+
+    A mask is that of the tap; None: all pixels.
+    """
+    whole: dict[str, Any] = {}
+    for tile in tiles_of(vgg, image, side):
+        features = vgg.features(image[tile.window])
+        for tap, mask in masks.items():
+            stride = vgg.network.architecture.stride(tap)
+            own = vgg.device.xp.ascontiguousarray(features[tap][tile.inside(stride)])
+            mask_there = None if mask is None else mask.within(tile.own(stride))
+            there = statistic.collect(own, mask_there)
+            whole[tap] = whole[tap] + there if tap in whole else there
+    vgg.release()  # the painting has a size of its own
+    return whole

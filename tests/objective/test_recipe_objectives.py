@@ -1,0 +1,485 @@
+"""Each recipe's loss and gradient against its published definition, in float64.
+
+Nothing here is shared with nst but the network's numbers.  The convolutions, the pools and their
+backward passes, the losses and their weights are written anew from what was published; gradients
+of style and content are central differences of the loss over every single activation.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_networks import NARROW_VGG19, draw_arrays
+
+from nst import Settings, images
+from nst.devices import CPU
+from nst.objective.recipes import RECIPES
+from nst.runs import Run, Source, choose_optimizer
+from nst.scales import Scale
+from nst.targets import objective_at
+from nst.vgg import Vgg, weights
+
+HEIGHT, WIDTH = 33, 38  # block 5 sees 2 x 2
+STYLE = (38, 29)
+CAFFE_MEAN = np.array([123.68, 116.779, 103.939]).reshape(3, 1, 1)  # RGB, of 0 .. 255
+TORCH_MEAN = np.array([0.485, 0.456, 0.406]).reshape(3, 1, 1)
+TORCH_STD = np.array([0.229, 0.224, 0.225]).reshape(3, 1, 1)
+RELUS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+WIDTHS = (64, 128, 256, 512, 512)  # VGG's channels there
+
+
+# ---- A network, forward and back -----------------------------------------------------
+
+
+def shifted(array, row, column):
+    """Return ``array`` moved by (row, column), with zeros where it came from."""
+    padded = np.pad(array, 1)
+    return padded[1 - row :, 1 - column :][: array.shape[0], : array.shape[1]]
+
+
+OFFSETS = [(i - 1, j - 1, i, j) for i in range(3) for j in range(3)]
+
+
+def convolve(inputs, weight, bias):
+    outputs = np.empty((len(weight), *inputs.shape[1:]))
+    for o in range(len(weight)):
+        outputs[o] = bias[o]
+        for c in range(len(inputs)):
+            for row, column, i, j in OFFSETS:
+                outputs[o] += weight[o, c, i, j] * shifted(inputs[c], -row, -column)
+    return outputs
+
+
+def convolve_backward(d_outputs, weight):
+    d_inputs = np.zeros((weight.shape[1], *d_outputs.shape[1:]))
+    for o in range(len(weight)):
+        for c in range(len(d_inputs)):
+            for row, column, i, j in OFFSETS:
+                d_inputs[c] += weight[o, c, i, j] * shifted(d_outputs[o], row, column)
+    return d_inputs
+
+
+def quarters(array):
+    """Return the four members of every 2 x 2 cell, without an odd last row or column."""
+    _, height, width = array.shape
+    even = array[:, : height // 2 * 2, : width // 2 * 2]
+    return np.stack([even[:, i::2, j::2] for i in (0, 1) for j in (0, 1)])
+
+
+def pool(inputs, kind):
+    return quarters(inputs).max(axis=0) if kind == "max" else quarters(inputs).mean(axis=0)
+
+
+def pool_backward(d_outputs, inputs, kind):
+    members = quarters(inputs)
+    first = np.argmax(members, axis=0)
+    d_inputs = np.zeros_like(inputs)
+    height, width = d_outputs.shape[1] * 2, d_outputs.shape[2] * 2
+    for k, (i, j) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
+        share = (first == k) if kind == "max" else 0.25
+        d_inputs[:, i:height:2, j:width:2] = share * d_outputs
+    return d_inputs
+
+
+class NaiveVgg:
+    def __init__(self, arrays, pooling):
+        self.arrays, self.pooling = arrays, pooling
+        self.layers = NARROW_VGG19.layers
+
+    def forward(self, pixels):
+        """Return every layer's output for pixels that are ready for the first convolution."""
+        here, outputs = pixels, {}
+        for layer in self.layers:
+            if layer.startswith("pool"):
+                here = pool(here, self.pooling)
+            elif layer.startswith("conv"):
+                here = convolve(here, self.arrays[f"{layer}.weight"], self.arrays[f"{layer}.bias"])
+            else:
+                here = np.where(here > 0, here, 0)
+            outputs[layer] = here
+        return outputs
+
+    def backward(self, d_taps, outputs):
+        """Return dL/dpixels from dL/dlayer at some layers."""
+        d_here = 0.0
+        for index in reversed(range(len(self.layers))):
+            layer = self.layers[index]
+            if layer not in d_taps and isinstance(d_here, float):
+                continue  # nothing pulls from further up
+            d_here = d_here + d_taps.get(layer, 0)
+            if layer.startswith("pool"):
+                d_here = pool_backward(d_here, outputs[self.layers[index - 1]], self.pooling)
+            elif layer.startswith("conv"):
+                d_here = convolve_backward(d_here, self.arrays[f"{layer}.weight"])
+            else:
+                d_here = d_here * (outputs[layer] > 0)
+        return d_here
+
+
+def test_the_naive_network_has_the_slopes_that_it_claims(rng):
+    for pooling in ("max", "average"):
+        network = NaiveVgg(draw_arrays(NARROW_VGG19, rng), pooling)
+        pixels, taps = rng.standard_normal((3, 19, 17)), ("conv2_2", "relu4_1", "relu5_1")
+        outputs = network.forward(pixels)
+        d_taps = {tap: rng.standard_normal(outputs[tap].shape) for tap in taps}
+        claimed = network.backward(d_taps, outputs)
+
+        def loss(pixels, network=network, d_taps=d_taps):
+            outputs = network.forward(pixels)
+            return sum(np.vdot(outputs[tap], d_taps[tap]) for tap in d_taps)
+
+        for index in [(0, 0, 0), (1, 18, 16), (2, 7, 9), (0, 18, 3)]:
+            step = np.zeros_like(pixels)
+            step[index] = 1e-6
+            slope = (loss(pixels + step) - loss(pixels - step)) / 2e-6
+            assert claimed[index] == pytest.approx(slope, rel=1e-6, abs=1e-8)
+
+
+# ---- What total variation may be -----------------------------------------------------
+
+
+def over_pairs(pixels, pairs, power):
+    """Return the sum of ``weight * |there - here| ** power`` over pairs, and its gradient."""
+    loss, gradient = 0.0, np.zeros_like(pixels)
+    for weight, here, there in pairs:
+        for channel in range(len(pixels)):
+            step = pixels[channel][there] - pixels[channel][here]
+            loss += weight * abs(step) ** power
+            pull = weight * (np.sign(step) if power == 1 else 2 * step)
+            gradient[channel][there] += pull
+            gradient[channel][here] -= pull
+    return loss, gradient
+
+
+def neighbours(both, right=1.0, below=1.0):
+    """Yield each pixel with its right and its lower neighbour; both: only where it has both."""
+    for row, column in np.ndindex(HEIGHT, WIDTH):
+        has_right, has_below = column + 1 < WIDTH, row + 1 < HEIGHT
+        if has_right and (has_below or not both):
+            yield right, (row, column), (row, column + 1)
+        if has_below and (has_right or not both):
+            yield below, (row, column), (row + 1, column)
+
+
+def nine_points():
+    """Yield crowson's pairs: the picture is padded by one pixel, which repeats its edge."""
+
+    def inside(row, column):
+        return min(max(row, 0), HEIGHT - 1), min(max(column, 0), WIDTH - 1)
+
+    axial = 2 / 3 / (3 * HEIGHT * WIDTH)
+    diagonal = 2 / 12 / (3 * (HEIGHT + 1) * (WIDTH + 1))
+    for row in range(-1, HEIGHT):
+        for column in range(-1, WIDTH):
+            yield diagonal, inside(row, column), inside(row + 1, column + 1)
+            yield diagonal, inside(row + 1, column), inside(row, column + 1)
+            if row >= 0 and column >= 0:
+                yield axial, (row, column), inside(row, column + 1)
+                yield axial, (row, column), inside(row + 1, column)
+
+
+# ---- The published definitions -------------------------------------------------------
+
+
+def gram(features):
+    """Return the sum over pixels of f f', channel by channel, undivided."""
+    return np.array([[np.sum(a * b) for b in features] for a in features])
+
+
+def pixels_of(features):
+    return features.shape[1] * features.shape[2]
+
+
+def mean_square(difference):
+    return np.sum(difference**2) / difference.size
+
+
+def with_gram(weight, divisor):
+    """Return a style loss: weight * mean((G / divisor - A / divisor) ** 2)."""
+
+    def loss(features, style):
+        return weight * mean_square(
+            gram(features) / divisor(features) - gram(style) / divisor(style)
+        )
+
+    return loss
+
+
+def gatys():
+    content = {"relu4_2": lambda f, p: mean_square(f - p)}
+    style = {tap: with_gram(1e3 / n**2, pixels_of) for tap, n in zip(RELUS, WIDTHS, strict=True)}
+    return content, style, None
+
+
+def gatys_paper():
+    def squared_error_loss(features, style):
+        """Eq. 4, with M the pixels of the image that each Gram matrix is made of."""
+        n = len(features)
+        difference = gram(features) / pixels_of(features) - gram(style) / pixels_of(style)
+        return 1 / (4 * n**2) * np.sum(difference**2)
+
+    content = {"conv4_2": lambda f, p: np.sum((f - p) ** 2) / 2}
+    taps = [relu.replace("relu", "conv") for relu in RELUS]
+    style = {tap: lambda f, s: 1e3 * squared_error_loss(f, s) / 5 for tap in taps}
+    return content, style, None
+
+
+def size_of(features):
+    return features.size
+
+
+def johnson():
+    content = {"relu4_2": lambda f, p: 5 * mean_square(f - p)}
+    style = {tap: with_gram(100, size_of) for tap in RELUS}
+    return content, style, lambda x: over_pairs(256 * x, neighbours(True, 5e-4, 5e-4), 2)
+
+
+def johnson_pt():
+    content, style, _ = johnson()
+    return content, style, lambda x: over_pairs(255 * x, neighbours(False, 1e-3, 1e-3), 1)
+
+
+def anish():
+    content = {"relu4_2": lambda f, p: 5 * np.sum((f - p) ** 2) / f.size}
+    style = {tap: with_gram(500 / 5, size_of) for tap in RELUS}
+    right, below = 3 * HEIGHT * (WIDTH - 1), 3 * (HEIGHT - 1) * WIDTH
+    pairs = list(neighbours(False, 100 / right, 100 / below))
+    return content, style, lambda x: over_pairs(255 * x, pairs, 2)
+
+
+def mean_and_covariance(features):
+    flat = features.reshape(len(features), -1)
+    mean = flat.mean(axis=1)
+    centred = flat - mean[:, None]
+    return mean, centred @ centred.T / flat.shape[1]
+
+
+def wasserstein(features, style):
+    """Squared distance of two Gaussians; tr (B^1/2 A B^1/2)^1/2 is the sum of the roots of the
+    eigenvalues of A B."""
+    (mean, a), (target, b) = mean_and_covariance(features), mean_and_covariance(style)
+    a, b = a + 1e-4 * np.eye(len(a)), b + 1e-4 * np.eye(len(b))
+    roots = np.sqrt(np.abs(np.linalg.eigvals(a @ b)))
+    return mean_square(mean - target) + (np.trace(a) + np.trace(b) - 2 * roots.sum()) / len(a)
+
+
+def crowson():
+    content = {"relu4_2": lambda f, p: 0.015 * mean_square(f - p)}
+    style = {
+        tap: lambda f, s, weight=weight: weight / 341 * wasserstein(f, s)
+        for tap, weight in zip(RELUS, (256, 64, 16, 4, 1), strict=True)
+    }
+
+    def smoothness(x):
+        loss, gradient = over_pairs(x, nine_points(), 2)
+        return 2.0 * loss, 2.0 * gradient
+
+    return content, style, smoothness
+
+
+def pystiche():
+    content = {"relu4_2": lambda f, p: mean_square(f - p)}
+    style = {tap: with_gram(1e3 / 5, pixels_of) for tap in RELUS}
+    return content, style, None
+
+
+def spst():
+    def loss(features, style, n):
+        """``1e3 / n ** 2`` is the Gram matrix's weight, times n ** 2 * 1000 / 100 the others'."""
+        weight = 1e3 / n**2
+        others = weight * len(features) ** 2 * 1000 / 100  # n is the layer's own number there
+        (mean, covariance) = mean_and_covariance(features)
+        (target, target_covariance) = mean_and_covariance(style)
+        deviation = np.sqrt(np.maximum(np.diag(covariance), 0))
+        target_deviation = np.sqrt(np.diag(target_covariance))
+        return (
+            with_gram(weight, pixels_of)(features, style)
+            + others * mean_square(mean - target)
+            + others * mean_square(deviation - target_deviation)
+        )
+
+    content = {"relu4_2": lambda f, p: mean_square(f - p)}
+    style = {tap: lambda f, s, n=n: loss(f, s, n) for tap, n in zip(RELUS, WIDTHS, strict=True)}
+    return content, style, None
+
+
+def hvass():
+    """The three losses without weights; `adaptive` weighs them."""
+    content = {"relu3_1": lambda f, p: mean_square(f - p)}
+    taps = [layer for layer in NARROW_VGG19.taps if layer.startswith("relu")]
+    taps = [tap for tap in taps if tap not in ("relu3_4", "relu4_4", "relu5_4")]  # VGG16's
+    style = {tap: with_gram(1 / 13, lambda features: 1) for tap in taps}
+    return content, style, lambda x: over_pairs(255 * x, neighbours(False), 1)
+
+
+def nst():
+    """Ours, as the README tells it: a loss of 1 is as far from its target as nothing at all."""
+
+    def style(features, painting):
+        target = gram(painting) / pixels_of(painting)
+        difference = gram(features) / pixels_of(features) - target
+        return 50 * mean_square(difference) / mean_square(target)
+
+    pairs = list(neighbours(False, *[0.5 / (3 * HEIGHT * WIDTH)] * 2))
+    content = {"relu3_3": lambda f, p: mean_square(f - p) / mean_square(p)}
+    return content, dict.fromkeys(RELUS[:4], style), lambda x: over_pairs(x, pairs, 2)
+
+
+PUBLISHED = {
+    "nst": nst,
+    "gatys": gatys,
+    "gatys-paper": gatys_paper,
+    "johnson": johnson,
+    "johnson-pt": johnson_pt,
+    "anish": anish,
+    "crowson": crowson,
+    "pystiche": pystiche,
+    "spst": spst,
+    "hvass": hvass,
+}
+TORCHVISION = ("nst", "crowson", "pystiche")  # others have Oxford's, for pixels of 0 .. 255
+AVERAGE = ("nst", "gatys-paper")  # pools; our own recipe takes those of the model
+WHITE = {"johnson": 256.0}
+
+
+def adaptive(kinds):
+    """Return Hvass' total and d_total/d_loss of each kind: sum of w * log(loss + 1e-10)."""
+    factors = {"content": 1.5, "style": 10.0, "smoothness": 0.3}
+    total = sum(factors[kind] * np.log(loss + 1e-10) for kind, loss in kinds.items())
+    return total, {kind: factors[kind] / (loss + 1e-10) for kind, loss in kinds.items()}
+
+
+def slopes(loss, features):
+    """Return d_loss/d_features by a central difference at every activation."""
+    gradient = np.empty_like(features)
+    step = 1e-5 * np.abs(features).max()
+    for index in np.ndindex(features.shape):
+        there = features.copy()
+        there[index] += step
+        above = loss(there)
+        there[index] -= 2 * step
+        gradient[index] = (above - loss(there)) / (2 * step)
+    return gradient
+
+
+class Oracle:
+    """The published objective of one recipe, at one image."""
+
+    def __init__(self, name, arrays, image, content, style):
+        self.name = name
+        self.losses, self.d_images = {}, {}  # by kind
+        of_content, of_style, smoothness = PUBLISHED[name]()
+        network = NaiveVgg(arrays, "average" if name in AVERAGE else "max")
+        outputs = network.forward(self.ready(image))
+        compared = {
+            "content": (of_content, network.forward(self.ready(content))),
+            "style": (of_style, network.forward(self.ready(style))),
+        }
+        for kind, (functions, targets) in compared.items():
+            d_taps = {}
+            self.losses[kind] = 0.0
+            for tap, function in functions.items():
+
+                def loss(features, function=function, target=targets[tap]):
+                    return function(features, target)
+
+                self.losses[kind] += loss(outputs[tap])
+                d_taps[tap] = slopes(loss, outputs[tap])
+            self.d_images[kind] = self.scale * network.backward(d_taps, outputs)
+        if smoothness is not None:
+            self.losses["smoothness"], d_pixels = smoothness(image)
+            white = 1.0 if name in TORCHVISION else WHITE.get(name, 255.0)
+            self.d_images["smoothness"] = white * d_pixels
+
+    def ready(self, image):
+        if self.name in TORCHVISION:
+            return (image - TORCH_MEAN) / TORCH_STD
+        return WHITE.get(self.name, 255.0) * image - CAFFE_MEAN
+
+    @property
+    def scale(self):
+        """What ``ready`` multiplies an image by: the gradient's factor on its way back."""
+        return 1 / TORCH_STD if self.name in TORCHVISION else WHITE.get(self.name, 255.0)
+
+    def expected(self, kinds):
+        """Return the total of some kinds of losses, and its gradient."""
+        if self.name == "hvass":
+            total, factors = adaptive({kind: self.losses[kind] for kind in kinds})
+        else:
+            total, factors = sum(self.losses[kind] for kind in kinds), dict.fromkeys(kinds, 1.0)
+        return total, sum(factors[kind] * self.d_images[kind] for kind in kinds)
+
+
+# ---- The recipes ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    rng = np.random.default_rng(15)
+    image, content = rng.uniform(0, 1, (2, 3, HEIGHT, WIDTH))
+    style = rng.uniform(0, 1, (3, *STYLE)) ** 2
+    return [picture.astype(np.float32).astype(np.float64) for picture in (image, content, style)]
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    return draw_arrays(NARROW_VGG19, np.random.default_rng(16))
+
+
+def only(recipe, kinds):
+    """Return the recipe with the losses of ``kinds`` and no other."""
+    return replace(
+        recipe,
+        content=recipe.content if "content" in kinds else {},
+        style=recipe.style if "style" in kinds else {},
+        smoothness=recipe.smoothness if "smoothness" in kinds else 0.0,
+    )
+
+
+def paint_objective(recipe, vgg, content, style, folder):
+    """Return what `stylize` minimises at the content's size."""
+    for name, picture in (("content", content), ("style", style)):
+        images.save(folder / f"{name}.png", picture)
+    settings = Settings(folder / "content.png", folder / "style.png", None)
+    content, style = content.astype(np.float32), style.astype(np.float32)
+    scale = Scale(HEIGHT, WIDTH, 1)
+    run = Run(
+        settings=settings,
+        recipe=recipe,
+        device=CPU,
+        vgg=vgg,
+        photograph=content,
+        alpha=None,
+        content=content,
+        styles=[Source(style)],
+        inputs={},
+        scales=[scale],
+        optimizer=choose_optimizer(recipe),
+    )
+    return objective_at(run, scale)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_loss_and_gradient_are_the_published_ones(name, pictures, arrays, tmp_path):
+    recipe = replace(RECIPES[name], style_size=None, style_side="longer")
+    image, content, style = pictures
+    oracle = Oracle(name, arrays, *pictures)
+    if name in TORCHVISION:
+        network = weights.from_arrays(arrays, "average" if name == "nst" else "max")
+    else:
+        mean = tuple(CAFFE_MEAN.ravel() / 255)
+        network = weights.from_arrays(arrays, mean=mean, std=(1 / 255,) * 3)
+    vgg = Vgg(network.brightened(recipe.input_gain), recipe.taps, recipe.pooling)
+
+    every = tuple(oracle.losses)
+    for kinds in [*((kind,) for kind in every), every]:
+        objective = paint_objective(only(recipe, kinds), vgg, content, style, tmp_path)
+        losses, d_image = objective.evaluate(image.astype(np.float32))
+        total, d_expected = oracle.expected(kinds)
+        assert losses.total == pytest.approx(total, rel=1e-4), kinds
+        error = np.abs(d_image - d_expected).max() / np.abs(d_expected).max()
+        assert error < 1e-4, kinds
+
+
+def test_every_recipe_is_pinned():
+    assert set(PUBLISHED) == set(RECIPES)

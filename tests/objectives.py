@@ -1,0 +1,27 @@
+"""Objectives as the tests build them: a recipe of their own, and styles that are everywhere."""
+
+from nst.objective import Region
+from nst.objective.recipe import Recipe
+from nst.objective.styles.gram import GramStyle
+from nst.objective.styles.sums import Mask
+
+
+def recipe_of(content, style, smoothness=0.0, **conventions):
+    """Return a recipe of these weights by tap, for pixels whose white is 1."""
+    return Recipe(
+        "a test",
+        content=content,
+        style=style,
+        smoothness=smoothness,
+        **{"pixel_range": 1.0} | conventions,
+    )
+
+
+def everywhere(grams, normalization="HW"):
+    """Return style targets: for each tap one region, the whole image, with this Gram matrix."""
+    return {tap: [Region(GramStyle(gram, normalization))] for tap, gram in grams.items()}
+
+
+def mask_of(pixels):
+    """Return the mask (H, W) as the statistics take it."""
+    return None if pixels is None else Mask(pixels, pixels)
