@@ -136,8 +136,9 @@ def carried_over(run: Run, scale: Scale) -> Array:
 def step(run: Run, scale: Scale, objective: Objective, records: Records) -> Progress:
     """Evaluate the objective once, move the image, and record both."""
     losses, d_image = objective.evaluate(run.trial)
-    values = losses.floats()
-    check_finite(values | {"gradient": float(kernels.of(d_image).dot(d_image, d_image))})
+    values = losses.floats(gradient=kernels.of(d_image).dot(d_image, d_image))
+    check_finite(values)
+    del values["gradient"]  # which is no loss
     run.whole = False
     run.optimizer.step(run.trial, losses.total, d_image)
     run.image = run.optimizer.best(run.trial)

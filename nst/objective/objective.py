@@ -190,11 +190,7 @@ class Objective:
     def in_one_piece(self, image: Array) -> tuple[list[Term], Weights, Array]:
         """Return content and style losses, how much each one pulls, and ``d_image``."""
         features = self.vgg.forward(image)
-        weights = self.weights
-        if self.recipe.combination == "log":  # what one loss pulls, depends on all the others
-            first, _ = self.compare(self.measure(features, self.targets))
-            weights = self.adapted(first, image)
-
+        weights, known = self.weights_at(features, image)
         terms, d_features = [], {}
         for tap, target in self.targets.content.items():
             out, reduction = self._place(tap, features[tap]), self.recipe.content_reduction
@@ -204,9 +200,10 @@ class Objective:
             terms.append(Term("content", tap, self.weights.content[tap], loss))
         for tap, regions in self.targets.style.items():
             out, losses = self._place(tap, features[tap]), []
-            for region in regions:
+            for index, region in enumerate(regions):
+                sums = known.style[tap][index] if known else None
                 loss, d_features[tap] = style_loss(
-                    features[tap], region, weights.style[tap], out, add=tap in d_features
+                    features[tap], region, weights.style[tap], out, tap in d_features, sums
                 )
                 losses.append(loss)
             terms.append(Term("style", tap, self.weights.style[tap], sum(losses)))
@@ -238,6 +235,16 @@ class Objective:
         recipe = self.recipe
         conventions = recipe.smoothness_kind, recipe.smoothness_reduction, recipe.pixel_range
         return smoothness_loss(image, *conventions, d_loss, out, add)
+
+    def weights_at(
+        self, features: Mapping[str, Array], image: Array
+    ) -> tuple[Weights, Sums | None]:
+        """Return what each loss weighs there, and the sums if they had to be measured for that."""
+        if self.recipe.combination == "sum":
+            return self.weights, None
+        sums = self.measure(features, self.targets)  # what one loss weighs depends on all others
+        terms, _ = self.compare(sums)
+        return self.adapted(terms, image), sums
 
     def adapted(self, terms: Sequence[Term], image: Array) -> Weights:
         """Return the weights, each divided by the mean loss of its kind: Hvass' adaptive ones."""
