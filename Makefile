@@ -38,7 +38,7 @@ install-cuda: .venv-cuda/.installed  ## create .venv-cuda for an NVIDIA GPU: CuP
 	.venv-cuda/bin/pip install --quiet --editable '.[cuda,test]'
 	@touch $@
 
-vgg16: install  ## download the official VGG16, 59 MB; MODEL=auto then takes it
+vgg16: install  ## download the official VGG16, 60 MB; MODEL=auto then takes it
 	@$(BIN)/nst models fetch vgg16
 
 vgg19: install  ## download the official VGG19, 80 MB

@@ -99,7 +99,10 @@ def placed(value: Any, device: Device) -> Any:
 
 def saved(folder: Path) -> list[Path]:
     """Return the checkpoints in ``folder``, oldest first."""
-    return sorted(folder.glob("step-*.npz"))
+    try:
+        return sorted(folder.glob("step-*.npz"))
+    except OSError:  # no folder can have such a name
+        return []
 
 
 def remove(folder: Path) -> None:
@@ -125,8 +128,8 @@ def make_folder(folder: Path) -> None:
 class Keeper:
     """Decides when a run is saved, and saves it in ``folder``; None: nowhere.
 
-    A checkpoint that cannot be written does not stop the run: it warns, and tries again when the
-    next is due.
+    A checkpoint that cannot be written does not stop the run: it warns, once, and tries again when
+    the next is due.
     """
 
     def __init__(self, folder: Path | None, device: Device) -> None:
@@ -134,6 +137,7 @@ class Keeper:
         self._device = device
         self._saved = time.monotonic()
         self._wait = INTERVAL
+        self._beside = files.Beside()
 
     def due(self) -> bool:
         """Return whether to save now."""
@@ -143,21 +147,19 @@ class Keeper:
         """Save, where there is a folder; return whether it is saved."""
         if self.folder is None:
             return False
-        began = time.monotonic()
-        try:
+        began, saved = time.monotonic(), False
+        with self._beside.attempt("checkpoint"):
             save(self.folder, checkpoint, self._device)
-        except NstError as error:
-            warnings.warn(f"no checkpoint was saved: {error}", NstWarning, stacklevel=2)
-            return False
-        finally:
-            self._saved = time.monotonic()
-            self._wait = max(INTERVAL, (self._saved - began) / SHARE)
-        return True
+            saved = True
+        self._saved = time.monotonic()
+        self._wait = max(INTERVAL, (self._saved - began) / SHARE)
+        return saved
 
     def remove(self) -> None:
         """Remove what was saved: the run has ended."""
         if self.folder is not None:
-            remove(self.folder)
+            with suppress(OSError):
+                remove(self.folder)
 
 
 # --- The file ---------------------------------------------------------------------------------

@@ -1,20 +1,24 @@
 """The command line: arguments -> Settings -> stylize -> exit status.  The only file that prints.
 
-Exit status: 0 for done, 1 if nobody read to the end, 2 for what the user can mend (one line says
-how), 130 for Ctrl-C and 143 for SIGTERM: 128 and the signal's number, as shells have it.
+Exit status: 0 for done, 1 if nobody read to the end what was asked, 2 for what the user can mend
+(one line says how), 130 for Ctrl-C, 143 for SIGTERM and 129 for SIGHUP: 128 and the signal's
+number, as shells have it.
 """
 
 import argparse
 import json
+import logging
 import os
 import signal
 import sys
+import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nst import demo, images
+from nst import demo, images, memory, streams
 from nst import estimate as estimates
 from nst.arguments import add_settings, options_of, settings_of
 from nst.errors import NstError, NstWarning
@@ -22,27 +26,34 @@ from nst.objective.recipes import RECIPES, describe, table
 from nst.records import Progress
 from nst.runs import Run, prepare, reopen
 from nst.settings import APART, Settings
+from nst.signals import Signals
 from nst.stylize import complete
 from nst.version import VERSION
 from nst.vgg.architecture import POOLINGS
 
+NOWHERE = Path(os.devnull, "picture.png")  # the output of what writes nothing: it is no input
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``nst`` and return its exit status."""
-    arguments = vars(_parser().parse_args(argv))
-    if arguments.get("source") is not None:  # what is not given comes from there
-        arguments = vars(_parser(defaults=False).parse_args(argv))
-    command = arguments.pop("command")
+    with streams.lenient() as output:
+        arguments = vars(_parser().parse_args(argv))
+        if arguments.get("source") is not None:  # what is not given comes from there
+            arguments = vars(_parser(defaults=False).parse_args(argv))
+        command = arguments.pop("command")
+        status = _run(command, arguments)
+        output.flush()
+        unheard = output.failure is not None and command in QUESTIONS
+        return status or int(unheard)
+
+
+def _run(command: Callable[..., int], arguments: dict[str, Any]) -> int:
+    """Return the exit status of a command; say in one line what ended it, but for a bug."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", NstWarning)
         warnings.showwarning = _show_warning
         try:
-            status = command(**arguments)
-            sys.stdout.flush()
-            return status
-        except BrokenPipeError:  # whoever reads, such as `head`, has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
+            return command(**arguments)
         except NstError as error:
             _say("nst:", error, *getattr(error, "__notes__", []))
             return 2
@@ -50,6 +61,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             notes = getattr(interrupt, "__notes__", ["Nothing was written yet."])
             _say("\nnst: interrupted.", *notes)
             return 128 + getattr(interrupt, "number", signal.SIGINT)
+        except Exception as error:
+            if not (isinstance(error, OSError) or memory.ran_out(error)):
+                raise
+            if isinstance(error, OSError):  # the machine refuses, wherever that was
+                named = "" if error.filename is None else f": {os.fsdecode(error.filename)!r}"
+                _say(f"nst: {error.strerror or error}{named}", *getattr(error, "__notes__", []))
+                return 2
+            advice = "use a smaller --size, or let --memory name less, for smaller tiles."
+            _say("nst: memory ran out;", advice, *getattr(error, "__notes__", []))
+            return 2
 
 
 # --- Commands ---------------------------------------------------------------------------------
@@ -73,7 +94,8 @@ def demonstrate(**options: Any) -> int:
 def estimate(source: Path | None = None, quiet: bool = False, **options: Any) -> int:
     """Say what painting CONTENT in the style of STYLE would take, and paint nothing."""
     texts = _texts(source)
-    run = _prepare(_settings(source, texts, options), source, texts)
+    unwritten = {"output": NOWHERE, "log": None, "report": None, "checkpoint": None}
+    run = _prepare(_settings(source, texts, options | unwritten), source, texts, asked=True)
     print(_title(run), *estimates.estimate(run).lines(), sep="\n")
     return 0
 
@@ -101,9 +123,11 @@ def _settings(source: Path | None, texts: dict[str, str], options: dict[str, Any
     return Settings.from_json(json.dumps(kept), **changes)
 
 
-def _prepare(settings: Settings, source: Path | None, texts: dict[str, str]) -> Run:
+def _prepare(
+    settings: Settings, source: Path | None, texts: dict[str, str], asked: bool = False
+) -> Run:
     """Prepare a run; warn where it has another network than the ``source`` that it repeats."""
-    run = prepare(settings)
+    run = prepare(settings, asked)
     before, now = texts.get("nst model", "an unknown model"), run.model_text
     if source is not None and now != before:
         warnings.warn(
@@ -119,25 +143,46 @@ def _paint(run: Run, quiet: bool) -> int:
     expected = [] if run.planned else estimates.estimate(run).lines()
     if not quiet:
         print(_title(run), *expected, sep="\n", flush=True)
-    with _ProgressBar(quiet) as bar, _Signals(run) as signals:
+    with _ProgressBar(quiet) as bar, Signals(run) as signals:
 
         def after_step(progress: Progress) -> None:
             bar.show(progress)
             signals.check()
 
-        complete(run, after_step)
+        with _matplotlib_apart():
+            complete(run, after_step)
     if not quiet:
         print(run.settings.output)
     return 0
 
 
+@contextmanager
+def _matplotlib_apart() -> Iterator[None]:
+    """Let matplotlib, should it be imported, leave nothing in the user's folders, nor read there.
+
+    It keeps a list of fonts, and complains in several lines where it cannot.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    with ExitStack() as stack:
+        if "matplotlib" not in sys.modules and "MPLCONFIGDIR" not in os.environ:
+            with suppress(OSError):  # there is no place for temporary files
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nst-"))
+                os.environ["MPLCONFIGDIR"] = folder
+                stack.callback(os.environ.pop, "MPLCONFIGDIR")
+        yield
+
+
 def _title(run: Run) -> str:
-    full = run.scales[-1]
+    full, settings = run.scales[-1], run.settings
     return (
-        f"{full.width} x {full.height} pixels, {len(run.scales)} scales, "
-        f"{run.settings.all_steps} steps, {run.vgg.network.name}, on {run.device.name}"
+        f"{full.width} x {full.height} pixels, {_counted(len(run.scales), 'scale')}, "
+        f"{_counted(settings.all_steps, 'step')}, {run.vgg.network.name}, on {run.device.name}"
         + (f", from step {len(run.history) + 1}" if run.history else "")
     )
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def report(folder: Path, output: Path | None) -> int:
@@ -146,7 +191,8 @@ def report(folder: Path, output: Path | None) -> int:
 
     run = reopen(folder)
     path = output or run.settings.report or folder.with_name(folder.name + "-report.html")
-    reports.write(path, reports.of_run(run, run.present(run.device.asnumpy(run.image))))
+    with _matplotlib_apart():
+        reports.write(path, reports.of_run(run, run.present(run.device.asnumpy(run.image))))
     print(path)
     return 0
 
@@ -177,7 +223,7 @@ def models() -> int:
         state = path or f"not installed; `nst models fetch {name}` brings it"
         print(f"{name:12}{len(architecture.convolutions):2} convolutions  {state}")
         for source in sources.of(name):
-            print(f"{'':12}{source.size / 1e6:.0f} MB, {source.licence}\n{'':14}{source.url}")
+            print(f"{'':12}{source.size / 1e6:.0f} MB, {source.licence}\n{'':14}{source.place}")
         if name == weights.EMBEDDED and path:
             print(f"{'':12}{path.stat().st_size / 1e6:.0f} MB, MIT, comes with nst")
     return 0
@@ -193,11 +239,11 @@ def fetch(model: str, quiet: bool) -> int:
     return 0
 
 
-def add(model: str, file: Path) -> int:
+def add(model: str, file: Path, preprocessing: str | None) -> int:
     """Make a model of weights that you have: .h5, .safetensors, .onnx or .npz."""
     from nst.vgg.install import add
 
-    print(add(model, file))
+    print(add(model, file, preprocessing))
     return 0
 
 
@@ -213,47 +259,7 @@ def doctor() -> int:
     return 2 if problems else 0
 
 
-# --- Signals ----------------------------------------------------------------------------------
-
-
-class _Stopped(KeyboardInterrupt):
-    """A signal came: as on Ctrl-C, what there is is saved."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-
-class _Signals:
-    """Turns SIGINT and SIGTERM into an exception, but never in the middle of a step.
-
-    There the picture, the optimizer and the history do not fit together, and a checkpoint could
-    not be saved; it takes milliseconds, and ``check``, called after every step, catches up.
-    """
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._pending: int | None = None
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> "_Signals":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def check(self) -> None:
-        if self._pending is not None:
-            raise _Stopped(self._pending)
-
-    def _handle(self, number: int, _: object) -> None:
-        self._pending = number
-        if self._run.whole:
-            self.check()
-
+QUESTIONS = (estimate, list_recipes, models, doctor)  # which leave nothing but what they print
 
 # --- Arguments --------------------------------------------------------------------------------
 
@@ -336,6 +342,12 @@ def _parser(defaults: bool = True) -> argparse.ArgumentParser:
     sub = command("add", add, below)
     sub.add_argument("model", metavar="NAME", help="what the file is: vgg16 or vgg19")
     sub.add_argument("file", type=Path, metavar="FILE", help="the weights")
+    sub.add_argument(
+        "--preprocessing",
+        choices=("caffe", "torchvision"),
+        help="the colours that the weights expect, where the file does not say and is not known: "
+        "BGR from 0 to 255 less the mean, or RGB from 0 to 1 less the mean over the deviation",
+    )
 
     command("doctor", doctor)
     return parser

@@ -1,5 +1,6 @@
 """Where arrays live: NumPy on the CPU or CuPy on the GPU.  Chosen once, at the start of a run."""
 
+import os
 import warnings
 from dataclasses import dataclass
 from types import ModuleType
@@ -100,8 +101,11 @@ def pick(name: str) -> Device:
 def onnxruntime() -> ModuleType:
     """Return the onnxruntime module, or raise NstError saying how to get it.
 
-    It comes with an extra, because its CPU and CUDA builds are two packages with one module.
+    It comes with an extra, because its CPU and CUDA builds are two packages with one module.  It
+    would tell its maker about each start and keep a number for this machine; here it does not,
+    unless the user has set the variable otherwise.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError:

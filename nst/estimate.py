@@ -33,7 +33,7 @@ from nst.objective import Objective
 from nst.objective.tiling import smallest_side, spans
 from nst.runs import Run
 from nst.scales import Scale
-from nst.targets import objective_at, painting_size
+from nst.targets import network_size, objective_at, painting_size
 from nst.vgg.architecture import SMALLEST_SIDE, Architecture
 
 IMAGE = 12  # bytes a pixel: three float32
@@ -120,9 +120,7 @@ def estimate(run: Run) -> "Estimate":
     A small image is evaluated for it, a second or two.  Raises NstError, with a size that would
     fit, if there is no way to do it within the memory that the settings allow.
     """
-    height, width = images.fit(run.scales[-1].height, run.scales[-1].width, PROBE_SIDE)
-    if height * width > run.scales[-1].height * run.scales[-1].width:
-        height, width = run.scales[-1].height, run.scales[-1].width
+    height, width = probe_size(run.scales[-1].height, run.scales[-1].width)
     with blas_on_one_thread():  # as in complete
         image = run.device.asarray(images.resize(run.content, height, width))
         cost = probe(objective_at(run, Scale(height, width, 1)), image)
@@ -132,6 +130,15 @@ def estimate(run: Run) -> "Estimate":
     run.side, run.pairs, run.planned = found.side, found.pairs, True
     run.seconds = found.seconds
     return found
+
+
+def probe_size(height: int, width: int) -> tuple[int, int]:
+    """Return the size at which an image of ``height`` x ``width`` is probed: no larger than it.
+
+    A narrow image stays as wide as the network needs.
+    """
+    smaller = network_size(height, width, min(PROBE_SIDE, max(height, width)))
+    return smaller if math.prod(smaller) < height * width else (height, width)
 
 
 def work_of(run: Run, cost: Cost, base: float) -> "Work":
@@ -199,7 +206,8 @@ class Estimate:
         """Return a line a scale, and one for the whole."""
         rows = [
             f"{scale.width:6} x {scale.height:<6}{_tiles_said(scale):24}"
-            f"{scale.steps:5} steps of {time_said(scale.seconds):8}{said(scale.bytes):>8}"
+            f"{scale.steps:5} {'steps of' if scale.steps != 1 else 'step of':8} "
+            f"{time_said(scale.seconds):8}{said(scale.bytes):>8}"
             for scale in self.scales
         ]
         memory_said = f"{said(self.bytes)} of {said(self.budget)} memory"
@@ -265,7 +273,7 @@ class Work:
     def _too_large(self, budget: float) -> NstError:
         height, width, _ = self.sizes[-1]
         longer = max(height, width)
-        smaller = range(SMALLEST_SIDE, longer, 16)
+        smaller = range(-(-SMALLEST_SIDE * longer // min(height, width)), longer, 16)
         count = bisect_right(smaller, budget, key=lambda side: self._at_size(side).least())
         advice = f"use --size {smaller[count - 1]} or less, or more" if count else "use more"
         return NstError(
@@ -276,9 +284,9 @@ class Work:
     def _at_size(self, longer: int) -> "Work":
         """Return the same for a last scale of another size, and no other scale."""
         (height, width, steps), style = self.sizes[-1], self.style_sizes[-1]
-        ratio = longer / max(height, width)
-        size = (round(height * ratio), round(width * ratio), steps)
-        style_size = (round(style[0] * ratio), round(style[1] * ratio))
+        style_longer = round(longer * max(style) / max(height, width))
+        size = (*images.fit(height, width, longer), steps)
+        style_size = network_size(*style, style_longer)
         return replace(self, sizes=[size], style_sizes=[style_size])
 
     def _longest(self) -> int:

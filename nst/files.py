@@ -1,14 +1,17 @@
-"""Files that appear whole or not at all, and where none can be written, told early."""
+"""Files that appear whole or not at all; where none can be written, told early, or kept near."""
 
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from nst.errors import NstError
+from nst.errors import NstError, NstWarning
 
 PathLike = str | os.PathLike[str]
 
@@ -31,7 +34,7 @@ def check_writable(path: PathLike) -> None:
                 f"cannot write {path}: the file there is write-protected; choose another name"
             )
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
 @contextmanager
@@ -54,21 +57,64 @@ def replace_atomically(path: PathLike) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     finally:
         with suppress(OSError):  # it is gone when all went well
             temporary.unlink()
 
 
+class Beside:
+    """What is written beside a picture.  What cannot be is told once, and the run goes on."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    @contextmanager
+    def attempt(self, what: str) -> Iterator[None]:
+        """Let the block write ``what``; warn with NstWarning where the machine refuses."""
+        try:
+            yield
+        except (NstError, OSError, MemoryError) as error:
+            if what not in self._told:
+                reason = str(error) or "there is not enough memory"
+                warnings.warn(f"no {what} was saved: {reason}", NstWarning, stacklevel=3)
+            self._told.add(what)
+
+
+def places_near(path: Path) -> Iterator[Path]:
+    """Yield ``path``, which is absolute, and then where else a file of its name could be kept.
+
+    That is the nearest folder above it that there is, the current one, the user's own and that of
+    temporary files, under a name that no file there has.
+    """
+    yield path
+    above = (folder for folder in path.parents if folder != path.parent and folder.is_dir())
+    near = [next(above, None), *map(_found, (Path.cwd, Path.home, tempfile.gettempdir))]
+    for folder in dict.fromkeys(Path(folder) for folder in near if folder is not None):
+        names = (path.name, *(f"{path.stem}-{n}{path.suffix}" for n in range(2, 1000)))
+        free = (folder / name for name in names if not os.path.lexists(folder / name))
+        yield from islice(free, 1)
+
+
+def _found(folder: Callable[[], object]) -> str | None:
+    try:
+        return str(folder())
+    except (OSError, RuntimeError):  # it was removed, or nobody knows it
+        return None
+
+
 def _target(path: PathLike) -> Path:
-    return Path(os.path.realpath(path))  # through links, so that they stay links
+    try:
+        return Path(os.path.realpath(path))  # through links, so that they stay links
+    except OSError:  # the current folder was removed
+        return Path(path)
 
 
 def _temporary(target: Path) -> Path:
     return target.with_name(f".nst-{secrets.token_hex(8)}.tmp")  # short: names have a limit
 
 
-def _unwritable(path: PathLike, error: OSError) -> NstError:
+def unwritable(path: PathLike, error: OSError) -> NstError:
     """Return the one line that explains why ``path`` could not be written."""
     folder = _target(path).parent
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from nst import machine
 from nst.devices import Device
 from nst.errors import NstError
 
 SHARE = 0.8  # of what is free, where the user names no budget
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 SAMPLE_SECONDS = 0.002
-CGROUPS = Path("/sys/fs/cgroup")
 
 
 def parse(text: str) -> int | None:
@@ -40,6 +40,14 @@ def said(amount: float) -> str:
     return f"{amount / 1e9:.1f} GB" if amount < 9.95e9 else f"{amount / 1e9:.0f} GB"
 
 
+def ran_out(error: BaseException) -> bool:
+    """Return whether ``error`` says that memory ran out, in Python's words or ONNX Runtime's."""
+    if isinstance(error, MemoryError):
+        return True
+    words = ("bad_alloc", "bad allocation", "Failed to allocate memory")
+    return type(error).__module__.startswith("onnxruntime") and any(w in str(error) for w in words)
+
+
 # --- What there is --------------------------------------------------------------------
 
 
@@ -54,40 +62,18 @@ def used(device: Device) -> int:
 
 
 def free(device: Device) -> int:
-    """Return the bytes that can still be had on ``device``, container limits included."""
+    """Return the bytes that can still be had on ``device``, this process' limits included."""
     if device.name == "cuda":
         return device.xp.cuda.runtime.memGetInfo()[0]
     import psutil
 
-    return min([psutil.virtual_memory().available, *cgroup_free()])
+    return min([psutil.virtual_memory().available, *machine.memory_left()])
 
 
-def cgroup_free(root: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> list[int]:
-    """Return what each limit that Linux puts on this process leaves free; [] without limits.
-
-    A container or a service has a limit of its own, below what the machine has.  Version 2 keeps
-    it in a tree, in which every folder on the way up counts; version 1 in one folder.
-    """
-    lines = own.read_text().splitlines() if own.is_file() else []
-    here = [root / line[3:].lstrip("/") for line in lines if line.startswith("0::")]
-    folders = [folder for leaf in here for folder in (leaf, *leaf.parents)]
-    folders = [folder for folder in folders if folder.is_relative_to(root)]
-    left = [_left(f, "memory.max", "memory.current", "inactive_file") for f in folders]
-    version_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-    left.append(_left(root / "memory", *version_1))
-    return [amount for amount in left if amount is not None]
-
-
-def _left(folder: Path, limit: str, usage: str, cache: str) -> int | None:
-    """Return the limit less the usage; pages of files that nobody maps can be dropped."""
-    try:
-        most, taken = (folder / limit).read_text().strip(), (folder / usage).read_text()
-        entries = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-    except OSError:
-        return None
-    if most == "max":
-        return None
-    return max(0, int(most) - int(taken) + int(entries.get(cache, 0)))
+def room(device: Device, budget: str = "auto") -> float:
+    """Return the bytes that may still be taken on ``device`` within a budget; see `parse`."""
+    most = parse(budget)
+    return SHARE * free(device) if most is None else most - used(device)
 
 
 def highest() -> int:

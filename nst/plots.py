@@ -2,7 +2,10 @@
 
 Every function draws into a figure of its own and writes it like any other image: PNG or JPEG,
 whole or not at all.  There is no pyplot here, so no window, no display, and nothing that one plot
-leaves behind for the next.  Matplotlib takes a second to import: import this module late.
+leaves behind for the next.  What the user's matplotlibrc says is for other plots than these.
+
+Matplotlib takes a second to import: import this module late.  That raises NstError if matplotlib
+does not start.
 """
 
 import math
@@ -12,7 +15,14 @@ from io import BytesIO
 from typing import cast
 
 import numpy as np
-from matplotlib import colormaps, rc_context
+
+from nst.errors import NstError
+
+try:
+    from matplotlib import colormaps, rc_context, rcParamsDefault
+except Exception as error:
+    raise NstError(f"matplotlib does not start, see its matplotlibrc: {error}") from error
+
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import FuncNorm, to_hex
@@ -31,9 +41,13 @@ TRIPTYCH_WIDTH = 2400  # unless the three together would be wider than this
 CELL_WIDTH, CAPTION = 132, 26  # pixels of a feature map, and of the line below it
 GRAM_SIDE, BAR_HEIGHT, BAR_LABELS = 300, 12, 24  # pixels of a Gram matrix and its colour bar
 
+BACKEND = ("backend", "backend_fallback", "interactive")  # no matter of looks
+LOOKS = {name: value for name, value in rcParamsDefault.items() if name not in BACKEND}
+
 NOT_TERMS = ("step", "scale", "size", "seconds", "total")  # what else a row of a history holds
 
 
+@rc_context(LOOKS)
 def triptych(
     content: np.ndarray,
     mixed: np.ndarray,
@@ -71,6 +85,7 @@ def loss_curves(
     _save(draw_losses(history, total), path)
 
 
+@rc_context(LOOKS)
 def draw_losses(history: Sequence[Mapping[str, float]], total: bool = False) -> Figure:
     """Draw every raw loss against the step, on a logarithmic axis.
 
@@ -108,11 +123,12 @@ def draw_losses(history: Sequence[Mapping[str, float]], total: bool = False) -> 
 def as_svg(figure: Figure) -> bytes:
     """Return a drawn figure as SVG: sharp at any size, and the same bytes each time."""
     encoded = BytesIO()
-    with rc_context({"svg.hashsalt": "nst"}):
+    with rc_context(LOOKS | {"svg.hashsalt": "nst"}):
         figure.savefig(encoded, format="svg", metadata={"Date": None})
     return encoded.getvalue()
 
 
+@rc_context(LOOKS)
 def feature_maps(
     features: np.ndarray, path: files.PathLike, columns: int = 8, limit: int = 32
 ) -> None:
@@ -148,6 +164,7 @@ def feature_maps(
     _save(figure, path)
 
 
+@rc_context(LOOKS)
 def gram_matrices(grams: Mapping[str, np.ndarray], path: files.PathLike) -> None:
     """Write (C, C) Gram matrices side by side, each with the colour bar of its own values.
 
@@ -284,6 +301,7 @@ def _write_text(figure: Figure, text: str, x: float, y: float, size: float) -> N
     )
 
 
+@rc_context(LOOKS)
 def _save(figure: Figure, path: files.PathLike) -> None:
     canvas = cast(FigureCanvasAgg, figure.canvas)
     with warnings.catch_warnings():

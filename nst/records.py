@@ -2,13 +2,14 @@
 
 import csv
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
-from nst import images
+from nst import files, images
 from nst.devices import Device
 from nst.kernels import Array
 from nst.scales import Scale
@@ -53,8 +54,12 @@ class Records:
         self._began = time.perf_counter() - behind
         areas = [scale.height * scale.width for scale in scales]
         self._work_done = sum(areas[int(entry["scale"]) - 1] for entry in self.history)
-        self._log = settings.log.open("w", newline="", encoding="utf-8") if settings.log else None
+        self._beside = files.Beside()
+        self._log: TextIO | None = None
         self._writer: Any = None
+        if settings.log is not None:
+            with self._logged():
+                self._log = settings.log.open("w", newline="", encoding="utf-8")
         for entry in self.history:
             self._write(entry)
 
@@ -63,7 +68,8 @@ class Records:
 
     def __exit__(self, *_: object) -> None:
         if self._log is not None:
-            self._log.close()
+            with self._logged():
+                self._log.close()
 
     def add(self, scale: Scale, losses: dict[str, float], image: Array) -> Progress:
         """Record one step at ``scale``, save a frame where one is due, and report."""
@@ -81,10 +87,11 @@ class Records:
         self._write(entry)
         every = self._settings.save_every
         if every and step % every == 0:
-            frame = self._device.asnumpy(image)
-            if self._present is not None:
-                frame = self._present(frame)
-            images.save(self._settings.frame(step), frame)
+            with self._beside.attempt("frame"):
+                frame = self._device.asnumpy(image)
+                if self._present is not None:
+                    frame = self._present(frame)
+                images.save(self._settings.frame(step), frame)
         work = sum(s.work for s in self._scales)
         steps = sum(s.steps for s in self._scales)
         return Progress(step, steps, scale, self._work_done / work, seconds, losses, image)
@@ -92,8 +99,22 @@ class Records:
     def _write(self, entry: dict[str, float]) -> None:
         if self._log is None:
             return
-        if self._writer is None:
-            self._writer = csv.DictWriter(self._log, list(entry))
-            self._writer.writeheader()
-        self._writer.writerow(entry)
-        self._log.flush()
+        with self._logged():
+            if self._writer is None:
+                self._writer = csv.DictWriter(self._log, list(entry))
+                self._writer.writeheader()
+            self._writer.writerow(entry)
+            self._log.flush()
+
+    @contextmanager
+    def _logged(self) -> Iterator[None]:
+        """Let the block write to the log; where it cannot, the log ends there."""
+        with self._beside.attempt("log"):
+            try:
+                yield
+            except OSError as error:
+                log, self._log = self._log, None
+                with suppress(OSError):
+                    if log is not None:
+                        log.close()
+                raise files.unwritable(str(self._settings.log), error) from error

@@ -53,7 +53,7 @@ def write(path: files.PathLike, report: Report) -> None:
     """
     page = render(report)
     with files.replace_atomically(path) as file:
-        file.write(page.encode())
+        file.write(page.encode(errors="backslashreplace"))  # a file's name may be no text
 
 
 def render(report: Report) -> str:

@@ -6,13 +6,15 @@ of the result, and each finer scale adds its own strokes.
 """
 
 import json
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from nst import images, kernels
+from nst import files, images, kernels, memory, signals
 from nst.checkpoints import Keeper
 from nst.devices import Device
 from nst.errors import NstError
@@ -41,9 +43,11 @@ class Result:
 def stylize(settings: Settings, on_progress: Callable[[Progress], None] | None = None) -> Result:
     """Paint ``settings.content`` in the style of ``settings.style``; save and return the result.
 
-    ``on_progress`` is called after every step.  On Ctrl-C, or when a loss is no longer finite,
-    the best picture so far is saved, and the exception goes on with a note that says where.  A run
-    that takes minutes is saved on the way too, and ``resume`` goes on with it.
+    ``on_progress`` is called after every step.  Whatever ends the run after its first one (Ctrl-C,
+    a loss that is no longer finite, a full memory, an error of ``on_progress``), the best picture
+    so far is saved, and the exception goes on with a note that says where.  What cannot be written
+    beside it is told in a warning.  A run that takes minutes is saved on the way too, and
+    ``resume`` goes on with it.
 
     Raises NstError for what the user can mend: a bad image, an unknown model or tap, no GPU.
     """
@@ -61,29 +65,77 @@ def resume(folder: Path, on_progress: Callable[[Progress], None] | None = None) 
 
 
 def complete(run: Run, on_progress: Callable[[Progress], None] | None = None) -> Result:
-    """Paint a prepared run to its end, or to where it is stopped; save and return the result."""
+    """Paint a prepared run to its end, or to where it is stopped; save and return the result.
+
+    Whatever ends it after its first step, the picture is saved first: see ``rescue``.
+    """
     if not run.planned:
         estimate(run)
-    output = run.settings.output
+    asked = run.settings.output
+    output = None if asked is None else run.here / asked  # also if the current folder is removed
     keeper = Keeper(checkpoint_folder(run), run.device)
-    with (
-        blas_on_one_thread(),
-        Records(run.settings, run.scales, run.device, run.history, run.present) as records,
-    ):
-        try:
+    result = None
+    try:
+        with (
+            blas_on_one_thread(),
+            Records(run.settings, run.scales, run.device, run.history, run.present) as records,
+        ):
             paint(run, records, keeper, on_progress)
-        except (KeyboardInterrupt, NstError) as error:
-            stopped = isinstance(error, KeyboardInterrupt) and run.whole
-            kept = stopped and keeper.save(snapshot(run))
+        with signals.held():
+            result = finish(run, output)
+            keeper.remove()
+        show(run, result.image)
+        return result
+    except BaseException as error:
+        if result is None:
+            rescue(run, keeper, output, error)
+        elif output is not None:
+            error.add_note(f"The picture is in {asked}.")
+        raise
+
+
+def rescue(run: Run, keeper: Keeper, output: Path | None, error: BaseException) -> None:
+    """Save the picture of a run that ``error`` ends, and its state; say in notes where they are.
+
+    The picture goes first: what room there is, on the disk too, is for it.  What fails here is a
+    note as well: it does not hide the error.  Signals wait; then they end the run in its place.
+    """
+    try:
+        with signals.held():
+            if memory.ran_out(error):
+                make_room(run, error)
             if run.history and output is not None:
-                finish(run)
-                error.add_note(f"The picture after step {len(run.history)} is in {output}.")
-            if kept:
+                error.add_note(save_near(run, output))
+            whole = run.whole and not isinstance(error, NstError)
+            if whole and keeper.save(snapshot(run)):
                 error.add_note(f"`nst resume {keeper.folder}` goes on.")
-            raise
-    result = finish(run)
-    keeper.remove()
-    return result
+    except KeyboardInterrupt as interrupt:
+        if isinstance(error, KeyboardInterrupt):
+            return  # one is enough
+        for note in getattr(error, "__notes__", []):
+            interrupt.add_note(note)
+        raise
+
+
+def make_room(run: Run, error: BaseException) -> None:
+    """Free what painting needed and saving does not."""
+    traceback.clear_frames(error.__traceback__)
+    with suppress(Exception):
+        run.vgg.release()
+
+
+def save_near(run: Run, output: Path) -> str:
+    """Save the picture as ``output``, or in the nearest place that takes it; return a note."""
+    failure: Exception | None = None
+    for place in files.places_near(output):
+        try:
+            finish(run, place)
+        except Exception as error:  # whatever it is, the next place may do
+            failure = failure or error
+        else:
+            shown = run.settings.output if place == output else place
+            return f"The picture after step {len(run.history)} is in {shown}."
+    return f"The picture could not be saved anywhere: {failure!r}"
 
 
 def paint(
@@ -136,19 +188,23 @@ def carried_over(run: Run, scale: Scale) -> Array:
 def step(run: Run, scale: Scale, objective: Objective, records: Records) -> Progress:
     """Evaluate the objective once, move the image, and record both."""
     losses, d_image = objective.evaluate(run.trial)
-    values = losses.floats(gradient=kernels.of(d_image).dot(d_image, d_image))
+    length = kernels.of(d_image).dot(d_image, d_image)
+    named = {"total": losses.total, **losses.raw, "gradient": length}
+    asked = run.optimizer.asks(run.trial, losses.total, d_image)
+    read = kernels.floats([*named.values(), *asked])  # the one wait for the GPU
+    values = dict(zip(named, read, strict=False))
     check_finite(values)
-    del values["gradient"]  # which is no loss
+    del values["gradient"]
     run.whole = False
-    run.optimizer.step(run.trial, losses.total, d_image)
+    run.optimizer.step(run.trial, losses.total, d_image, read[len(named) :])
     run.image = run.optimizer.best(run.trial)
     progress = records.add(scale, values, run.image)
     run.whole = True
     return progress
 
 
-def finish(run: Run) -> Result:
-    """Save the picture and what was asked for beside it, and return the result."""
+def finish(run: Run, output: Path | None) -> Result:
+    """Save the picture as ``output``, if there is one, and return the result."""
     settings, full = run.settings, run.scales[-1]
     image = run.present(run.device.asnumpy(at_scale(run.image, full, run.device)))
     alpha = None if run.alpha is None else images.resize(run.alpha, full.height, full.width)
@@ -159,19 +215,29 @@ def finish(run: Run) -> Result:
         "nst model": run.model_text,
         "nst losses": json.dumps({name: last[name] for name in last if name != "seconds"}),
     }
-    if settings.output is not None:
-        images.save(settings.output, image, alpha, metadata)
-    if settings.plot:
-        from nst import plots  # matplotlib takes a while to import
+    if output is not None:
+        images.save(output, image, alpha, metadata)
+    return Result(image, alpha, run.history, metadata)
 
-        plots.triptych(run.photograph, image, run.style, settings.beside("triptych.png"))
-        if run.history:
-            plots.loss_curves(run.history, settings.beside("losses.png"))
+
+def show(run: Run, image: np.ndarray) -> None:
+    """Write the plots and the report that were asked for beside the picture."""
+    settings, beside = run.settings, files.Beside()
+    if settings.plot:
+        with beside.attempt("triptych"):
+            from nst import plots  # matplotlib takes a while to import
+
+            plots.triptych(run.photograph, image, run.style, settings.beside("triptych.png"))
+        with beside.attempt("plot of the losses"):
+            if run.history:
+                from nst import plots
+
+                plots.loss_curves(run.history, settings.beside("losses.png"))
     if settings.report is not None:
         from nst import report
 
-        report.write(settings.report, report.of_run(run, image))
-    return Result(image, alpha, run.history, metadata)
+        with beside.attempt("report"):
+            report.write(settings.report, report.of_run(run, image))
 
 
 def at_scale(image: Array, scale: Scale, device: Device) -> Array:

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx  # noqa: F401 (imported here once, not in every life)
-import onnxruntime  # noqa: F401
 
-from nst import Settings, checkpoints, resume, stylize
+from nst import Settings, checkpoints, devices, resume, stylize
 from nst.objective import Objective
 from nst.optimizers import Lbfgs
+
+devices.onnxruntime()  # once too
 
 POINTS = {
     "compute": [(Objective, "evaluate"), (Lbfgs, "step")],

@@ -5,6 +5,7 @@ Run as a program it is `nst` with another table of sources and narrow networks:
     python published.py TABLE.json models fetch vgg16
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import http.server
@@ -104,6 +105,10 @@ def mxnet_onnx(path, arrays, prefix="vgg0"):
     initializers, nodes, x = [], [], "data"
     for index, convolution in enumerate(TORCHVISION_INDICES):
         names = [f"{prefix}_conv{index}_{part}" for part in ("weight", "bias")]
+        if convolution.endswith("_1") and x != "data":
+            sides = {"kernel_shape": [2, 2], "strides": [2, 2]}
+            nodes.append(helper.make_node("MaxPool", [x], [f"p{index}"], **sides))
+            x = f"p{index}"
         for name, part in zip(names, ("weight", "bias"), strict=True):
             array = np.float32(arrays[f"{convolution}.{part}"])
             initializers.append(numpy_helper.from_array(array, name))
@@ -140,6 +145,10 @@ class Fault:
     no_ranges: bool = False
     no_length: bool = False
     wrong_offset: int = 0  # bytes that a range begins too late
+    headers: dict[str, str] = dataclasses.field(default_factory=dict)  # in place of the right ones
+    reason: str | None = None  # behind the status 200 or 206
+    endless: bool = False  # the body never ends
+    endless_head: bool = False  # nor do the headers
     release: threading.Event = dataclasses.field(default_factory=threading.Event)
 
 
@@ -150,6 +159,7 @@ class Server:
         self.files: dict[str, bytes] = {}
         self.faults: dict[str, Fault] = defaultdict(Fault)
         self.requests: list[tuple[str, dict[str, str]]] = []  # path, headers
+        self.sent = 0  # bytes of answers without an end
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._http.daemon_threads = True
         scheme = "http"
@@ -191,12 +201,16 @@ class Server:
         path = re.sub(r"^http://[^/]*", "", handler.path)  # a proxy is asked for the whole URL
         self.requests.append((handler.path, dict(handler.headers)))
         fault = self.faults[path]
-        if fault.status:
-            handler.send_error(fault.status)
+        if fault.endless_head:
+            self._send_for_ever(handler, b"HTTP/1.1 100 Continue\r\n\r\n", fault, pause=0.01)
+        elif fault.status:
+            handler.send_error(fault.status, fault.reason)
         elif fault.redirect:
             handler.send_response(302)
             handler.send_header("Location", fault.redirect)
             handler.end_headers()
+            if fault.endless:
+                self._send_for_ever(handler, bytes(1 << 16), fault)
         elif path not in self.files:
             handler.send_error(404)
         else:
@@ -209,16 +223,28 @@ class Server:
         if asked and same and not fault.no_ranges:
             first = int(asked[1]) + fault.wrong_offset
             last = min(int(asked[2] or len(content)), len(content) - 1)
-            handler.send_response(206)
-            handler.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
+            status = 206
+            said = {"Content-Range": f"bytes {first}-{last}/{len(content)}"}
             content = content[first : last + 1]
         else:
-            handler.send_response(200)
+            status, said = 200, {}
         if not fault.no_length:
-            handler.send_header("Content-Length", str(len(content)))
-        handler.send_header("ETag", tag)
+            said["Content-Length"] = str(len(content))
+        handler.send_response(status, fault.reason)
+        for name, value in (said | {"ETag": tag} | fault.headers).items():
+            handler.send_header(name, value)
         handler.end_headers()
-        self._send_body(handler, content, fault)
+        if fault.endless:
+            self._send_for_ever(handler, bytes(1 << 16), fault)
+        else:
+            self._send_body(handler, content, fault)
+
+    def _send_for_ever(self, handler, content, fault, pause=0.0):
+        with contextlib.suppress(OSError):  # the client has gone
+            while not fault.release.is_set():
+                handler.wfile.write(content)
+                self.sent += len(content)
+                time.sleep(pause)
 
     def _send_body(self, handler, content, fault):
         try:
@@ -265,11 +291,12 @@ def write_table(path: Path, table: list[Source]) -> Path:
     return path
 
 
-def _main() -> int:
+def main() -> int:
     rows = json.loads(Path(sys.argv[1]).read_text())
     sources.SOURCES = tuple(
         Source(**{**row, "preprocessing": Preprocessing(**row["preprocessing"])}) for row in rows
     )
+    assert not any(source.pin for source in sources.SOURCES)  # it would have to be made again
     architecture.ARCHITECTURES.update(NARROW)
     download.PIECE = 1024
     from nst import cli
@@ -278,4 +305,4 @@ def _main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    sys.exit(main())

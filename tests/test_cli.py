@@ -11,8 +11,10 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import raiser
 
-from nst import cli, images
+from nst import cli, demo, files, images
+from nst.errors import NstError
 from nst.objective.recipes import RECIPES
 from nst.settings import Settings
 
@@ -61,13 +63,58 @@ def test_an_estimate_says_what_a_run_would_take_and_paints_nothing(pictures):
     done = nst("estimate", "my photo.png", "painting.jpg", *QUICK, cwd=pictures)
     assert done.returncode == 0, done.stderr
     title, scale, whole = done.stdout.splitlines()
-    assert title.startswith("48 x 32 pixels, 1 scales, 3 steps, vgg16-slim, on cpu")
+    assert title.startswith("48 x 32 pixels, 1 scale, 3 steps, vgg16-slim, on cpu")
     assert scale.split()[:3] == ["48", "x", "32"]
     assert "as a whole" in scale
     assert "3 steps of" in scale
     assert whole.startswith("about ")
     assert whole.endswith(" memory")
     assert sorted(pictures.iterdir()) == files
+
+
+def test_an_estimate_needs_nothing_that_can_be_written(pictures, monkeypatch, capsys):
+    """It may be asked about what would be overwritten, and where nothing can be written."""
+    monkeypatch.chdir(pictures)
+    monkeypatch.setattr(files, "check_writable", raiser(NstError("not writable")))
+    images.save("out.png", images.load("my photo.png"))
+    before = {path: path.read_bytes() for path in pictures.iterdir()}
+    for content, more in {
+        "out.png": [],
+        "my photo.png": ["-o", "no folder/out.gif", "--plot", "--save-every", "1"],
+        "painting.jpg": ["--log", "no/l.csv", "--report", "no/p.html", "--checkpoint", "no/c"],
+    }.items():
+        assert cli.main(["estimate", content, "painting.jpg", *QUICK, *more]) == 0
+        assert " as a whole " in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in pictures.iterdir()} == before
+
+
+def test_an_estimate_repeats_a_result_that_lies_where_a_run_would_write(
+    pictures, monkeypatch, capsys
+):
+    monkeypatch.chdir(pictures)
+    assert cli.main(["stylize", "my photo.png", "painting.jpg", *QUICK, "--quiet"]) == 0
+    assert cli.main(["estimate", "--from", "out.png", "--size", "64"]) == 0
+    assert "64 x 43 pixels" in capsys.readouterr().out
+
+
+def test_frames_that_are_never_due_are_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["demo", *QUICK, "--save-every", "50"]) == 0
+    told = "nst: warning: no frame will be saved: --save-every is 50, and there are 3 steps\n"
+    assert capsys.readouterr().err.startswith(told)
+
+
+def test_one_is_no_plural(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert (
+        cli.main(
+            ["estimate", "--steps", "1", *QUICK[:2], *QUICK[4:], str(demo.content_path()), "waves"]
+        )
+        == 0
+    )
+    title, scale, _ = capsys.readouterr().out.splitlines()
+    assert ", 1 scale, 1 step, " in title
+    assert " 1 step of " in scale
 
 
 def test_a_run_begins_with_its_estimate(tmp_path):
@@ -135,6 +182,7 @@ def test_quiet_is_silent(pictures):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_saves_what_there_is_and_says_where(pictures):
     """At a coarse scale still: the result must have the full size all the same.
 

@@ -1,5 +1,6 @@
 """Downloads from a server on loopback, with everything that goes wrong on the way."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -134,13 +135,57 @@ def test_a_redirect_is_followed_with_the_range(server, keras, content, tmp_path)
     server.faults["/keras/vgg16.h5"].redirect = f"{server.root}/cdn"
     server.faults["/cdn"].cut_after = 40_000
     assert bring(keras, tmp_path).read_bytes() == content
-    # 40,000 is in the middle of a piece, and what is no whole piece gets lost on the way
-    assert server.ranges("/cdn") == ["", f"bytes={39 * 1024}-{SIZE - 1}"]
+    assert server.ranges("/cdn") == ["", f"bytes=40000-{SIZE - 1}"]
 
 
 def test_a_redirect_in_circles_ends(server, keras, tmp_path):
     server.faults["/keras/vgg16.h5"].redirect = keras.url
-    assert "redirects" in refusal(keras, tmp_path)
+    assert refusal(keras, tmp_path) == "redirects more than 5 times"
+    assert len(server.requests) == 6
+
+
+def test_a_redirect_may_be_relative(server, keras, content, tmp_path):
+    server.files["/keras/other"] = server.files.pop("/keras/vgg16.h5")
+    server.faults["/keras/vgg16.h5"].redirect = "other"
+    assert bring(keras, tmp_path).read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "http://",
+        "http://[::1/a.h5",
+        "http://[v1.x]/a.h5",
+        "http://a..b/x",
+        f"http://{'a' * 70}.invalid/",
+        "http://%zz/",
+        "http://127.0.0.1:99999/",
+        "http://127.0.0.1:port/",
+        "http://\u00e9\u00ff\u0300.invalid/",
+        "http://*.invalid/",
+        "//",
+    ],
+)
+def test_a_redirect_to_an_impossible_host_is_that_source_s_fault(place, server, keras, tmp_path):
+    server.faults["/keras/vgg16.h5"].redirect = place
+    reason = refusal(keras, tmp_path)
+    assert reason.isprintable()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["file:///etc/passwd", "ftp://127.0.0.1/a", "data:,a"])
+def test_a_redirect_out_of_the_web_is_not_followed(place, server, keras, tmp_path):
+    server.faults["/keras/vgg16.h5"].redirect = place
+    assert refusal(keras, tmp_path) == f"redirects to {place}"
+
+
+def test_the_body_of_a_redirect_is_not_read(server, keras, content, tmp_path):
+    """requests would read it to its end before it goes on."""
+    server.files["/cdn"] = content
+    fault = server.faults["/keras/vgg16.h5"]
+    fault.redirect, fault.endless = "/cdn", True
+    assert bring(keras, tmp_path).read_bytes() == content
+    assert server.sent < 20e6  # what the system's buffers hold
 
 
 @pytest.mark.parametrize("has_length", [True, False])
@@ -243,6 +288,84 @@ def test_a_damaged_part_never_becomes_a_file(keras, leave_part, content, tmp_pat
     assert bring(keras, tmp_path).read_bytes() == content  # and the next try is a fresh one
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Length": "abc"},
+        {"Content-Length": "-1"},
+        {"Content-Length": f"{SIZE}, {SIZE + 1}"},
+        {"Content-Length": "9" * 5_000},
+        {"Content-Encoding": "gzip"},
+        {"Transfer-Encoding": "chunked"},  # which it is not
+        {"Location": "http://["},
+    ],
+    ids=str,
+)
+def test_headers_that_make_no_sense_are_that_source_s_fault(headers, server, keras, tmp_path):
+    server.faults["/keras/vgg16.h5"].headers = headers
+    if "Location" in headers:
+        server.faults["/keras/vgg16.h5"].redirect = headers["Location"]
+    assert len(refusal(keras, tmp_path)) <= download.LONGEST_REASON
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["bytes 30720-100000/" + "9" * 5_000, "bytes " + "9" * 5_000 + "-1/2", "30720", "bytes */5"],
+    ids=lambda answer: answer[:12],
+)
+def test_a_content_range_that_makes_no_sense(answer, server, keras, leave_part, tmp_path):
+    leave_part(keras, tmp_path)
+    server.faults["/keras/vgg16.h5"].headers = {"Content-Range": answer}
+    reason = refusal(keras, tmp_path)
+    assert reason.startswith("answered 'bytes ") or reason.startswith("answered '30720")
+    assert len(reason) <= download.LONGEST_REASON
+
+
+@pytest.mark.parametrize("tag", ['"' + "x" * 5_000 + '"', 'W/"weak"', "bare", '"\u00e9"'])
+def test_a_tag_that_says_nothing_is_not_given_back(tag, server, keras, content, tmp_path):
+    fault = server.faults["/keras/vgg16.h5"]
+    fault.headers, fault.cut_after = {"ETag": tag}, 30_000
+    assert bring(keras, tmp_path).read_bytes() == content
+    assert not any("If-Range" in headers for _, headers in server.requests)
+    assert len(server.requests) == 2  # the second from the beginning: nothing vouches for a part
+
+
+def test_what_a_server_says_does_not_reach_the_terminal_as_it_is(server, keras, tmp_path):
+    fault = server.faults["/keras/vgg16.h5"]
+    fault.status, fault.reason = 503, "busy\x1b[2J\x07" + "!" * 9_000
+    reason = refusal(keras, tmp_path)
+    assert reason.startswith("HTTP 503 busy [2J !!!")
+    assert reason.isprintable()
+    assert len(reason) == download.LONGEST_REASON
+
+
+def test_a_body_without_an_end_is_left(server, keras, tmp_path):
+    fault = server.faults["/keras/vgg16.h5"]
+    fault.endless, fault.no_length = True, True
+    assert refusal(keras, tmp_path) == f"gives more than the {SIZE} bytes expected"
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < SIZE + 10_000
+
+
+def test_a_head_without_an_end_is_left(server, keras, monkeypatch, tmp_path):
+    monkeypatch.setattr(download, "ANSWER", 0.5)
+    server.faults["/keras/vgg16.h5"].endless_head = True
+    assert refusal(keras, tmp_path) == "gave no answer within 0.5 seconds"
+
+
+def test_what_is_slower_than_the_minimum_is_left_and_kept(
+    server, keras, content, monkeypatch, tmp_path
+):
+    """A kilobyte every 50 ms is 20 kB a second at the most."""
+    monkeypatch.setattr(download, "WINDOW", 0.5)
+    monkeypatch.setattr(download, "SLOWEST", 1e6)
+    server.faults["/keras/vgg16.h5"].trickle = 0.05
+    assert refusal(keras, tmp_path).startswith("sends less than 1000 kB a second")
+    assert content.startswith(kept(tmp_path))
+    assert len(kept(tmp_path)) >= 1024
+    server.faults["/keras/vgg16.h5"].trickle = 0
+    assert bring(keras, tmp_path).read_bytes() == content
+
+
 # --- Only the convolutions --------------------------------------------------------------------
 
 
@@ -326,12 +449,30 @@ def header_of(entries):
         header_of({}),
         header_of({"classifier": 7}),
         b"{}",
+        header_of(b"[" * 100_000 + b"]" * 100_000),
+        header_of(b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
+        header_of(b'{"features.0.weight": ' + b"9" * 5_000 + b"}"),
     ],
-    ids=["no length", "a page", "no json", "a list", "no entry", "empty", "other", "short"],
+    ids="no_length page no_json list no_entry empty other short nested deep number".split(),
 )
 def test_what_is_no_safetensors_file_is_refused(body, server, tmp_path):
     refusal(server.source("/t.safetensors", body, only_convolutions=True), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_endless_answer_for_eight_bytes_is_left(server, timm, tmp_path):
+    fault = server.faults["/timm/model.safetensors"]
+    fault.endless, fault.no_length = True, True
+    fault.headers = {"Content-Range": "bytes 0-7/100"}
+    assert refusal(timm, tmp_path) == "gives more than the 8 bytes that were asked for"
+    assert server.sent < 20e6
+
+
+def test_a_span_of_a_size_that_nobody_published_is_not_brought(server, tensors, tmp_path):
+    source = publish(server, tensors)
+    smaller = dataclasses.replace(source, size=1_000)
+    assert "it spreads over" in refusal(smaller, tmp_path)
+    assert len(server.requests) == 2
 
 
 def test_what_lies_between_the_convolutions_comes_along(server, tensors, tmp_path):
@@ -355,7 +496,9 @@ def publish(server, tensors):
     return server.source("/t.safetensors", safetensors.numpy.save(tensors), only_convolutions=True)
 
 
-@pytest.mark.parametrize("offsets", [[0, 4], [-324, 0], [0, 328], [324, 0]])
+@pytest.mark.parametrize(
+    "offsets", [[0, 4], [-324, 0], [0, 328], [324, 0], [0.0, 324.0], [0, float("inf")]]
+)
 def test_offsets_that_do_not_fit_are_refused(offsets, server, timm, tmp_path):
     body = server.files["/timm/model.safetensors"]
     length = int.from_bytes(body[:8], "little")
@@ -363,7 +506,7 @@ def test_offsets_that_do_not_fit_are_refused(offsets, server, timm, tmp_path):
     assert header["features.0.weight"]["shape"] == [3, 3, 3, 3]  # 324 bytes
     header["features.0.weight"]["data_offsets"] = offsets
     server.source("/timm/model.safetensors", header_of(header))
-    assert "which do not fit it" in refusal(timm, tmp_path)
+    assert "features.0.weight lies in bytes" in refusal(timm, tmp_path)
 
 
 # --- The disk ---------------------------------------------------------------------------------
@@ -427,4 +570,23 @@ def test_the_certificates_of_the_environment_are_used(content, server, monkeypat
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "nowhere.pem"))
         assert "nowhere.pem" in refusal(source, folder)
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+        assert bring(source, folder).read_bytes() == content
+
+
+def test_https_is_never_left_for_http(content, server, monkeypatch, tmp_path):
+    """Whoever sits between could give another file."""
+    authority, certificate, bundle = trustme.CA(), tmp_path / "server.pem", tmp_path / "ca.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+    authority.cert_pem.write_to_path(bundle)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    folder = tmp_path / "models"
+    folder.mkdir()
+    server.files["/plain.h5"] = content
+    with Server(certificate) as secure:
+        source = secure.source("/a.h5", content)
+        secure.faults["/a.h5"].redirect = f"{server.root}/plain.h5"
+        assert "redirects from https to http://127.0.0.1" in refusal(source, folder)
+        assert server.requests == []
+        secure.files["/b.h5"] = content
+        secure.faults["/a.h5"].redirect = f"{secure.root}/b.h5"
         assert bring(source, folder).read_bytes() == content

@@ -134,6 +134,14 @@ def test_lbfgs_gives_up_pairs_where_memory_is_short():
     assert work.fit(WORK.fit(1000 * MB).bytes + 6 * IMAGE).pairs < 10
 
 
+def test_every_image_of_lbfgs_counts():
+    found = replace(WORK, optimizer="lbfgs").fit(20_000 * MB)
+    targets = 4 * 512 * (1200 // 8) * (1600 // 8)
+    # image, d_image, the best; start, d_start, direction; s and y of ten pairs; four in passing
+    images_held = 3 + 3 + 2 * 10 + 4
+    assert found.bytes == pytest.approx(100 * MB + images_held * IMAGE + targets + 2000 * PIXELS)
+
+
 def test_no_clock_has_a_part_in_how_it_is_done():
     """Else the same run, on the same machine, would not always paint the same picture."""
     work = replace(WORK, optimizer="lbfgs")
@@ -225,6 +233,31 @@ def test_optimizers_take_the_images_that_they_are_said_to(kind, optimizer, rng):
     assert 0.6 * said < peak < 1.1 * said
 
 
+@pytest.mark.parametrize("pairs", [1, 3, 6])
+@pytest.mark.parametrize("kind", ["descent", "adam", "lbfgs"])
+def test_no_image_that_an_optimizer_keeps_is_forgotten(kind, pairs, rng):
+    """What it holds between two steps is counted to the image, and a step takes no more."""
+    optimizer = {"descent": NormalisedDescent(), "adam": Adam(), "lbfgs": Lbfgs(pairs)}[kind]
+    image = rng.random((3, 500, 600), np.float32)
+    stiffness = rng.uniform(1, 90, image.shape).astype(np.float32)
+    best, held, peaks = None, [], []
+    tracemalloc.start()
+    for _ in range(20):
+        d_image = stiffness * image
+        loss = numpy_kernels.dot(image, d_image)
+        tracemalloc.reset_peak()
+        optimizer.step(image, loss, d_image)
+        best = optimizer.best(image)
+        now, peak = tracemalloc.get_traced_memory()
+        held.append(now / image.nbytes)
+        peaks.append(peak / image.nbytes)
+    tracemalloc.stop()
+    kept, passing = optimizer_images(kind, pairs)
+    assert max(held) == pytest.approx(1 + kept, abs=0.3)  # and d_image
+    assert max(peaks) < 1 + kept + passing + 0.3
+    del best
+
+
 def test_a_pair_of_lbfgs_costs_the_passes_that_it_is_said_to(rng, monkeypatch):
     calls = []
     for name in ("dot", "axpy", "scale"):
@@ -276,7 +309,7 @@ def test_targets_take_the_bytes_that_they_are_said_to(settings, files, tmp_path)
 def test_saving_takes_no_more_images_than_it_is_said_to(settings):
     run = prepare(settings(size=1000, scales=1, color="content"))
     tracemalloc.start()
-    finish(run)
+    finish(run, run.settings.output)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert 0.6 * SAVING < peak / run.image.nbytes < SAVING

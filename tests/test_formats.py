@@ -1,9 +1,14 @@
 """Published files to networks: the same features as in the library that they come from."""
 
+import os
+import tracemalloc
+import zipfile
+
 import numpy as np
 import onnx
 import pytest
 import safetensors.numpy
+from graph_files import GraphFile
 from published import (
     NARROW,
     draw_keras,
@@ -14,11 +19,11 @@ from published import (
 )
 from small_networks import NARROW_VGG16, NARROW_VGG19, draw_arrays, relative_error
 
-from nst.errors import NstError
-from nst.vgg import Vgg, formats, weights
+from nst.errors import NstError, NstWarning
+from nst.vgg import Vgg, formats, sources, weights
 from nst.vgg.architecture import ARCHITECTURES, VGG16
 from nst.vgg.export import export_network
-from nst.vgg.sources import Preprocessing
+from nst.vgg.sources import CAFFE, TORCHVISION, Preprocessing
 
 TAPS = ("conv1_1", "relu1_2", "relu3_3", "relu5_3")
 
@@ -91,7 +96,7 @@ def through_our_file(network, folder):
 @pytest.mark.parametrize("style", ["notop", "weights", "model"])
 def test_keras_file_gives_the_features_of_keras(style, image, rng, tmp_path):
     kernels = draw_keras(NARROW_VGG16, rng)
-    network = formats.read(keras_h5(tmp_path / "k.h5", kernels, style), "vgg16")
+    network = formats.read(keras_h5(tmp_path / "k.h5", kernels, style), "vgg16", CAFFE)
     assert network.name == "vgg16"
     assert network.pooling == "max"
     expected = keras_features(image, kernels)
@@ -101,14 +106,16 @@ def test_keras_file_gives_the_features_of_keras(style, image, rng, tmp_path):
 
 def test_keras_vgg19_gives_the_features_of_keras(image, rng, tmp_path):
     kernels = draw_keras(NARROW_VGG19, rng)
-    network = formats.read(keras_h5(tmp_path / "k.h5", kernels), "vgg19")
+    network = formats.read(keras_h5(tmp_path / "k.h5", kernels), "vgg19", CAFFE)
     assert network.architecture == NARROW_VGG19
     assert_same_features(network, image, keras_features(image, kernels))
 
 
 def test_torchvision_file_gives_the_features_of_torchvision(image, rng, tmp_path):
     arrays = draw_arrays(NARROW_VGG16, rng)
-    network = formats.read(torchvision_safetensors(tmp_path / "t.safetensors", arrays), "vgg16")
+    network = formats.read(
+        torchvision_safetensors(tmp_path / "t.safetensors", arrays), "vgg16", TORCHVISION
+    )
     expected = torchvision_features(image, arrays)
     assert_same_features(network, image, expected)
     assert_same_features(through_our_file(network, tmp_path), image, expected)
@@ -116,14 +123,14 @@ def test_torchvision_file_gives_the_features_of_torchvision(image, rng, tmp_path
 
 def test_model_zoo_file_gives_the_features_of_torchvision(image, rng, tmp_path):
     arrays = draw_arrays(NARROW_VGG16, rng)
-    network = formats.read(mxnet_onnx(tmp_path / "z.onnx", arrays), "vgg16")
+    network = formats.read(mxnet_onnx(tmp_path / "z.onnx", arrays), "vgg16", TORCHVISION)
     assert_same_features(network, image, torchvision_features(image, arrays))
 
 
 def test_npz_with_our_names_is_taken_as_it_is(image, rng, tmp_path):
     arrays = draw_arrays(NARROW_VGG16, rng)
     np.savez(tmp_path / "a.npz", **arrays)
-    network = formats.read(tmp_path / "a.npz", "vgg16")
+    network = formats.read(tmp_path / "a.npz", "vgg16", TORCHVISION)
     assert_same_features(network, image, torchvision_features(image, arrays))
 
 
@@ -164,10 +171,11 @@ def test_float16_and_float64_become_float32(rng, tmp_path):
     for dtype in (np.float16, np.float64):
         arrays = {k: v.astype(dtype) for k, v in draw_arrays(NARROW_VGG16, rng).items()}
         np.savez(tmp_path / "a.npz", **arrays)
-        network = formats.read(tmp_path / "a.npz", "vgg16")
+        network = formats.read(tmp_path / "a.npz", "vgg16", CAFFE)
         np.testing.assert_array_equal(
             network.arrays["conv4_2.weight"], np.float32(arrays["conv4_2.weight"])
         )
+        assert network.arrays["conv4_2.weight"].dtype == np.float32
 
 
 def test_full_width_vgg16_of_keras(rng, tmp_path, monkeypatch):
@@ -176,7 +184,7 @@ def test_full_width_vgg16_of_keras(rng, tmp_path, monkeypatch):
     kernels = draw_keras(VGG16, rng)
     path = keras_h5(tmp_path / "k.h5", kernels)
     assert 0 < path.stat().st_size - 4 * 14_714_688 < 100_000  # the published: 30,504 more
-    network = through_our_file(formats.read(path, "vgg16"), tmp_path)
+    network = through_our_file(formats.read(path, "vgg16", CAFFE), tmp_path)
     assert network.architecture == VGG16
     kernel, bias = kernels[5, 3]
     assert network.arrays["conv5_3.weight"][411, 97, 0, 2] == kernel[0, 2, 97, 411]
@@ -219,7 +227,7 @@ def test_what_is_no_such_file_is_refused(suffix, content, tmp_path):
     path = tmp_path / f"page{suffix}"
     path.write_bytes(content)
     message = refusal(path)
-    assert "not a readable" in message or "is missing" in message
+    assert "not a readable" in message or "0 convolutions" in message  # no ONNX file at all
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".safetensors", ".onnx", ".npz"])
@@ -241,9 +249,9 @@ def test_a_file_cut_in_the_middle_is_refused(suffix, rng, tmp_path):
 
 def test_a_pickle_inside_an_npz_is_not_read(rng, tmp_path):
     arrays = draw_arrays(NARROW_VGG16, rng)
-    arrays["conv3_1.bias"] = np.array([print, None, {}], object)
+    arrays["conv3_1.bias"] = np.array([print, None, {}, 4, 5], object)
     np.savez(tmp_path / "a.npz", **arrays)
-    assert "allow_pickle=False" in refusal(tmp_path / "a.npz")
+    assert "conv3_1.bias holds object" in refusal(tmp_path / "a.npz")
 
 
 def test_a_layer_that_is_missing_is_named(rng, tmp_path):
@@ -342,3 +350,177 @@ def test_a_damaged_model_file_of_ours_is_refused(rng, tmp_path):
     tensor.CopyFrom(onnx.numpy_helper.from_array(changed, tensor.name))
     onnx.save(model, path)
     assert "damaged" in refusal(path)
+
+
+# --- Nothing is read before its shape is known to be right --------------------------------------
+
+LARGE = 1 << 28  # numbers: 1 GB of them
+
+
+def h5_bomb(path):
+    """A few kilobytes that say they hold a gigabyte: chunks that nobody has written."""
+    import h5py
+
+    with h5py.File(
+        keras_h5(path, draw_keras(NARROW_VGG16, np.random.default_rng(1))), "a"
+    ) as file:
+        name = "block2_conv1/block2_conv1_b_1:0"
+        del file[name]
+        file.create_dataset(name, (LARGE,), np.float32, chunks=(1 << 20,), fillvalue=1)
+    return path
+
+
+def npz_bomb(path):
+    arrays = draw_arrays(NARROW_VGG16, np.random.default_rng(1))
+    del arrays["conv2_1.bias"]
+    np.savez(path, **arrays)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file:
+        with file.open("conv2_1.bias.npy", "w", force_zip64=True) as member:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (LARGE,)}
+            np.lib.format.write_array_header_1_0(member, header)
+            member.write(bytes(1 << 24))  # enough to begin with; the rest need not be there
+    return path
+
+
+def colour_bomb(path):
+    """``mean`` and ``std`` are arrays of the file, too."""
+    arrays = draw_arrays(NARROW_VGG16, np.random.default_rng(1))
+    np.savez(path, **arrays, mean=np.zeros(3))
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file:
+        with file.open("std.npy", "w", force_zip64=True) as member:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (LARGE,)}
+            np.lib.format.write_array_header_1_0(member, header)
+            member.write(bytes(1 << 24))
+    return path
+
+
+def onnx_bomb(path):
+    graph = GraphFile(draw_arrays(NARROW_VGG16, np.random.default_rng(1))).model()
+    graph.graph.initializer[3].dims[0] = LARGE
+    onnx.save(graph, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "suffix"),
+    [(h5_bomb, ".h5"), (npz_bomb, ".npz"), (colour_bomb, ".npz"), (onnx_bomb, ".onnx")],
+)
+def test_a_small_file_does_not_become_large_in_memory(make, suffix, tmp_path):
+    path = make(tmp_path / f"bomb{suffix}")
+    assert path.stat().st_size < 1e6
+    tracemalloc.start()
+    try:
+        message = refusal(path)
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+    assert str(LARGE) in message
+
+
+def test_an_h5_dataset_that_lies_elsewhere_or_swells_is_not_read(rng, tmp_path):
+    import h5py
+
+    kernels = draw_keras(NARROW_VGG16, rng)
+    name, bias = "block2_conv1/block2_conv1_b_1:0", kernels[2, 1][1]
+    (tmp_path / "secret").write_bytes(bias.tobytes())
+    ways = {
+        "lies in another file": {"external": [(str(tmp_path / "secret"), 0, 4 * len(bias))]},
+        "is compressed; save it without": {"compression": "gzip", "data": bias},
+        "comes in chunks of (1048576,)": {"chunks": (1 << 20,), "maxshape": (None,), "data": bias},
+    }
+    for told, options in ways.items():
+        with h5py.File(keras_h5(tmp_path / "a.h5", kernels), "a") as file:
+            del file[name]
+            file.create_dataset(name, bias.shape, bias.dtype, **options)
+        assert told in refusal(tmp_path / "a.h5")
+
+
+def test_what_is_no_plain_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")  # to open it would wait for ever
+    assert "is no file" in refusal(tmp_path / "pipe.npz")
+    (tmp_path / "folder.h5").mkdir()
+    assert "is no file" in refusal(tmp_path / "folder.h5")
+
+
+# --- Which colours? ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """A function that makes numbers known, as Oxford's and torchvision's are."""
+
+    def make_known(arrays, preprocessing):
+        digest = weights.digest(arrays, sources.KNOWN_CONVOLUTIONS, rounded=True)
+        monkeypatch.setitem(sources.KNOWN, digest, ("somebody's VGG16", preprocessing))
+
+    return make_known
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("preprocessing", [CAFFE, TORCHVISION, sources.CAFFE_RGB], ids=str)
+def test_known_numbers_need_no_word(dtype, preprocessing, known, image, rng, tmp_path):
+    """Whatever file they lie in: Caffe's numbers under torchvision's names are Caffe's."""
+    arrays = draw_arrays(NARROW_VGG16, rng)
+    arrays = {name: array.astype(np.float16).astype(float) for name, array in arrays.items()}
+    known(arrays, preprocessing)
+    tensors = {name: a.astype(dtype) for name, a in torchvision_tensors(arrays).items()}
+    safetensors.numpy.save_file(tensors, tmp_path / "t.safetensors")
+    network = formats.read(tmp_path / "t.safetensors", "vgg16")
+    pixels = image.transpose(1, 2, 0).astype(float)
+    if preprocessing == CAFFE:
+        seen = 255 * pixels[..., ::-1] - [103.939, 116.779, 123.68]
+    elif preprocessing == TORCHVISION:
+        seen = (pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    else:
+        seen = 255 * pixels - [123.68, 116.779, 103.939]
+    convolutions = {
+        (1, 1): (arrays["conv1_1.weight"].transpose(2, 3, 1, 0), arrays["conv1_1.bias"])
+    }
+    found = Vgg(network, ["conv1_1"]).forward(image)["conv1_1"]
+    assert relative_error(found.transpose(1, 2, 0), forward(seen, convolutions)["conv1_1"]) < 1e-4
+
+
+def test_a_choice_against_known_numbers_is_refused(known, rng, tmp_path):
+    arrays = draw_arrays(NARROW_VGG16, rng)
+    known(arrays, CAFFE)
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(NstError, match="its numbers are somebody's VGG16, which expects BGR"):
+        formats.read(tmp_path / "a.npz", "vgg16", TORCHVISION)
+    assert formats.read(tmp_path / "a.npz", "vgg16", CAFFE)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".onnx"])
+def test_where_nothing_says_it_the_choice_is_explained(suffix, rng, tmp_path):
+    arrays = draw_arrays(NARROW_VGG16, rng)
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".npz":
+        np.savez(path, **arrays)
+    elif suffix == ".onnx":
+        GraphFile(arrays).save(path)
+    else:
+        torchvision_safetensors(path, arrays)
+    message = refusal(path)
+    assert "nothing says which colours it expects" in message
+    assert "red and blue" in message
+    for name in sources.PREPROCESSINGS:
+        assert f"--preprocessing {name} is " in message
+
+
+def test_layer_names_of_a_library_are_taken_for_its_network_aloud(rng, tmp_path):
+    keras = keras_h5(tmp_path / "k.h5", draw_keras(NARROW_VGG16, rng))
+    with pytest.warns(NstWarning, match=r"layer names of Keras, .* BGR, 0\.\.255, less"):
+        network = formats.read(keras, "vgg16")
+    assert network.arrays["mean"].ravel()[0] == np.float32(123.68 / 255)
+    zoo = mxnet_onnx(tmp_path / "z.onnx", draw_arrays(NARROW_VGG16, rng))
+    with pytest.warns(NstWarning, match=r"layer names of MXNet, .* RGB, 0\.\.1, less"):
+        network = formats.read(zoo, "vgg16")
+    assert network.arrays["mean"].ravel()[0] == np.float32(0.485)
+
+
+def test_what_says_itself_what_it_expects_takes_no_choice(rng, tmp_path):
+    arrays = draw_arrays(NARROW_VGG16, rng)
+    export_network(weights.from_arrays(arrays), tmp_path / "ours.onnx")
+    np.savez(tmp_path / "a.npz", **arrays, mean=np.zeros(3), std=np.ones(3))
+    for name in ("ours.onnx", "a.npz"):
+        with pytest.raises(NstError, match="says itself what it expects; leave --preprocessing"):
+            formats.read(tmp_path / name, "vgg16", CAFFE)

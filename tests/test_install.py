@@ -1,6 +1,7 @@
 """`nst models`: list, fetch and add, from the command line to a picture painted with the model."""
 
 import errno
+import hashlib
 import os
 import re
 import signal
@@ -8,12 +9,14 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import filelock
 import numpy as np
 import pytest
 import safetensors.numpy
+from graph_files import GraphFile
 from published import (
     NARROW,
     Server,
@@ -31,7 +34,7 @@ from nst.errors import NstError, NstWarning
 from nst.vgg import Vgg, download, install, sources, weights
 from nst.vgg.architecture import ARCHITECTURES
 from nst.vgg.export import export_network
-from nst.vgg.sources import SOURCES
+from nst.vgg.sources import CAFFE, SOURCES, Pin
 
 PROGRAM = Path(__file__).parent / "published.py"
 
@@ -83,10 +86,10 @@ def files(folder):
     return {path.name for path in folder.iterdir()} - {".vgg16.lock"}
 
 
-def start(table, *arguments, folder, **rest):
-    """Start ``nst`` with this table in a process of its own."""
+def start(table, *arguments, folder, program=(), **rest):
+    """Start ``nst`` with this table, or as ``program`` says, in a process of its own."""
     path = write_table(folder.parent / "table.json", table)
-    command = [sys.executable, str(PROGRAM), str(path), *arguments]
+    command = [sys.executable, *(program or [str(PROGRAM), str(path)]), *arguments]
     environment = os.environ | {"NST_MODELS": str(folder)}
     return subprocess.Popen(
         command,
@@ -160,6 +163,59 @@ def test_a_wrong_checksum_is_no_model(table, server, folder, monkeypatch):
     with pytest.warns(NstWarning, match="has md5"), pytest.raises(NstError, match="its 1 sources"):
         fetch()
     assert files(folder) == set()
+
+
+def test_any_fault_of_a_source_is_named_and_the_next_is_tried(table, folder, monkeypatch):
+    """Even one that nobody has thought of."""
+    real = download.download
+
+    def fail_once(source, *rest):
+        if source == table[0]:
+            raise ZeroDivisionError("nobody thought\nof \x1b[2J this")
+        return real(source, *rest)
+
+    monkeypatch.setattr(download, "download", fail_once)
+    with pytest.warns(NstWarning, match=r"h5: ZeroDivisionError: nobody thought of \[2J this\.$"):
+        fetch()
+    assert files(folder) == {"vgg16.onnx"}
+
+
+def test_other_numbers_than_the_pinned_are_no_model(table, folder, monkeypatch):
+    """As if the file of a published checksum held another network than it should."""
+    wrong = replace(table[0], pin=Pin(13, "0" * 64))
+    monkeypatch.setattr(sources, "SOURCES", (wrong, *table[1:]))
+    with pytest.warns(NstWarning, match=r"h5: is not vgg16: its numbers are others"):
+        fetch()
+    assert files(folder) == {"vgg16.onnx"}
+
+
+@pytest.mark.parametrize("depth", [4, 13])
+def test_the_pinned_numbers_are_those_as_published(depth, table, server, rng, folder, monkeypatch):
+    """Before the colours are brought to ours; the first layers, or all of them."""
+    arrays = draw_arrays(NARROW_VGG16, rng)
+    body = safetensors.numpy.save(torchvision_tensors(arrays), {"format": "pt"})
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        if depth == 13 or name < "conv3":
+            digest.update(name.encode() + np.float32(arrays[name]).tobytes())
+    pin = Pin(depth, digest.hexdigest())
+    source = server.source("/pinned.safetensors", body, CAFFE, only_convolutions=True, pin=pin)
+    monkeypatch.setattr(sources, "SOURCES", (source,))
+    fetch()
+    np.testing.assert_array_equal(
+        weights.load("vgg16").arrays["conv1_1.weight"], arrays["conv1_1.weight"][:, ::-1]
+    )
+
+
+def test_weights_that_are_all_zero_are_no_model(table, server, folder, tmp_path, monkeypatch):
+    """Of a .safetensors file only a part is brought, which no checksum of a file vouches for."""
+    zeros = {name: np.zeros(shape) for name, shape in NARROW_VGG16.parameters.items()}
+    body = safetensors.numpy.save(torchvision_tensors(zeros), {"format": "pt"})
+    false = server.source("/zeros.safetensors", body, only_convolutions=True)
+    monkeypatch.setattr(sources, "SOURCES", (false, table[0]))
+    with pytest.warns(NstWarning, match=r"is not vgg16: conv1_1\.weight is 0 everywhere"):
+        fetch()
+    assert weights.load("vgg16").arrays["conv1_1.weight"].any()
 
 
 def test_a_file_with_the_right_checksum_and_wrong_layers_is_no_model(
@@ -277,6 +333,7 @@ def test_two_processes_at_once_bring_it_once(table, server, folder):
     assert files(folder) == {"vgg16.onnx"}
 
 
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_keeps_what_has_come_and_the_next_try_goes_on(table, server, folder):
     fault = server.faults["/keras.h5"]
     fault.stall_after = 5_120
@@ -318,10 +375,38 @@ def test_a_file_in_hand_becomes_the_model(suffix, kernels, rng, folder, tmp_path
     else:
         np.savez(file, **arrays)
     before = file.read_bytes()
-    assert install.add("vgg16", file) == folder / "vgg16.onnx"
+    colours = "caffe" if suffix == ".h5" else "torchvision"
+    assert install.add("vgg16", file, colours) == folder / "vgg16.onnx"
     assert weights.load("vgg16").architecture == NARROW_VGG16
     assert files(folder) == {"vgg16.onnx"}
     assert file.read_bytes() == before
+
+
+def test_the_file_of_a_source_is_known_in_hand(table, server, folder, tmp_path):
+    """The model zoo's: nothing in it says which colours, but its checksum is published."""
+    file = tmp_path / "renamed.onnx"
+    GraphFile(draw_arrays(NARROW_VGG16, np.random.default_rng(7))).save(file)
+    with pytest.raises(NstError, match="nothing says which colours it expects"):
+        install.add("vgg16", file)
+    sources.SOURCES = (*table, server.source("/known.onnx", file.read_bytes(), CAFFE))
+    install.add("vgg16", file)
+    assert weights.load("vgg16").arrays["mean"].ravel()[0] == np.float32(123.68 / 255)
+
+
+def test_preprocessing_on_the_command_line(rng, folder, tmp_path, capsys):
+    file = tmp_path / "a.npz"
+    np.savez(file, **draw_arrays(NARROW_VGG16, rng))
+    status, printed, complaint = run(capsys, "models", "add", "vgg16", file)
+    assert (status, printed) == (2, "")
+    assert len(complaint.splitlines()) == 1
+    assert "--preprocessing caffe is BGR, 0..255, less (103.939, 116.779, 123.68)" in complaint
+    assert "--preprocessing torchvision is RGB, 0..1, less (0.485, 0.456, 0.406)" in complaint
+    for name, red in {"caffe": 123.68 / 255, "torchvision": 0.485}.items():
+        command = ("models", "add", "vgg16", file, "--preprocessing", name)
+        assert run(capsys, *command) == (0, f"{folder / 'vgg16.onnx'}\n", "")
+        assert weights.load("vgg16").arrays["mean"].ravel()[0] == np.float32(red)
+    with pytest.raises(SystemExit, match="2"):
+        run(capsys, "models", "add", "vgg16", file, "--preprocessing", "keras")
 
 
 def test_a_wrong_file_leaves_the_installed_model_alone(table, folder, tmp_path):
@@ -345,7 +430,7 @@ def test_the_list_names_every_model_its_sources_and_their_licences(folder, capsy
     status, listed, complaint = run(capsys, "models")
     assert (status, complaint) == (0, "")
     for source in SOURCES:
-        assert source.url in listed
+        assert source.place in listed
         assert source.licence in listed
     assert "vgg16       13 convolutions  not installed; `nst models fetch vgg16`" in listed
     assert "vgg19       16 convolutions  not installed; `nst models fetch vgg19`" in listed
@@ -388,7 +473,12 @@ def test_a_failure_names_each_url_and_its_reason_and_the_way_by_hand(
 
 def test_add_prints_the_path_and_refuses_a_pickle(kernels, folder, tmp_path, capsys):
     file = keras_h5(tmp_path / "a.h5", kernels)
-    assert run(capsys, "models", "add", "vgg16", file)[:2] == (0, f"{folder / 'vgg16.onnx'}\n")
+    status, printed, complaint = run(capsys, "models", "add", "vgg16", file)
+    assert (status, printed) == (0, f"{folder / 'vgg16.onnx'}\n")
+    assert complaint == (
+        f"nst: warning: {file} has the layer names of Keras, so it is taken to expect BGR, "
+        "0..255, less (103.939, 116.779, 123.68); --preprocessing would say otherwise.\n"
+    )
     (tmp_path / "a.pth").write_bytes(b"cos\nsystem\n(S'touch opened'\ntR.")
     status, printed, complaint = run(capsys, "models", "add", "vgg16", tmp_path / "a.pth")
     assert (status, printed) == (2, "")

@@ -83,6 +83,29 @@ def test_both_conditions_are_needed():
     assert line.trial > 1
 
 
+@pytest.mark.parametrize("slope", [-0.95, -0.1, 0.0, 0.1, 0.95])
+@pytest.mark.parametrize("loss", [0.05, 0.5, 0.999])
+def test_a_trial_worse_than_the_best_so_far_went_too_far_however_much_it_fell(loss, slope):
+    """Nocedal and Wright, Algorithm 3.5, line 2, and 3.6, line 3: a good step is between them.
+
+    The first trial falls to 0.05 and is steep there, so the search goes on; the second is lower
+    than the start by more than the first Wolfe condition asks for, and higher than the first.
+    """
+    line = LineSearch(1.0, -1.0)
+    line.advance(0.05, -0.95)
+    best, farther = line.low, line.trial
+    assert farther > best.step == 1
+    line.advance(loss, slope)
+    assert not line.accepted
+    assert line.low == best
+    assert line.high == (farther, loss, slope)
+    assert best.step < line.trial < farther
+    line.advance(loss, slope)  # and so inside the bracket too
+    assert not line.accepted
+    assert line.low == best
+    assert line.high.step < farther
+
+
 def test_a_line_that_never_ends_is_given_up_at_its_farthest_trial():
     line = search(lambda t: (-t, -1.0))
     assert line.done

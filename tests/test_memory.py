@@ -1,4 +1,4 @@
-"""What memory there is: limits as Linux writes them, amounts as people do, peaks, and files."""
+"""What memory there is: amounts as people write them, peaks, and files."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from nst import memory
+from nst import machine, memory
 from nst.devices import CPU
 from nst.errors import NstError
 from nst.memory import FileArray, Peak
@@ -60,55 +60,14 @@ def test_amounts_that_people_read(amount, text):
     assert memory.said(amount) == text
 
 
-# ---- Limits ---------------------------------------------------------------------------
-
-
-def write_limit(folder, names, limit, usage, cache):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in zip(names, (limit, usage), strict=True):
-        (folder / name).write_text(f"{text}\n")
-    lines = ["anon 5", f"inactive_file {cache}", f"total_inactive_file {cache}"]
-    (folder / "memory.stat").write_text("\n".join(lines))
-
-
-V2, V1 = ("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")
-
-
-def test_every_limit_on_the_way_up_counts(tmp_path):
-    """A service inside a slice, as systemd writes them: the slice's limit is the lower one."""
-    root, own = tmp_path / "cgroup", tmp_path / "own"
-    own.write_text("1:name=systemd:/elsewhere\n0::/user.slice/shell.service\n")
-    write_limit(root / "user.slice" / "shell.service", V2, 900, 400, 50)
-    write_limit(root / "user.slice", V2, 700, 600, 30)
-    write_limit(root, V2, "max", 10_000, 0)
-    write_limit(tmp_path, V2, 7, 7, 0)  # above the tree: none of ours
-    assert sorted(memory.cgroup_free(root, own)) == [130, 550]
-
-
-def test_the_limit_of_a_container_of_version_1(tmp_path):
-    root, own = tmp_path / "cgroup", tmp_path / "own"
-    own.write_text("5:memory:/docker/abc\n")
-    write_limit(root / "memory", V1, 1000, 700, 200)
-    assert memory.cgroup_free(root, own) == [500]
-
-
-def test_more_in_use_than_allowed_leaves_nothing(tmp_path):
-    root, own = tmp_path / "cgroup", tmp_path / "own"
-    own.write_text("0::/\n")
-    write_limit(root, V2, 100, 140, 10)
-    assert memory.cgroup_free(root, own) == [0]
-
-
-def test_without_cgroups_there_is_no_limit(tmp_path):
-    assert memory.cgroup_free(tmp_path / "nothing", tmp_path / "no_file") == []
+# ---- What is free -------------------------------------------------------------------
 
 
 def test_free_is_the_least_of_all(monkeypatch):
-    monkeypatch.setattr(memory, "cgroup_free", lambda: [3 * MB, 2 * MB])
+    monkeypatch.setattr(machine, "memory_left", lambda: [3 * MB, 2 * MB])
     assert memory.free(CPU) == 2 * MB
-    monkeypatch.setattr(memory, "cgroup_free", lambda: [10**18])
-    machine = psutil.virtual_memory()
-    assert 0 < memory.free(CPU) <= machine.total
+    monkeypatch.setattr(machine, "memory_left", lambda: [10**18])
+    assert 0 < memory.free(CPU) <= psutil.virtual_memory().total
 
 
 # ---- What was used --------------------------------------------------------------------

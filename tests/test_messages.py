@@ -13,9 +13,14 @@ PYTHON = "".join(path.read_text() for path in sorted(ROOT.glob("nst/**/*.py")))
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 
+def options_of(parser):
+    below = parser._subparsers._group_actions[0].choices.values() if parser._subparsers else ()
+    return set(parser._option_string_actions).union(*map(options_of, below))
+
+
 def options_of_all_commands():
     (commands,) = cli._parser()._subparsers._group_actions
-    return {name: set(parser._option_string_actions) for name, parser in commands.choices.items()}
+    return {name: options_of(parser) for name, parser in commands.choices.items()}
 
 
 OPTIONS = options_of_all_commands()
@@ -33,6 +38,8 @@ def test_recommended_command_exists(command):
 @pytest.mark.parametrize("option", found(r"(?<![\w-])--[a-z][a-z-]+"))
 def test_recommended_option_exists(option):
     others = {"--version", "--force-reinstall", "--std"}  # of nst itself, of pip and of NVRTC
+    others |= {"--no-deps", "--only-binary", "--require-hashes", "--no-cache-dir", "--no-input"}
+    others |= {"--disable-pip-version-check", "--no-color", "--dest", "--requirement", "--hash"}
     assert option in set.union(*OPTIONS.values()) | others
 
 

@@ -1,13 +1,10 @@
 """Every optimizer on functions whose minimum is known, and L-BFGS part by part."""
 
 import json
-import shutil
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
-from host_cuda import HostModule
 from machine import cupy, unavailable
 from objectives import everywhere, recipe_of
 from small_networks import TWO_BLOCKS, draw_arrays
@@ -422,16 +419,12 @@ def loss_after(painting, optimizer, evaluations):
 
 
 @pytest.fixture(scope="module")
-def cuda_twin(tmp_path_factory):
+def cuda_twin(host):
     """``cupy_kernels`` on the host: NumPy for CuPy and C++ for CUDA.  See test_twins.py."""
     if cupy is None:
         unavailable("CuPy (but no GPU), to import the twin")
-    if shutil.which("g++") is None:
-        unavailable("g++ 11 or later")
     from nst.kernels import cupy_kernels
 
-    source = Path(cupy_kernels.__file__).with_name("kernels.cu").read_text(encoding="utf-8")
-    host = HostModule(source, tmp_path_factory.mktemp("host"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cupy_kernels, "cp", np)
         patch.setattr(

@@ -4,6 +4,7 @@ import base64
 import html
 import re
 import shutil
+from html.parser import HTMLParser
 from io import BytesIO
 
 import numpy as np
@@ -146,6 +147,29 @@ def test_names_cannot_break_the_page(made):
     assert "&lt;script&gt;" in page
 
 
+@pytest.mark.parametrize("quote", ['"', "'", '"><b ', "' \t"])
+def test_a_name_stays_inside_its_attribute(made, quote):
+    """A file may be called x" onerror="alert(1)/.jpg: of it nothing becomes an attribute."""
+    nasty = f"x{quote} onerror={quote}alert(1) &amp; &quot;.jpg"
+    names = {"name": nasty, "styles": {nasty: made.styles["green.jpg"]}}
+    page = report.render(report.Report(**{**vars(made), **names}))
+    plain = report.render(made)
+    tags, expected = tags_of(page), tags_of(plain)
+    assert [(tag, sorted(said)) for tag, said in tags] == [(t, sorted(s)) for t, s in expected]
+    texts = [said["alt"] for tag, said in tags if tag == "img"]
+    assert texts.count(f"The photograph: {nasty}") == 1
+    assert texts.count(f"The style: {nasty}") == 1
+
+
+def tags_of(page):
+    """Return every opening tag of a page with its attributes, as a browser reads them."""
+    found = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, said: found.append((tag, dict(said)))
+    parser.feed(page)
+    return found
+
+
 def test_a_run_without_a_step_has_a_report(made):
     page = report.render(report.Report(made.content, made.styles, made.painted, [], {}))
     assert "No step was taken." in page
@@ -207,7 +231,7 @@ def test_gram_matrices_of_a_run_are_those_of_the_features_blended(settings, file
 
 
 def test_where_masks_part_the_picture_no_gram_matrix_is_shown(settings, files, tmp_path):
-    images.save(tmp_path / "mask.png", np.ones((3, 20, 20)))
+    images.save(tmp_path / "mask.png", np.ones((3, 50, 66)))
     masked = Painting(files / "painting.png", mask=tmp_path / "mask.png")
     run = prepare(settings(style=[masked]))
     assert report.of_run(run, run.image).grams == {}

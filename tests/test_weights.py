@@ -1,6 +1,7 @@
 """Networks to files and back, and every file that is no network."""
 
 import hashlib
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -142,6 +143,73 @@ def test_a_weight_that_is_not_finite_is_named(arrays, value):
     arrays["conv1_2.weight"][0, 1, 2, 0] = value
     with pytest.raises(ValueError, match=r"conv1_2\.weight holds values that are not finite"):
         weights.from_arrays(arrays)
+
+
+ABSURD = {
+    "zero": ("conv2_1.weight", np.zeros_like, "is 0 everywhere"),
+    "constant": ("conv1_2.weight", lambda array: 0 * array + 0.25, "is 0.25 everywhere"),
+    "faint": ("conv1_1.weight", lambda array: 1e-9 * array, "times as large"),
+    "loud": ("conv1_1.weight", lambda array: 1e9 * array, "times as large"),
+    "beyond": ("conv1_1.weight", lambda array: array * 1e38 / abs(array).max(), "times as large"),
+    "bias": ("conv1_2.bias", lambda array: array - 1e9, "holds 1e+09, which nobody trained"),
+    "nan": ("conv1_2.bias", lambda array: array * np.nan, "not finite"),
+}
+
+
+@pytest.mark.parametrize(("name", "change", "told"), ABSURD.values(), ids=ABSURD)
+def test_numbers_that_no_training_gives_are_refused_from_every_door(
+    name, change, told, arrays, tmp_path, monkeypatch
+):
+    """From arrays, and as a model file that says the right sha256 of them."""
+    arrays[name] = change(arrays[name])
+    with pytest.raises(ValueError, match=re.escape(f"{name} ")) as error:
+        weights.from_arrays(arrays)
+    assert told in str(error.value)
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "check_values", lambda *_: None)
+        export_network(weights.from_arrays(arrays), tmp_path / "absurd.onnx")
+    assert_refused(tmp_path / "absurd.onnx", name, told)
+
+
+def test_a_bias_may_be_zero_and_a_kernel_may_have_one_weight(arrays):
+    arrays["conv1_1.bias"][:] = 0
+    arrays["conv2_1.weight"][:] = 0
+    arrays["conv2_1.weight"][0, 0, 1, 1] = 1
+    weights.from_arrays(arrays)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [((0.5,) * 3, (0.2, 0, 0.2)), ((0.5,) * 3, (1, -1, 1)), ((np.nan,) * 3, (1, 1, 1)),
+     ((0.5,) * 3, (1, np.inf, 1)), ((0.5,) * 3, (1, np.nan, 1))],
+)  # fmt: skip
+def test_colours_that_make_no_sense_are_refused(mean, std, arrays):
+    with pytest.raises(ValueError, match="make no colours"):
+        weights.from_arrays(arrays, mean=mean, std=std)
+
+
+def test_a_model_file_that_points_at_another_file_is_refused(model_file):
+    """Nothing but the file itself is read: its weights could lie anywhere."""
+    stored = onnx.load(model_file)
+    onnx.save(stored, model_file, save_as_external_data=True, location="beside", size_threshold=0)
+    assert model_file.with_name("beside").exists()
+    assert_refused(model_file)
+
+
+def test_a_digest_is_that_of_names_and_bytes_in_the_order_of_the_names(arrays):
+    first = {name: array for name, array in arrays.items() if name < "conv1_2"}
+    expected = hashlib.sha256()
+    for name in ("conv1_1.bias", "conv1_1.weight"):
+        expected.update(name.encode() + arrays[name].astype("<f4").tobytes())
+    assert weights.digest(arrays, 1) == weights.digest(first, 3) == expected.hexdigest()
+    assert weights.digest(arrays, 2) != weights.digest(arrays, 1)
+
+
+def test_a_rounded_digest_is_the_same_of_a_rounded_copy(arrays):
+    half = {name: array.astype(np.float16) for name, array in arrays.items()}
+    assert weights.digest(arrays, 3) != weights.digest(half, 3)
+    assert weights.digest(arrays, 3, rounded=True) == weights.digest(half, 3, rounded=True)
+    assert weights.digest(half, 3) == weights.digest(half, 3, rounded=True)
 
 
 def test_an_unknown_pooling_is_refused(arrays):

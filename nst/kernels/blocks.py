@@ -16,6 +16,8 @@ from functools import cache
 
 import numpy as np
 
+from nst import machine
+
 ELEMENTS = 1 << 16  # of a block for element-wise work: a quarter of a megabyte in float32
 SUMMED_ELEMENTS = 1 << 20  # of a block whose product is added up: more than its (C, C) result
 WRITTEN_ELEMENTS = 1 << 18  # of a block for a product: long enough to be worth a thread's while
@@ -76,10 +78,8 @@ def _on_all_cores(function: Callable, blocks: list[tuple[np.ndarray, ...]]) -> I
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    """Return one thread for each core that this process may use."""
-    available = getattr(os, "sched_getaffinity", None)
-    cores = len(available(0)) if available else os.cpu_count() or 1
-    return ThreadPoolExecutor(cores, thread_name_prefix="nst-kernels")
+    """Return one thread for each CPU that this process may use."""
+    return ThreadPoolExecutor(machine.cpus(), thread_name_prefix="nst-kernels")
 
 
 if hasattr(os, "register_at_fork"):  # a child process has none of its parent's threads

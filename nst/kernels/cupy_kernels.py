@@ -38,7 +38,8 @@ def gram(
         flat = flat * cp.sqrt(_row(weights))
     if GRAM_KERNEL == "tiled":
         return _gram_tiled(flat, divisor)
-    return flat @ flat.T / divisor
+    products = flat @ flat.T
+    return products if divisor == 1 else products / divisor
 
 
 def gram_backward(
@@ -52,7 +53,9 @@ def gram_backward(
     checks.is_gram_of(features, d_gram)
     checks.is_map_of(features, weights)
     _is_float32("gram_backward", d_gram=d_gram, features=features)
-    both = (d_gram + d_gram.T) / checks.divisor_or_pixels(divisor, features)
+    divisor = checks.divisor_or_pixels(divisor, features)
+    both = d_gram + d_gram.T
+    both = both if divisor == 1 else both / divisor
     return _product(both, features, 0.0, weights, _output(out, features, add), add)
 
 
@@ -96,7 +99,7 @@ def symmetric_power(matrix: cp.ndarray, exponent: float, smallest: float = 0.0) 
 
 def mse(x: cp.ndarray, target: cp.ndarray) -> cp.ndarray:
     checks.same_shape(x=x, target=target)
-    return cp.asarray(_sum("mse", x.size, x, target, x.size) / x.size, cp.float32)
+    return _sum("mse", x.size, x, target, x.size, divisor=x.size)
 
 
 def mse_backward(
@@ -108,8 +111,7 @@ def mse_backward(
     checks.same_shape(x=x, target=target)
     checks.is_scalar(d_loss=d_loss)
     d_x = _output(out, x)
-    d_loss = cp.asarray(d_loss, cp.float64)
-    _launch("mse_backward", _blocks(x.size), d_x, x, target, d_loss, x.size)
+    _launch("mse_backward", _blocks(x.size), d_x, x, target, *_factor(d_loss), x.size)
     return d_x
 
 
@@ -163,8 +165,9 @@ def total_variation_crowson(image: cp.ndarray, reduction: str = "mean") -> cp.nd
     _is_float32("total_variation_crowson", image=image)
     straight = _total_variation("total_variation_l2", image, "mean").astype(cp.float64) * 2 / 3
     channels, height, width = image.shape
-    corners = channels * (height + 1) * (width + 1)
-    diagonal = _sum("total_variation_crowson", corners, image, corners, height, width)
+    corner_lines = channels * (height + 1)
+    arguments = image, corner_lines, height, width
+    diagonal = _sum("total_variation_crowson", image.size, *arguments, exact=True)
     return cp.asarray(straight + diagonal, cp.float32)
 
 
@@ -179,9 +182,9 @@ def total_variation_crowson_backward(
     _is_float32("total_variation_crowson_backward", image=image)
     d_image = total_variation_l2_backward(image, "mean", d_loss * 2 / 3, out, add)
     channels, height, width = image.shape
-    sizes = image.size, height, width, channels * (height + 1) * (width + 1)
-    arrays = d_image, image, cp.asarray(d_loss, cp.float64)
-    _launch("total_variation_crowson_backward", _blocks(image.size), *arrays, *sizes)
+    sizes = channels * height, height, width, channels * (height + 1) * (width + 1)
+    arguments = d_image, image, *_factor(d_loss), *sizes
+    _launch("total_variation_crowson_backward", _blocks(image.size), *arguments)
     return d_image
 
 
@@ -194,20 +197,20 @@ def luminance(image: cp.ndarray) -> cp.ndarray:
 
 def dot(x: cp.ndarray, y: cp.ndarray) -> cp.ndarray:
     checks.same_shape(x=x, y=y)
-    return cp.asarray(_sum("dot", x.size, x, y, x.size), cp.float32)
+    return _sum("dot", x.size, x, y, x.size)
 
 
 def axpy(scale: float | cp.ndarray, x: cp.ndarray, y: cp.ndarray) -> cp.ndarray:
     checks.is_scalar(scale=scale)
     checks.same_shape(x=x, y=y)
-    _launch("axpy", _blocks(x.size), y, cp.asarray(scale, cp.float64), x, x.size)
+    _launch("axpy", _blocks(x.size), y, *_factor(scale), x, x.size)
     return y
 
 
 def scale(factor: float | cp.ndarray, x: cp.ndarray) -> cp.ndarray:
     checks.is_scalar(factor=factor)
     checks.same_shape(x=x)
-    _launch("scale", _blocks(x.size), x, cp.asarray(factor, cp.float64), x.size)
+    _launch("scale", _blocks(x.size), x, *_factor(factor), x.size)
     return x
 
 
@@ -223,10 +226,10 @@ def normalised_descent_step(
 ) -> cp.ndarray:
     checks.same_shape(image=image, d_image=d_image)
     n = image.size
-    mean = _sum("normalised_descent_step_sum", n, d_image, n) / n
-    variance = _sum("normalised_descent_step_squares", n, d_image, cp.asarray(mean), n) / n
-    spread = cp.asarray(cp.sqrt(variance))
-    arrays, numbers = (image, d_image, spread), (step_size, epsilon)
+    mean = _sum("normalised_descent_step_sum", n, d_image, n, divisor=n, exact=True)
+    arguments = d_image, mean, n
+    variance = _sum("normalised_descent_step_squares", n, *arguments, divisor=n, exact=True)
+    arrays, numbers = (image, d_image, variance), (step_size, epsilon)
     _launch("normalised_descent_step", _blocks(n), *arrays, *numbers, n)
     return image
 
@@ -290,10 +293,9 @@ def _product(
 
 def _total_variation(name: str, image: cp.ndarray, reduction: str) -> cp.ndarray:
     checks.has_rank(3, image=image)
-    _, height, width = image.shape
-    divisors = checks.step_divisors(reduction, image)
-    total = _sum(name, image.size, image, image.size, height, width, *divisors)
-    return cp.asarray(total, cp.float32)
+    channels, height, width = image.shape
+    sizes = channels * height, height, width, *checks.step_divisors(reduction, image)
+    return _sum(name, image.size, image, *sizes)
 
 
 def _total_variation_backward(
@@ -307,10 +309,9 @@ def _total_variation_backward(
     checks.has_rank(3, image=image)
     checks.is_scalar(d_loss=d_loss)
     d_image = _output(out, image, add)
-    _, height, width = image.shape
-    sizes = image.size, height, width, *checks.step_divisors(reduction, image)
-    arrays = d_image, image, cp.asarray(d_loss, cp.float64)
-    _launch(name, _blocks(image.size), *arrays, *sizes, add)
+    channels, height, width = image.shape
+    sizes = channels * height, height, width, *checks.step_divisors(reduction, image)
+    _launch(name, _blocks(image.size), d_image, image, *_factor(d_loss), *sizes, add)
     return d_image
 
 
@@ -328,11 +329,27 @@ def _gram_tiled(flat: cp.ndarray, divisor: float) -> cp.ndarray:
     return gram
 
 
-def _sum(name: str, size: int, *args: Any) -> cp.ndarray:
-    """Run the reduction kernel ``name`` over ``size`` elements; return a 0-d float64 array."""
+def _sum(name: str, size: int, *args: Any, divisor: float = 1, exact: bool = False) -> cp.ndarray:
+    """Run the reduction kernel ``name`` over ``size`` elements; return its total / ``divisor``.
+
+    A 0-d array: float32, or where it must be ``exact`` float64.
+    """
     partials = cp.empty(_blocks(size), cp.float64)
     _launch(name, _blocks(size), partials, *args)
-    return partials.sum()
+    total = cp.empty((), cp.float64 if exact else cp.float32)
+    add_up = "add_up_exactly" if exact else "add_up"
+    _launch(add_up, 1, total, partials, partials.size, divisor)
+    return total
+
+
+def _factor(value: float | cp.ndarray) -> tuple[cp.ndarray | None, float]:
+    """Return ``value`` as a kernel takes it: what the GPU computed, or no pointer; and a number.
+
+    So that nothing that the CPU knows has to be copied to the GPU first.
+    """
+    if isinstance(value, cp.ndarray):
+        return value.astype(cp.float64, copy=False), 1.0
+    return None, float(value)
 
 
 def _blocks(size: int) -> int:
@@ -364,7 +381,7 @@ def _argument(kernel: str, parameter: list[str], value: Any) -> Any:
         _is_float32(kernel, **{name: value})
         return value
     if c_type == "double*":  # made in this file, never by the caller
-        return value
+        return 0 if value is None else value  # CuPy passes 0 as eight bytes: no pointer
     return {"long": int, "double": float}[c_type](value)
 
 

@@ -2,12 +2,15 @@
 //
 // Rules of this file
 //   * One thread per element, in a grid-stride loop, so any grid size is right.
+//   * What does not change from element to element is worked out before the loop: many GPUs
+//     have 64 times the units for float32 that they have for double, and none for a division
+//     of long longs.
 //   * Parameters: what is written, then what is read, then sizes.  Arrays are
 //     C-contiguous float32.  Scalars are long long and double, because that is what CuPy
 //     passes for a Python int and a Python float; a scalar that was computed on the GPU
-//     is read through a const double*, so that the CPU need not wait for it.
-//   * A reduction writes one double per block into `partials`; the caller adds
-//     them up.  No atomics: the same input gives the same bits on every run.
+//     is read through a pointer, so that the CPU need not wait for it.
+//   * A reduction writes one double per block into `partials`, and add_up adds them.
+//     No atomics: the same input gives the same bits on every run.
 //   * No warp intrinsics and no CUDA headers: this file also compiles as plain C++
 //     (tests/host_cuda.h), so the tests can run it on a machine without a GPU.
 
@@ -15,6 +18,18 @@
 #define FOR_EACH(i, n)                                                          \
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n; \
          i += (long long)blockDim.x * gridDim.x)
+
+// This thread's share of an image: of every gridDim.x-th line of all its channels, every
+// blockDim.x-th column.  So no pixel costs a division to find out where it is.
+#define FOR_EACH_LINE(line, lines) \
+    for (long long line = blockIdx.x; line < lines; line += gridDim.x)
+#define FOR_EACH_COLUMN(column, width) \
+    for (long long column = threadIdx.x; column < width; column += blockDim.x)
+
+// A factor of which the CPU knows one part, and the GPU has computed another, or none.
+__device__ double factor_of(const double* computed, double known) {
+    return computed ? *computed * known : known;
+}
 
 // Add up the threads' values, in a tree; thread 0 stores the block's total.
 // The block must be a power of two, of at most 1024 threads.
@@ -27,6 +42,27 @@ __device__ void block_sum(double value, double* partials) {
         __syncthreads();
     }
     if (threadIdx.x == 0) partials[blockIdx.x] = shared[0];
+}
+
+// The sum of the blocks' partial sums, divided: by one block, for either precision of result.
+__device__ void add_up_partials(double* partials, long long blocks) {
+    double sum = 0.0;
+    FOR_EACH(i, blocks) {
+        sum += partials[i];
+    }
+    block_sum(sum, partials);
+}
+
+extern "C" __global__ void add_up(float* result, double* partials, long long blocks,
+                                  double divisor) {
+    add_up_partials(partials, blocks);
+    if (threadIdx.x == 0) *result = (float)(partials[0] / divisor);
+}
+
+extern "C" __global__ void add_up_exactly(double* result, double* partials, long long blocks,
+                                          double divisor) {
+    add_up_partials(partials, blocks);
+    if (threadIdx.x == 0) *result = partials[0] / divisor;
 }
 
 // ---- Gram matrix -------------------------------------------------------------------
@@ -112,14 +148,12 @@ extern "C" __global__ void gram_partials(double* partials, const float* features
 // numpy: ... / divisor
 extern "C" __global__ void gram(float* result, const double* partials, long long channels,
                                 long long slices, double divisor) {
-    FOR_EACH(i, channels * channels) {
-        long long row = i / channels;
-        long long column = i % channels;
+    FOR_EACH_LINE(row, channels) FOR_EACH_COLUMN(column, channels) {
         long long upper = row < column ? row * channels + column : column * channels + row;
         double sum = 0.0;
         for (long long slice = 0; slice < slices; ++slice)
             sum += partials[slice * channels * channels + upper];
-        result[i] = (float)(sum / divisor);
+        result[row * channels + column] = (float)(sum / divisor);
     }
 }
 
@@ -141,9 +175,10 @@ extern "C" __global__ void mse(double* partials, const float* x, const float* ta
 
 // numpy: (x - target) * (d_loss * 2 / x.size)
 extern "C" __global__ void mse_backward(float* d_x, const float* x, const float* target,
-                                        const double* d_loss, long long n) {
+                                        const double* d_loss, double known, long long n) {
+    float factor = (float)(factor_of(d_loss, known) * 2.0 / n);
     FOR_EACH(i, n) {
-        d_x[i] = (x[i] - target[i]) * (float)(*d_loss * 2.0 / n);
+        d_x[i] = (x[i] - target[i]) * factor;
     }
 }
 
@@ -159,105 +194,125 @@ __device__ float sign(float x) {
 
 // numpy: sum(abs(right)) / m + sum(abs(below)) / n
 extern "C" __global__ void total_variation_l1(
-    double* partials, const float* image, long long n, long long height, long long width,
+    double* partials, const float* image, long long lines, long long height, long long width,
     double right_divisor, double below_divisor) {
-    double sum = 0.0;
-    FOR_EACH(i, n) {
-        long long column = i % width;
-        long long row = i / width % height;
-        if (column + 1 < width) sum += fabsf(image[i + 1] - image[i]) / right_divisor;
-        if (row + 1 < height) sum += fabsf(image[i + width] - image[i]) / below_divisor;
+    double to_right = 0.0, to_below = 0.0;
+    FOR_EACH_LINE(line, lines) {
+        long long row = line % height;
+        FOR_EACH_COLUMN(column, width) {
+            long long i = line * width + column;
+            if (column + 1 < width) to_right += fabsf(image[i + 1] - image[i]);
+            if (row + 1 < height) to_below += fabsf(image[i + width] - image[i]);
+        }
     }
-    block_sum(sum, partials);
+    block_sum(to_right / right_divisor + to_below / below_divisor, partials);
 }
 
 extern "C" __global__ void total_variation_l1_backward(
-    float* d_image, const float* image, const double* d_loss, long long n, long long height,
-    long long width, double right_divisor, double below_divisor, long long add) {
-    FOR_EACH(i, n) {
-        long long column = i % width;
-        long long row = i / width % height;
-        float here = image[i];
-        float along = 0.0f;  // pulls of the steps from the left and to the right
-        float across = 0.0f;  // and of those from above and to below
-        if (column > 0) along += sign(here - image[i - 1]);
-        if (column + 1 < width) along += sign(here - image[i + 1]);
-        if (row > 0) across += sign(here - image[i - width]);
-        if (row + 1 < height) across += sign(here - image[i + width]);
-        float pull = along * (float)(*d_loss / right_divisor) +
-                     across * (float)(*d_loss / below_divisor);
-        d_image[i] = (add ? d_image[i] : 0.0f) + pull;
+    float* d_image, const float* image, const double* d_loss, double known, long long lines,
+    long long height, long long width, double right_divisor, double below_divisor,
+    long long add) {
+    double pull = factor_of(d_loss, known);
+    float to_right = (float)(pull / right_divisor);
+    float to_below = (float)(pull / below_divisor);
+    FOR_EACH_LINE(line, lines) {
+        long long row = line % height;
+        FOR_EACH_COLUMN(column, width) {
+            long long i = line * width + column;
+            float here = image[i];
+            float along = 0.0f;  // pulls of the steps from the left and to the right
+            float across = 0.0f;  // and of those from above and to below
+            if (column > 0) along += sign(here - image[i - 1]);
+            if (column + 1 < width) along += sign(here - image[i + 1]);
+            if (row > 0) across += sign(here - image[i - width]);
+            if (row + 1 < height) across += sign(here - image[i + width]);
+            d_image[i] = (add ? d_image[i] : 0.0f) + (along * to_right + across * to_below);
+        }
     }
 }
 
 // numpy: sum(right**2) / m + sum(below**2) / n
 extern "C" __global__ void total_variation_l2(
-    double* partials, const float* image, long long n, long long height, long long width,
+    double* partials, const float* image, long long lines, long long height, long long width,
     double right_divisor, double below_divisor) {
-    double sum = 0.0;
-    FOR_EACH(i, n) {
-        long long column = i % width;
-        long long row = i / width % height;
-        double right = column + 1 < width ? image[i + 1] - image[i] : 0.0f;
-        double below = row + 1 < height ? image[i + width] - image[i] : 0.0f;
-        sum += right * right / right_divisor + below * below / below_divisor;
+    double to_right = 0.0, to_below = 0.0;
+    FOR_EACH_LINE(line, lines) {
+        long long row = line % height;
+        FOR_EACH_COLUMN(column, width) {
+            long long i = line * width + column;
+            double right = column + 1 < width ? image[i + 1] - image[i] : 0.0f;
+            double below = row + 1 < height ? image[i + width] - image[i] : 0.0f;
+            to_right += right * right;
+            to_below += below * below;
+        }
     }
-    block_sum(sum, partials);
+    block_sum(to_right / right_divisor + to_below / below_divisor, partials);
 }
 
 extern "C" __global__ void total_variation_l2_backward(
-    float* d_image, const float* image, const double* d_loss, long long n, long long height,
-    long long width, double right_divisor, double below_divisor, long long add) {
-    FOR_EACH(i, n) {
-        long long column = i % width;
-        long long row = i / width % height;
-        float here = image[i];
-        float along = 0.0f;  // pulls of the steps from the left and to the right
-        float across = 0.0f;  // and of those from above and to below
-        if (column > 0) along += here - image[i - 1];
-        if (column + 1 < width) along += here - image[i + 1];
-        if (row > 0) across += here - image[i - width];
-        if (row + 1 < height) across += here - image[i + width];
-        float pull = along * (float)(2.0 * *d_loss / right_divisor) +
-                     across * (float)(2.0 * *d_loss / below_divisor);
-        d_image[i] = (add ? d_image[i] : 0.0f) + pull;
+    float* d_image, const float* image, const double* d_loss, double known, long long lines,
+    long long height, long long width, double right_divisor, double below_divisor,
+    long long add) {
+    double pull = 2.0 * factor_of(d_loss, known);
+    float to_right = (float)(pull / right_divisor);
+    float to_below = (float)(pull / below_divisor);
+    FOR_EACH_LINE(line, lines) {
+        long long row = line % height;
+        FOR_EACH_COLUMN(column, width) {
+            long long i = line * width + column;
+            float here = image[i];
+            float along = 0.0f;  // pulls of the steps from the left and to the right
+            float across = 0.0f;  // and of those from above and to below
+            if (column > 0) along += here - image[i - 1];
+            if (column + 1 < width) along += here - image[i + 1];
+            if (row > 0) across += here - image[i - width];
+            if (row + 1 < height) across += here - image[i + width];
+            d_image[i] = (add ? d_image[i] : 0.0f) + (along * to_right + across * to_below);
+        }
     }
 }
 
 // numpy: the same of the inner steps, halved
 extern "C" __global__ void total_variation_johnson(
-    double* partials, const float* image, long long n, long long height, long long width,
+    double* partials, const float* image, long long lines, long long height, long long width,
     double right_divisor, double below_divisor) {
-    double sum = 0.0;
-    FOR_EACH(i, n) {
-        long long column = i % width;
-        long long row = i / width % height;
-        if (column + 1 == width || row + 1 == height) continue;
-        double right = image[i + 1] - image[i];
-        double below = image[i + width] - image[i];
-        sum += right * right / (2.0 * right_divisor) + below * below / (2.0 * below_divisor);
+    double to_right = 0.0, to_below = 0.0;
+    FOR_EACH_LINE(line, lines) {
+        long long row = line % height;
+        if (row + 1 == height) continue;
+        FOR_EACH_COLUMN(column, width - 1) {
+            long long i = line * width + column;
+            double right = image[i + 1] - image[i];
+            double below = image[i + width] - image[i];
+            to_right += right * right;
+            to_below += below * below;
+        }
     }
-    block_sum(sum, partials);
+    block_sum(to_right / (2.0 * right_divisor) + to_below / (2.0 * below_divisor), partials);
 }
 
 extern "C" __global__ void total_variation_johnson_backward(
-    float* d_image, const float* image, const double* d_loss, long long n, long long height,
-    long long width, double right_divisor, double below_divisor, long long add) {
-    FOR_EACH(i, n) {
-        long long column = i % width;
-        long long row = i / width % height;
-        float here = image[i];
-        float along = 0.0f;  // pulls of the steps from the left and to the right
-        float across = 0.0f;  // and of those from above and to below
-        bool inner_row = row + 1 < height;
-        bool inner_column = column + 1 < width;
-        if (column > 0 && inner_row) along += here - image[i - 1];
-        if (inner_column && inner_row) along += here - image[i + 1];
-        if (row > 0 && inner_column) across += here - image[i - width];
-        if (inner_row && inner_column) across += here - image[i + width];
-        float pull = along * (float)(*d_loss / right_divisor) +
-                     across * (float)(*d_loss / below_divisor);
-        d_image[i] = (add ? d_image[i] : 0.0f) + pull;
+    float* d_image, const float* image, const double* d_loss, double known, long long lines,
+    long long height, long long width, double right_divisor, double below_divisor,
+    long long add) {
+    double pull = factor_of(d_loss, known);
+    float to_right = (float)(pull / right_divisor);
+    float to_below = (float)(pull / below_divisor);
+    FOR_EACH_LINE(line, lines) {
+        long long row = line % height;
+        FOR_EACH_COLUMN(column, width) {
+            long long i = line * width + column;
+            float here = image[i];
+            float along = 0.0f;  // pulls of the steps from the left and to the right
+            float across = 0.0f;  // and of those from above and to below
+            bool inner_row = row + 1 < height;
+            bool inner_column = column + 1 < width;
+            if (column > 0 && inner_row) along += here - image[i - 1];
+            if (inner_column && inner_row) along += here - image[i + 1];
+            if (row > 0 && inner_column) across += here - image[i - width];
+            if (inner_row && inner_column) across += here - image[i + width];
+            d_image[i] = (add ? d_image[i] : 0.0f) + (along * to_right + across * to_below);
+        }
     }
 }
 
@@ -270,45 +325,49 @@ __device__ float repeated(const float* channel, long long row, long long column,
 }
 
 // numpy: the last two of the four means, along the diagonals; the first two are L2's.
-// One element for each corner between four pixels, those on the border included.
+// One element for each corner between four pixels, those on the border included: `lines` of them
+// in all channels together, each of width + 1.
 extern "C" __global__ void total_variation_crowson(double* partials, const float* image,
-                                                   long long corners, long long height,
+                                                   long long lines, long long height,
                                                    long long width) {
     double sum = 0.0;
-    FOR_EACH(i, corners) {
-        long long column = i % (width + 1);
-        long long row = i / (width + 1) % (height + 1);
-        const float* channel = image + i / ((width + 1) * (height + 1)) * height * width;
-        double falling = repeated(channel, row, column, height, width) -
-                         repeated(channel, row - 1, column - 1, height, width);
-        double rising = repeated(channel, row, column - 1, height, width) -
-                        repeated(channel, row - 1, column, height, width);
-        sum += (falling * falling + rising * rising) / 6.0;
+    FOR_EACH_LINE(line, lines) {
+        long long row = line % (height + 1);
+        const float* channel = image + line / (height + 1) * height * width;
+        FOR_EACH_COLUMN(column, width + 1) {
+            double falling = repeated(channel, row, column, height, width) -
+                             repeated(channel, row - 1, column - 1, height, width);
+            double rising = repeated(channel, row, column - 1, height, width) -
+                            repeated(channel, row - 1, column, height, width);
+            sum += falling * falling + rising * rising;
+        }
     }
-    block_sum(sum / corners, partials);
+    block_sum(sum / (6.0 * lines * (width + 1)), partials);
 }
 
 // The pulls of the diagonals, added to those of L2.  A pixel on the border also stands for its
 // repetition outside: the loops are over all places (r, c) that show this pixel.
-extern "C" __global__ void total_variation_crowson_backward(float* d_image, const float* image,
-                                                            const double* d_loss, long long n,
-                                                            long long height, long long width,
-                                                            long long corners) {
-    FOR_EACH(i, n) {
-        long long column = i % width;
-        long long row = i / width % height;
-        const float* channel = image + i / (width * height) * height * width;
-        float here = image[i];
-        float pull = 0.0f;
-        for (long long r = row - (row == 0); r <= row + (row + 1 == height); ++r)
-            for (long long c = column - (column == 0); c <= column + (column + 1 == width); ++c)
-                for (int up = -1; up <= 1; up += 2)
-                    for (int left = -1; left <= 1; left += 2) {
-                        bool inside = r + up >= -1 && r + up <= height && c + left >= -1 &&
-                                      c + left <= width;
-                        if (inside) pull += here - repeated(channel, r + up, c + left, height, width);
-                    }
-        d_image[i] += pull * (float)(*d_loss / (3.0 * corners));
+extern "C" __global__ void total_variation_crowson_backward(
+    float* d_image, const float* image, const double* d_loss, double known, long long lines,
+    long long height, long long width, long long corners) {
+    float factor = (float)(factor_of(d_loss, known) / (3.0 * corners));
+    FOR_EACH_LINE(line, lines) {
+        long long row = line % height;
+        const float* channel = image + line / height * height * width;
+        FOR_EACH_COLUMN(column, width) {
+            float here = channel[row * width + column];
+            float pull = 0.0f;
+            for (long long r = row - (row == 0); r <= row + (row + 1 == height); ++r)
+                for (long long c = column - (column == 0); c <= column + (column + 1 == width); ++c)
+                    for (int up = -1; up <= 1; up += 2)
+                        for (int left = -1; left <= 1; left += 2) {
+                            bool inside = r + up >= -1 && r + up <= height && c + left >= -1 &&
+                                          c + left <= width;
+                            if (inside)
+                                pull += here - repeated(channel, r + up, c + left, height, width);
+                        }
+            d_image[line * width + column] += pull * factor;
+        }
     }
 }
 
@@ -333,16 +392,19 @@ extern "C" __global__ void dot(double* partials, const float* x, const float* y,
 }
 
 // numpy: y += scale * x
-extern "C" __global__ void axpy(float* y, const double* scale, const float* x, long long n) {
+extern "C" __global__ void axpy(float* y, const double* scale, double known, const float* x,
+                                long long n) {
+    float factor = (float)factor_of(scale, known);
     FOR_EACH(i, n) {
-        y[i] += (float)*scale * x[i];
+        y[i] += factor * x[i];
     }
 }
 
 // numpy: x *= factor
-extern "C" __global__ void scale(float* x, const double* factor, long long n) {
+extern "C" __global__ void scale(float* x, const double* factor, double known, long long n) {
+    float whole = (float)factor_of(factor, known);
     FOR_EACH(i, n) {
-        x[i] *= (float)*factor;
+        x[i] *= whole;
     }
 }
 
@@ -371,9 +433,9 @@ extern "C" __global__ void normalised_descent_step_sum(double* partials, const f
 extern "C" __global__ void normalised_descent_step_squares(double* partials,
                                                            const float* d_image,
                                                            const double* mean, long long n) {
-    double sum = 0.0;
+    double sum = 0.0, middle = *mean;
     FOR_EACH(i, n) {
-        double deviation = d_image[i] - *mean;
+        double deviation = d_image[i] - middle;
         sum += deviation * deviation;
     }
     block_sum(sum, partials);
@@ -381,10 +443,11 @@ extern "C" __global__ void normalised_descent_step_squares(double* partials,
 
 // numpy: image -= step_size / (spread + epsilon) * d_image
 extern "C" __global__ void normalised_descent_step(float* image, const float* d_image,
-                                                   const double* spread, double step_size,
+                                                   const double* variance, double step_size,
                                                    double epsilon, long long n) {
+    float factor = (float)(step_size / (sqrt(*variance) + epsilon));
     FOR_EACH(i, n) {
-        image[i] -= (float)(step_size / (*spread + epsilon)) * d_image[i];
+        image[i] -= factor * d_image[i];
     }
 }
 
@@ -394,10 +457,12 @@ extern "C" __global__ void adam_step(float* image, float* first_moment, float* s
                                      const float* d_image, double step_size, double beta1,
                                      double beta2, double epsilon, double correction1,
                                      double correction2, long long n) {
+    float old1 = (float)beta1, new1 = (float)(1.0 - beta1);
+    float old2 = (float)beta2, new2 = (float)(1.0 - beta2);
     FOR_EACH(i, n) {
         float slope = d_image[i];
-        float first = (float)beta1 * first_moment[i] + (float)(1.0 - beta1) * slope;
-        float second = (float)beta2 * second_moment[i] + (float)(1.0 - beta2) * (slope * slope);
+        float first = old1 * first_moment[i] + new1 * slope;
+        float second = old2 * second_moment[i] + new2 * (slope * slope);
         first_moment[i] = first;
         second_moment[i] = second;
         float mean = first / (float)correction1;

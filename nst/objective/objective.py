@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from nst import kernels
 from nst.errors import NstError
 from nst.kernels import Array
 from nst.memory import FileArray
@@ -113,14 +114,10 @@ class Losses:
     total: Array  # what is minimised
     raw: Mapping[str, Array]  # "content relu3_3", "style relu1_1", "smoothness": unweighted
 
-    def floats(self, **others: Array) -> dict[str, float]:
-        """Return ``{"total": ..., "content relu3_3": ..., ...}`` as Python floats.
-
-        All of them are read at once, and so are ``others``, further 0-d arrays: one wait.
-        """
-        named = {"total": self.total, **self.raw, **others}
-        values = np.stack([value.astype(np.float64) for value in named.values()])
-        return dict(zip(named, values.tolist(), strict=True))
+    def floats(self) -> dict[str, float]:
+        """Return ``{"total": ..., "content relu3_3": ..., ...}`` as Python floats: one wait."""
+        named = {"total": self.total, **self.raw}
+        return dict(zip(named, kernels.floats(list(named.values())), strict=True))
 
 
 def check_finite(values: Mapping[str, float]) -> None:

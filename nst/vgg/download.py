@@ -7,6 +7,9 @@ the file's entity tag, lest two versions be mixed).
 Of a .safetensors file only the convolutions are brought.  It begins with the length of its
 header (8 bytes, little-endian) and the header (JSON: name -> dtype, shape, data_offsets), which
 say where each array lies.  What lies on disk afterwards is a smaller .safetensors file.
+
+A server may do anything: whatever it does wrong is told as Unavailable, in one line, and takes
+neither memory nor time without bounds.
 """
 
 import hashlib
@@ -14,13 +17,14 @@ import json
 import math
 import re
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from nst.errors import NstError
 from nst.version import VERSION
@@ -32,16 +36,30 @@ if TYPE_CHECKING:
     from requests import Response, Session
 
 TIMEOUT = (10.0, 30.0)  # seconds: to connect, and between two pieces of an answer
+ANSWER = 40.0  # seconds from asking to the head of the answer, with all redirects
+REDIRECTS = 5
+SLOWEST = 10_000  # bytes a second, on the average of WINDOW seconds; what is slower is left
+WINDOW = 30.0
 ATTEMPTS = 5  # connections for one file
 PAUSE = 1.0  # seconds before the second of them, and twice as long before each after that
 PIECE = 1 << 16  # bytes
 LARGEST_HEADER = 1 << 20  # bytes; VGG16's has some 3,000
+LONGEST_REASON = 300  # characters
 
 Show: TypeAlias = Callable[[str, int, int], None]  # host, bytes that are here, bytes in all
 
 
 class Unavailable(Exception):
     """This source does not work, for the reason given; another may."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(_one_line(reason))
+
+
+def _one_line(text: str) -> str:
+    """Return ``text``, in which a server may have put anything, fit for a terminal."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 3] + "..."
 
 
 @dataclass(frozen=True)
@@ -63,15 +81,16 @@ def download(source: Source, folder: Path, show: Show) -> Path:
     """
     import requests
 
-    path = folder / f"{source.model}-{hashlib.sha256(source.url.encode()).hexdigest()[:8]}"
-    path = path.with_suffix(source.suffix)
+    path = path_of(source, folder)
     part = _Part(path.with_suffix(source.suffix + ".part"))
     with requests.Session() as session:  # proxies and certificates: as the environment says
+        # requests reads the body of a redirect to its end, however long; `_follow` does not
+        setattr(session, "get_redirect_target", lambda response: None)  # noqa: B010
         session.headers.update({"User-Agent": f"nst/{VERSION}", "Accept-Encoding": "identity"})
         wanted = _convolutions(session, source) if source.only_convolutions else _whole(source)
         part.begin_with(wanted.prefix)
         try:
-            _check_space(source, part, wanted.size)
+            check_space(source, folder, wanted.size - part.size)
             _fill(part, wanted, session, show)
         except KeyboardInterrupt as interrupt:
             if part.size:
@@ -86,6 +105,12 @@ def download(source: Source, folder: Path, show: Show) -> Path:
         _verify(part, source)
     part.become(path)
     return path
+
+
+def path_of(source: Source, folder: Path) -> Path:
+    """Return where the file of ``source`` is put, under a name that is its own."""
+    name = f"{source.model}-{hashlib.sha256(source.url.encode()).hexdigest()[:8]}"
+    return (folder / name).with_suffix(source.suffix)
 
 
 def _whole(source: Source) -> _Wanted:
@@ -103,7 +128,9 @@ def _convolutions(session: "Session", source: Source) -> _Wanted:
         names = formats.our_names(tensors, ARCHITECTURES[source.model])
         _check_tensors(tensors, names, source.model)
         first, last, smaller = _span(tensors, names)
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        if last - first > source.size:
+            raise ValueError(f"it spreads over {last - first} bytes, expected {source.size}")
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise Unavailable(f"is not {source.model}: {error}") from None
     prefix = len(smaller).to_bytes(8, "little") + smaller
     return _Wanted(source.url, 8 + length + first, last - first, is_whole=False, prefix=prefix)
@@ -130,6 +157,8 @@ def _check_tensors(tensors: dict[str, Any], names: dict[str, str], model: str) -
                 f"{names[name]} must be F32 {shape}, found {entry['dtype']} {entry['shape']}"
             )
         begin, end = entry["data_offsets"]
+        if type(begin) is not int or type(end) is not int:
+            raise ValueError(f"{names[name]} lies in bytes {begin!r} to {end!r}")
         if begin < 0 or end - begin != 4 * math.prod(shape):
             raise ValueError(f"{names[name]} lies in bytes {begin} to {end}, which do not fit it")
 
@@ -137,16 +166,76 @@ def _check_tensors(tensors: dict[str, Any], names: dict[str, str], model: str) -
 # --- Asking ------------------------------------------------------------------------------------
 
 
+def _ask(session: "Session", url: str, headers: dict[str, str]) -> "Response":
+    """Return the head of the answer, its body unread; raise Unavailable where none comes in time.
+
+    The time of a socket begins anew with every byte, so a thread asks and this one looks at the
+    clock.  A thread that got no answer ends with the program at the latest.
+    """
+    outcome: list[Response | Exception] = []
+
+    def ask() -> None:
+        try:
+            outcome.append(_follow(session, url, headers))
+        except Exception as error:  # handed to the thread that waits
+            outcome.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(ANSWER)
+    if not outcome:
+        raise Unavailable(f"gave no answer within {ANSWER:g} seconds")
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
+
+
+def _follow(session: "Session", url: str, headers: dict[str, str]) -> "Response":
+    """Ask for ``url`` and whatever it redirects to, never from https to anything else."""
+    for _ in range(REDIRECTS + 1):
+        response = session.get(
+            url, headers=headers, stream=True, timeout=TIMEOUT, allow_redirects=False
+        )
+        if not response.is_redirect:
+            return response
+        response.close()
+        before, url = url, urljoin(url, response.headers["Location"])
+        if not url.startswith(("https://", "http://")):
+            raise Unavailable(f"redirects to {url}")
+        if before.startswith("https://") and url.startswith("http://"):
+            raise Unavailable(f"redirects from https to {url}, where anyone could change it")
+    raise Unavailable(f"redirects more than {REDIRECTS} times")
+
+
+def _pieces(response: "Response") -> Iterator[bytes]:
+    """Yield the body as it comes; raise Unavailable where it is too slow."""
+    since, came = time.monotonic(), 0
+    while piece := response.raw.read1(PIECE, decode_content=False):
+        yield piece
+        came += len(piece)
+        elapsed = time.monotonic() - since
+        if elapsed >= WINDOW:
+            if came < SLOWEST * elapsed:
+                raise Unavailable(f"sends less than {SLOWEST / 1000:g} kB a second")
+            since, came = time.monotonic(), 0
+
+
 def _range(session: "Session", url: str, first: int, size: int) -> bytes:
     """Return ``size`` bytes of a URL from byte ``first`` on: a few, held in memory."""
     asked = {"Range": f"bytes={first}-{first + size - 1}"}
+    content = b""
     try:
-        with session.get(url, headers=asked, stream=True, timeout=TIMEOUT) as response:
+        with _ask(session, url, asked) as response:
             if response.status_code == 200:
                 raise Unavailable("gives no byte ranges, and most of the file is not wanted")
             _check_status(response)
-            content = response.content
-    except OSError as error:  # that of requests too
+            for piece in _pieces(response):
+                content += piece
+                if len(content) > size:
+                    raise Unavailable(f"gives more than the {size} bytes that were asked for")
+    except Unavailable:
+        raise
+    except Exception as error:
         raise Unavailable(_reason(error)) from None
     if len(content) != size:
         raise Unavailable(f"gave {len(content)} bytes where {size} were asked for")
@@ -159,7 +248,9 @@ def _fill(part: "_Part", wanted: _Wanted, session: "Session", show: Show) -> Non
         time.sleep(PAUSE * 2 ** (attempt - 1) if attempt else 0)
         try:
             cut = _stream(part, wanted, session, show)
-        except OSError as error:
+        except (Unavailable, NstError):
+            raise
+        except Exception as error:  # requests lets through those of others, too
             cut = _reason(error)
             if attempt == 0:
                 break  # not even asked with success; do not insist
@@ -180,16 +271,18 @@ def _stream(part: "_Part", wanted: _Wanted, session: "Session", show: Show) -> s
         last = wanted.first + wanted.size - 1
         headers["Range"] = f"bytes={wanted.first + part.size}-{last}"
     host = str(urlsplit(wanted.url).hostname)
-    with session.get(wanted.url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+    with _ask(session, wanted.url, headers) as response:
         _check_status(response)
         _check_answer(response, part, wanted)
         try:
-            for piece in response.iter_content(PIECE):
+            for piece in _pieces(response):
                 part.append(piece)
                 show(host, part.size, wanted.size)
                 if part.size > wanted.size:
                     raise Unavailable(f"gives more than the {wanted.size} bytes expected")
-        except OSError as error:
+        except (Unavailable, NstError):
+            raise
+        except Exception as error:
             return _reason(error)
     return "" if part.size == wanted.size else "the connection was cut"
 
@@ -202,17 +295,21 @@ def _check_status(response: "Response") -> None:
 def _check_answer(response: "Response", part: "_Part", wanted: _Wanted) -> None:
     """Make sure that what follows belongs at the end of ``part``, which may begin anew for it."""
     tag = response.headers.get("ETag", "")
-    strong_tag = "" if tag.startswith("W/") else tag  # a weak one does not vouch for each byte
+    # A weak one, W/"...", does not vouch for each byte.
+    strong_tag = tag if re.fullmatch(r'"[!-~]{1,200}"', tag) else ""
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding != "identity":
+        raise Unavailable(f"sends {encoding!r} where the file as it is was asked for")
     if response.status_code == 200:  # no byte ranges here, or the file has changed since
         part.begin(strong_tag)
         if not wanted.is_whole:
             raise Unavailable("gives no byte ranges, or another file than before")
-        size = int(response.headers.get("Content-Length", wanted.size))
-        if size != wanted.size:
+        size = response.headers.get("Content-Length", str(wanted.size))
+        if size != str(wanted.size):
             raise Unavailable(f"has {size} bytes, expected {wanted.size}")
         return
     answer = response.headers.get("Content-Range", "")
-    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer)
+    match = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", answer)
     if not match or int(match[1]) != wanted.first + part.size:
         raise Unavailable(
             f"answered {answer!r} where byte {wanted.first + part.size} was asked for"
@@ -223,10 +320,12 @@ def _check_answer(response: "Response", part: "_Part", wanted: _Wanted) -> None:
         part.begin(strong_tag)
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: Exception) -> str:
     """Return in a few words what went wrong on the way to the server."""
     import requests
 
+    if isinstance(error, requests.exceptions.InvalidURL | UnicodeError):
+        return f"leads to no address of the web ({_innermost(error)})"
     if isinstance(error, requests.ConnectTimeout):
         return f"no connection within {TIMEOUT[0]:g} seconds"
     if isinstance(error, requests.Timeout) or "Read timed out" in str(error):
@@ -268,7 +367,7 @@ class _Part:
     @property
     def tag(self) -> str:
         """What the server called the version that they are of; "" if it did not."""
-        return self._tag.read_text() if self._tag.exists() else ""
+        return self._tag.read_text("ascii", "ignore") if self._tag.exists() else ""
 
     def begin_with(self, prefix: bytes) -> None:
         """Keep what an earlier try left, if it begins with ``prefix`` as this one will."""
@@ -283,7 +382,7 @@ class _Part:
         """Forget what has come; what comes now is of the version ``tag``."""
         with _disk(self.path):
             self.path.write_bytes(self._prefix)
-            self._tag.write_text(tag)
+            self._tag.write_text(tag, "ascii")
 
     def append(self, piece: bytes) -> None:
         """Write down what has come next; a disk that does not take it is left clean."""
@@ -323,23 +422,31 @@ def _disk(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _check_space(source: Source, part: _Part, size: int) -> None:
-    """Raise NstError where neither the rest of ``part`` nor the model made of it would fit."""
+def check_space(source: Source, folder: Path, missing: int) -> None:
+    """Raise NstError where the ``missing`` bytes and the model made of them would not fit."""
     convolutions = ARCHITECTURES[source.model].parameters.values()
-    needed = size - part.size + 4 * sum(map(math.prod, convolutions))
-    free = shutil.disk_usage(part.path.parent).free
+    needed = missing + 4 * sum(map(math.prod, convolutions))
+    free = shutil.disk_usage(folder).free
     if free < needed:
         raise NstError(
-            f"{source.model} needs {needed / 1e6:.0f} MB in {part.path.parent}, which has "
+            f"{source.model} needs {needed / 1e6:.0f} MB in {folder}, which has "
             f"{free / 1e6:.0f} MB; make room there, or let NST_MODELS name another folder."
         )
 
 
 def _verify(part: _Part, source: Source) -> None:
     """Raise Unavailable, and remove the part, unless its checksum is the published one."""
-    kind, expected = source.checksum.split(":")
-    with part.path.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False))
-    if digest.hexdigest() != expected:
+    try:
+        check_checksum(part.path, source)
+    except Unavailable:
         part.remove()
-        raise Unavailable(f"has {kind} {digest.hexdigest()}, expected {expected}")
+        raise
+
+
+def check_checksum(path: Path, source: Source) -> None:
+    """Raise Unavailable unless the file at ``path`` has the published checksum."""
+    found = source.checksum_of(path)
+    if found != source.checksum:
+        raise Unavailable(
+            f"has {found.replace(':', ' ')}, expected {source.checksum.split(':')[1]}"
+        )

@@ -2,32 +2,35 @@
 
 The same thirteen convolutions are called ``block1_conv1`` with kernels (3, 3, I, O) by Keras,
 ``features.0`` by torchvision, ``vgg0_conv0`` by MXNet and so by the ONNX Model Zoo, and
-``conv1_1`` here.  What belongs to the classifier is left out; a convolution that the model lacks
-or has too many is an error.  Nothing is ever unpickled.
+``conv1_1`` here; where names say nothing, `recognition` goes by shapes and order.  What belongs
+to the classifier is left out; a convolution that the model lacks or has too many is an error.
+Shapes are read from headers and checked before any array is.  Nothing is ever unpickled.
 """
 
+import functools
+import math
 import re
+import warnings
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from nst.errors import NstError
-from nst.vgg import weights
+from nst.errors import NstError, NstWarning
+from nst.vgg import recognition, sources, weights
 from nst.vgg.architecture import ARCHITECTURES, Architecture
-from nst.vgg.sources import CAFFE, TORCHVISION, Preprocessing
+from nst.vgg.recognition import Stored
+from nst.vgg.sources import PREPROCESSINGS, Pin, Preprocessing
 from nst.vgg.weights import Network
 
-# What a file of this kind expects of an image, unless its source says otherwise.
-PREPROCESSING = {
-    ".h5": CAFFE,
-    ".safetensors": TORCHVISION,
-    ".onnx": TORCHVISION,
-    ".npz": TORCHVISION,
-}
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, TensorProto
+
+SUFFIXES = (".h5", ".safetensors", ".onnx", ".npz")
 PICKLES = (".pth", ".pt", ".pkl", ".pickle", ".bin", ".ckpt")
 
 _OURS = re.compile(r"conv\d+_\d+\.\w+")
@@ -38,29 +41,52 @@ _KERAS = re.compile(  # model_weights/block1_conv1/block1_conv1/kernel:0, block1
     r"(?:(kernel|[^/]+_W(?:_\d+)?)|bias|[^/]+_b(?:_\d+)?)(?::0)?"
 )
 
-Opened: TypeAlias = tuple[list[str], Callable[[str], np.ndarray]]  # names; name -> array
+# Whose layer names these are, and what that library's networks expect of an image.
+_ASSUMED = (
+    (re.compile(r"block1_conv1"), "caffe", "Keras"),
+    (re.compile(r"vgg\d+_conv0"), "torchvision", "MXNet"),
+)
+_FLOATS = ("float16", "float32", "float64")
+_NODES = 100_000  # more than any VGG's graph has, its functions written out
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file whose headers are read and whose arrays are not."""
+
+    stored: Mapping[str, Stored]
+    graph: "GraphProto | None" = None
+    is_ours: bool = False  # a model file of this program
+
+
 Reader: TypeAlias = Callable[[Path], AbstractContextManager[Opened]]
 
 
-def read(path: Path, model: str, preprocessing: Preprocessing | None = None) -> Network:
+def read(
+    path: Path, model: str, preprocessing: Preprocessing | None = None, pin: Pin | None = None
+) -> Network:
     """Return the network ``model`` whose weights are in a .h5, .safetensors, .onnx or .npz file.
 
-    Without ``preprocessing`` a .h5 file is taken for Keras' (BGR, 0..255 less the mean), any other
-    for torchvision's (RGB, less the mean, over the standard deviation).  A .npz file may bring
-    its own ``mean`` and ``std``, RGB in [0, 1]; a model file of ours has them anyway.
+    ``preprocessing`` says what the weights expect of an image.  Without it the file must: a model
+    file of ours does, a .npz file may bring ``mean`` and ``std``, RGB in [0, 1], published numbers
+    are known by their digest, and the layer names of Keras and MXNet are taken for those
+    libraries' networks, with a warning.  ``pin``: what the numbers must be.
 
-    Raises NstError for a pickle, which is not even opened, for a file that cannot be read, and
-    for one that holds anything but the convolutions of ``model`` in their full widths.
+    Raises NstError for a pickle, which is not even opened, for a file that cannot be read, for one
+    that holds anything but the convolutions of ``model`` in their full widths, and where nothing
+    says which colours they expect.
     """
     check_suffix(path)
+    if not path.exists():
+        raise NstError(f"weights file not found: {path}. Check the path.")
+    if not path.is_file():
+        raise NstError(f"{path} is no file; give one of {', '.join(SUFFIXES)}.")
     try:
-        return _read(path, model, preprocessing or PREPROCESSING[path.suffix.lower()])
+        return _read(path, model, preprocessing, pin)
     except NstError:
         raise
-    except FileNotFoundError:
-        raise NstError(f"weights file not found: {path}. Check the path.") from None
     except Exception as error:  # whatever a library raises on a damaged file
-        said = (str(error).splitlines() or [type(error).__name__])[0]
+        said = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise NstError(
             f"{path} is not a readable {path.suffix} file ({said}); get it again."
         ) from None
@@ -75,8 +101,8 @@ def check_suffix(path: Path) -> None:
             f" `safetensors.torch.save_file(torch.load({path.name!r}, weights_only=True),"
             f" {path.stem + '.safetensors'!r})`, and give that file."
         )
-    if path.suffix.lower() not in PREPROCESSING:
-        raise NstError(f"{path} has an unknown suffix; choose {', '.join(PREPROCESSING)}.")
+    if path.suffix.lower() not in SUFFIXES:
+        raise NstError(f"{path} has an unknown suffix; choose {', '.join(SUFFIXES)}.")
 
 
 def our_names(stored: Iterable[str], architecture: Architecture) -> dict[str, str]:
@@ -100,25 +126,39 @@ def our_names(stored: Iterable[str], architecture: Architecture) -> dict[str, st
     return ours
 
 
-def _read(path: Path, model: str, preprocessing: Preprocessing) -> Network:
+def _read(path: Path, model: str, preprocessing: Preprocessing | None, pin: Pin | None) -> Network:
     architecture, suffix = ARCHITECTURES[model], path.suffix.lower()
-    with _READERS[suffix](path) as (stored, read_array):
+    with _READERS[suffix](path) as opened:
         try:
-            names = our_names(stored, architecture)
-            arrays = {name: _floats(read_array(key), key) for name, key in names.items()}
-            if suffix == ".h5":
-                arrays = {name: _channels_first(array) for name, array in arrays.items()}
-            _check_shapes(arrays, names, architecture)
-            if suffix == ".onnx" and "conv1_1.weight" in stored:  # one of ours
+            names = _names(opened, architecture)
+            channels_last = suffix == ".h5" or _channels_last(opened, names, architecture)
+            _check_headers(opened, names, architecture, channels_last)
+            if opened.is_ours:
+                if preprocessing is not None:
+                    raise ValueError("it says itself what it expects; leave --preprocessing out")
                 return replace(weights.load(path), name=model)
-            if {"mean", "std"} <= set(stored):
-                mean, std = (read_array(key).ravel().tolist() for key in ("mean", "std"))
-                preprocessing = Preprocessing("RGB", 1, tuple(mean), tuple(std))
-            return _network(arrays, preprocessing, model)
+            arrays = {
+                name: _floats(opened.stored[names[name]].read(), shape, channels_last)
+                for name, shape in architecture.parameters.items()
+            }
+            for name, array in arrays.items():
+                weights.check_values(name, array)
+            _check_pin(arrays, pin)
+            colours = _colours(path, model, opened, arrays, names, preprocessing)
+            return _network(arrays, colours, model)
         except ValueError as error:
             raise NstError(
                 f"{path} is not {model}: {error}. `nst models` lists where its files are."
             ) from None
+
+
+def _names(opened: Opened, architecture: Architecture) -> dict[str, str]:
+    """Return {our name: stored name} of every convolution; ValueError for another network."""
+    if opened.graph is not None and not opened.is_ours:
+        return recognition.in_graph(opened.graph, opened.stored, architecture)
+    if any(_our_name(name, architecture) for name in opened.stored):
+        return our_names(opened.stored, architecture)
+    return recognition.by_shape(opened.stored, architecture)
 
 
 def _our_name(stored: str, architecture: Architecture) -> str | None:
@@ -139,26 +179,103 @@ def _our_name(stored: str, architecture: Architecture) -> str | None:
     return f"{layers[index]}.{part}" if index < len(layers) else stored
 
 
-def _floats(array: np.ndarray, stored: str) -> np.ndarray:
-    if array.dtype.kind != "f":
-        raise ValueError(f"{stored} holds {array.dtype}, not floating-point numbers")
-    return array.astype(np.float32)
+def _channels_last(opened: Opened, names: Mapping[str, str], architecture: Architecture) -> bool:
+    """Tell whether kernels are (3, 3, I, O), as Keras has them, and not (O, I, 3, 3)."""
+    kernels = [
+        (opened.stored[names[name]].shape, shape)
+        for name, shape in architecture.parameters.items()
+        if len(shape) == 4
+    ]
+    return all(found == recognition.channels_last(shape) for found, shape in kernels)
 
 
-def _channels_first(array: np.ndarray) -> np.ndarray:
-    """Return Keras' kernel (3, 3, I, O) as (O, I, 3, 3); leave anything else as it is."""
-    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
-
-
-def _check_shapes(
-    arrays: Mapping[str, np.ndarray], stored: Mapping[str, str], architecture: Architecture
+def _check_headers(
+    opened: Opened, names: Mapping[str, str], architecture: Architecture, channels_last: bool
 ) -> None:
+    """Raise ValueError unless every array is made of floats and has its shape."""
     for name, shape in architecture.parameters.items():
-        if arrays[name].shape != shape:
+        stored = opened.stored[names[name]]
+        found = stored.shape
+        if channels_last and len(found) == 4:
+            found = (found[3], found[2], *found[:2])
+        if (
+            len(shape) == 1
+            and opened.graph is not None
+            and math.prod(found) == max(found, default=0)
+        ):
+            found = (math.prod(found),)  # (1, O, 1, 1), of a bias that is added
+        if found != shape:
             raise ValueError(
-                f"{stored[name]} must be {shape} as (out, in, rows, columns), "
-                f"found {arrays[name].shape}"
+                f"{names[name]} must be {shape} as (out, in, rows, columns), found {found}"
             )
+        if stored.dtype not in _FLOATS:
+            raise ValueError(
+                f"{names[name]} holds {stored.dtype}, not floating-point numbers of "
+                "16, 32 or 64 bits"
+            )
+
+
+def _floats(array: np.ndarray, shape: tuple[int, ...], channels_last: bool) -> np.ndarray:
+    """Return a kernel as (O, I, 3, 3), or a bias as (O,), in float32."""
+    if channels_last and len(shape) == 4:
+        array = array.transpose(3, 2, 0, 1)
+    return array.reshape(shape).astype(np.float32)
+
+
+def _check_pin(arrays: Mapping[str, np.ndarray], pin: Pin | None) -> None:
+    if pin is None:
+        return
+    found = weights.digest(arrays, pin.convolutions)
+    if found != pin.sha256:
+        raise ValueError(
+            f"its numbers are others (sha256 {found[:12]}..., expected {pin.sha256[:12]}...)"
+        )
+
+
+def _colours(
+    path: Path,
+    model: str,
+    opened: Opened,
+    arrays: Mapping[str, np.ndarray],
+    names: Mapping[str, str],
+    chosen: Preprocessing | None,
+) -> Preprocessing:
+    """Return what the weights expect of an image; ValueError where nothing says it."""
+    said = _mean_and_std(opened.stored)
+    if said and chosen:
+        raise ValueError("it says itself what it expects; leave --preprocessing out")
+    whose, known = sources.known(arrays) or ("", None)
+    if known and chosen and known != chosen:
+        raise ValueError(f"its numbers are {whose}, which expects {known}, not {chosen}")
+    in_hand = [s.preprocessing for s in sources.of(model) if s.is_in(path)] if not chosen else []
+    if found := said or chosen or known or next(iter(in_hand), None):
+        return found
+    for pattern, name, library in _ASSUMED:
+        if any(pattern.search(stored) for stored in names.values()):
+            warnings.warn(
+                NstWarning(
+                    f"{path} has the layer names of {library}, so it is taken to expect "
+                    f"{PREPROCESSINGS[name]}; --preprocessing would say otherwise."
+                ),
+                stacklevel=2,
+            )
+            return PREPROCESSINGS[name]
+    choices = ", ".join(f"--preprocessing {name} is {p}" for name, p in PREPROCESSINGS.items())
+    raise ValueError(
+        f"nothing says which colours it expects, and with the wrong ones red and blue are swapped "
+        f"and features many times too large or small: {choices}; say which, as whoever trained it"
+    )
+
+
+def _mean_and_std(stored: Mapping[str, Stored]) -> Preprocessing | None:
+    """Return what arrays called mean and std say: RGB in [0, 1]."""
+    if not {"mean", "std"} <= set(stored):
+        return None
+    for name in ("mean", "std"):
+        if math.prod(stored[name].shape) != 3 or stored[name].dtype not in _FLOATS:
+            raise ValueError(f"{name} must be three numbers, found shape {stored[name].shape}")
+    mean, std = (tuple(stored[name].read().ravel().tolist()) for name in ("mean", "std"))
+    return Preprocessing("RGB", 1, mean, std)
 
 
 def _network(arrays: dict[str, np.ndarray], preprocessing: Preprocessing, model: str) -> Network:
@@ -166,8 +283,6 @@ def _network(arrays: dict[str, np.ndarray], preprocessing: Preprocessing, model:
 
     (scale x - mean) / std = (x - mean / scale) / (std / scale)
     """
-    if not np.isfinite(preprocessing.mean).all() or not np.min(preprocessing.std) > 0:
-        raise ValueError(f"mean {preprocessing.mean} and std {preprocessing.std} make no colours")
     mean, std = (
         tuple(value / preprocessing.scale for value in values)
         for values in (preprocessing.mean, preprocessing.std)
@@ -178,41 +293,155 @@ def _network(arrays: dict[str, np.ndarray], preprocessing: Preprocessing, model:
     return weights.from_arrays(arrays, "max", mean, std, model)
 
 
-# --- Readers: a file -> the names in it, and a function from a name to its array --------------
+# --- Readers: a file -> what its headers say of the arrays in it ------------------------------
 
 
 @contextmanager
 def _h5(path: Path) -> Iterator[Opened]:
     import h5py
 
+    stored: dict[str, Stored] = {}
+
+    def note(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            stored[name] = Stored(item.shape or (), str(item.dtype), lambda: _h5_array(item))
+
     with h5py.File(path) as file:
-        names: list[str] = []
-        file.visititems(
-            lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None
-        )
-        yield names, lambda name: file[name][()]
+        file.visititems(note)
+        yield Opened(stored)
+
+
+def _h5_array(dataset: Any) -> np.ndarray:
+    """Read a dataset whose shape is right, unless what lies behind it is not bounded by that."""
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(f"{dataset.name} lies in another file")
+    if dataset.id.get_create_plist().get_nfilters():
+        raise ValueError(f"{dataset.name} is compressed; save it without")
+    if dataset.chunks and math.prod(dataset.chunks) > 2 * dataset.size + 4096:
+        raise ValueError(f"{dataset.name} comes in chunks of {dataset.chunks}")
+    return dataset[()]
 
 
 @contextmanager
 def _safetensors(path: Path) -> Iterator[Opened]:
     import safetensors
 
+    dtypes = {"F16": "float16", "F32": "float32", "F64": "float64"}
     with safetensors.safe_open(path, framework="numpy") as file:
-        yield list(file.keys()), file.get_tensor
+        stored = {}
+        for name in file.keys():  # it is no dictionary
+            part = file.get_slice(name)
+            dtype = dtypes.get(part.get_dtype(), part.get_dtype().lower())
+            read_array = functools.partial(file.get_tensor, name)
+            stored[name] = Stored(tuple(part.get_shape()), dtype, read_array)
+        yield Opened(stored)
+
+
+@contextmanager
+def _npz(path: Path) -> Iterator[Opened]:
+    with zipfile.ZipFile(path) as file:
+        stored = {}
+        for entry in file.infolist():
+            if not entry.filename.endswith(".npy"):
+                continue
+            with file.open(entry) as member:
+                shape, dtype = _npy_header(member)
+            read_array = functools.partial(_npy_array, file, entry)
+            stored[entry.filename.removesuffix(".npy")] = Stored(shape, dtype, read_array)
+        yield Opened(stored)
+
+
+def _npy_array(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    with file.open(entry) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
+
+
+def _npy_header(member: Any) -> tuple[tuple[int, ...], str]:
+    version = np.lib.format.read_magic(member)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"{member.name} has version {version} of the .npy format, expected 1.0")
+    shape, _, dtype = readers[version](member)
+    return shape, str(dtype)
 
 
 @contextmanager
 def _onnx(path: Path) -> Iterator[Opened]:
     import onnx
 
-    tensors = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer}
-    yield list(tensors), lambda name: onnx.numpy_helper.to_array(tensors[name])
+    if path.stat().st_size > weights.LARGEST_FILE:
+        raise ValueError("it is larger than an ONNX file can be")
+    model = _inlined(onnx.load(path, load_external_data=False))
+    is_ours = {"pooling", "mean", "std"} <= {entry.key for entry in model.metadata_props}
+    yield Opened(_constants(model.graph, path.parent), model.graph, is_ours)
 
 
-@contextmanager
-def _npz(path: Path) -> Iterator[Opened]:
-    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-        yield list(file), lambda name: file[name]
+def _inlined(model: "ModelProto") -> "ModelProto":
+    """Return the model with the nodes of its functions in the graph itself.
+
+    PyTorch 2.1 to 2.4 wrote each layer as a function.  Functions that call functions could make
+    few bytes into many nodes, so they are counted first.
+    """
+    if not model.functions:
+        return model
+    from onnx import inliner
+
+    sizes = {(f.domain, f.name): len(f.node) for f in model.functions}
+    for _ in model.functions:  # as deep as they can call each other
+        for function in model.functions:
+            called = sum(sizes.get((node.domain, node.op_type), 1) for node in function.node)
+            sizes[function.domain, function.name] = min(called, _NODES)
+    if sum(sizes.get((node.domain, node.op_type), 1) for node in model.graph.node) >= _NODES:
+        raise ValueError(f"its functions call each other {_NODES} times or more")
+    return inliner.inline_local_functions(model)
+
+
+def _constants(graph: "GraphProto", folder: Path) -> dict[str, Stored]:
+    """Return the constants of a graph, and what is made of them by turning and converting."""
+    import onnx
+
+    stored = {tensor.name: _tensor(tensor, folder) for tensor in graph.initializer}
+    for node in graph.node:
+        said = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
+        if node.op_type == "Constant" and "value" in said:
+            stored[node.output[0]] = _tensor(said["value"], folder)
+        elif node.input and node.input[0] in stored and node.output:
+            if made := _made(node.op_type, stored[node.input[0]], said.get("perm")):
+                stored[node.output[0]] = made
+    return stored
+
+
+def _made(operator: str, constant: Stored, perm: list[int] | None) -> Stored | None:
+    """Return what an operator makes of a constant; None for one that computes."""
+    if operator in ("Identity", "Cast"):  # all numbers become float32 in the end
+        return constant
+    if operator == "Transpose":
+        axes = perm or list(range(len(constant.shape)))[::-1]
+        shape = tuple(constant.shape[axis] for axis in axes)
+        return Stored(shape, constant.dtype, lambda: constant.read().transpose(axes))
+    if operator in ("Reshape", "Squeeze", "Unsqueeze"):  # of a bias, to be added
+        flat = (math.prod(constant.shape),)
+        return Stored(flat, constant.dtype, lambda: constant.read().reshape(-1))
+    return None
+
+
+def _tensor(tensor: "TensorProto", folder: Path) -> Stored:
+    import onnx
+
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+
+    def read_array() -> np.ndarray:
+        if onnx.external_data_helper.uses_external_data(tensor):  # beside the model file
+            said = {entry.key: entry.value for entry in tensor.external_data}
+            if said.get("length") != str(math.prod(tensor.dims) * dtype.itemsize):
+                raise ValueError(f"{tensor.name} has {said.get('length')} bytes in another file")
+            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+        return onnx.numpy_helper.to_array(tensor)
+
+    return Stored(tuple(tensor.dims), dtype.name, read_array)
 
 
 _READERS: dict[str, Reader] = {

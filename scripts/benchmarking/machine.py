@@ -16,8 +16,7 @@ SHAPES = ((256, 128), (512, 64))  # channels in and out, side: the layers with m
 
 def describe() -> str:
     """Return processor, cores and versions in one line."""
-    import onnxruntime
-
+    runtime = devices.onnxruntime()
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -25,7 +24,7 @@ def describe() -> str:
         cpu = names[0].split(":")[1].strip() if names else cpu
     return (
         f"{cpu}, {os.cpu_count()} cores; Python {platform.python_version()}, "
-        f"NumPy {np.__version__}, ONNX Runtime {onnxruntime.__version__}"
+        f"NumPy {np.__version__}, ONNX Runtime {runtime.__version__}"
     )
 
 
@@ -35,8 +34,7 @@ def convolution_rate(device: str = "cpu", repeats: int = 5) -> float:
 
 
 def _rate(channels: int, side: int, device: str, repeats: int) -> float:
-    import onnxruntime
-
+    onnxruntime = devices.onnxruntime()
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((channels, channels, 3, 3), np.float32)
     shape = [1, channels, side, side]

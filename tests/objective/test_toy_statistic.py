@@ -10,6 +10,7 @@ from gradcheck import assert_gradient
 from objectives import mask_of, recipe_of
 from small_networks import ReferenceVgg, draw_arrays, relative_error
 from test_checkpoints import stop_after, without_seconds
+from test_emulated_gpu import gpu  # noqa: F401  # a fixture
 from toy_statistic import MeanStyle
 
 from nst import resume, stylize
@@ -102,6 +103,16 @@ def test_stopped_and_resumed_it_paints_the_same_picture(asked, tmp_path):
     result = resume(tmp_path / "saved")
     np.testing.assert_array_equal(result.image, expected.image)
     assert without_seconds(result.history) == without_seconds(expected.history)
+
+
+@pytest.mark.parametrize("side", [None, 96], ids=["whole", "tiles"])
+def test_on_the_gpu_it_paints_the_same_picture(gpu, asked, side):  # noqa: F811
+    results = []
+    for device in ("cuda", "cpu"):
+        run = prepare(replace(asked, device=device, conv="direct"))
+        run.side, run.planned = side, True
+        results.append(complete(run).image)
+    np.testing.assert_allclose(*results, atol=1e-3)
 
 
 # ---- A statistic that is no sum ----------------------------------------------------------

@@ -1,0 +1,77 @@
+"""Signals: never in the middle of a step, and never in the middle of saving."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from nst.runs import Run
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # what ends a run; Windows has no SIGHUP
+NUMBERS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal came: as on Ctrl-C, what there is is saved."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+class Signals:
+    """Turns SIGINT, SIGTERM and SIGHUP into an exception, but never in the middle of a step.
+
+    There the picture, the optimizer and the history do not fit together, and a checkpoint could
+    not be saved; it takes milliseconds, and ``check``, called after every step, catches up.  One
+    exception is enough: what comes after it changes nothing.  A signal that whoever started this
+    process has it ignore, as `nohup` does, stays ignored.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._pending: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Signals":
+        for number in NUMBERS:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        if self._pending is not None:
+            raise Stopped(self._pending)
+
+    def _handle(self, number: int, _: object) -> None:
+        if self._pending is None:
+            self._pending = number
+            if self._run.whole:
+                self.check()
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Let signals wait for the end of the block: what it saves is saved.
+
+    Then each is raised again, for whoever handles it.  Only Python's main thread can do that; in
+    another the block just runs, and no signal interrupts it there.
+    """
+    came: dict[int, None] = {}
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in NUMBERS:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, lambda n, _: came.setdefault(n))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)

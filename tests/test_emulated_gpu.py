@@ -1,0 +1,260 @@
+"""The whole CUDA path where there is no GPU: the same pictures as on the CPU.
+
+CuPy, CUDA and ONNX Runtime's CUDA provider are stood in for, by what is stricter than they are:
+emulated_cupy.py, host_cuda.py and emulated_runtime.py.  The code of nst is the same.
+"""
+
+import sys
+from dataclasses import replace
+
+import emulated_cupy
+import emulated_runtime
+import numpy as np
+import pytest
+from machine import cupy
+from test_checkpoints import stop_after, without_seconds
+
+from nst import cli, demo, devices, images, kernels, resume, stylize
+from nst.objective.recipes import RECIPES
+from nst.optimizers import Lbfgs
+from nst.runs import prepare
+from nst.settings import Painting
+from nst.stylize import complete
+from nst.vgg import Vgg, runtime
+
+TWO = {"size": 100, "scales": (70, 100), "steps": (2, 3), "conv": "direct"}
+TAPS = {"content_taps": {"relu2_2": 2.0}, "style_taps": {"relu1_1": 1e3, "relu3_2": 5e2}}
+
+
+@pytest.fixture
+def gpu(monkeypatch, host):
+    """A GPU, emulated, in place of what this machine has."""
+    emulated_cupy.start(host)
+    monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)
+    monkeypatch.setitem(sys.modules, "onnxruntime", emulated_runtime.start())
+    name = "nst.kernels.cupy_kernels"
+    monkeypatch.setitem(sys.modules, name, None)  # so that the one there comes back
+    monkeypatch.setattr(kernels, "cupy_kernels", None, raising=False)
+    del sys.modules[name], kernels.cupy_kernels
+    return emulated_cupy
+
+
+@pytest.fixture
+def pictures(files, first, other, left, right):
+    """The folder with photograph, two paintings and two masks."""
+    return files
+
+
+def assert_same_picture(found, expected, image=1e-4):
+    """Losses agree to 1e-5 at the first step and to 1e-4 at the last, and so do the pixels."""
+    assert len(found.history) == len(expected.history)
+    for one, two in zip(*(without_seconds(r.history) for r in (found, expected)), strict=True):
+        assert one == pytest.approx(two, rel=1e-5 if one["step"] == 1 else 1e-4, abs=1e-9)
+    assert np.abs(found.image - expected.image).mean() < image
+
+
+# ---- The same pictures ---------------------------------------------------------------
+
+
+def test_the_demo_is_painted_at_two_sizes(gpu, tmp_path, capsys):
+    options = ["--size", "128", "--scales", "80,128", "--steps", "3,3", "--model", "vgg16-slim"]
+    for device in ("cuda", "cpu"):
+        output = ["-o", str(tmp_path / f"{device}.png"), "--conv", "direct"]
+        assert cli.main(["demo", "--device", device, *options, *output]) == 0
+        assert f"on {device}\n" in capsys.readouterr().out
+    found, expected = (images.load(tmp_path / f"{device}.png") for device in ("cuda", "cpu"))
+    assert np.abs(found - expected).max() < 2 / 255
+    assert gpu.pool.reused
+    assert gpu.launches["total_variation_l2_backward"] >= 6
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_paints_what_it_paints_on_the_cpu(gpu, settings, recipe):
+    asked = settings(recipe=recipe, model="vgg16-slim", **TWO)
+    on_cpu = stylize(asked)
+    on_gpu = stylize(replace(asked, device="cuda"))
+    # Adam's first steps go by the sign of a gradient, however small
+    assert_same_picture(on_gpu, on_cpu, 2e-3 if RECIPES[recipe].optimizer == "adam" else 1e-4)
+
+
+CONTROLS = {
+    "regions": lambda at: {
+        "style": [
+            Painting(at / "painting.png", 2, mask=at / "left.png", region=at / "left.png"),
+            Painting(at / "other.png", region=at / "right.png"),
+        ]
+    },
+    "regions of moments": lambda at: {
+        "recipe": "spst",
+        "style": [
+            Painting(at / "painting.png", region=at / "left.png"),
+            Painting(at / "other.png", mask=at / "left.png", region=at / "right.png"),
+        ],
+        **TAPS,
+    },
+    "max pooling, grey, less strength": lambda at: {
+        "pooling": "max",
+        "color": "content-luminance",
+        "strength": 0.6,
+    },
+    "descent": lambda at: {"optimizer": "descent"},
+    "adam": lambda at: {"optimizer": "adam"},
+}
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+@pytest.mark.parametrize("side", [None, 96], ids=["whole", "tiles"])
+def test_with_controls_whole_and_in_tiles(gpu, settings, pictures, control, side):
+    asked = settings(**TWO | CONTROLS[control](pictures))
+    results = []
+    for device in ("cuda", "cpu"):
+        run = prepare(replace(asked, device=device))
+        run.side, run.planned = side, True
+        results.append(complete(run))
+    assert_same_picture(*results, 2e-3 if control == "adam" else 2e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_stopped_and_resumed_it_is_the_same_picture(gpu, settings, tmp_path, optimizer):
+    asked = settings(**TWO | {"device": "cuda", "optimizer": optimizer, "steps": (3, 3)})
+    expected = stylize(asked)
+    folder = tmp_path / "saved"
+    with pytest.raises(KeyboardInterrupt):
+        stylize(replace(asked, checkpoint=folder), stop_after(2))
+    with pytest.raises(KeyboardInterrupt):
+        resume(folder, stop_after(5))
+    result = resume(folder)
+    np.testing.assert_array_equal(result.image, expected.image)
+    assert without_seconds(result.history) == without_seconds(expected.history)
+
+
+def test_everything_that_is_written_on_the_way(gpu, settings, tmp_path):
+    beside = {"plot": True, "save_every": 2, "log": tmp_path / "log.csv"}
+    asked = settings(**TWO | beside | {"device": "cuda", "report": tmp_path / "report.html"})
+    stylize(asked)
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 6
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+    assert (tmp_path / "out-triptych.png").exists()
+
+
+def test_doctor_computes_on_it(gpu, capsys):
+    assert cli.main(["doctor"]) == 0
+    printed = capsys.readouterr().out
+    assert "GPU: a GPU, emulated, compute capability 9.0" in printed
+    assert "GPU: a convolution was computed on it" in printed
+
+
+# ---- Waits ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recipe", ["nst", "spst", "crowson", "hvass"])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam", "descent"])
+def test_a_step_waits_for_the_gpu_once_and_copies_nothing_to_it(gpu, settings, recipe, optimizer):
+    """Long enough for L-BFGS to fill its history, to clip, and to begin anew."""
+    waits, uploads = [], []
+
+    def after_step(progress):
+        waits.append(sum(gpu.waits.values()))
+        uploads.append(sum(gpu.uploads.values()))
+
+    picture = {"size": 48, "scales": 1, "steps": 14, "model": "vgg16-slim"}
+    run = prepare(settings(device="cuda", recipe=recipe, optimizer=optimizer, **picture))
+    run.planned = True
+    complete(run, after_step)
+    assert max(np.diff(waits)) == 1, gpu.waits
+    assert max(np.diff(uploads)) == 0, gpu.uploads
+
+
+def test_numbers_are_read_with_one_wait_for_all(gpu):
+    asarray = devices.pick("cuda").xp.asarray
+    numbers = [1.5, asarray(np.float32(0.1)), asarray(np.float64(0.1)), asarray(np.bool_(True))]
+    gpu.forget()
+    assert kernels.floats(numbers) == [1.5, float(np.float32(0.1)), 0.1, 1.0]
+    assert sum(gpu.waits.values()) == 1
+    assert kernels.floats([2, np.asarray(0.5, np.float32)]) == [2.0, 0.5]
+    assert sum(gpu.waits.values()) == 1
+
+
+def test_a_history_that_points_uphill_is_forgotten_after_one_evaluation(gpu, rng):
+    """The slope at the start of a search is known with the first trial, not before."""
+    device = devices.pick("cuda")
+    d_image, start = device.asarray(rng.standard_normal((3, 4, 5))), rng.random((3, 4, 5))
+    optimizer, image = Lbfgs(bounds=None), device.asarray(start)
+    optimizer.pairs = [(d_image.copy(), d_image * -1)]  # negative curvature: never accepted so
+    optimizer.step(image, device.asarray(np.asarray(1.0)), d_image)
+    state = optimizer.state()
+    for each in (optimizer, Lbfgs(bounds=None)):  # and in a run that goes on from there
+        if each is not optimizer:
+            each.restore(state)
+        moved = device.asarray(image.get())
+        each.step(moved, device.asarray(np.asarray(9.0)), d_image)
+        assert each.pairs == []
+        slope = float((each.direction * d_image).sum())
+        assert slope < 0
+        np.testing.assert_allclose(moved.get(), start + each.direction.get(), atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", [Lbfgs(), Lbfgs(bounds=None)], ids=["clipped", "free"])
+def test_where_nothing_pulls_the_image_stays(gpu, rng, optimizer):
+    device = devices.pick("cuda")
+    start = rng.random((3, 4, 5), np.float32)
+    image = device.asarray(start.copy())
+    for _ in range(4):
+        optimizer.step(image, device.asarray(np.asarray(1.0)), device.asarray(0 * start))
+    np.testing.assert_array_equal(image.get(), start)
+
+
+# ---- The emulation itself ------------------------------------------------------------
+
+
+def test_what_is_asked_of_cupy_is_there(gpu, settings):
+    """That the stand-in has no name of its own."""
+    if cupy is None:
+        pytest.skip("needs CuPy (but no GPU), to look into it")
+    stylize(settings(device="cuda", recipe="spst", model="vgg16-slim", **TWO))
+    for name in gpu.used:
+        found = cupy
+        for part in name.split("."):
+            assert hasattr(found, part), name
+            found = getattr(found, part)
+
+
+def bind_by_address(self, arrays, batch, bind=None):
+    """As it was once: an array is bound anew only where its address is another."""
+    bind = bind or self.binding.bind_input
+    for name, array in arrays.items():
+        pointer = self.device.pointer(array)
+        if self.bound.get(name) != pointer:
+            bind(name, self.device.name, 0, array.dtype.type, batch + array.shape, pointer)
+            self.bound[name] = pointer
+
+
+def test_an_array_bound_by_its_address_alone_is_noticed(gpu, settings, monkeypatch):
+    monkeypatch.setattr(runtime._Pass, "_bind", bind_by_address)
+    with pytest.raises(AssertionError, match=r"its array is gone, or shorter"):
+        stylize(settings(device="cuda", **TWO))
+
+
+def test_memory_that_was_given_back_is_noticed(gpu, rng):
+    device = devices.pick("cuda")
+    vgg = Vgg("vgg16-slim", ["relu1_1"], device=device)
+    image = device.asarray(rng.random((3, 32, 48)))
+    features = vgg.features(image)["relu1_1"]
+    assert not np.isnan(features.get()).any()
+    view = features.host
+    del features
+    assert np.isnan(view).all()
+    one_for_all = vgg._pass("features", image.shape)
+    with pytest.raises(AssertionError, match="relu1_1: its array is gone"):
+        one_for_all.run({"image": image}, {})
+
+
+def test_no_array_goes_to_the_host_by_itself(gpu, rng):
+    array = devices.pick("cuda").asarray(rng.random((2, 3)))
+    for silent in (np.asarray, np.mean, lambda a: np.float32(2) * rng.random((2, 3)) + a):
+        with pytest.raises(TypeError):
+            silent(array)
+    gpu.forget()
+    assert float((array * 2).sum()) > 0
+    assert sum(gpu.waits.values()) == 1
+    assert demo.content_path().exists()
