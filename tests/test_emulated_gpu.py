@@ -18,13 +18,13 @@ from test_checkpoints import stop_after, without_seconds
 from nst import cli, demo, devices, images, kernels, resume, stylize
 from nst.errors import NstWarning
 from nst.estimate import probe
+from nst.objective.recipes import RECIPES
 from nst.optimizers import Lbfgs
-from nst.recipes import RECIPES
 from nst.runs import prepare
 from nst.scales import Scale
 from nst.settings import Painting
 from nst.stylize import complete
-from nst.targets import measure
+from nst.targets import objective_at
 from nst.vgg import Vgg, runtime
 
 TWO = {"size": 100, "scales": (70, 100), "steps": (2, 3), "conv": "direct"}
@@ -271,7 +271,7 @@ def test_the_probe_counts_what_the_runtime_had_already(gpu, settings, rng):
     """None of ONNX Runtime's memory is seen here, as none is where its arena is warm."""
     run = prepare(settings(device="cuda", model="vgg16-slim", **TWO))
     image = run.device.asarray(rng.random((3, 64, 80)))
-    cost = probe(measure(run, Scale(64, 80, 1)), image)
+    cost = probe(objective_at(run, Scale(64, 80, 1)), image)
     assert cost.evaluating(64, 80) >= run.vgg.least_bytes(64, 80)
     assert cost.measuring(64, 80) >= run.vgg.least_bytes(64, 80, kept=False)
     assert run.vgg.least_bytes(64, 80) > 64 * 80 * 4 * (32 + 32 + 64 / 4)  # relu1_1, relu1_2, ...
