@@ -31,12 +31,21 @@ def content_to_paint(color: str, content: np.ndarray) -> np.ndarray:
     return as_grey(content) if color == "content-luminance" else content
 
 
-def style_to_paint(color: str, style: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """Return the style image that is measured, for one of COLORS; the two may differ in size."""
+def style_to_paint(
+    color: str,
+    style: np.ndarray,
+    content: np.ndarray,
+    style_alpha: np.ndarray | None = None,
+    content_alpha: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the style image that is measured, for one of COLORS; the two may differ in size.
+
+    Colours that an alpha channel (H, W) hides, where there is one, are not counted.
+    """
     if color == "match":
-        return match_colours(style, content)
+        return match_colours(style, content, style_alpha, content_alpha)
     if color == "content-luminance":
-        return match_colours(as_grey(style), as_grey(content))
+        return match_colours(as_grey(style), as_grey(content), style_alpha, content_alpha)
     return style
 
 
@@ -89,27 +98,37 @@ def _take_chroma(image: np.ndarray, content: np.ndarray) -> np.ndarray:
     return np.clip(luma + share.min(axis=0) * chroma, 0, 1)
 
 
-def match_colours(image: np.ndarray, target: np.ndarray) -> np.ndarray:
+def match_colours(
+    image: np.ndarray,
+    target: np.ndarray,
+    image_alpha: np.ndarray | None = None,
+    target_alpha: np.ndarray | None = None,
+) -> np.ndarray:
     """Return ``image`` with the colours' mean and covariance of ``target``, clipped to [0, 1].
 
     ``rgb -> S_target^(1/2) S_image^(-1/2) (rgb - mean_image) + mean_target``
 
-    with the covariances S (3, 3) over all pixels and their symmetric roots: the symmetric form
-    of Gatys et al. (2016).  A direction in which the image's colours spread by less than a grey
-    level is left without spread, and not divided by its rounding: a grey image has two, a flat
-    one three.
+    with the covariances S (3, 3) over all pixels that can be seen, and their symmetric roots: the
+    symmetric form of Gatys et al. (2016).  A direction in which the image's colours spread by less
+    than a grey level is left without spread, and not divided by its rounding: a grey image has
+    two, a flat one three.
     """
-    mean, covariance = colour_moments(image)
-    target_mean, target_covariance = colour_moments(target)
+    mean, covariance = colour_moments(image, image_alpha)
+    target_mean, target_covariance = colour_moments(target, target_alpha)
     to_target = _power(target_covariance, 0.5) @ _power(covariance, -0.5)
     flat = image.reshape(3, -1) - mean[:, None].astype(image.dtype)
     matched = to_target.astype(image.dtype) @ flat + target_mean[:, None].astype(image.dtype)
     return np.clip(matched, 0, 1).reshape(image.shape)
 
 
-def colour_moments(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean (3,) and the covariance (3, 3) of an image's colours, in float64."""
-    flat = image.reshape(3, -1)
+def colour_moments(
+    image: np.ndarray, alpha: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean (3,) and the covariance (3, 3) of an image's colours, in float64.
+
+    Of those that are not wholly transparent, where there is an ``alpha`` (H, W).
+    """
+    flat = image.reshape(3, -1) if alpha is None else image[:, alpha > 0]
     mean = flat.mean(axis=1, dtype=np.float64)
     centred = flat - mean[:, None].astype(image.dtype)
     return mean, (centred @ centred.T).astype(np.float64) / flat.shape[1]

@@ -1,85 +1,208 @@
-"""A file becomes a decoded picture, and that becomes arrays: what `images.load` is made of.
+"""The bytes of a picture file become arrays: what `images.load` is made of.
 
-decode    file -> Pillow's picture, or one line that says why not
-srgb      picture -> (3, H, W) float32 sRGB, as it is stored
-opacity   picture -> (H, W) float32, or None
-upright   (..., H, W) -> the same, turned the way the camera was held
+decode        bytes -> (3, H, W) float32 sRGB and (H, W) opacity, or one line that says why not
+picture_in    bytes -> Pillow's picture, decoded, and what else the file says
 """
 
 import re
+import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 import PIL.Image
+from PIL import ImagePalette
+from PIL.Image import Transpose
 from PIL.ImageFile import ImageFile
 
-from nst import inputs
+from nst import memory, png, profiles, tiff
+from nst.devices import CPU
 from nst.errors import NstError, NstWarning
-from nst.files import PathLike
 from nst.inputs import Input
+from nst.profiles import Convert, one_line
 from nst.vgg.architecture import SMALLEST_SIDE
 
-READS = ("JPEG", "PNG", "WEBP", "TIFF")  # Pillow knows more, some of which run other programs
+READS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "AVIF")  # Pillow knows more, some of which run
+KINDS = "JPEG, PNG, WebP, TIFF, GIF, AVIF or HEIC"  # other programs
 
-_KINDS = "JPEG, PNG, WebP or TIFF"
-_SIGNATURES = {  # what files of these kinds begin with
+_SIGNATURES = {  # what files of these kinds begin with; see `kind_of` for AVIF and HEIC
     "JPEG": rb"\xff\xd8",
     "PNG": rb"\x89PNG",
     "WebP": rb"(?s)RIFF....WEBP",
-    "TIFF": rb"II\*\0|MM\0\*",
+    "TIFF": rb"II[*+]\0|MM\0[*+]",
+    "GIF": rb"GIF8[79]a",
 }
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 _ORIENTATION = 0x0112  # the EXIF tag, and how each of its values is brought upright:
-_TO_UPRIGHT = {  # (swap rows and columns, then flip the rows, then flip the columns)
-    1: (False, False, False),
-    2: (False, False, True),
-    3: (False, True, True),
-    4: (False, True, False),
-    5: (True, False, False),
-    6: (True, False, True),
-    7: (True, True, True),
-    8: (True, True, False),
+_TO_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
 }
-_TIFF_BITS, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # tags, and a value of the second
+STRIP = 2**18  # pixels that are brought to floating point at once
+SMALL = 64_000_000  # bytes that any picture may take
+# Bytes a pixel that decoders need beside the picture, at their highest: libwebp composes frames on
+# two canvases; libavif and libheif keep luma and chroma in 16 bits; libtiff a strip, which may be
+# all; libjpeg the coefficients of a progressive file.
+_BESIDE = {"WEBP": 24, "AVIF": 16, "HEIF": 16, "TIFF": 8, "JPEG": 6, "MPO": 6}
 
 
-def decode(source: PathLike | Input) -> PIL.Image.Image:
-    """Return the first frame of a file, decoded and closed, or raise NstError saying why not."""
-    given = source if isinstance(source, Input) else inputs.read(source)
-    path = given.name
+@dataclass
+class Decoded:
+    """A picture as it is stored, but upright, and what its file says of it."""
+
+    picture: PIL.Image.Image
+    name: str  # as messages call it
+    profile: object = None  # an ICC profile, or what stands in its place; None: sRGB
+    cover: PIL.Image.Image | None = None  # 0 where one colour of 16 bits is transparent, or 255
+    bits: int = 16  # of a grey with more than 8
+    inverted: bool = False  # the same, where 0 is white
+
+
+def decode(given: Input) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return ``(rgb, alpha)`` of the first picture in a file; alpha is None where all is opaque.
+
+    Colours are those of the file whatever their opacity.  Raises NstError saying why not.
+    """
+    with _explained(given):
+        return _arrays(_decoded(given))
+
+
+def picture_in(given: Input) -> PIL.Image.Image:
+    """Return the first picture in a file, decoded by Pillow, or raise NstError saying why not."""
+    with _explained(given):
+        return _decoded(given).picture
+
+
+@contextmanager
+def _explained(given: Input) -> Iterator[None]:
+    """Turn whatever a decoder stumbles over in a damaged file into one line."""
     try:
-        with warnings.catch_warnings():
-            # Pillow's own: large but allowed, damaged EXIF and the like.  Ours pass.
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-            with PIL.Image.open(BytesIO(given.data), formats=READS) as picture:
-                _check_size(picture, path)
-                _check_numbers(picture, path)
-                _scale_transparent_level(picture)
-                picture.load()
+        with tiff.quietly() if kind_of(given.data) == "TIFF" else nullcontext():
+            yield
     except NstError:
         raise
-    except Exception as error:  # whatever a decoder stumbles over in a damaged file
+    except Exception as error:
         raise _unreadable(given, error) from error
-    return picture
 
 
-def _check_size(picture: ImageFile, path: PathLike) -> None:
+# --- Opening ------------------------------------------------------------------------------------
+
+
+def _decoded(given: Input) -> Decoded:
+    """Return the picture in a file, decoded and upright."""
+    kind, data, name = kind_of(given.data), given.data, given.name
+    parts = png.take_apart(data) if kind == "PNG" else None
+    pages = tiff.turn_to_picture(data, name) if kind == "TIFF" else None
+    if parts is not None:
+        data = parts.data
+    if pages is not None:
+        data = pages.data
+    with warnings.catch_warnings():
+        # Pillow's own: large but allowed, damaged EXIF and the like.  Ours pass.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        picture = PIL.Image.open(BytesIO(data), formats=_formats(kind, name))
+        _check_size(picture, name)
+        _check_numbers(picture, name)
+        _check_memory(picture, given)
+        _warn_of_more(picture, pages, name)
+        if pages is not None and pages.palette is not None:
+            picture.palette = ImagePalette.raw("RGB;L", pages.palette)
+        cover = _cover_of_16_bits(picture, data)
+        _scale_transparent_level(picture)
+        found = Decoded(picture, name, cover=cover)
+        picture.load()
+    if parts is not None and parts.says_colours:
+        found.profile = parts.profile_bytes(name)
+    else:
+        found.profile = _profile(picture, given)
+    if pages is not None:
+        found.bits = pages.tags.get(tiff.BITS, (16,))[0]  # 12, from some cameras and microscopes
+        found.inverted = pages.tags.get(tiff.PHOTOMETRIC) == (0,)
+    _turn_upright(found)
+    return found
+
+
+def kind_of(data: bytes) -> str | None:
+    """Return what a file is, by its first bytes; None for what is not read."""
+    if data[4:8] == b"ftyp":
+        stop = min(struct.unpack(">I", data[:4])[0], 256)
+        brands = {data[8:12], *(data[k : k + 4] for k in range(16, stop, 4))}
+        if brands & {b"avif", b"avis"}:
+            return "AVIF"
+        return "HEIC" if brands & _HEIC_BRANDS else None
+    return next((k for k, signature in _SIGNATURES.items() if re.match(signature, data)), None)
+
+
+def _formats(kind: str | None, name: str) -> tuple[str, ...]:
+    """Return Pillow's names of the formats to try."""
+    if kind != "HEIC":
+        return READS
+    try:
+        import pillow_heif
+    except ImportError:
+        raise NstError(
+            f"cannot read {name}: it is a HEIC image; `pip install 'nst[heic]'` lets nst read "
+            "those, or save it as JPEG"
+        ) from None
+    pillow_heif.register_heif_opener()
+    return ("HEIF",)
+
+
+def _check_size(picture: ImageFile, name: str) -> None:
     if min(picture.size) < SMALLEST_SIDE:
         width, height = picture.size
         raise NstError(
-            f"cannot use {path}: it is {width} x {height} pixels, and both sides need "
+            f"cannot use {name}: it is {width} x {height} pixels, and both sides need "
             f"{SMALLEST_SIDE} or more; choose a larger image"
         )
 
 
-def _check_numbers(picture: ImageFile, path: PathLike) -> None:
+def _check_numbers(picture: ImageFile, name: str) -> None:
     """Refuse numbers that do not say what is black and what is white."""
     if picture.mode == "F" or (picture.mode == "I" and picture.format != "PNG"):
         found = "floating-point numbers" if picture.mode == "F" else "signed or 32-bit integers"
         raise NstError(
-            f"cannot use {path}: its pixels are {found}, which do not say what is white; "
+            f"cannot use {name}: its pixels are {found}, which do not say what is white; "
             "convert it to 8 or 16 bits per channel"
         )
+
+
+def _check_memory(picture: ImageFile, given: Input) -> None:
+    """Refuse what would not fit into memory once it is decoded: a small file may hold much."""
+    width, height = picture.size
+    needed, room = bytes_of(picture), memory.room(CPU, given.memory)
+    if needed > max(room, SMALL):
+        raise NstError(
+            f"cannot use {given.name}: it is {width} x {height} pixels, which take "
+            f"{memory.said(needed)} of memory to read, and there is {memory.said(max(room, 0))} "
+            "for it; make it smaller, or use more --memory"
+        )
+
+
+def bytes_of(picture: ImageFile) -> int:
+    """Return the most bytes that a picture takes while it is decoded and brought to floats."""
+    stored = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}.get(picture.mode, 4)
+    floats = 24 if picture.has_transparency_data else 12  # see `images.fill_hidden`
+    turned = stored  # a copy, while it is brought upright
+    beside = max(_BESIDE.get(str(picture.format), 0), turned)
+    return picture.width * picture.height * (stored + max(floats, beside))
+
+
+def _warn_of_more(picture: ImageFile, pages: tiff.Tiff | None, name: str) -> None:
+    moving = pages is None and picture.format not in ("MPO", "HEIF")  # these hold one scene
+    with suppress(Exception):  # damaged further on
+        if (moving and getattr(picture, "is_animated", False)) or (pages and pages.pages > 1):
+            warnings.warn(
+                f"{name} holds several pictures; the first is taken", NstWarning, stacklevel=2
+            )
 
 
 def _scale_transparent_level(picture: ImageFile) -> None:
@@ -90,28 +213,108 @@ def _scale_transparent_level(picture: ImageFile) -> None:
     raw_mode = picture.tile[0].args
     if raw_mode in ("L;2", "L;4"):  # Pillow spreads 0..3 and 0..15 over 0..255
         picture.info["transparency"] = level * {"L;2": 85, "L;4": 17}[raw_mode]
-    elif raw_mode == "RGB;16B":
-        picture.info["transparency"] = tuple(value >> 8 for value in level)
 
 
-def srgb(picture: PIL.Image.Image, path: PathLike) -> np.ndarray:
-    """Return the colours of a decoded picture, whatever their transparency: (3, H, W) float32."""
-    absolute = picture.mode == "LAB"  # and Pillow makes sRGB of it
-    profile = None if absolute else picture.info.get("icc_profile")
-    if picture.mode.startswith("I"):
-        return _grey_to_srgb(_grey_16(picture), profile, path)
-    if picture.mode == "La":
-        picture = picture.convert("LA")
-    if picture.mode in ("1", "L", "LA"):
-        grey = np.asarray(picture.convert("L")).astype(np.float32) / 255
-        return _grey_to_srgb(grey, profile, path)
-    if picture.mode == "P" and picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-    if picture.mode != "CMYK":
-        picture = picture.convert("RGB")
-    if profile:
-        picture = _through_profile(picture, profile, path)
-    return _channels_first(picture.convert("RGB"))
+def _cover_of_16_bits(picture: ImageFile, data: bytes) -> PIL.Image.Image | None:
+    """Return how opaque a PNG of 16 bits a channel is, where it declares one colour transparent.
+
+    Pillow keeps the upper byte of each channel, which other colours share.  The lower ones come
+    of the same file, read in the other byte order.
+    """
+    colour = picture.info.get("transparency")
+    if picture.format != "PNG" or colour is None or picture.tile[0].args != "RGB;16B":
+        return None
+    del picture.info["transparency"]
+    same = np.ones(picture.size[::-1], bool)
+    for raw_mode, shift in (("RGB;16B", 8), ("RGB;16L", 0)):
+        again = PIL.Image.open(BytesIO(data), formats=("PNG",))
+        again.tile = [tile._replace(args=raw_mode) for tile in again.tile]
+        again.load()
+        for channel, level in zip(again.split(), colour, strict=True):
+            same &= np.asarray(channel) == (level >> shift & 255)
+    return PIL.Image.fromarray(np.where(same, np.uint8(0), np.uint8(255)))
+
+
+def _profile(picture: PIL.Image.Image, given: Input) -> object:
+    """Return the ICC profile of a picture, or what its file has in its place; None for sRGB."""
+    embedded = picture.info.get("icc_profile")
+    if embedded is not None and embedded != b"":
+        return embedded
+    if picture.format in ("AVIF", "HEIF"):
+        place = given.data.find(b"colrnclx", 0, 2**16)  # ISO 14496-12: among the item's properties
+        if place >= 0:
+            primaries, transfer = struct.unpack_from(">2H", given.data, place + 8)
+            return profiles.of_code_points(primaries, transfer, given.name)
+    return profiles.of_exif(picture)
+
+
+def _turn_upright(found: Decoded) -> None:
+    """Turn the picture the way the camera was held.  Pillow has turned TIFF, libheif HEIC."""
+    method = _TO_UPRIGHT.get(_orientation(found.picture))
+    if method is not None and found.picture.format != "HEIF":
+        found.picture = found.picture.transpose(method)
+        if found.cover is not None:
+            found.cover = found.cover.transpose(method)
+
+
+def _orientation(picture: PIL.Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8, and 1 where there is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return picture.getexif().get(_ORIENTATION, 1)
+        except Exception:  # damaged EXIF is no reason to refuse a good picture
+            return 1
+
+
+# --- Pillow's picture becomes arrays ------------------------------------------------------------
+
+
+def _arrays(found: Decoded) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return ``(rgb, alpha)``, strip by strip: what lies between the two would not fit."""
+    picture = found.picture
+    width, height = picture.size
+    covered = found.cover is not None or picture.has_transparency_data
+    rgb = np.empty((3, height, width), np.float32)
+    alpha = np.empty((height, width), np.float32) if covered else None
+    convert = _converter(found)
+    rows = max(1, STRIP // width)
+    for top in range(0, height, rows):
+        box = (0, top, width, min(top + rows, height))
+        strip = picture.crop(box)
+        rgb[:, top : top + rows] = _colours(strip, found, convert)
+        if alpha is not None:
+            shown = strip if found.cover is None else found.cover.crop(box)
+            alpha[top : top + rows] = _opacity(shown, found)
+    return rgb, None if alpha is None or (alpha == 1).all() else alpha
+
+
+def _converter(found: Decoded) -> Convert | None:
+    mode = found.picture.mode
+    if found.profile is None or mode == "LAB":  # of which Pillow makes sRGB
+        return None
+    grey = mode in ("1", "L", "LA", "La") or mode.startswith("I")
+    space = "L" if grey else "CMYK" if mode == "CMYK" else "RGB"
+    return profiles.converter(space, found.profile, found.name)
+
+
+def _colours(strip: PIL.Image.Image, found: Decoded, convert: Convert | None) -> np.ndarray:
+    """Return the colours of a strip, whatever their opacity: (3, H, W) float32 sRGB."""
+    if strip.mode.startswith("I"):
+        grey = np.asarray(strip).astype(np.float32) / (2**found.bits - 1)
+        return _grey_to_srgb(1 - grey if found.inverted else grey, convert)
+    if strip.mode == "La":
+        strip = strip.convert("LA")
+    if strip.mode in ("1", "L", "LA"):
+        grey = np.asarray(strip.convert("L")).astype(np.float32) / 255
+        return _grey_to_srgb(grey, convert)
+    if strip.mode == "P" and strip.has_transparency_data:
+        strip = strip.convert("RGBA")
+    if strip.mode != "CMYK":
+        strip = strip.convert("RGB")
+    if convert is not None:
+        strip = convert(strip)
+    return _channels_first(strip.convert("RGB"))
 
 
 def _channels_first(picture: PIL.Image.Image) -> np.ndarray:
@@ -119,119 +322,50 @@ def _channels_first(picture: PIL.Image.Image) -> np.ndarray:
     return np.divide(pixels, 255, out=pixels)
 
 
-def _grey_16(picture: PIL.Image.Image) -> np.ndarray:
-    """Return 16-bit grey as (H, W) float32 in [0, 1]; Pillow leaves TIFF's variants to us."""
-    tags = getattr(picture, "tag_v2", {})
-    bits = tags.get(_TIFF_BITS, (16,))[0]  # 12, from some cameras and microscopes
-    grey = np.asarray(picture).astype(np.float32) / (2**bits - 1)
-    return 1 - grey if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO else grey
-
-
-def _grey_to_srgb(grey: np.ndarray, profile: bytes | None, path: PathLike) -> np.ndarray:
+def _grey_to_srgb(grey: np.ndarray, convert: Convert | None) -> np.ndarray:
     """Return (3, H, W) from (H, W) in [0, 1].
 
     Colour management is 8-bit, and coarse for grey in a hurry.  But a profile is only a curve
     here: convert 256 levels with care, and interpolate between them.
     """
-    if not profile:
+    if convert is None:
         return np.repeat(grey[np.newaxis], 3, axis=0)
     levels = np.arange(256, dtype=np.uint8)
-    ramp = _through_profile(PIL.Image.fromarray(levels[np.newaxis]), profile, path)
+    ramp = convert(PIL.Image.fromarray(levels[np.newaxis]))
     curves = _channels_first(ramp.convert("RGB"))[:, 0]
     return np.stack([np.interp(grey, levels / 255, c).astype(np.float32) for c in curves])
 
 
-def _through_profile(
-    picture: PIL.Image.Image, profile_bytes: bytes, path: PathLike
-) -> PIL.Image.Image:
-    """Return an L, RGB or CMYK picture converted to sRGB, or as it is if the profile is broken."""
-    from PIL import ImageCms  # here: most pictures have no profile
-
-    try:
-        profile = ImageCms.ImageCmsProfile(BytesIO(profile_bytes))
-        space = profile.profile.xcolor_space.strip()
-        if picture.mode == "L" and space == "RGB":  # as some programs leave grey photographs
-            picture = picture.convert("RGB")
-        if {"L": "GRAY"}.get(picture.mode, picture.mode) != space:
-            raise ValueError(f"a profile for {space!r} on a picture in {picture.mode}")
-        flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
-        if picture.mode == "L":
-            flags |= ImageCms.Flags.NOOPTIMIZE  # whose short cut is 10 levels off in the dark
-        converted = ImageCms.profileToProfile(
-            picture,
-            profile,
-            ImageCms.createProfile("sRGB"),
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,  # as photo editors do:
-            outputMode="RGB",  # white to white, black to black, and what lies between as it is
-            flags=flags,
-        )
-    except (ImageCms.PyCMSError, ImportError, OSError, ValueError) as error:
-        warnings.warn(
-            f"{path}: its colour profile cannot be used ({_one_line(error)}); its colours are "
-            "taken as they are: convert it to sRGB if they look wrong",
-            NstWarning,
-            stacklevel=2,
-        )
-        return picture
-    return converted or picture  # None only for conversion in place
+def _opacity(strip: PIL.Image.Image, found: Decoded) -> np.ndarray:
+    """Return how opaque each pixel of a strip is, (H, W) float32 in [0, 1]."""
+    if found.cover is not None:
+        return np.asarray(strip).astype(np.float32) / 255
+    if strip.mode.startswith("I"):
+        return (np.asarray(strip) != strip.info["transparency"]).astype(np.float32)
+    if strip.mode not in ("LA", "RGBA"):
+        strip = (strip.convert("LA") if strip.mode == "La" else strip).convert("RGBA")
+    return np.asarray(strip.getchannel("A")).astype(np.float32) / 255
 
 
-def opacity(picture: PIL.Image.Image) -> np.ndarray | None:
-    """Return how opaque each pixel is, (H, W) float32 in [0, 1], or None where all are."""
-    if not picture.has_transparency_data:
-        return None
-    if picture.mode.startswith("I"):
-        alpha = (np.asarray(picture) != picture.info["transparency"]).astype(np.float32)
-    else:
-        if picture.mode == "La":
-            picture = picture.convert("LA")
-        channel = picture.convert("RGBA").getchannel("A")
-        alpha = np.asarray(channel).astype(np.float32) / 255
-    return None if (alpha == 1).all() else alpha
-
-
-def upright(array: np.ndarray, picture: PIL.Image.Image) -> np.ndarray:
-    """Return (..., H, W) turned the way the camera was held, contiguous."""
-    swap, flip_rows, flip_columns = _TO_UPRIGHT[_orientation(picture)]
-    if swap:
-        array = array.swapaxes(-2, -1)
-    if flip_rows:
-        array = array[..., ::-1, :]
-    if flip_columns:
-        array = array[..., ::-1]
-    return np.ascontiguousarray(array)
-
-
-def _orientation(picture: PIL.Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8, and 1 where there is none.  Pillow has turned TIFF."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            orientation = picture.getexif().get(_ORIENTATION)
-        except Exception:  # damaged EXIF is no reason to refuse a good picture
-            return 1
-    return orientation if orientation in _TO_UPRIGHT else 1
+# --- What a person is told ----------------------------------------------------------------------
 
 
 def _unreadable(given: Input, error: Exception) -> NstError:
     """Return the one line that explains why a file that was read is no picture."""
     if isinstance(error, PIL.Image.DecompressionBombError):
-        return NstError(f"cannot use {given.name}: {_one_line(error)}; make it smaller")
-    head = given.data[:12]
+        return NstError(f"cannot use {given.name}: {one_line(error)}; make it smaller")
+    if isinstance(error, MemoryError):
+        return NstError(f"cannot use {given.name}: there is not enough memory; make it smaller")
+    head, kind = given.data[:12], kind_of(given.data)
     if not head:
-        return NstError(f"cannot read {given.name}: the file is empty; give a {_KINDS} image")
-    kind = next((k for k, signature in _SIGNATURES.items() if re.match(signature, head)), None)
+        return NstError(f"cannot read {given.name}: the file is empty; give a {KINDS} image")
     if kind is None:
         return NstError(
-            f"cannot read {given.name}: it is not a {_KINDS} image, but begins with {head!r}; "
+            f"cannot read {given.name}: it is not a {KINDS} image, but begins with {head!r}; "
             "convert it to one"
         )
-    reason = "" if isinstance(error, PIL.UnidentifiedImageError) else f" ({_one_line(error)})"
+    reason = "" if isinstance(error, PIL.UnidentifiedImageError) else f" ({one_line(error)})"
     return NstError(
         f"cannot read {given.name}: this {kind} is cut short, damaged or of an unusual "
         f"kind{reason}; copy it anew, or open it in an image editor and save it as PNG"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -1,8 +1,8 @@
 """Files to arrays and back: what the artist gave, as the (3, H, W) that the mathematics wants.
 
-Reading turns every kind of picture into the same thing: upright, sRGB, float32 in [0, 1], with
-transparency laid over white.  Writing is atomic: a run that is killed leaves either the old file
-or the new one, never half of one.
+Reading turns every kind of picture into the same thing: upright, sRGB, float32 in [0, 1], colour
+and opacity apart.  Writing is atomic: a run that is killed leaves either the old file or the new
+one, never half of one.
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from nst import decoding, inputs
+from nst import decoding, inputs, png
 from nst.errors import NstError
 from nst.files import PathLike, check_writable, replace_atomically
 from nst.inputs import Input
@@ -22,36 +22,67 @@ JPEG_LONGEST_SIDE = 65500  # pixels; libjpeg's limit
 
 
 def load(source: PathLike | Input) -> np.ndarray:
-    """Return the image in a file as (3, H, W) float32 sRGB in [0, 1], upright, on white.
+    """Return the image in a file as (3, H, W) float32 sRGB in [0, 1], upright, laid over white.
 
-    See ``load_with_alpha``, which also returns how opaque each pixel is.
+    See ``load_with_alpha``, which keeps colours and opacity apart.
     """
-    return load_with_alpha(source)[0]
+    rgb, alpha = load_with_alpha(source)
+    return rgb if alpha is None else _over_white(rgb, alpha)
 
 
 def load_with_alpha(source: PathLike | Input) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the image in a JPEG, PNG, WebP or TIFF file, and its alpha channel.
+    """Return the image in a picture file, and its alpha channel.
 
-    Of several frames the first is taken.  EXIF orientation is applied, colours are converted
-    to sRGB where a colour profile is embedded, and what is transparent shows white:
-    ``rgb = alpha * rgb + (1 - alpha)``.  16-bit grey keeps its depth; of 16-bit colour Pillow
-    keeps the upper eight bits.
+    JPEG, PNG, WebP, TIFF, GIF and AVIF are read, and HEIC with the extra ``heic``; of several
+    pictures in a file the first, with a warning.  EXIF orientation is applied.  Colours are
+    converted to sRGB from what the file says of them: a profile, PNG's gamma and chromaticities,
+    the code points of PNG, AVIF and HEIC, or Adobe RGB in a camera's EXIF.  They are those of the
+    file whatever their opacity (straight, not multiplied).  16-bit grey keeps its depth; of 16-bit
+    colour Pillow keeps the upper eight bits.
 
     Returns
     -------
     rgb : (3, H, W) float32 array in [0, 1]
     alpha : (H, W) float32 array in [0, 1], or None where every pixel is opaque
 
-    Raises NstError for what cannot be read or is smaller than 16 pixels on a side, and warns
-    with NstWarning when a colour profile cannot be used.
+    Raises NstError for what cannot be read, is smaller than 16 pixels on a side, or would not fit
+    into memory; warns with NstWarning when colours cannot be converted.
     """
-    given = source if isinstance(source, Input) else inputs.read(source)
-    picture = decoding.decode(given)
-    rgb, alpha = decoding.srgb(picture, given.name), decoding.opacity(picture)
+    return decoding.decode(source if isinstance(source, Input) else inputs.read(source))
+
+
+def load_to_paint(source: PathLike | Input) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return ``load_with_alpha(source)``, but under what is hidden a colour from around it."""
+    rgb, alpha = load_with_alpha(source)
     if alpha is not None:
-        rgb = _over_white(rgb, alpha)
-        alpha = decoding.upright(alpha, picture)
-    return decoding.upright(rgb, picture), alpha
+        fill_hidden(rgb, alpha)
+    return rgb, alpha
+
+
+def fill_hidden(rgb: np.ndarray, alpha: np.ndarray) -> None:
+    """Give the pixels of ``rgb`` (C, H, W) that ``alpha`` (H, W) hides other colours, in place.
+
+    Nobody sees them, but a network does: black or white there would be an edge.  They become
+    means of what is around, over as large a neighbourhood as it takes: averaged over blocks of
+    2 x 2 pixels, weighted by alpha, again and again, and enlarged into what is empty (push and
+    pull: Gortler et al., "The Lumigraph" (1996)).
+    """
+    hidden = alpha == 0
+    height, width = alpha.shape
+    if height * width == 1 or not hidden.any():
+        return
+    rows, columns = -(-height // 2), -(-width // 2)
+    padding = ((0, 2 * rows - height), (0, 2 * columns - width))
+
+    def summed(weights: np.ndarray) -> np.ndarray:
+        return np.pad(weights, padding).reshape(rows, 2, columns, 2).sum(axis=(1, 3))
+
+    share = summed(alpha)
+    below = np.stack([summed(channel * alpha) for channel in rgb]) / np.where(share, share, 1)
+    fill_hidden(below, share.clip(0, 1))
+    for channel, small in zip(rgb, below, strict=True):
+        enlarged = resize(small, 2 * rows, 2 * columns)[:height, :width]
+        channel[hidden] = enlarged[hidden]
 
 
 def read_metadata(source: PathLike | Input) -> dict[str, str]:
@@ -59,8 +90,9 @@ def read_metadata(source: PathLike | Input) -> dict[str, str]:
 
     Raises NstError for a file that cannot be read.
     """
-    texts = getattr(decoding.decode(source), "text", {})
-    return {str(keyword): str(text) for keyword, text in texts.items()}
+    given = source if isinstance(source, Input) else inputs.read(source)
+    decoding.picture_in(given)
+    return png.take_apart(given.data).texts if decoding.kind_of(given.data) == "PNG" else {}
 
 
 def save(

@@ -27,10 +27,13 @@ class Input:
     name: str  # as messages call it
     data: bytes = field(repr=False)
     sha256: str  # of the data, in hexadecimal
+    memory: str = "auto"  # what reading may take; see `Settings.memory`
 
 
-def read(path: PathLike) -> Input:
+def read(path: PathLike, budget: str = "auto") -> Input:
     """Return the file at ``path``, a pipe, or standard input for "-".
+
+    ``budget`` is the memory that the process may take, as `Settings.memory` has it.
 
     Raises NstError for what cannot be read, and for what is too large for a picture or for the
     memory there is; an endless pipe is left where it is too large.
@@ -42,7 +45,7 @@ def read(path: PathLike) -> Input:
             data = _all_of(file, name)
     except (OSError, ValueError) as error:
         raise _unreadable(name, error) from error
-    return Input(name, data, hashlib.sha256(data).hexdigest())
+    return Input(name, data, hashlib.sha256(data).hexdigest(), budget)
 
 
 def check(path: PathLike, what: str) -> None:

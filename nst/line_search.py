@@ -35,11 +35,15 @@ class LineSearch:
         self.trials = 0
         self.accepted = False
 
+    def open(self, slope: float) -> None:
+        """Take in the slope at zero, where it was not known when the search began."""
+        self.zero = self.low = self.zero._replace(slope=slope)
+
     def state(self) -> dict[str, Any]:
         """Return all of it as numbers and lists of numbers."""
         ends = {"zero": self.zero, "low": self.low, "high": self.high}
         return {
-            **{name: None if end is None else list(end) for name, end in ends.items()},
+            **{name: None if end is None else [*map(float, end)] for name, end in ends.items()},
             "trial": self.trial,
             "trials": self.trials,
             "accepted": self.accepted,

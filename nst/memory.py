@@ -70,6 +70,12 @@ def free(device: Device) -> int:
     return min([psutil.virtual_memory().available, *machine.memory_left()])
 
 
+def room(device: Device, budget: str = "auto") -> float:
+    """Return the bytes that may still be taken on ``device`` within a budget; see `parse`."""
+    most = parse(budget)
+    return SHARE * free(device) if most is None else most - used(device)
+
+
 def highest() -> int:
     """Return the most bytes that this process has held; 0 where nobody keeps count.
 

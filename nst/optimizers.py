@@ -9,9 +9,11 @@ inside, the search would see a function that its gradient does not belong to.  A
 after every tenth, because each clip costs an evaluation at the point that it moved to.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import numpy as np
 
 from nst import kernels
 from nst.kernels import Array
@@ -19,14 +21,26 @@ from nst.line_search import LineSearch
 
 FIRST_MOVE = 0.02  # root mean square move of L-BFGS' first trial, in units of the pixel range
 EPSILON = 1e-8  # keeps a division by a gradient finite; for pixels whose white is 1
+SHORTEST = 1e-30  # length of a gradient: shorter ones need not be divided by
 CLIP_EVERY = 10  # line searches of L-BFGS between two clips
 
 
 class Optimizer(Protocol):
     """What the loop needs of an optimizer."""
 
-    def step(self, image: Array, loss: Array, d_image: Array) -> None:
-        """Move ``image`` in place, given the loss and its gradient there."""
+    def asks(self, image: Array, loss: Array, d_image: Array) -> list[Array | float]:
+        """Return the numbers that `step` looks at, for the caller to read along with others.
+
+        On a GPU each read is a wait.  See `kernels.floats`.
+        """
+
+    def step(
+        self, image: Array, loss: Array, d_image: Array, told: Sequence[float] | None = None
+    ) -> None:
+        """Move ``image`` in place, given the loss and its gradient there.
+
+        ``told`` is what `asks` asked for, if somebody has read it.
+        """
 
     def best(self, image: Array) -> Array:
         """Return the image to show: ``image``, or where a running line search started."""
@@ -54,7 +68,12 @@ class NormalisedDescent:
     bounds: tuple[float, float] | None = (0.0, 1.0)
     epsilon: float = EPSILON
 
-    def step(self, image: Array, loss: Array, d_image: Array) -> None:
+    def asks(self, image: Array, loss: Array, d_image: Array) -> list[Array | float]:
+        return []
+
+    def step(
+        self, image: Array, loss: Array, d_image: Array, told: Sequence[float] | None = None
+    ) -> None:
         k = kernels.of(image, d_image)
         k.normalised_descent_step(image, d_image, self.step_size, self.epsilon)
         _clip(image, self.bounds)
@@ -82,7 +101,12 @@ class Adam:
     steps: int = 0
     moments: list[Array] = field(default_factory=list)  # running means of g and g**2
 
-    def step(self, image: Array, loss: Array, d_image: Array) -> None:
+    def asks(self, image: Array, loss: Array, d_image: Array) -> list[Array | float]:
+        return []
+
+    def step(
+        self, image: Array, loss: Array, d_image: Array, told: Sequence[float] | None = None
+    ) -> None:
         k = kernels.of(image, d_image)
         if not self.moments:
             self.moments = [_zeros_like(d_image), _zeros_like(d_image)]
@@ -120,26 +144,48 @@ class Lbfgs:
     start: Array = None  # where the running line search started,
     d_start: Array = None  # the gradient there,
     direction: Array = None  # and where it leads: image = start + step * direction
+    products: list[tuple[Array, Array]] = field(default_factory=list)  # of the pairs: y.s, y.y
+    change: tuple[Array, Array] | None = None  # of the gradient since the start, y, and y.y
 
-    def step(self, image: Array, loss: Array, d_image: Array) -> None:
-        k = kernels.of(image, d_image)
+    def asks(self, image: Array, loss: Array, d_image: Array) -> list[Array | float]:
+        """Return what decides how a line search goes on, in the order in which `step` takes it."""
         if self.search is None:
-            self._begin(image, loss, d_image)
+            return [loss]
+        k = kernels.of(image, d_image)
+        y = k.axpy(-1.0, self.d_start, d_image.copy())
+        self.change = y, k.dot(y, y)
+        slopes = [self.search.zero.slope, k.dot(d_image, self.direction)]
+        outside = self._outside(image) if self.searches + 1 >= CLIP_EVERY else 0.0
+        return [loss, *slopes, k.dot(self.direction, y), self.change[1], outside]
+
+    def step(
+        self, image: Array, loss: Array, d_image: Array, told: Sequence[float] | None = None
+    ) -> None:
+        if told is None:
+            told = kernels.floats(self.asks(image, loss, d_image))
+        if self.search is None:
+            self._begin(image, told[0], d_image)
             return
-        self.search.advance(float(loss), float(k.dot(d_image, self.direction)))
+        here, opening, slope, bend, square, outside = told
+        if self.search.trials == 0 and not self._opens_downhill(image, here, d_image, opening):
+            return
+        self.search.advance(here, slope)
         if not self.search.done:
             self._move_to(self.search.trial, image)
         elif self.search.accepted:
-            self._remember(d_image)
+            self._remember(self.search.trial * bend > 1e-10 * square)
             self.searches += 1
-            if self.searches >= CLIP_EVERY and self._clip_moves(image):
+            if self.searches >= CLIP_EVERY:
+                self._clip(image)
+            if outside:
                 self.search = None  # the gradient belongs to the point before the clip
             else:
-                self._begin(image, loss, d_image)
+                self._begin(image, here, d_image)
         else:  # give up at the best trial, forget the history, and start afresh from there
             self._move_to(self.search.low.step, image)
-            self._clip_moves(image)
-            self.pairs, self.search = [], None
+            self._clip(image)
+            self.search = None
+            self._forget()
 
     def best(self, image: Array) -> Array:
         best = image if self.search is None else self.start
@@ -153,6 +199,7 @@ class Lbfgs:
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        self._forget()
         self.pairs = [(s, y) for s, y in state["pairs"]]
         self.searches = state["searches"]
         self.search = None
@@ -160,21 +207,43 @@ class Lbfgs:
             self.search = LineSearch.from_state(state["search"])
             self.start, self.d_start, self.direction = state["line"]
 
-    def _begin(self, image: Array, loss: Array, d_image: Array) -> None:
+    def _begin(self, image: Array, loss: float, d_image: Array) -> None:
         """Start a line search at ``image`` and go to its first trial."""
-        k = kernels.of(image, d_image)
-        self.search = None
         self.start, self.d_start = image.copy(), d_image.copy()
-        self.direction = self._downhill(image, d_image)
-        slope = float(k.dot(d_image, self.direction))
-        if self.pairs and slope >= 0:  # rounding has spoilt the history
-            self.pairs = []
-            self.direction = self._downhill(image, d_image)
-            slope = float(k.dot(d_image, self.direction))
-        if slope == 0:
-            return  # nothing pulls, or only against the bounds: this is a minimum, stay
-        self.search = LineSearch(float(loss), slope)
+        self._aim(image, loss)
+
+    def _aim(self, image: Array, loss: float) -> None:
+        """Choose the direction at `start`, and go to the first trial along it.
+
+        Its slope decides whether it is any good.  On a GPU that would be a wait: there it is
+        looked at when the trial has been evaluated.
+        """
+        k = kernels.of(image)
+        self.search = None
+        self.direction = self._downhill(self.start, self.d_start)
+        slope = k.dot(self.d_start, self.direction)
+        if isinstance(slope, np.ndarray):
+            slope = float(slope)
+            if self.pairs and slope >= 0:  # rounding has spoilt the history
+                self._forget()
+                self._aim(image, loss)
+                return
+            if slope == 0:
+                return  # nothing pulls, or only against the bounds: this is a minimum, stay
+        self.search = LineSearch(loss, slope)
         self._move_to(self.search.trial, image)
+
+    def _opens_downhill(self, image: Array, loss: float, d_image: Array, slope: float) -> bool:
+        """Tell whether the slope at the start was good, now that it is known; else begin again."""
+        if self.pairs and slope >= 0:  # rounding has spoilt the history
+            self._forget()
+            self._aim(image, self.search.zero.loss)  # type: ignore[union-attr]
+            return False
+        if slope == 0:  # the image has not moved
+            self._begin(image, loss, d_image)
+            return False
+        self.search.open(slope)  # type: ignore[union-attr]
+        return True
 
     def _downhill(self, image: Array, d_image: Array) -> Array:
         """Return the direction to search: zero where a pixel is held by its bound.
@@ -183,56 +252,85 @@ class Lbfgs:
         share of the direction would spoil that of the others, and the run would stall far from
         the minimum.  Bertsekas, "Projected Newton methods ..." (1982).
         """
+        k = kernels.of(d_image)
+        if len(self.products) != len(self.pairs):  # of another optimizer's state
+            self.products = [(k.dot(y, s), k.dot(y, y)) for s, y in self.pairs]
         if self.bounds is None:
-            return two_loop_direction(d_image, self.pairs)
+            return two_loop_direction(d_image, self.pairs, self.products)
         low, high = self.bounds
         held = ((image <= low) & (d_image > 0)) | ((image >= high) & (d_image < 0))
         free = (~held).astype(d_image.dtype)
-        return free * two_loop_direction(free * d_image, self.pairs)
+        return free * two_loop_direction(free * d_image, self.pairs, self.products)
 
     def _move_to(self, step: float, image: Array) -> None:
         """Set ``image`` to start + step * direction."""
         image[...] = self.start
         kernels.of(image).axpy(step, self.direction, image)
 
-    def _remember(self, d_image: Array) -> None:
-        """Keep the pair of this line search: s = step * direction, y = d_image - d_start."""
-        k = kernels.of(d_image)
+    def _remember(self, curved: bool) -> None:
+        """Keep the pair of this line search: s = step * direction, y = d_image - d_start.
+
+        Unless it is not ``curved``: rounding aside, the strong Wolfe conditions see to it.
+        """
+        y, square = self.change  # type: ignore[misc]
+        k = kernels.of(y)
+        self.change = None
         s = k.scale(self.search.trial, self.direction)  # type: ignore[union-attr]
-        y = k.axpy(-1.0, self.d_start, d_image.copy())
-        if k.dot(s, y) > 1e-10 * k.dot(y, y):  # rounding aside, strong Wolfe sees to it
+        if curved:
             self.pairs = [*self.pairs, (s, y)][-self.history :]
+            self.products = [*self.products, (k.dot(y, s), square)][-self.history :]
 
-    def _clip_moves(self, image: Array) -> bool:
-        """Clip ``image``; return whether that moved it."""
+    def _forget(self) -> None:
+        self.pairs, self.products, self.change = [], [], None
+
+    def _outside(self, image: Array) -> Array | float:
+        """Return whether a clip would move ``image``, a 0-d array."""
+        if self.bounds is None:
+            return 0.0
+        low, high = self.bounds
+        return ((image < low) | (image > high)).any()
+
+    def _clip(self, image: Array) -> None:
         self.searches = 0
-        before = image.copy()
         _clip(image, self.bounds)
-        return bool((image != before).any())
 
 
-def two_loop_direction(d_image: Array, pairs: list[tuple[Array, Array]]) -> Array:
+def two_loop_direction(
+    d_image: Array,
+    pairs: list[tuple[Array, Array]],
+    products: list[tuple[Array, Array]] | None = None,
+) -> Array:
     """Return ``-H d_image``, where H is the inverse Hessian that ``pairs`` describe.
 
     Nocedal and Wright (2006), Algorithm 7.4, with H0 = (s . y) / (y . y) of the newest pair
     (eq. 7.20).  Without pairs, the gradient scaled to a root mean square move of FIRST_MOVE.
+    ``products`` are (y . s, y . y) of each pair, if they are known.
     """
     k = kernels.of(d_image)
     q = d_image.copy()
     if not pairs:
-        length = float(k.dot(q, q)) ** 0.5
-        return k.scale(-FIRST_MOVE * q.size**0.5 / length if length else 0.0, q)
-    alphas, curvatures = [], [k.dot(y, s) for s, y in pairs]
-    for (s, y), curvature in zip(reversed(pairs), reversed(curvatures), strict=True):
+        return k.scale(_over_length(-FIRST_MOVE * q.size**0.5, k.dot(q, q)), q)
+    if products is None:
+        products = [(k.dot(y, s), k.dot(y, y)) for s, y in pairs]
+    alphas = []
+    for (s, y), (curvature, _) in zip(reversed(pairs), reversed(products), strict=True):
         alpha = k.dot(s, q) / curvature
         k.axpy(-alpha, y, q)
         alphas.append(alpha)
-    _, newest = pairs[-1]
-    r = k.scale(curvatures[-1] / k.dot(newest, newest), q)
-    for (s, y), curvature, alpha in zip(pairs, curvatures, reversed(alphas), strict=True):
+    curvature, square = products[-1]
+    r = k.scale(curvature / square, q)
+    for (s, y), (curvature, _), alpha in zip(pairs, products, reversed(alphas), strict=True):
         beta = k.dot(y, r) / curvature
         k.axpy(alpha - beta, s, r)
     return k.scale(-1.0, r)
+
+
+def _over_length(move: float, square: Array) -> Array | float:
+    """Return ``move / square ** 0.5``, or what is finite where that is zero."""
+    if isinstance(square, np.ndarray):
+        length = float(square) ** 0.5
+        return move / length if length else 0.0
+    return move / (square.astype(np.float64) ** 0.5 + SHORTEST)  # not known yet: no branch
 
 
 def _clip(image: Array, bounds: tuple[float, float] | None) -> Array:

@@ -160,7 +160,7 @@ def reopen(folder: Path) -> Run:
 
 def read_inputs(settings: Settings) -> dict[Path, Input]:
     """Read every file that the run reads, but for the model, and each once."""
-    return {path: inputs.read(path) for path in settings.inputs}
+    return {path: inputs.read(path, settings.memory) for path in settings.inputs}
 
 
 def _check_writable(settings: Settings) -> None:
@@ -178,9 +178,9 @@ def _open(settings: Settings, device: Device, read: Mapping[Path, Input]) -> Run
     """Return a run that has what its files hold, but has no image yet."""
     recipe = override(settings)
     network = weights.load(settings.model).brightened(recipe.input_gain)
-    photograph, alpha = images.load_with_alpha(read[settings.content])
+    photograph, alpha = images.load_to_paint(read[settings.content])
     content = colour.content_to_paint(settings.color, photograph)
-    styles = [read_style(one, settings.color, photograph, read) for one in settings.style]
+    styles = [read_style(one, settings.color, photograph, read, alpha) for one in settings.style]
     return Run(
         settings=settings,
         recipe=recipe,
@@ -199,26 +199,75 @@ def _open(settings: Settings, device: Device, read: Mapping[Path, Input]) -> Run
 
 
 def read_style(
-    painting: Painting, color: str, photograph: np.ndarray, read: Mapping[Path, Input]
+    painting: Painting,
+    color: str,
+    photograph: np.ndarray,
+    read: Mapping[Path, Input],
+    alpha: np.ndarray | None = None,
 ) -> Source:
-    """Decode a painting and its masks, and bring it into the colours that are measured."""
-    picture = colour.style_to_paint(color, images.load(read[painting.path]), photograph)
-    mask = None if painting.mask is None else read_mask(read[painting.mask])
-    region = None if painting.region is None else read_mask(read[painting.region])
+    """Decode a painting and its masks, and bring it into the colours that are measured.
+
+    What is transparent has no style: a painting is not looked at there, and where the photograph
+    is wholly transparent, by its ``alpha``, none is painted.
+    """
+    picture, opacity = images.load_to_paint(read[painting.path])
+    picture = colour.style_to_paint(color, picture, photograph, opacity, alpha)
+    mask = region = None
+    if painting.mask is not None:
+        mask = read_mask(read[painting.mask])
+        warn_of_shape(read[painting.mask], mask, read[painting.path], picture)
+    if painting.region is not None:
+        region = read_mask(read[painting.region])
+        warn_of_shape(read[painting.region], region, None, photograph)
+    mask = mask_within(mask, opacity, f"the style {painting.path}")
+    shown = None if alpha is None or alpha.all() else alpha > 0
+    region = mask_within(region, shown, "the photograph")
     return Source(picture, painting.weight, mask, region, str(painting.region))
 
 
 def read_mask(source: PathLike | Input) -> np.ndarray:
-    """Return the mask in an image file, (H, W): its luma, 0 outside to 1 inside."""
+    """Return the mask in an image file, (H, W): its luma, 0 outside to 1 inside.
+
+    What is transparent is outside.
+    """
     given = source if isinstance(source, Input) else inputs.read(source)
-    picture = images.load(given)
+    picture, alpha = images.load_with_alpha(given)
     mask = kernels.of(picture).luminance(picture)
+    mask = mask if alpha is None else mask * alpha
     if mask.max() < 0.5:
         raise NstError(
             f"the mask {given.name} is empty: its brightest pixel is {mask.max():.2f} of white. "
             "Paint white what is meant."
         )
     return mask
+
+
+def mask_within(mask: np.ndarray | None, seen: np.ndarray | None, what: str) -> np.ndarray | None:
+    """Return a mask, of any size, less what cannot be seen; None is everything."""
+    if seen is None:
+        return mask
+    seen = seen.astype(np.float32)
+    within = seen if mask is None else seen * images.resize(mask, *seen.shape)
+    if not within.max():
+        raise NstError(
+            f"{what} is transparent wherever its mask, or all of it, is looked at; give one that "
+            "shows something there"
+        )
+    return within
+
+
+def warn_of_shape(given: Input, mask: np.ndarray, of: Input | None, picture: np.ndarray) -> None:
+    """Warn where a mask has not the shape of its picture: it is stretched to that."""
+    (height, width), (rows, columns) = mask.shape, picture.shape[1:]
+    fitting = images.fit(rows, columns, max(height, width))
+    if abs(fitting[0] - height) + abs(fitting[1] - width) > 1 + max(height, width) // 50:
+        warnings.warn(
+            f"the mask {given.name} is {width} x {height} pixels, and "
+            f"{'the photograph' if of is None else of.name} {columns} x {rows}: another shape, to "
+            "which it is stretched",
+            NstWarning,
+            stacklevel=2,
+        )
 
 
 def snapshot(run: Run) -> Checkpoint:
@@ -288,7 +337,7 @@ def initial_image(
         return (base + np.float32(noise.spread) * drawn) / np.float32(noise.white)
     if init == "content":
         return images.resize(content, scale.height, scale.width)
-    start = style if init == "style" else images.load(init)
+    start = style if init == "style" else images.load_to_paint(init)[0]
     cropped = images.crop_to_aspect(start, scale.height, scale.width)
     return images.resize(cropped, scale.height, scale.width)
 

@@ -188,10 +188,15 @@ def carried_over(run: Run, scale: Scale) -> Array:
 def step(run: Run, scale: Scale, objective: Objective, records: Records) -> Progress:
     """Evaluate the objective once, move the image, and record both."""
     losses, d_image = objective.evaluate(run.trial)
-    values = losses.floats()
-    check_finite(values | {"gradient": float(kernels.of(d_image).dot(d_image, d_image))})
+    length = kernels.of(d_image).dot(d_image, d_image)
+    named = {"total": losses.total, **losses.raw, "gradient": length}
+    asked = run.optimizer.asks(run.trial, losses.total, d_image)
+    read = kernels.floats([*named.values(), *asked])  # the one wait for the GPU
+    values = dict(zip(named, read, strict=False))
+    check_finite(values)
+    del values["gradient"]
     run.whole = False
-    run.optimizer.step(run.trial, losses.total, d_image)
+    run.optimizer.step(run.trial, losses.total, d_image, read[len(named) :])
     run.image = run.optimizer.best(run.trial)
     progress = records.add(scale, values, run.image)
     run.whole = True

@@ -29,20 +29,34 @@ def png_chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def png_bytes(levels, depth, colour_type, *chunks, size=None) -> bytes:
-    """A PNG of (H, W) or (H, W, C) integer levels; ``size`` lies about its (width, height)."""
+# First row and column, and steps down and across, of the seven passes of Adam7.
+ADAM7 = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4)]
+ADAM7 += [(2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+
+
+def _png_rows(levels, depth) -> bytes:
+    """The rows of a PNG, packed, each after the number of no filter."""
     rows = levels.reshape(len(levels), -1)
     if depth == 16:
         packed = rows.astype(">u2").view(np.uint8)
     else:
         bits = rows[..., np.newaxis] >> np.arange(depth - 1, -1, -1) & 1
         packed = np.packbits(bits.reshape(len(rows), -1).astype(np.uint8), axis=1)
-    filtered = b"".join(b"\0" + row.tobytes() for row in packed)
+    return b"".join(b"\0" + row.tobytes() for row in packed)
+
+
+def png_bytes(levels, depth, colour_type, *chunks, size=None, interlaced=False) -> bytes:
+    """A PNG of (H, W) or (H, W, C) integer levels; ``size`` lies about its (width, height)."""
+    passes = ADAM7 if interlaced else [(0, 0, 1, 1)]
+    filtered = b"".join(
+        _png_rows(levels[r::down, c::across], depth) for r, c, down, across in passes
+    )
     width, height = size or levels.shape[1::-1]
+    head = (width, height, depth, colour_type, 0, 0, int(interlaced))
     return b"".join(
         [
             b"\x89PNG\r\n\x1a\n",
-            png_chunk(b"IHDR", struct.pack(">2I5B", width, height, depth, colour_type, 0, 0, 0)),
+            png_chunk(b"IHDR", struct.pack(">2I5B", *head)),
             *chunks,
             png_chunk(b"IDAT", zlib.compress(filtered)),
             png_chunk(b"IEND", b""),
@@ -79,6 +93,22 @@ def tiff_bytes(
     for tag, ((code, number), values) in sorted(tags.items()):
         packed = struct.pack(f"{order}{len(values)}{code}", *values)
         if len(packed) > 4:  # then its place is stored instead
+            body, packed = body + packed, struct.pack(order + "I", 8 + len(body))
+        entries += struct.pack(order + "HHI", tag, number, len(values)) + packed.ljust(4, b"\0")
+    head = {"<": b"II", ">": b"MM"}[order] + struct.pack(order + "HI", 42, 8 + len(body))
+    return head + body + struct.pack(order + "H", len(tags)) + entries + bytes(4)
+
+
+def tiff_of_tags(data: bytes, tags: dict, order="<") -> bytes:
+    """A TIFF of one strip with these tags, each a number or a list: palettes and counts short."""
+    tags = {tag: value if isinstance(value, list) else [value] for tag, value in tags.items()}
+    body = data + bytes(len(data) % 2)
+    tags |= {273: [8], 279: [len(data)]}
+    entries = b""
+    for tag, values in sorted(tags.items()):
+        code, number = ("H", 3) if max(values) < 65536 else ("I", 4)
+        packed = struct.pack(f"{order}{len(values)}{code}", *values)
+        if len(packed) > 4:
             body, packed = body + packed, struct.pack(order + "I", 8 + len(body))
         entries += struct.pack(order + "HHI", tag, number, len(values)) + packed.ljust(4, b"\0")
     head = {"<": b"II", ">": b"MM"}[order] + struct.pack(order + "HI", 42, 8 + len(body))
@@ -232,4 +262,4 @@ def as_the_camera_stores(scene, orientation) -> np.ndarray:
             "right": width - 1 - column,
         }
         stored[distance[first_row], distance[first_column]] = scene[row, column]
-    return np.array(stored.tolist(), np.uint8)
+    return np.array(stored.tolist(), scene.dtype)

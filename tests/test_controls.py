@@ -18,6 +18,9 @@ from nst.targets import objective_at
 from nst.vgg import weights
 from nst.vgg.export import export_network
 
+# Masks of another shape than their pictures' are stretched, and said to be.
+pytestmark = pytest.mark.filterwarnings("ignore:the mask .* another shape")
+
 
 def style_grams(settings, tap="relu2_1"):
     """Return the style targets at a tap, one for each region, at full size."""

@@ -109,7 +109,8 @@ REAL = [(16, 16), (17, 16), (16, 400), (60, 1600), (4000, 16), (16, 4000), (333,
 @pytest.mark.parametrize("size", REAL, ids=lambda size: "{}x{}".format(*size))
 def test_narrow_pictures_are_estimated_and_painted(settings, strip, size):
     path = strip(*size)
-    run = prepare(settings(content=path, size=max(size), scales=None, steps=4, plot=True))
+    asked = settings(content=path, style=path, size=max(size), scales=None, steps=4, plot=True)
+    run = prepare(asked)
     found = estimates.estimate(run)
     assert (found.scales[-1].height, found.scales[-1].width) == size
     assert complete(run).image.shape == (3, *size)

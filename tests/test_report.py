@@ -231,7 +231,7 @@ def test_gram_matrices_of_a_run_are_those_of_the_features_blended(settings, file
 
 
 def test_where_masks_part_the_picture_no_gram_matrix_is_shown(settings, files, tmp_path):
-    images.save(tmp_path / "mask.png", np.ones((3, 20, 20)))
+    images.save(tmp_path / "mask.png", np.ones((3, 50, 66)))
     masked = Painting(files / "painting.png", mask=tmp_path / "mask.png")
     run = prepare(settings(style=[masked]))
     assert report.of_run(run, run.image).grams == {}

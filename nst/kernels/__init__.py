@@ -31,6 +31,7 @@ The contract, which both twins keep:
 """
 
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -58,3 +59,25 @@ def of(*arrays: Array) -> ModuleType:
         f"kernels need all NumPy or all CuPy arrays, got: {found}. "
         "Move arrays with Device.asarray() before calling, not inside the math."
     )
+
+
+def floats(numbers: Sequence[Array]) -> list[float]:
+    """Return 0-d arrays, and numbers among them, as Python floats: with one wait for the GPU.
+
+    Each ``float(array)`` would wait until the GPU has done all that it was told, and then the GPU
+    would wait for what it is told next.
+    """
+    on_gpu = [number for number in numbers if hasattr(number, "get")]
+    if not on_gpu:
+        return [float(number) for number in numbers]
+    cuda, size = sys.modules["cupy"].cuda, 8  # bytes, the largest
+    memory = cuda.alloc_pinned_memory(size * len(on_gpu))  # what the GPU can write to meanwhile
+    read = [
+        np.frombuffer(memory, number.dtype, 1, size * place).reshape(())
+        for place, number in enumerate(on_gpu)
+    ]
+    for number, place in zip(on_gpu, read, strict=True):
+        number.get(out=place, blocking=False)
+    cuda.get_current_stream().synchronize()
+    found = iter(read)
+    return [float(next(found)) if hasattr(number, "get") else float(number) for number in numbers]

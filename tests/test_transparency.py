@@ -1,0 +1,212 @@
+"""What cannot be seen counts for nothing, and what can keeps its colour and its opacity."""
+
+import numpy as np
+import PIL.Image
+import pytest
+from refusals import refusal_of
+
+from nst import colour, images, stylize
+from nst.errors import NstError, NstWarning
+from nst.runs import prepare, read_mask
+from nst.settings import Painting
+from nst.targets import measure_style
+
+
+def cut_out(path, rgb, alpha, under):
+    """Save a picture with an alpha channel, and the colour ``under`` where that is 0."""
+    levels = images.as_uint8(np.where(alpha > 0, rgb, np.reshape(under, (3, 1, 1))))
+    cover = np.round(alpha * 255).astype(np.uint8)
+    PIL.Image.fromarray(np.dstack([levels, cover])).save(path)
+    return path
+
+
+@pytest.fixture
+def disc():
+    """Opacity of 90 x 75 pixels: a disc with a soft edge."""
+    rows, columns = np.mgrid[:90, :75]
+    away = np.hypot(rows - 40, columns - 33)
+    return np.clip((30 - away) / 6 + 0.5, 0, 1).astype(np.float32)
+
+
+# Reading
+
+
+def test_colours_are_not_mixed_with_white(tmp_path, rng):
+    levels = rng.integers(0, 256, (20, 30, 4), dtype=np.uint8)
+    PIL.Image.fromarray(levels).save(tmp_path / "a.png")
+    rgb, alpha = images.load_with_alpha(tmp_path / "a.png")
+    np.testing.assert_array_equal(rgb, np.moveaxis(np.float32(levels[..., :3]) / 255, -1, 0))
+    np.testing.assert_array_equal(alpha, np.float32(levels[..., 3]) / np.float32(255))
+    images.save(tmp_path / "b.png", rgb, alpha)
+    with PIL.Image.open(tmp_path / "b.png") as again:
+        np.testing.assert_array_equal(np.asarray(again), levels)
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (16, 301), (33, 16)])
+def test_hidden_pixels_take_a_colour_from_around_them(rng, shape):
+    rgb = np.empty((3, *shape), np.float32)
+    rgb[...] = np.reshape([0.9, 0.2, 0.4], (3, 1, 1))
+    alpha = np.ones(shape, np.float32)
+    alpha[3:, 5:] = 0
+    rgb[:, 3:, 5:] = rng.random((3, shape[0] - 3, shape[1] - 5))
+    images.fill_hidden(rgb, alpha)
+    np.testing.assert_allclose(rgb, np.reshape([[0.9, 0.2, 0.4]], (3, 1, 1)) + 0 * rgb, atol=1e-5)
+
+
+def test_nothing_that_can_be_seen_is_filled(rng):
+    rgb = rng.random((3, 20, 30)).astype(np.float32)
+    alpha = rng.integers(0, 2, (20, 30)).astype(np.float32) / 3
+    filled = rgb.copy()
+    images.fill_hidden(filled, alpha)
+    np.testing.assert_array_equal(filled[:, alpha > 0], rgb[:, alpha > 0])
+    assert not np.array_equal(filled[:, alpha == 0], rgb[:, alpha == 0])
+
+
+# Painting
+
+
+def test_an_opaque_alpha_channel_changes_nothing(settings, files, tmp_path):
+    opaque = np.ones((90, 75), np.float32)
+    photograph = images.load(files / "photograph.png")
+    same = cut_out(tmp_path / "opaque.png", photograph, opaque, [0, 0, 0])
+    one = stylize(settings(steps=4, output=None))
+    two = stylize(settings(steps=4, output=None, content=same))
+    np.testing.assert_array_equal(one.image, two.image)
+
+
+@pytest.mark.parametrize("color", ["style", "match", "content", "content-luminance"])
+@pytest.mark.parametrize("strength", [1, 0.6])
+def test_colours_under_wholly_transparent_pixels_count_for_nothing(
+    settings, files, tmp_path, disc, color, strength
+):
+    """Of the photograph, of a painting and of a mask alike: the same picture, bit for bit."""
+    photograph = images.load(files / "photograph.png")
+    painting = images.load(files / "painting.png")
+    hole = np.ones(painting.shape[1:], np.float32)
+    hole[10:30, 20:50] = 0
+    white = np.ones((3, 90, 75), np.float32)
+    results = []
+    for under in ([0, 0, 0], [1, 0.2, 1]):
+        style = cut_out(tmp_path / "style.png", painting, hole, under)
+        region = cut_out(tmp_path / "region.png", white, disc, under)
+        content = cut_out(tmp_path / "content.png", photograph, disc, under)
+        asked = settings(
+            content=content,
+            style=Painting(style, region=region),
+            steps=4,
+            color=color,
+            strength=strength,
+            output=tmp_path / "out.png",
+        )
+        results.append(stylize(asked))
+    np.testing.assert_array_equal(results[0].image, results[1].image)
+    np.testing.assert_array_equal(results[0].alpha, results[1].alpha)
+
+
+def test_a_painting_s_transparent_regions_are_left_out_of_its_style(settings, files, tmp_path):
+    """The sums are those of a mask that is white where the painting can be seen."""
+    painting = images.load(files / "painting.png")
+    alpha = np.ones(painting.shape[1:], np.float32)
+    alpha[:, 30:] = 0
+    cut = cut_out(tmp_path / "cut.png", painting, alpha, [0, 0, 0])
+    images.save(tmp_path / "mask.png", np.stack([alpha] * 3))
+    filled = images.load_to_paint(cut)[0]
+    images.save(tmp_path / "filled.png", filled)
+    by_alpha = prepare(settings(style=cut, output=None))
+    masked = Painting(tmp_path / "filled.png", mask=tmp_path / "mask.png")
+    by_mask = prepare(settings(style=masked, output=None))
+    scale = by_alpha.scales[-1]
+    one = measure_style(by_alpha, by_alpha.styles[0], scale)
+    two = measure_style(by_mask, by_mask.styles[0], scale)
+    for tap, sums in one.items():
+        assert sums.area == pytest.approx(two[tap].area)
+        assert 0 < sums.area
+        scale_of = np.abs(two[tap].sums).max()
+        np.testing.assert_allclose(sums.sums, two[tap].sums, atol=0.01 * scale_of)
+
+
+def test_the_photograph_is_painted_where_it_can_be_seen(settings, files, tmp_path, disc):
+    content = cut_out(tmp_path / "c.png", images.load(files / "photograph.png"), disc, [0, 0, 0])
+    run = prepare(settings(content=content, output=None))
+    np.testing.assert_array_equal(run.styles[0].region, disc > 0)
+    assert prepare(settings(output=None)).styles[0].region is None
+
+
+def test_a_cut_out_over_black_has_no_pale_ring(settings, tmp_path):
+    """A red disc with a soft edge stays red to its edge, in the file too."""
+    rows, columns = np.mgrid[:90, :75]
+    disc = np.clip((30 - np.hypot(rows - 40, columns - 33)) / 6 + 0.5, 0, 1)
+    red = np.zeros((3, 90, 75), np.float32)
+    red[0] = 1
+    cut = cut_out(tmp_path / "red.png", red, disc, [1, 1, 1])
+    asked = settings(content=cut, strength=0, output=tmp_path / "out.png")
+    stylize(asked)
+    rgb, alpha = images.load_with_alpha(tmp_path / "out.png")
+    edge = (alpha > 0.02) & (alpha < 0.98)
+    assert edge.any()
+    over_black = (rgb * alpha)[:, edge]
+    assert over_black[1:].max() < 0.02
+    np.testing.assert_allclose(over_black[0], alpha[edge], atol=0.02)
+
+
+@pytest.mark.parametrize("which", ["content", "style"])
+def test_a_picture_of_which_nothing_can_be_seen_is_refused(settings, files, tmp_path, which):
+    nothing = np.zeros((90, 75), np.float32)
+    path = cut_out(tmp_path / "no.png", images.load(files / "photograph.png"), nothing, [0, 0, 0])
+    with pytest.raises(NstError, match="is transparent wherever its mask, or all of it, is"):
+        prepare(settings(**{which: path}, output=None))
+
+
+# Masks
+
+
+def test_a_mask_s_transparent_parts_are_outside(tmp_path):
+    alpha = np.zeros((20, 30), np.float32)
+    alpha[4:9, 11:25] = 1
+    alpha[12, 3] = 0.6
+    white = np.ones((3, 20, 30), np.float32)
+    for under in (1, 0):
+        path = cut_out(tmp_path / "mask.png", white, alpha, [under] * 3)
+        np.testing.assert_allclose(read_mask(path), alpha, atol=1e-6)
+
+
+def test_a_mask_that_is_wholly_transparent_is_empty(tmp_path):
+    white, nothing = np.ones((3, 20, 30), np.float32), np.zeros((20, 30), np.float32)
+    path = cut_out(tmp_path / "mask.png", white, nothing, [1, 1, 1])
+    assert "is empty: its brightest pixel is 0.00 of white" in refusal_of(read_mask, path)
+
+
+@pytest.mark.parametrize(
+    ("size", "warned"),
+    [
+        ((90, 75), False),
+        ((180, 150), False),
+        ((45, 38), False),
+        ((75, 90), True),
+        ((50, 50), True),
+    ],
+)
+@pytest.mark.parametrize("of", ["mask", "region"])
+def test_a_mask_of_another_shape_than_its_picture_warns(
+    settings, files, tmp_path, recwarn, size, warned, of
+):
+    images.save(tmp_path / "mask.png", np.ones((3, *size), np.float32))
+    images.save(tmp_path / "tall.png", np.random.default_rng(1).random((3, 90, 75)))
+    prepare(settings(style=Painting(tmp_path / "tall.png", **{of: tmp_path / "mask.png"})))
+    told = [str(w.message) for w in recwarn if issubclass(w.category, NstWarning)]
+    assert bool(told) == warned
+    if warned:
+        what = "the photograph" if of == "region" else str(tmp_path / "tall.png")
+        assert told == [
+            f"the mask {tmp_path / 'mask.png'} is {size[1]} x {size[0]} pixels, and {what} "
+            "75 x 90: another shape, to which it is stretched"
+        ]
+
+
+def test_colours_that_cannot_be_seen_are_not_matched(rng):
+    image, target = rng.random((2, 3, 12, 17)).astype(np.float32)
+    alpha = np.ones((12, 17), np.float32)
+    alpha[:, 9:] = 0
+    matched = colour.match_colours(image, target, alpha, alpha)
+    expected = colour.match_colours(image[:, :, :9], target[:, :, :9])
+    np.testing.assert_allclose(matched[:, :, :9], expected, atol=1e-6)
