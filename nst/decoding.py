@@ -48,6 +48,7 @@ _TO_UPRIGHT = {
 }
 STRIP = 2**18  # pixels that are brought to floating point at once
 SMALL = 64_000_000  # bytes that any picture may take
+RESIZED = 8  # bytes a pixel: Pillow resizes a channel at a time, of which it has two copies
 # Bytes a pixel that decoders need beside the picture, at their highest: libwebp composes frames on
 # two canvases; libavif and libheif keep luma and chroma in 16 bits; libtiff a strip, which may be
 # all; libjpeg the coefficients of a progressive file.
@@ -188,12 +189,12 @@ def _check_memory(picture: ImageFile, given: Input) -> None:
 
 
 def bytes_of(picture: ImageFile) -> int:
-    """Return the most bytes that a picture takes while it is decoded and brought to floats."""
+    """Return the most bytes that a picture takes: decoded, brought to floats, and resized."""
     stored = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}.get(picture.mode, 4)
     floats = 24 if picture.has_transparency_data else 12  # see `images.fill_hidden`
     turned = stored  # a copy, while it is brought upright
     beside = max(_BESIDE.get(str(picture.format), 0), turned)
-    return picture.width * picture.height * (stored + max(floats, beside))
+    return picture.width * picture.height * max(stored + floats, stored + beside, floats + RESIZED)
 
 
 def _warn_of_more(picture: ImageFile, pages: tiff.Tiff | None, name: str) -> None:

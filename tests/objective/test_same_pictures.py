@@ -107,6 +107,7 @@ def some_of(image):
     return image.reshape(-1)[np.sort(chosen)]
 
 
+@pytest.mark.filterwarnings("ignore:the mask .* another shape")  # it is stretched
 @pytest.mark.parametrize("name", RUNS)
 def test_the_picture_is_the_one_painted_before(name, folder):
     image, losses = painted(name, folder)
