@@ -109,6 +109,7 @@ CONTROLS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:the mask .* another shape")
 @pytest.mark.parametrize("control", CONTROLS)
 @pytest.mark.parametrize("side", [None, 96], ids=["whole", "tiles"])
 def test_with_controls_whole_and_in_tiles(gpu, settings, pictures, control, side):
