@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, NstWarning, brief
 from nst.vgg import recognition, sources, weights
 from nst.vgg.architecture import ARCHITECTURES, Architecture
 from nst.vgg.recognition import Stored
@@ -86,9 +86,8 @@ def read(
     except NstError:
         raise
     except Exception as error:  # whatever a library raises on a damaged file
-        said = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise NstError(
-            f"{path} is not a readable {path.suffix} file ({said}); get it again."
+            f"{path} is not a readable {path.suffix} file ({brief(error)}); get it again."
         ) from None
 
 
