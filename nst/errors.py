@@ -7,3 +7,10 @@ class NstError(Exception):
 
 class NstWarning(UserWarning):
     """Something the user should know, but which need not stop the run."""
+
+
+def one_line(said: object, longest: int = 200) -> str:
+    """Return what a library, a file or a server says in one line that a terminal can show."""
+    text = "".join(c if c.isprintable() else " " for c in str(said))
+    text = " ".join(text.split())
+    return text if len(text) <= longest else text[: longest - 3] + "..."
