@@ -20,9 +20,9 @@ from PIL.ImageFile import ImageFile
 
 from nst import memory, png, profiles, tiff
 from nst.devices import CPU
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, NstWarning, brief
 from nst.inputs import Input
-from nst.profiles import Convert, one_line
+from nst.profiles import Convert
 from nst.vgg.architecture import SMALLEST_SIDE
 
 READS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "AVIF")  # Pillow knows more, some of which run
@@ -354,7 +354,7 @@ def _opacity(strip: PIL.Image.Image, found: Decoded) -> np.ndarray:
 def _unreadable(given: Input, error: Exception) -> NstError:
     """Return the one line that explains why a file that was read is no picture."""
     if isinstance(error, PIL.Image.DecompressionBombError):
-        return NstError(f"cannot use {given.name}: {one_line(error)}; make it smaller")
+        return NstError(f"cannot use {given.name}: {brief(error)}; make it smaller")
     if isinstance(error, MemoryError):
         return NstError(f"cannot use {given.name}: there is not enough memory; make it smaller")
     head, kind = given.data[:12], kind_of(given.data)
@@ -365,7 +365,7 @@ def _unreadable(given: Input, error: Exception) -> NstError:
             f"cannot read {given.name}: it is not a {KINDS} image, but begins with {head!r}; "
             "convert it to one"
         )
-    reason = "" if isinstance(error, PIL.UnidentifiedImageError) else f" ({one_line(error)})"
+    reason = "" if isinstance(error, PIL.UnidentifiedImageError) else f" ({brief(error)})"
     return NstError(
         f"cannot read {given.name}: this {kind} is cut short, damaged or of an unusual "
         f"kind{reason}; copy it anew, or open it in an image editor and save it as PNG"

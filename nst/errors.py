@@ -22,6 +22,10 @@ def printable(text: object) -> str:
 
 
 def brief(error: object, most: int = 200) -> str:
-    """Return what another library's error says, in one line of at most ``most`` characters."""
-    said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    """Return what a library, a file or a server says, in one line of at most ``most`` characters.
+
+    Control characters become blanks, and so does every line break.
+    """
+    text = "".join(sign if sign.isprintable() else " " for sign in str(error))
+    said = " ".join(text.split()).rstrip(".") or type(error).__name__
     return said if len(said) <= most else said[: most - 3].rstrip() + "..."
