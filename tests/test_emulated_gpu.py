@@ -4,11 +4,9 @@ CuPy, CUDA and ONNX Runtime's CUDA provider are stood in for, by what is stricte
 emulated_cupy.py, host_cuda.py and emulated_runtime.py.  The code of nst is the same.
 """
 
-import functools
 import sys
 from dataclasses import replace
 
-import emulated_cupy
 import emulated_runtime
 import numpy as np
 import pytest
@@ -29,21 +27,6 @@ from nst.vgg import Vgg, runtime
 
 TWO = {"size": 100, "scales": (70, 100), "steps": (2, 3), "conv": "direct"}
 TAPS = {"content_taps": {"relu2_2": 2.0}, "style_taps": {"relu1_1": 1e3, "relu3_2": 5e2}}
-
-
-@pytest.fixture
-def gpu(monkeypatch, host):
-    """A GPU, emulated, in place of what this machine has."""
-    emulated_cupy.start(host)
-    monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)
-    monkeypatch.setitem(sys.modules, "onnxruntime", emulated_runtime.start())
-    name = "nst.kernels.cupy_kernels"
-    monkeypatch.setitem(sys.modules, name, None)  # so that the one there comes back
-    monkeypatch.setattr(kernels, "cupy_kernels", None, raising=False)
-    del sys.modules[name], kernels.cupy_kernels
-    once = functools.cache(runtime._share_one_arena.__wrapped__)
-    monkeypatch.setattr(runtime, "_share_one_arena", once)
-    return emulated_cupy
 
 
 @pytest.fixture
