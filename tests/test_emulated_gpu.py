@@ -22,7 +22,7 @@ from nst.runs import prepare
 from nst.scales import Scale
 from nst.settings import Painting
 from nst.stylize import complete
-from nst.targets import measure
+from nst.targets import objective_at
 from nst.vgg import Vgg, runtime
 
 TWO = {"size": 100, "scales": (70, 100), "steps": (2, 3), "conv": "direct"}
@@ -47,7 +47,7 @@ def assert_same_picture(found, expected, image=1e-4):
 
 
 def test_the_demo_is_painted_at_two_sizes(gpu, tmp_path, capsys):
-    options = ["--size", "128", "--scales", "80,128", "--steps", "3,3", "--model", "vgg16-slim"]
+    options = ["--size", "96", "--scales", "64,96", "--steps", "3,3", "--model", "vgg16-slim"]
     for device in ("cuda", "cpu"):
         output = ["-o", str(tmp_path / f"{device}.png"), "--conv", "direct"]
         assert cli.main(["demo", "--device", device, *options, *output]) == 0
@@ -60,7 +60,8 @@ def test_the_demo_is_painted_at_two_sizes(gpu, tmp_path, capsys):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_paints_what_it_paints_on_the_cpu(gpu, settings, recipe):
-    asked = settings(recipe=recipe, model="vgg16-slim", **TWO)
+    small = {"size": 72, "scales": (48, 72), "steps": (1, 2), "style_scale": 0.4}
+    asked = settings(recipe=recipe, model="vgg16-slim", conv="direct", **small)
     on_cpu = stylize(asked)
     on_gpu = stylize(replace(asked, device="cuda"))
     # Adam's first steps go by the sign of a gradient, however small
@@ -138,7 +139,7 @@ def test_doctor_computes_on_it(gpu, capsys):
 
 
 @pytest.mark.parametrize("recipe", ["nst", "spst", "crowson", "hvass"])
-@pytest.mark.parametrize("optimizer", ["lbfgs", "adam", "descent"])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_a_step_waits_for_the_gpu_once_and_copies_nothing_to_it(gpu, settings, recipe, optimizer):
     """Long enough for L-BFGS to fill its history, to clip, and to begin anew."""
     waits, uploads = [], []
@@ -147,7 +148,7 @@ def test_a_step_waits_for_the_gpu_once_and_copies_nothing_to_it(gpu, settings, r
         waits.append(sum(gpu.waits.values()))
         uploads.append(sum(gpu.uploads.values()))
 
-    picture = {"size": 48, "scales": 1, "steps": 14, "model": "vgg16-slim"}
+    picture = {"size": 32, "scales": 1, "steps": 13, "style_scale": 0.4, "model": "vgg16-slim"}
     run = prepare(settings(device="cuda", recipe=recipe, optimizer=optimizer, **picture))
     run.planned = True
     complete(run, after_step)
@@ -254,7 +255,7 @@ def test_the_probe_counts_what_the_runtime_had_already(gpu, settings, rng):
     """None of ONNX Runtime's memory is seen here, as none is where its arena is warm."""
     run = prepare(settings(device="cuda", model="vgg16-slim", **TWO))
     image = run.device.asarray(rng.random((3, 64, 80)))
-    cost = probe(measure(run, Scale(64, 80, 1)), image)
+    cost = probe(objective_at(run, Scale(64, 80, 1)), image)
     assert cost.evaluating(64, 80) >= run.vgg.least_bytes(64, 80)
     assert cost.measuring(64, 80) >= run.vgg.least_bytes(64, 80, kept=False)
     assert run.vgg.least_bytes(64, 80) > 64 * 80 * 4 * (32 + 32 + 64 / 4)  # relu1_1, relu1_2, ...
@@ -307,7 +308,7 @@ def test_memory_that_was_given_back_is_noticed(gpu, rng):
 
 def test_no_array_goes_to_the_host_by_itself(gpu, rng):
     array = devices.pick("cuda").asarray(rng.random((2, 3)))
-    for silent in (np.asarray, np.mean, lambda a: np.float32(2) * rng.random((2, 3)) + a):
+    for silent in (np.asarray, np.array, lambda a: rng.random((2, 3)) + a):
         with pytest.raises(TypeError):
             silent(array)
     gpu.forget()
