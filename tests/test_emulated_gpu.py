@@ -16,8 +16,8 @@ from test_checkpoints import stop_after, without_seconds
 from nst import cli, demo, devices, images, kernels, resume, stylize
 from nst.errors import NstWarning
 from nst.estimate import probe
+from nst.objective.recipes import RECIPES
 from nst.optimizers import Lbfgs
-from nst.recipes import RECIPES
 from nst.runs import prepare
 from nst.scales import Scale
 from nst.settings import Painting
@@ -93,6 +93,7 @@ CONTROLS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:the mask .* another shape")
 @pytest.mark.parametrize("control", CONTROLS)
 @pytest.mark.parametrize("side", [None, 96], ids=["whole", "tiles"])
 def test_with_controls_whole_and_in_tiles(gpu, settings, pictures, control, side):

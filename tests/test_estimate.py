@@ -297,7 +297,7 @@ def test_targets_take_the_bytes_that_they_are_said_to(settings, files, tmp_path)
     )
     scale = run.scales[-1]
     targets = objective_at(run, scale).targets
-    masks = [region.mask.nbytes for tap in targets.style.values() for region in tap]
+    masks = [region.mask.pixels.nbytes for tap in targets.style.values() for region in tap]
     kept = sum(masks) + sum(features.nbytes for features in targets.content.values())
     assert len(masks) == 2 * 4
     work = work_of(run, COST, 0)

@@ -1,5 +1,6 @@
 """What the README tells a reader to type works, and what it points at is there."""
 
+import inspect
 import re
 import shlex
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nst import cli, demo
+from nst.kernels import numpy_kernels
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -57,23 +59,66 @@ def test_every_painting_is_named():
         assert f"`{name}`" in README
 
 
-def test_the_breakpoint_is_the_gram_matrix(tmp_path):
-    """The README's pdb session, word for word, must stop there and print what it says."""
+@pytest.fixture(scope="module")
+def dialogue(tmp_path_factory):
+    """What the README's pdb session prints, word for word as it is typed there."""
     (command,) = [c for c in COMMANDS if "pdb" in c]
-    session = re.findall(r"^\(Pdb\) (.*)$", README, re.MULTILINE)
-    (number,) = re.findall(r"b nst/styles\.py:(\d+)", session[0])
-    line = (ROOT / "nst" / "styles.py").read_text().splitlines()[int(number) - 1]
-    assert line.strip() == "products = k.gram(features, 1, weights)"
-
-    arguments = [*shlex.split(command)[1:], "--output", str(tmp_path / "out.png")]
+    typed = re.findall(r"^\(Pdb\) (.*)$", README, re.MULTILINE)
+    for file, number, expected in (
+        ("nst/stylize.py", r"tbreak nst/stylize\.py:(\d+)", PAINTING),
+        ("nst/objective/styles/gram.py", r"b nst/objective/styles/gram\.py:(\d+)", GRAM),
+    ):
+        lines = [line.strip() for line in (ROOT / file).read_text().splitlines()]
+        (given,) = re.findall(number, "\n".join(typed))
+        assert lines.index(expected) + 1 == int(given), f"{file} has {expected!r} elsewhere"
+    output = tmp_path_factory.mktemp("pdb") / "out.png"
     done = subprocess.run(
-        [sys.executable, *arguments],
-        input="\n".join([*session, "q"]),
+        [sys.executable, *shlex.split(command)[1:], "--output", str(output)],
+        input="\n".join([*typed, "w", "q"]),
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert "-> products = k.gram(features, 1, weights)" in done.stdout
-    assert "((32, 51, 64), 3264)" in done.stdout  # the painting at 64 pixels, relu1_1
-    assert "array([[" in done.stdout  # products[:3, :3] / area
+    return done.stdout.split("(Pdb) ")[1:]  # what each line is answered
+
+
+PAINTING = "losses, d_image = objective.evaluate(run.trial)"
+GRAM = "products = k.gram(features, 1, pixels)"
+
+
+def frames(where):
+    """Return file and function of each frame that pdb's `w` lists, the innermost last."""
+    return re.findall(r"/(\w+\.py)\(\d+\)(\w+)\(", where)
+
+
+def test_the_debugger_stops_where_the_picture_is_painted(dialogue):
+    _, stopped, shape, _, *_ = dialogue
+    assert f"stylize.py({number_of(PAINTING)})step()\n-> {PAINTING}" in stopped
+    assert shape == "(3, 64, 55)\n"  # the picture, and neither the painting nor a probe
+
+
+def test_then_at_the_gram_matrix_of_that_picture_with_the_loss_as_its_caller(dialogue):
+    _, _, _, _, stopped, where, shape, *_ = dialogue
+    assert f"-> {GRAM}" in stopped
+    assert shape == "(32, 64, 55)\n"  # the picture's size at relu1_1
+    way = frames(where)
+    assert way[-1] == ("gram.py", "measure")
+    assert [name for _, name in way[-6:-3]] == ["step", "evaluate", "in_one_piece"]
+    assert ("style.py", "style_loss") in way
+    between = [file for file, _ in way[way.index(("style.py", "style_loss")) :]]
+    assert set(between) == {"style.py", "gram.py"}  # and numpy_kernels.py is the third
+
+
+def test_and_a_step_leads_into_the_formula(dialogue):
+    *_, stepped, where, _ = dialogue
+    assert "--Call--" in stepped
+    assert frames(where)[-1] == ("numpy_kernels.py", "gram")
+    source = inspect.getsource(numpy_kernels.gram)
+    assert "f @ f.T" in source
+    assert "products / " in source
+
+
+def number_of(line):
+    lines = [each.strip() for each in (ROOT / "nst/stylize.py").read_text().splitlines()]
+    return lines.index(line) + 1

@@ -87,8 +87,8 @@ def is_step(step: int) -> None:
         raise ValueError(f"step counts from 1, got {step}")
 
 
-def gram_divisor(divisor: float | None, features: Any) -> float:
-    """Return the number a Gram matrix is divided by: ``divisor``, or H*W for None."""
+def divisor_or_pixels(divisor: float | None, features: Any) -> float:
+    """Return what a sum over the pixels is divided by: ``divisor``, or H*W for None."""
     if divisor is None:
         return float(features.shape[1] * features.shape[2])
     if not divisor > 0:

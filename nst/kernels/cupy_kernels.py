@@ -32,7 +32,7 @@ def gram(
     checks.has_rank(3, features=features)
     checks.is_map_of(features, weights)
     _is_float32("gram", features=features)
-    divisor = checks.gram_divisor(divisor, features)
+    divisor = checks.divisor_or_pixels(divisor, features)
     flat = _flat(features)
     if weights is not None:
         flat = flat * cp.sqrt(_row(weights))
@@ -53,7 +53,7 @@ def gram_backward(
     checks.is_gram_of(features, d_gram)
     checks.is_map_of(features, weights)
     _is_float32("gram_backward", d_gram=d_gram, features=features)
-    divisor = checks.gram_divisor(divisor, features)
+    divisor = checks.divisor_or_pixels(divisor, features)
     both = d_gram + d_gram.T
     both = both if divisor == 1 else both / divisor
     return _product(both, features, 0.0, weights, _output(out, features, add), add)

@@ -20,7 +20,8 @@ def gram(
 ) -> np.ndarray:
     """Return how strongly each pair of channels fires together.
 
-    ``gram[i, j] = (1 / divisor) * sum_p weights[p] * features[i, p] * features[j, p]``
+    ``gram[i, j] = (1 / divisor) * sum_p weights[p] * features[i, p] * features[j, p]``, that is
+    ``F F' / (H W)``, with F the features as a matrix: a row a channel, a column a pixel.
 
     BLAS adds up a block of pixels in the dtype of ``features``, and float64 the blocks.
 
@@ -42,13 +43,13 @@ def gram(
     """
     checks.has_rank(3, features=features)
     checks.is_map_of(features, weights)
-    flat = _flat(features)
+    flat = _flat(features)  # F, of which the blocks below are some columns each
     if weights is None:
-        total = blocks.add_up(_times_transpose, flat)
+        products = blocks.add_up(lambda f: f @ f.T, flat)
     else:  # symmetric, and half the work, with the root of the weights on both sides
-        total = blocks.add_up(_weighed_times_transpose, flat, np.sqrt(weights).reshape(1, -1))
-    total /= checks.gram_divisor(divisor, features)
-    return total.astype(features.dtype)
+        products = blocks.add_up(_weighed_times_transpose, flat, np.sqrt(weights).reshape(1, -1))
+    gram = products / checks.divisor_or_pixels(divisor, features)
+    return gram.astype(features.dtype)
 
 
 def gram_backward(
@@ -67,7 +68,7 @@ def gram_backward(
     checks.is_gram_of(features, d_gram)
     checks.is_map_of(features, weights)
     d_features = _output(out, features, add)
-    both = (d_gram + d_gram.T) / checks.gram_divisor(divisor, features)
+    both = (d_gram + d_gram.T) / checks.divisor_or_pixels(divisor, features)
     matrices = [_flat(d_features), _flat(features)]
     if weights is not None:
         matrices.append(weights.reshape(1, -1))
@@ -450,10 +451,6 @@ def _zeroed(out: np.ndarray | None, like: np.ndarray, add: bool) -> np.ndarray:
 def _flat(features: np.ndarray) -> np.ndarray:
     """Return the features as a matrix: a row for each channel, a column for each pixel."""
     return features.reshape(len(features), -1)
-
-
-def _times_transpose(flat: np.ndarray) -> np.ndarray:
-    return flat @ flat.T
 
 
 def _weighed_times_transpose(flat: np.ndarray, root: np.ndarray) -> np.ndarray:

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from nst import kernels
 from nst.errors import NstError
 from nst.kernels import Array
 from nst.memory import FileArray
@@ -113,14 +114,10 @@ class Losses:
     total: Array  # what is minimised
     raw: Mapping[str, Array]  # "content relu3_3", "style relu1_1", "smoothness": unweighted
 
-    def floats(self, **others: Array) -> dict[str, float]:
-        """Return ``{"total": ..., "content relu3_3": ..., ...}`` as Python floats.
-
-        All of them are read at once, and so are ``others``, further 0-d arrays: one wait.
-        """
-        named = {"total": self.total, **self.raw, **others}
-        values = np.stack([value.astype(np.float64) for value in named.values()])
-        return dict(zip(named, values.tolist(), strict=True))
+    def floats(self) -> dict[str, float]:
+        """Return ``{"total": ..., "content relu3_3": ..., ...}`` as Python floats: one wait."""
+        named = {"total": self.total, **self.raw}
+        return dict(zip(named, kernels.floats(list(named.values())), strict=True))
 
 
 def check_finite(values: Mapping[str, float]) -> None:
@@ -190,11 +187,7 @@ class Objective:
     def in_one_piece(self, image: Array) -> tuple[list[Term], Weights, Array]:
         """Return content and style losses, how much each one pulls, and ``d_image``."""
         features = self.vgg.forward(image)
-        weights = self.weights
-        if self.recipe.combination == "log":  # what one loss pulls, depends on all the others
-            first, _ = self.compare(self.measure(features, self.targets))
-            weights = self.adapted(first, image)
-
+        weights, known = self.weights_at(features, image)
         terms, d_features = [], {}
         for tap, target in self.targets.content.items():
             out, reduction = self._place(tap, features[tap]), self.recipe.content_reduction
@@ -204,9 +197,10 @@ class Objective:
             terms.append(Term("content", tap, self.weights.content[tap], loss))
         for tap, regions in self.targets.style.items():
             out, losses = self._place(tap, features[tap]), []
-            for region in regions:
+            for index, region in enumerate(regions):
+                sums = known.style[tap][index] if known else None
                 loss, d_features[tap] = style_loss(
-                    features[tap], region, weights.style[tap], out, add=tap in d_features
+                    features[tap], region, weights.style[tap], out, tap in d_features, sums
                 )
                 losses.append(loss)
             terms.append(Term("style", tap, self.weights.style[tap], sum(losses)))
@@ -238,6 +232,16 @@ class Objective:
         recipe = self.recipe
         conventions = recipe.smoothness_kind, recipe.smoothness_reduction, recipe.pixel_range
         return smoothness_loss(image, *conventions, d_loss, out, add)
+
+    def weights_at(
+        self, features: Mapping[str, Array], image: Array
+    ) -> tuple[Weights, Sums | None]:
+        """Return what each loss weighs there, and the sums if they had to be measured for that."""
+        if self.recipe.combination == "sum":
+            return self.weights, None
+        sums = self.measure(features, self.targets)  # what one loss weighs depends on all others
+        terms, _ = self.compare(sums)
+        return self.adapted(terms, image), sums
 
     def adapted(self, terms: Sequence[Term], image: Array) -> Weights:
         """Return the weights, each divided by the mean loss of its kind: Hvass' adaptive ones."""

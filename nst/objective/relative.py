@@ -7,8 +7,6 @@ import math
 from collections.abc import Iterator
 from typing import Protocol
 
-import numpy as np
-
 from nst import kernels
 from nst.kernels import Array
 
@@ -28,5 +26,5 @@ def mean_square(target: Rows) -> float:
 
     A GPU is waited for once.
     """
-    squares = np.stack([kernels.of(row).dot(row, row) for row in target])
-    return max(sum(squares.tolist()) / math.prod(target.shape), TINY)
+    squares = kernels.floats([kernels.of(row).dot(row, row) for row in target])
+    return max(sum(squares) / math.prod(target.shape), TINY)

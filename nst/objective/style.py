@@ -18,6 +18,7 @@ def style_loss(
     d_loss: float | Array = 1.0,
     out: Array | None = None,
     add: bool = False,
+    sums: Any = None,
 ) -> tuple[Array, Array]:
     """Return ``(loss, d_features)`` for taking the painting's style.
 
@@ -34,8 +35,10 @@ def style_loss(
         How much the total grows with this loss: its weight.
     out, add
         Takes ``d_features``, and may be ``features``; with ``add`` it is added to what is there.
+    sums : optional
+        What ``target.measure(features)`` returns, where that was asked before.
     """
-    sums = target.measure(features)
+    sums = target.measure(features) if sums is None else sums
     loss, d_sums = target.compare(sums)
     d_features = target.spread(d_loss * d_sums, features, out=out, add=add)  # and back
     return loss, d_features

@@ -3,7 +3,7 @@
 ``painted_before.npz`` holds some pixels of each run's result and the losses of all its steps.  A
 change that is meant to paint another picture writes it anew, and says so:
 
-    python tests/test_same_pictures.py
+    PYTHONPATH=tests python tests/objective/test_same_pictures.py
 """
 
 import hashlib
