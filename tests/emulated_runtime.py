@@ -8,8 +8,10 @@ from types import SimpleNamespace
 
 import emulated_cupy
 import numpy as np
-import onnxruntime as real
 
+from nst import devices
+
+real = devices.onnxruntime()  # which sends nothing to anybody
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 OPTIONS = {  # of the CUDA provider, as the library of 1.31 has them
     "arena_extend_strategy", "cudnn_conv_algo_search", "cudnn_conv_use_max_workspace", "device_id",
@@ -96,6 +98,7 @@ def start():
         **{name: getattr(real, name) for name in dir(real) if not name.startswith("__")}
         | {
             "__file__": real.__file__,
+            "__version__": real.__version__,
             "InferenceSession": InferenceSession,
             "RunOptions": RunOptions,
             "get_available_providers": lambda: [CUDA, CPU],

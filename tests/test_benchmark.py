@@ -1,6 +1,9 @@
 """scripts/benchmark.py on pictures of a few pixels: what it measures, and what it prints."""
 
+import io
+import json
 import sys
+from contextlib import redirect_stdout
 from itertools import count
 from pathlib import Path
 
@@ -221,6 +224,33 @@ def test_start_up_tells_the_best_of_its_tries(monkeypatch):
     monkeypatch.setattr(children.time, "perf_counter", lambda: next(now))
     monkeypatch.setattr(children.subprocess, "run", lambda *_, **options: None)
     assert children._best_of(3, ["-c", "pass"]) == 2
+
+
+def test_on_a_gpu_each_contender_has_a_process_and_memory_is_the_gpu_s(
+    gpu, small, monkeypatch, without_pytorch, capsys
+):
+    """On the emulated one, and in this process, where that is."""
+    started = []
+
+    def here(*words):
+        started.append(words[:2])
+        printed = io.StringIO()
+        with redirect_stdout(printed):
+            what, name, size, device, *options = map(str, words)
+            sizes = ["--sizes", size, "--device", device]
+            assert benchmark.main([what, name, *sizes, *options]) == 0
+        return json.loads(printed.getvalue().splitlines()[-1])
+
+    monkeypatch.setattr(children, "_alone", here)
+    monkeypatch.setattr(machine, "SHAPES", ((4, 8),))
+    chosen = ["--device", "cuda", "--sizes", "32", "--repeats", "1", "--warm-up", "0"]
+    assert benchmark.main([*chosen, "--parts", "times", "memory"]) == 0
+    printed = capsys.readouterr().out
+    assert started == [(p, n) for p in ("--time", "--watch-memory") for n in ("nst", "nst tf32")]
+    assert "| nst tf32 " in printed
+    seen = children.watch_memory("nst", 32, 2, "cuda")
+    assert 0 < seen["peak"] < gpu.LARGEST / 1e6 / 4  # and not what this process holds
+    assert max(seen["resident"]) <= seen["peak"]
 
 
 def test_what_an_import_brings_along_is_told(monkeypatch):

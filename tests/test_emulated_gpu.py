@@ -4,11 +4,9 @@ CuPy, CUDA and ONNX Runtime's CUDA provider are stood in for, by what is stricte
 emulated_cupy.py, host_cuda.py and emulated_runtime.py.  The code of nst is the same.
 """
 
-import functools
 import sys
 from dataclasses import replace
 
-import emulated_cupy
 import emulated_runtime
 import numpy as np
 import pytest
@@ -32,21 +30,6 @@ TAPS = {"content_taps": {"relu2_2": 2.0}, "style_taps": {"relu1_1": 1e3, "relu3_
 
 
 @pytest.fixture
-def gpu(monkeypatch, host):
-    """A GPU, emulated, in place of what this machine has."""
-    emulated_cupy.start(host)
-    monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)
-    monkeypatch.setitem(sys.modules, "onnxruntime", emulated_runtime.start())
-    name = "nst.kernels.cupy_kernels"
-    monkeypatch.setitem(sys.modules, name, None)  # so that the one there comes back
-    monkeypatch.setattr(kernels, "cupy_kernels", None, raising=False)
-    del sys.modules[name], kernels.cupy_kernels
-    once = functools.cache(runtime._share_one_arena.__wrapped__)
-    monkeypatch.setattr(runtime, "_share_one_arena", once)
-    return emulated_cupy
-
-
-@pytest.fixture
 def pictures(files, first, other, left, right):
     """The folder with photograph, two paintings and two masks."""
     return files
@@ -64,7 +47,7 @@ def assert_same_picture(found, expected, image=1e-4):
 
 
 def test_the_demo_is_painted_at_two_sizes(gpu, tmp_path, capsys):
-    options = ["--size", "128", "--scales", "80,128", "--steps", "3,3", "--model", "vgg16-slim"]
+    options = ["--size", "96", "--scales", "64,96", "--steps", "3,3", "--model", "vgg16-slim"]
     for device in ("cuda", "cpu"):
         output = ["-o", str(tmp_path / f"{device}.png"), "--conv", "direct"]
         assert cli.main(["demo", "--device", device, *options, *output]) == 0
@@ -77,7 +60,8 @@ def test_the_demo_is_painted_at_two_sizes(gpu, tmp_path, capsys):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_paints_what_it_paints_on_the_cpu(gpu, settings, recipe):
-    asked = settings(recipe=recipe, model="vgg16-slim", **TWO)
+    small = {"size": 72, "scales": (48, 72), "steps": (1, 2), "style_scale": 0.4}
+    asked = settings(recipe=recipe, model="vgg16-slim", conv="direct", **small)
     on_cpu = stylize(asked)
     on_gpu = stylize(replace(asked, device="cuda"))
     # Adam's first steps go by the sign of a gradient, however small
@@ -156,7 +140,7 @@ def test_doctor_computes_on_it(gpu, capsys):
 
 
 @pytest.mark.parametrize("recipe", ["nst", "spst", "crowson", "hvass"])
-@pytest.mark.parametrize("optimizer", ["lbfgs", "adam", "descent"])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_a_step_waits_for_the_gpu_once_and_copies_nothing_to_it(gpu, settings, recipe, optimizer):
     """Long enough for L-BFGS to fill its history, to clip, and to begin anew."""
     waits, uploads = [], []
@@ -165,7 +149,7 @@ def test_a_step_waits_for_the_gpu_once_and_copies_nothing_to_it(gpu, settings, r
         waits.append(sum(gpu.waits.values()))
         uploads.append(sum(gpu.uploads.values()))
 
-    picture = {"size": 48, "scales": 1, "steps": 14, "model": "vgg16-slim"}
+    picture = {"size": 32, "scales": 1, "steps": 13, "style_scale": 0.4, "model": "vgg16-slim"}
     run = prepare(settings(device="cuda", recipe=recipe, optimizer=optimizer, **picture))
     run.planned = True
     complete(run, after_step)
@@ -325,7 +309,7 @@ def test_memory_that_was_given_back_is_noticed(gpu, rng):
 
 def test_no_array_goes_to_the_host_by_itself(gpu, rng):
     array = devices.pick("cuda").asarray(rng.random((2, 3)))
-    for silent in (np.asarray, np.mean, lambda a: np.float32(2) * rng.random((2, 3)) + a):
+    for silent in (np.asarray, np.array, lambda a: rng.random((2, 3)) + a):
         with pytest.raises(TypeError):
             silent(array)
     gpu.forget()
