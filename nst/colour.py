@@ -22,7 +22,7 @@ import numpy as np
 from nst import images, kernels
 
 COLORS = ("style", "content", "content-luminance", "match")
-STRIP = 64  # rows that are coloured at once
+STRIP = 64  # rows that are looked at or coloured at once
 GREY_LEVEL = 1 / 255  # a smaller spread of colours is rounding, and nothing to stretch
 
 
@@ -63,7 +63,11 @@ def finished(color: str, painted: np.ndarray, content: np.ndarray) -> np.ndarray
 
 def is_grey(*pictures: np.ndarray) -> bool:
     """Return whether no pixel of any picture has a colour, but for the rounding of a JPEG."""
-    return all(np.ptp(picture, axis=0).max() <= 2 * GREY_LEVEL for picture in pictures)
+    return all(
+        np.ptp(picture[:, top : top + STRIP], axis=0).max() <= 2 * GREY_LEVEL
+        for picture in pictures
+        for top in range(0, picture.shape[1], STRIP)
+    )
 
 
 def as_grey(image: np.ndarray) -> np.ndarray:

@@ -85,8 +85,7 @@ def picture_in(given: Input) -> PIL.Image.Image:
 def _explained(given: Input) -> Iterator[None]:
     """Turn whatever a decoder stumbles over in a damaged file into one line."""
     try:
-        with tiff.quietly() if kind_of(given.data) == "TIFF" else nullcontext():
-            yield
+        yield
     except NstError:
         raise
     except Exception as error:
@@ -118,7 +117,8 @@ def _decoded(given: Input) -> Decoded:
         cover = _cover_of_16_bits(picture, data)
         _scale_transparent_level(picture)
         found = Decoded(picture, name, cover=cover)
-        picture.load()
+        with nullcontext() if pages is None else tiff.quietly():
+            picture.load()
     if parts is not None and parts.says_colours:
         found.profile = parts.profile_bytes(name)
     else:

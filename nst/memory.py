@@ -93,8 +93,11 @@ def highest() -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
-def trim() -> None:
-    """Let the C library hand what was freed back to the machine; glibc keeps it otherwise."""
+def trim(device: Device) -> None:
+    """Hand what was freed on ``device`` to the machine; glibc and CuPy's pool would keep it."""
+    if device.name == "cuda":
+        device.xp.get_default_memory_pool().free_all_blocks()
+        return
     import ctypes
 
     with suppress(OSError, AttributeError):  # another C library

@@ -1,8 +1,9 @@
 """Measure nst against PyTorch on the same work, and print tables.
 
 The work is one loss-and-gradient of Gatys' recipe on full-width VGG16 with seeded random weights,
-max pooling, float32, and the step of L-BFGS after it.  Contenders take turns in one process;
-medians are shown.  PyTorch's losses run backward inside its "backward".
+max pooling, float32, and the step of L-BFGS after it.  Contenders take turns in one process on the
+CPU, and on a GPU each has a process of its own; medians are shown.  PyTorch's losses run backward
+inside its "backward".
 
     python scripts/benchmark.py                                   everything
     python scripts/benchmark.py --parts times --sizes 512         a part of it
@@ -17,6 +18,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from benchmarking import children, contenders, convergence, machine, tables, timing, work
@@ -32,6 +34,11 @@ def main(argv: list[str] | None = None) -> int:
     """Print the parts that are asked for; return the exit status."""
     arguments = _parser().parse_args(argv)
     with blas_on_one_thread():  # as a run has it: see nst.stylize.complete
+        if arguments.time:
+            size, counts = arguments.sizes[0], (arguments.repeats, arguments.warm_up)
+            alone = arguments.time, size, *counts, arguments.device, arguments.gradient
+            print(json.dumps(children.time_alone(*alone)))
+            return 0
         if arguments.watch_memory:
             seen = children.watch_memory(
                 arguments.watch_memory, arguments.sizes[0], arguments.steps, arguments.device
@@ -58,9 +65,16 @@ def times(arguments: argparse.Namespace) -> bool:
     for size in arguments.sizes:
         task = work.make(size)
         names = contenders.names(arguments.device, arguments.variants)
-        taking_part = {name: contenders.make(name, task, arguments.device) for name in names}
-        errors = gradient_errors({n: c.gradient() for n, c in taking_part.items()})
-        measured = timing.take_turns(taking_part, arguments.repeats, arguments.warm_up)
+        if arguments.device == "cpu":
+            taking_part = {name: contenders.make(name, task, arguments.device) for name in names}
+            gradients = {name: c.gradient() for name, c in taking_part.items()}
+            measured = timing.take_turns(taking_part, arguments.repeats, arguments.warm_up)
+        else:
+            counts = size, arguments.repeats, arguments.warm_up, arguments.device
+            alone = {name: children.times_of(name, *counts) for name in names}
+            measured = {name: seconds for name, (seconds, _) in alone.items()}
+            gradients = {name: gradient for name, (_, gradient) in alone.items()}
+        errors = gradient_errors(gradients)
         rate = machine.convolution_rate(arguments.device)
         print(f"\nbest convolution: {rate:.0f} GFLOP/s; direct ones need {task.gflop:.0f} GFLOP")
         print(tables.of_times(task, measured, rate))
@@ -79,7 +93,7 @@ def gradient_errors(gradients: dict[str, np.ndarray]) -> dict[str, tuple[float, 
     two pixels of a max pool are equal but for rounding either may win, and a patch of the gradient
     differs.  So PyTorch's own variants differ in length from one another, as we do from them.
     """
-    others = [name for name in gradients if name != "nst"]
+    others = [name for name in gradients if not contenders.is_ours(name)]
     if not others:
         return {}
     reference = "eager" if "eager" in others else others[0]
@@ -172,6 +186,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute")
     add("--watch-memory", metavar="NAME", help=argparse.SUPPRESS)  # what the child processes run
+    add("--time", metavar="NAME", help=argparse.SUPPRESS)
+    add("--gradient", metavar="FILE", type=Path, help=argparse.SUPPRESS)
     return parser
 
 

@@ -4,6 +4,7 @@ CuPy, CUDA and ONNX Runtime's CUDA provider are stood in for, by what is stricte
 emulated_cupy.py, host_cuda.py and emulated_runtime.py.  The code of nst is the same.
 """
 
+import functools
 import sys
 from dataclasses import replace
 
@@ -15,11 +16,15 @@ from machine import cupy
 from test_checkpoints import stop_after, without_seconds
 
 from nst import cli, demo, devices, images, kernels, resume, stylize
+from nst.errors import NstWarning
+from nst.estimate import probe
 from nst.objective.recipes import RECIPES
 from nst.optimizers import Lbfgs
 from nst.runs import prepare
+from nst.scales import Scale
 from nst.settings import Painting
 from nst.stylize import complete
+from nst.targets import objective_at
 from nst.vgg import Vgg, runtime
 
 TWO = {"size": 100, "scales": (70, 100), "steps": (2, 3), "conv": "direct"}
@@ -36,6 +41,8 @@ def gpu(monkeypatch, host):
     monkeypatch.setitem(sys.modules, name, None)  # so that the one there comes back
     monkeypatch.setattr(kernels, "cupy_kernels", None, raising=False)
     del sys.modules[name], kernels.cupy_kernels
+    once = functools.cache(runtime._share_one_arena.__wrapped__)
+    monkeypatch.setattr(runtime, "_share_one_arena", once)
     return emulated_cupy
 
 
@@ -202,6 +209,72 @@ def test_where_nothing_pulls_the_image_stays(gpu, rng, optimizer):
     for _ in range(4):
         optimizer.step(image, device.asarray(np.asarray(1.0)), device.asarray(0 * start))
     np.testing.assert_array_equal(image.get(), start)
+
+
+# ---- Memory --------------------------------------------------------------------------
+
+
+def test_one_arena_for_all_graphs_grows_by_what_is_asked_for(gpu, rng):
+    vgg = Vgg("vgg16-slim", ["relu1_1", "relu2_1"], device="cuda")
+    vgg.backward(vgg.forward(vgg.device.asarray(rng.random((3, 32, 48)))))
+    registered = [entry for entry in emulated_runtime.told if entry[0] == "allocator"]
+    assert len(registered) == 1
+    assert registered[0][1] == "CUDAExecutionProvider"
+
+
+def test_without_a_shared_arena_it_works_and_says_so(gpu, rng, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("no such allocator")
+
+    monkeypatch.setattr(sys.modules["onnxruntime"], "create_and_register_allocator_v2", refuse)
+    with pytest.warns(NstWarning, match="memory of the GPU is not shared.*no such allocator"):
+        vgg = Vgg("vgg16-slim", ["relu1_1"], device="cuda")
+    assert vgg.features(vgg.device.asarray(rng.random((3, 32, 48))))
+
+
+def test_released_it_gives_back_the_memory_of_both_sides(gpu, rng):
+    vgg = Vgg("vgg16-slim", ["relu1_1", "relu2_1"], device="cuda")
+    image = vgg.device.asarray(rng.random((3, 64, 96)))
+    vgg.forward(image)
+    before = gpu.pool.total_bytes()
+    vgg.release()
+    assert emulated_runtime.told[-1] == ("shrink", "gpu:0")
+    assert gpu.pool.total_bytes() < before / 2
+    assert set(vgg._passes) == {("features", None), ("forward", None)}  # and none ran for it
+    assert not np.isnan(vgg.forward(image)["relu2_1"].get()).any()
+
+
+def test_between_two_sizes_memory_is_given_back(gpu, settings):
+    run = prepare(settings(device="cuda", **TWO))
+    run.planned, shrunk = True, []
+    complete(run, lambda p: shrunk.append(emulated_runtime.told.count(("shrink", "gpu:0"))))
+    assert shrunk[0] == shrunk[1] < shrunk[2] == shrunk[4]
+
+
+def test_where_there_is_no_room_the_other_pool_is_emptied_first(gpu, rng, monkeypatch):
+    vgg = Vgg("vgg16-slim", ["relu1_1"], device="cuda")
+    image = vgg.device.asarray(rng.random((3, 32, 48)))
+    run, tries = emulated_runtime.InferenceSession.run_with_iobinding, []
+
+    def fail_once(self, *arguments):
+        tries.append(gpu.pool.released)
+        if len(tries) == 1:
+            raise RuntimeError("bfc_arena.cc:376 Failed to allocate memory for requested buffer")
+        run(self, *arguments)
+
+    monkeypatch.setattr(emulated_runtime.InferenceSession, "run_with_iobinding", fail_once)
+    assert not np.isnan(vgg.features(image)["relu1_1"].get()).any()
+    assert tries == [0, 1]
+
+
+def test_the_probe_counts_what_the_runtime_had_already(gpu, settings, rng):
+    """None of ONNX Runtime's memory is seen here, as none is where its arena is warm."""
+    run = prepare(settings(device="cuda", model="vgg16-slim", **TWO))
+    image = run.device.asarray(rng.random((3, 64, 80)))
+    cost = probe(objective_at(run, Scale(64, 80, 1)), image)
+    assert cost.evaluating(64, 80) >= run.vgg.least_bytes(64, 80)
+    assert cost.measuring(64, 80) >= run.vgg.least_bytes(64, 80, kept=False)
+    assert run.vgg.least_bytes(64, 80) > 64 * 80 * 4 * (32 + 32 + 64 / 4)  # relu1_1, relu1_2, ...
 
 
 # ---- The emulation itself ------------------------------------------------------------

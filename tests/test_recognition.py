@@ -194,6 +194,20 @@ def test_convolutions_beside_each_other_are_no_vgg(arrays, tmp_path):
     assert "does not follow the one before it" in refusal(tmp_path / "a.onnx")
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_a_graph_that_runs_in_a_circle_is_refused(before, arrays, tmp_path):
+    model = GraphFile(arrays).model()
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    loop = onnx.helper.make_node("Identity", ["loop"], ["loop"], "round")
+    if before:
+        convolutions[5].input[0] = "loop"
+    else:
+        convolutions[5].output[0] = "loop"
+    model.graph.node.insert(0, loop)
+    onnx.save(model, tmp_path / "a.onnx")
+    assert "its graph runs in a circle" in refusal(tmp_path / "a.onnx")
+
+
 def test_a_shape_of_another_width_is_named(arrays, tmp_path):
     arrays["conv3_2.weight"] = arrays["conv3_2.weight"][:, :-1]
     message = refusal(GraphFile(arrays).save(tmp_path / "a.onnx"))

@@ -282,7 +282,9 @@ def test_what_is_not_finite_stops_the_run_and_saves_the_last_good_picture(
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_network_that_overflows_names_term_and_tap(settings, files, rng):
+def test_a_network_that_overflows_names_term_and_tap(settings, files, rng, monkeypatch):
+    """Such a network is refused where it is read; this one gets past."""
+    monkeypatch.setattr("nst.vgg.weights.check_values", lambda *_: None)
     arrays = draw_arrays(FOUR_BLOCKS, rng)
     arrays["conv3_2.weight"] *= 1e25
     path = files / "huge.onnx"

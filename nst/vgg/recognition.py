@@ -76,6 +76,12 @@ class _Graph:
             names[f"{name}.bias"] = self._constant(bias, f"the bias of {name}")
         return names
 
+    def _counted(self, steps: int) -> int:
+        """Return ``steps`` and one more; ValueError where they go round in a circle."""
+        if steps > len(self._makers):
+            raise ValueError("its graph runs in a circle")
+        return steps + 1
+
     def _constant(self, name: str, what: str) -> str:
         if name not in self._stored:
             raise ValueError(f"{what} is no constant of the graph ({name or 'there is none'})")
@@ -101,9 +107,9 @@ class _Graph:
         The bias is the convolution's third input or what is added before the ReLU.
         """
         bias = convolution.input[2] if len(convolution.input) > 2 else ""
-        features = convolution.output[0]
+        features, steps = convolution.output[0], 0
         while users := self._users.get(features):
-            node = users[0]
+            node, steps = users[0], self._counted(steps)
             added = [one for one in node.input if one in self._stored]
             if node.op_type == "Relu":
                 return bias, node.output[0]
@@ -118,9 +124,9 @@ class _Graph:
 
     def _check_way(self, convolution: "NodeProto", before: str, name: str) -> None:
         """Raise ValueError unless ``convolution`` sees ``before``, pooled where a block begins."""
-        features, pools = convolution.input[0], 0
+        features, pools, steps = convolution.input[0], 0, 0
         while features != before:
-            node = self._makers.get(features)
+            node, steps = self._makers.get(features), self._counted(steps)
             if node is None or node.op_type in ("Conv", "Relu"):
                 raise ValueError(f"{name} ({convolution.name}) does not follow the one before it")
             if node.op_type in _POOLS:

@@ -1,5 +1,15 @@
-"""VGG as two functions: image -> features, and d_features -> d_image, through ONNX Runtime."""
+"""VGG as two functions: image -> features, and d_features -> d_image, through ONNX Runtime.
 
+Whose memory is whose.  What is bound, images, features, gradients, is NumPy's or CuPy's; what lies
+between is from ONNX Runtime's arena, one for all graphs, since they run one after another.  Both
+grow by what is asked for and no more, and keep it for the next run; `Vgg.release` gives both back,
+before an image of another size.  On a GPU neither can free what the other keeps: so where ONNX
+Runtime finds no room, CuPy's pool is emptied and the run is tried again.  No limit is set: what
+fits is for estimate.py to say, and a limit would only fail sooner.  To give ONNX Runtime CuPy's
+own allocator would be one pool for both; it refuses that together with a shared stream.
+"""
+
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -8,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nst import devices, machine, memory
+from nst import devices, gpu, machine, memory
 from nst.devices import Device
-from nst.errors import NstError
+from nst.errors import NstError, NstWarning
 from nst.kernels import Array
 from nst.vgg import weights
 from nst.vgg.architecture import CONVOLUTIONS, PRECISIONS, SMALLEST_SIDE
@@ -76,6 +86,8 @@ class Vgg:
             for name, kernel in graphs.points(self._plan, self.network.arrays).items()
         }
         self._passes: dict[tuple[str, Size | None], _Pass] = {}  # the last used is last
+        self._arena = "cpu:0" if self._on_cpu else "gpu:0"
+        self._shrinking: _Pass | None = None  # what `release` runs on a GPU
         self._activations: dict[str, Array] = {}  # of the last forward, for the backward
         self._image_shape: tuple[int, ...] = ()
         if not self._on_cpu:
@@ -158,12 +170,23 @@ class Vgg:
         """
         if not self._on_cpu:
             return None
+        arrays, largest = self._bound_bytes(height, width, kept)
+        return arrays + largest
+
+    def least_bytes(self, height: int, width: int, kept: bool = True) -> int:
+        """Return what `forward` takes at the least, or `features`: what is bound for it, and what
+        goes into the largest layer and comes out of it."""
+        arrays, largest = self._bound_bytes(height, width, kept)
+        return arrays + 2 * largest
+
+    def _bound_bytes(self, height: int, width: int, kept: bool) -> tuple[int, int]:
+        """Return the bytes of the arrays that are bound for an image, and of the largest layer."""
         from nst.vgg.plan import layer_of
 
         plan = replace(self._plan, size=(height, width))
         names = plan.outputs if kept else plan.taps
         arrays = sum(plan.values(layer_of(n)) * np.dtype(plan.dtype(n)).itemsize for n in names)
-        return arrays + 4 * max(map(plan.values, plan.layers))
+        return arrays, 4 * max(map(plan.values, plan.layers))
 
     def release(self) -> None:
         """Give memory back: what the last `forward` kept, and what the runtime keeps for the next.
@@ -171,13 +194,17 @@ class Vgg:
         Worth its while before an image of another size, and before other work that needs room.
         """
         self._activations, self._image_shape = {}, ()
+        options = devices.onnxruntime().RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", self._arena)
         if self._on_cpu:
-            options = devices.onnxruntime().RunOptions()
-            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
             blank = np.zeros((3, SMALLEST_SIDE, SMALLEST_SIDE), np.float32)
             features = {tap: self._empty(tap, blank.shape) for tap in self.taps}
             self._pass("features", blank.shape).run({"image": blank}, features, options)
-            memory.trim()
+        else:  # by a graph that does nothing: cuDNN plans each convolution anew for each size
+            self._shrinking = self._shrinking or self._opened(_nothing())
+            x = self.device.xp.zeros(1, np.float32)
+            self._shrinking.run({"x": x}, {"y": x.copy()}, options)
+        memory.trim(self.device)
 
     def _pass(self, kind: str, image_shape: tuple[int, ...]) -> "_Pass":
         """Return the graph of a ``kind`` for images of one shape; the last few are kept.
@@ -202,6 +229,9 @@ class Vgg:
             model = graphs.forward(plan, arrays, plan.outputs)
         else:
             model = graphs.backward(plan, arrays)
+        return self._opened(model)
+
+    def _opened(self, model: Any) -> "_Pass":
         return _Pass(model, self.device, self._precision, self._points)
 
     def _image(self, image: Array) -> Array:
@@ -252,7 +282,14 @@ class _Pass:
             raise ValueError("this network was opened on another CUDA stream or in another thread")
         self._bind(inputs, (1,))
         self._bind(outputs, (1,), self.binding.bind_output)
-        self.session.run_with_iobinding(self.binding, options or self.options)
+        options = options or self.options
+        try:
+            self.session.run_with_iobinding(self.binding, options)
+        except Exception as error:
+            if self.device.name == "cpu" or "allocate memory" not in str(error):
+                raise
+            memory.trim(self.device)
+            self.session.run_with_iobinding(self.binding, options)
 
     def _bind(self, arrays: Mapping[str, Array], batch: tuple[int, ...], bind: Any = None) -> None:
         """Tell the session where the arrays are, as far as that has changed.
@@ -288,20 +325,27 @@ def _provider(device: Device, precision: str) -> tuple[str, dict[str, str]]:
         "user_compute_stream": str(stream),
         "has_user_compute_stream": str(int(stream != 0)),
         "use_tf32": str(int(precision == "tf32")),
-        "cudnn_conv_algo_search": "EXHAUSTIVE",  # measured once a size, and then kept
+        # Since ONNX Runtime 1.20 nothing is measured: cuDNN's heuristics choose, in the mode that
+        # looks longer.  A plan is kept for the last size alone, and a new one takes a while.
+        "cudnn_conv_algo_search": "EXHAUSTIVE",
+        "arena_extend_strategy": "kSameAsRequested",  # where the arena is not shared
     }
 
 
 def _session(model: Any, device: Device, precision: str) -> Any:
     """Open a graph in ONNX Runtime on ``device``, and on no other: no silent fallback."""
-    _share_one_arena()
+    _share_one_arena("cpu")
+    _share_one_arena(device.name)
     runtime = devices.onnxruntime()
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.intra_op_num_threads = machine.cpus()  # its own count is of all that there are
     options.enable_mem_pattern = False  # it would keep a second arena's worth for every size seen
-    options.enable_mem_reuse = False  # it would keep memory from one strip of a size to the next
+    if device.provider == devices.CPU.provider:
+        options.enable_mem_reuse = False  # it would keep memory from one strip to the next
+    else:  # weights lie outside of the arena, so that all of it can be given back
+        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     # Threads that spin between runs would take the cores from NumPy's Gram products.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = runtime.InferenceSession(
@@ -316,15 +360,33 @@ def _session(model: Any, device: Device, precision: str) -> Any:
 
 
 @cache
-def _share_one_arena() -> None:
-    """Let the sessions take their memory on the CPU from one place, once a process.
+def _share_one_arena(device: str) -> None:
+    """Let the sessions take their memory on a "cpu" or "cuda" from one place, once a process.
 
     They run one after another.  Each would keep for itself the most that it ever needed: over
     three sessions that is twice the memory, and no faster.
     """
     runtime = devices.onnxruntime()
-    cpu = runtime.OrtMemoryInfo(
-        "Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT
-    )
+    arena, default = runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, runtime.OrtMemType.DEFAULT
     as_requested = 1  # it grows by what is asked for; else it would double
-    runtime.create_and_register_allocator(cpu, runtime.OrtArenaCfg(0, as_requested, -1, -1))
+    config = runtime.OrtArenaCfg(0, as_requested, -1, -1)
+    if device == "cpu":
+        place = runtime.OrtMemoryInfo("Cpu", arena, 0, default)
+        runtime.create_and_register_allocator(place, config)
+        return
+    try:
+        place = runtime.OrtMemoryInfo("Cuda", arena, 0, default)
+        runtime.create_and_register_allocator_v2(gpu.PROVIDER, place, {}, config)
+    except Exception as error:  # more memory is taken, but all works
+        reason = gpu.explained(error)
+        warnings.warn(f"memory of the GPU is not shared: {reason}", NstWarning, stacklevel=2)
+
+
+def _nothing() -> Any:
+    """Return a graph of one number, to run for what a run does besides."""
+    from onnx import TensorProto, helper
+
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "nothing", [x], [y])
+    opset = helper.make_opsetid("", 18)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=9)

@@ -9,6 +9,10 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
+from nst import memory
+
 BENCHMARK = Path(__file__).parents[1] / "benchmark.py"
 UNWANTED = (
     "matplotlib",
@@ -21,28 +25,61 @@ UNWANTED = (
 
 def memory_of(name: str, size: int, steps: int, device: str) -> dict:
     """Take ``steps`` steps in a process of its own; return what `watch_memory` saw there."""
-    command = [sys.executable, str(BENCHMARK), "--watch-memory", name, "--sizes", str(size)]
-    command += ["--steps", str(steps), "--device", device]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    return _alone("--watch-memory", name, size, device, "--steps", str(steps))
 
 
 def watch_memory(name: str, size: int, steps: int, device: str) -> dict:
-    """Return the peak, and resident memory and page faults after each step, of this process."""
+    """Return the peak, and memory and page faults after each step, of this process.
+
+    On a GPU the memory is the GPU's, and the peak is beyond what others held at the start.
+    """
     from benchmarking import contenders, machine, work
     from benchmarking.timing import Clock
 
-    contender = contenders.make(name, work.make(size), device)
+    observed = machine.observed(device)
+    before = memory.used(observed) if device == "cuda" else 0
     resident, faults = [], [machine.page_faults()]
-    for _ in range(steps):
-        contender.step(Clock(contender.synchronize))
-        resident.append(machine.resident_memory())
-        faults.append(machine.page_faults())
+    with memory.Peak(observed) as peak:
+        contender = contenders.make(name, work.make(size), device)
+        for _ in range(steps):
+            contender.step(Clock(contender.synchronize))
+            resident.append((memory.used(observed) - before) / 1e6)
+            faults.append(machine.page_faults())
     return {
-        "peak": machine.peak_memory(),
+        "peak": (peak.bytes if device == "cuda" else memory.highest()) / 1e6,
         "resident": resident,
         "faults": [after - before for before, after in pairwise(faults)],
     }
+
+
+def times_of(
+    name: str, size: int, repeats: int, warm_up: int, device: str
+) -> tuple[dict[str, float], np.ndarray]:
+    """Return the seconds by phase, and the gradient, of a contender in a process of its own.
+
+    So that no other one holds memory of the GPU or has tuned it meanwhile.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "gradient.npy"
+        counts = ["--repeats", str(repeats), "--warm-up", str(warm_up), "--gradient", str(file)]
+        return _alone("--time", name, size, device, *counts), np.load(file)
+
+
+def time_alone(name: str, size: int, repeats: int, warm_up: int, device: str, file: Path) -> dict:
+    """Return the seconds by phase of a contender in this process; its gradient is in ``file``."""
+    from benchmarking import contenders, timing, work
+
+    contender = contenders.make(name, work.make(size), device)
+    np.save(file, contender.gradient())
+    return timing.take_turns({name: contender}, repeats, warm_up)[name]
+
+
+def _alone(what: str, name: str, size: int, device: str, *options: str) -> dict:
+    """Return what this benchmark prints of one contender, as JSON, in a process of its own."""
+    command = [sys.executable, str(BENCHMARK), what, name, "--sizes", str(size)]
+    command += ["--device", device, *options]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def start_up(repeats: int = 5) -> dict[str, float]:

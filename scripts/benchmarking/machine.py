@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from nst import devices
+from nst import devices, gpu
+from nst.devices import Device
+from nst.vgg import runtime
 
 SHAPES = ((256, 128), (512, 64))  # channels in and out, side: the layers with most arithmetic
 
@@ -34,7 +36,6 @@ def convolution_rate(device: str = "cpu", repeats: int = 5) -> float:
 
 
 def _rate(channels: int, side: int, device: str, repeats: int) -> float:
-    onnxruntime = devices.onnxruntime()
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((channels, channels, 3, 3), np.float32)
     shape = [1, channels, side, side]
@@ -47,32 +48,24 @@ def _rate(channels: int, side: int, device: str, repeats: int) -> float:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     picked = devices.pick(device)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=[picked.provider])
-    binding = session.io_binding()
-    x = onnxruntime.OrtValue.ortvalue_from_numpy(
-        rng.standard_normal(shape, np.float32), picked.name, 0
-    )
-    binding.bind_ortvalue_input("x", x)
-    binding.bind_output("y", picked.name, 0)
-    seconds = []
+    convolution = runtime._Pass(model, picked, "float32", {})  # opened as ours are
+    x = picked.asarray(rng.standard_normal(shape[1:], np.float32))
+    y, seconds = picked.xp.empty_like(x), []
     for _ in range(repeats + 2):
         start = time.perf_counter()
-        session.run_with_iobinding(binding)
-        binding.synchronize_outputs()
+        convolution.run({"x": x}, {"y": y})
+        picked.synchronize()
         seconds.append(time.perf_counter() - start)
     return 2 * weight.size * side * side / min(seconds) / 1e9
 
 
-def peak_memory() -> float:
-    """Return the most memory that this process ever had resident, MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * 1024 / 1e6  # kilobytes on Linux
+def observed(device: str) -> Device:
+    """Return the device whose memory is looked at; nothing is opened on it."""
+    if device == "cpu":
+        return devices.CPU
+    import cupy
 
-
-def resident_memory() -> float:
-    """Return the memory that this process has resident now, MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
+    return Device("cuda", cupy, gpu.PROVIDER)
 
 
 def page_faults() -> int:

@@ -16,9 +16,10 @@ from nst.vgg import Vgg
 class Ours:
     """nst's objective and L-BFGS on one image.  `step` changes the image as a run would."""
 
-    def __init__(self, work: Work, device: str = "cpu") -> None:
+    def __init__(self, work: Work, device: str = "cpu", tf32: bool = False) -> None:
         self.device = devices.pick(device)
-        vgg = Vgg.from_arrays(work.arrays, RECIPE.taps, POOLING, self.device)
+        precision = {"precision": "tf32"} if tf32 else {}
+        vgg = Vgg.from_arrays(work.arrays, RECIPE.taps, POOLING, self.device, **precision)
         content = content_features(vgg, self.device.asarray(work.content), RECIPE.content, None)
         painting = self.device.asarray(work.style)
         style = style_sums(vgg, painting, dict.fromkeys(RECIPE.style), GramStyle)

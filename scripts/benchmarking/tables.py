@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from benchmarking.contenders import is_ours
 from benchmarking.timing import PHASES
 from benchmarking.work import Work
 
@@ -19,7 +20,7 @@ def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 def of_times(work: Work, times: Mapping[str, Mapping[str, float]], rate: float) -> str:
     """Return the table of phases.  ``rate``: GFLOP/s of the best convolution of this run."""
-    pytorch = {name: time["total"] for name, time in times.items() if name != "nst"}
+    pytorch = {name: time["total"] for name, time in times.items() if not is_ours(name)}
     rows = []
     for name, time in times.items():
         speed = work.gflop / time["total"]

@@ -62,7 +62,7 @@ class Terminal:
         return text
 
 
-def judge(case: Case, folder: Path, terminal: Terminal, budget: int) -> Verdict:
+def judge(case: Case, folder: Path, terminal: Terminal, watch: "Watch", budget: int) -> Verdict:
     """Run ``case`` in ``folder`` and return what came of it; it removes its files again.
 
     ``budget`` is what this process may hold meanwhile, in bytes.
@@ -72,7 +72,7 @@ def judge(case: Case, folder: Path, terminal: Terminal, budget: int) -> Verdict:
     own = _files(folder)
     os.chdir(folder)
     try:
-        verdict = _judge(case, terminal, budget)
+        verdict = _judge(case, terminal, watch, budget)
         touched = _touched(own, _files(folder), case, verdict)
     finally:
         _restore(folder, before)
@@ -81,9 +81,9 @@ def judge(case: Case, folder: Path, terminal: Terminal, budget: int) -> Verdict:
     return verdict
 
 
-def _judge(case: Case, terminal: Terminal, budget: int) -> Verdict:
+def _judge(case: Case, terminal: Terminal, watch: "Watch", budget: int) -> Verdict:
     terminal.read()
-    with _said() as said, Watch() as watch:
+    with _said() as said, watch:
         try:
             status = _run(case)
         except KeyboardInterrupt:
@@ -234,32 +234,35 @@ def _cli_warnings(said: _Said) -> Iterator[None]:
 class Watch:
     """Sees how much memory this process holds, and presses Ctrl-C after PATIENCE seconds of work.
 
-    The system's own count of the most is not enough: nst itself sets it back when it measures.
+    One thread looks at all cases, one after the other.  The system's own count of the most memory
+    is not enough: nst itself sets it back when it measures.
     """
 
     def __init__(self) -> None:
-        self.highest = 0  # bytes
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self.highest = 0  # bytes, in this case
+        self._began: float | None = None  # None: no case runs, or it got its Ctrl-C
+        self._process = psutil.Process()
+        threading.Thread(target=self._look, daemon=True).start()
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> None:
         with suppress(OSError):  # what it took to draw the case does not count
             Path("/proc/self/clear_refs").write_text("5")
-        self._thread.start()
-        return self
+        self.highest, self._began = 0, time.process_time()
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
+        self._began = None
         self.highest = max(self.highest, memory.highest())
 
     def _look(self) -> None:
-        began, process, stopped = time.process_time(), psutil.Process(), False
-        while not self._ended.wait(0.02):
-            self.highest = max(self.highest, process.memory_info().rss)
-            if not stopped and time.process_time() - began > PATIENCE:
+        while True:
+            time.sleep(0.02)
+            began = self._began
+            if began is None:
+                continue
+            self.highest = max(self.highest, self._process.memory_info().rss)
+            if time.process_time() - began > PATIENCE:
+                self._began = None
                 os.kill(os.getpid(), signal.SIGINT)
-                stopped = True
 
 
 # --- Files ------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from fuzzing.cases import Case, write
-from fuzzing.judge import CRASH, HANG, MEMORY, Terminal, Verdict, judge
+from fuzzing.judge import CRASH, HANG, MEMORY, Terminal, Verdict, Watch, judge
 
 LIMIT = 5.0  # seconds of work in one case: a hang
 BY_THE_CLOCK = 60.0  # seconds, where the machine is busy or the case sleeps
@@ -51,7 +51,7 @@ def serve(connection: Connection, kind: str, seed: int, budget: int) -> None:
         sys.path[:0] = [str(Path(__file__).parents[1])]
         from fuzzing import kinds
 
-        terminal = Terminal(Path(name))
+        terminal, watch = Terminal(Path(name)), Watch()
         standing = kinds.KINDS[kind].standing()
         connection.send(None)
         with suppress(EOFError, KeyboardInterrupt):
@@ -60,7 +60,7 @@ def serve(connection: Connection, kind: str, seed: int, budget: int) -> None:
                 case = case_of(kind, seed, number)
                 write(folder, standing)
                 connection.send(case.what)
-                verdict = judge(case, folder, terminal, budget)
+                verdict = judge(case, folder, terminal, watch, budget)
                 connection.send(verdict)
                 if verdict.result == MEMORY:
                     break
