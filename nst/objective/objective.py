@@ -95,6 +95,14 @@ class Sums:
 
 
 @dataclass(frozen=True)
+class Pulls:
+    """How much the total grows with what the losses were made of: dtotal/dsums."""
+
+    content: Mapping[str, Number]  # by the sum of squared differences
+    style: Mapping[str, list[Array]]  # by each region's sums
+
+
+@dataclass(frozen=True)
 class Term:
     """One loss, unweighted."""
 
@@ -286,7 +294,7 @@ class Objective:
             terms.append(Term("style", tap, self.weights.style[tap], sum(losses)))
         return terms, d_style
 
-    def pulls(self, weights: Weights, sums: Sums, d_style: Mapping[str, list[Array]]) -> "Pulls":
+    def pulls(self, weights: Weights, sums: Sums, d_style: Mapping[str, list[Array]]) -> Pulls:
         """Return how much the total grows with what the losses were made of."""
         reduction = self.recipe.content_reduction
         content = {
@@ -297,7 +305,7 @@ class Objective:
         return Pulls(content, style)
 
     def spread(
-        self, pulls: "Pulls", features: Mapping[str, Array], targets: Targets
+        self, pulls: Pulls, features: Mapping[str, Array], targets: Targets
     ) -> dict[str, Array]:
         """Return ``d_features`` at each tap, where the pulls on the sums end up.
 
@@ -328,7 +336,7 @@ class Objective:
             style |= sums.style
         return Sums(content, style)
 
-    def spread_tile(self, image: Array, pulls: "Pulls", tile: Tile) -> Array:
+    def spread_tile(self, image: Array, pulls: Pulls, tile: Tile) -> Array:
         """Return what the features that ``tile`` owns add to ``d_image``, on its window."""
         d_features = {}
         for tap, features in self.vgg.forward(image[tile.window]).items():
@@ -367,14 +375,6 @@ class Objective:
         if kept is None or kept.size < like.size:
             kept = self._buffers[name] = like.copy().reshape(-1)
         return kept[: like.size].reshape(like.shape)
-
-
-@dataclass(frozen=True)
-class Pulls:
-    """How much the total grows with what the losses were made of: dtotal/dsums."""
-
-    content: Mapping[str, Number]  # by the sum of squared differences
-    style: Mapping[str, list[Array]]  # by each region's sums
 
 
 def combine(terms: Sequence[Term], combination: str) -> tuple[Array, list[Number]]:
