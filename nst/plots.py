@@ -101,7 +101,7 @@ def draw_losses(history: Sequence[Mapping[str, float]], total: bool = False) -> 
     "content relu3_3", "style relu1_1", ..., "smoothness".  Where the scale changes there is a
     vertical line.  What is zero, negative or not finite cannot be on the axis and is left out.
     The "total" is drawn only if asked for: where losses are combined by their logarithms it is
-    constant (nst.recipes says why), and teaches nothing.
+    constant (see nst/objective/objective.py), and teaches nothing.
     """
     margin = MARGIN / 2 / DPI
     figure = _figure(1120, 600, ConstrainedLayoutEngine(w_pad=margin, h_pad=margin))

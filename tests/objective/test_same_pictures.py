@@ -23,6 +23,8 @@ from nst.stylize import complete
 from nst.vgg import weights
 from nst.vgg.export import export_network
 
+pytestmark = pytest.mark.filterwarnings("ignore:the mask")
+
 STORED = Path(__file__).with_name("painted_before.npz")
 PIXELS = 600  # values of each picture that are stored
 SIDES = {"nst": 96, "hvass": 224}  # pixels of a tile, about the least that its layers allow
