@@ -157,6 +157,14 @@ def test_a_step_waits_for_the_gpu_once_and_copies_nothing_to_it(gpu, settings, r
     assert max(np.diff(uploads)) == 0, gpu.uploads
 
 
+def test_in_tiles_a_step_waits_once_more_to_give_memory_back(gpu, settings):
+    waits = []
+    run = prepare(settings(device="cuda", size=100, scales=1, steps=4))
+    run.side, run.planned = 96, True
+    complete(run, lambda progress: waits.append(sum(gpu.waits.values())))
+    assert max(np.diff(waits)) == 2, gpu.waits
+
+
 def test_numbers_are_read_with_one_wait_for_all(gpu):
     asarray = devices.pick("cuda").xp.asarray
     numbers = [1.5, asarray(np.float32(0.1)), asarray(np.float64(0.1)), asarray(np.bool_(True))]
