@@ -12,9 +12,11 @@ help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: .venv/.installed  ## create .venv with the program in it, for the CPU
-.venv/.installed: pyproject.toml
+.venv/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nst needs Python 3.11 or later, found " + sys.version.split()[0] + "; try make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
+
+.venv/.installed: .venv/bin/pip pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[cpu]'
 	@touch $@
 
@@ -63,7 +65,8 @@ lint: .venv/.installed-dev  ## check style, format and types
 format: .venv/.installed-dev  ## fix style and format
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-wheel: .venv/.installed-dev  ## build dist/nst-*.whl
+wheel: .venv/bin/pip  ## build dist/nst-*.whl
+	$(BIN)/pip install --quiet 'build>=1.2'
 	$(BIN)/python -m build --wheel
 
 clean:  ## remove the virtual environment, caches and builds

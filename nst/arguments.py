@@ -1,14 +1,14 @@
 """From the words of a command line to settings: which options there are, and what they mean."""
 
 import argparse
-import tomllib
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from nst import demo, inputs
+from nst import demo, inputs, schema
 from nst.colour import COLORS
-from nst.errors import NstError
+from nst.errors import NstError, brief
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES
 from nst.settings import Painting, Settings
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
@@ -158,6 +158,14 @@ def _painting(text: str, mask: Path | None, region: Path | None) -> Painting:
         name, weight = text, "1"
     if name in demo.STYLES and not inputs.exists(name):
         name = str(demo.style_path(name))
+    if not inputs.exists(name):
+        inputs.refuse_address(name, "the style image")
+        near = get_close_matches(name.lower(), demo.STYLES, 1)
+        raise NstError(
+            f"style image not found: {name}. Check the path, or name a painting that comes along: "
+            + ", ".join(demo.STYLES)
+            + (f"; did you mean {near[0]}?" if near else ".")
+        )
     return Painting(Path(name), float(weight), mask, region)
 
 
@@ -179,19 +187,26 @@ def _one_each(option: str, masks: Sequence[str], styles: Sequence[str]) -> list[
     return [None if mask == "none" else Path(mask) for mask in masks] or [None] * len(styles)
 
 
+class _Tables(TypedDict, total=False):
+    """What a file of tap weights has; of the weights themselves `Settings` knows the range."""
+
+    content: dict[str, Any]
+    style: dict[str, Any]
+
+
 def _read_taps(path: Path) -> dict[str, Any]:
     """Return the weights at each tap from a TOML file with the tables [content] and [style]."""
     try:
         with path.open("rb") as file:
-            tables = tomllib.load(file)
+            text = file.read(4 * schema.MOST_OF_A_TABLE)  # of bytes
     except OSError as error:
         raise NstError(f"cannot read {path}: {error.strerror}; check --tap-weights.") from error
-    except ValueError as error:  # of TOML, and of text
-        raise NstError(f"{path} is not TOML: {' '.join(str(error).split())}; mend it.") from error
+    tables = schema.parse_toml(text, str(path))
     if unknown := set(tables) - {"content", "style"} or not tables:
-        found = ", ".join(sorted(tables)) if unknown and tables else "nothing"
+        found = brief(", ".join(sorted(tables))) if unknown and tables else "nothing"
         raise NstError(
             f"{path} has {found}; give the tables [content] and [style], of lines such as "
             "relu3_1 = 2.0."
         )
-    return {f"{kind}_taps": taps for kind, taps in tables.items()}
+    read = schema.convert(tables, _Tables, str(path))
+    return {f"{kind}_taps": taps for kind, taps in read.items()}

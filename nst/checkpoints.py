@@ -5,6 +5,7 @@ A checkpoint is one .npz file: the arrays, each with a checksum, and all else as
 """
 
 import json
+import math
 import time
 import warnings
 import zipfile
@@ -14,17 +15,21 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from nst import files
+from nst import files, schema
+from nst.checkpoint_schema import DEEPEST, MOST_TEXT, TEXT_OF_A_STEP, About
 from nst.devices import Device
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, NstWarning, brief
 from nst.kernels import Array
+from nst.values import shown
 from nst.version import VERSION
 
 FORMAT = 1  # of the file; one of another format is refused
 LONG_RUN = 300.0  # seconds: a run that is to take longer is saved without being asked
 INTERVAL = 60.0  # seconds of work between two checkpoints, at the least,
+LOCK = ".lock"  # in the folder; the system holds it for as long as the run lives
 SHARE = 0.02  # and so many more that saving takes no larger share of the time than this
 
 
@@ -110,34 +115,64 @@ def remove(folder: Path) -> None:
     for path in saved(folder):
         path.unlink()
     with suppress(OSError):
+        (folder / LOCK).unlink()
+    with suppress(OSError):
         folder.rmdir()
 
 
 def make_folder(folder: Path) -> None:
     """Make ``folder`` where it is missing; raise NstError if no file can be written in it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise NstError(
-            f"cannot make the folder {folder}: {reason}; choose another for --checkpoint"
-        ) from error
+    files.make_folder(folder, "choose another for --checkpoint")
     files.check_writable(folder / "step.npz")
+
+
+def lock(folder: Path) -> Any:
+    """Return a lock on ``folder`` with a method ``release``; None where no file can be written.
+
+    Raises NstError where another run has it.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        make_folder(folder)
+        held = FileLock(folder / LOCK)
+        held.acquire(timeout=0)
+    except Timeout:
+        raise NstError(
+            f"another run is saved in {folder} while it goes on; wait for its end, stop it, or "
+            "give this one another --checkpoint."
+        ) from None
+    except (NstError, OSError, NotImplementedError):  # saving will tell why; a system may have
+        return None  # no locks
+    return held
 
 
 class Keeper:
     """Decides when a run is saved, and saves it in ``folder``; None: nowhere.
 
     A checkpoint that cannot be written does not stop the run: it warns, once, and tries again when
-    the next is due.
+    the next is due.  As a context manager it keeps other runs out of the folder: NstError says
+    that one is at work there.  The system forgets a lock when its process dies, however that dies.
     """
 
     def __init__(self, folder: Path | None, device: Device) -> None:
         self.folder = folder
+        self._lock: Any = None
         self._device = device
         self._saved = time.monotonic()
         self._wait = INTERVAL
         self._beside = files.Beside()
+
+    def __enter__(self) -> "Keeper":
+        if self.folder is not None:
+            self._lock = lock(self.folder)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            if self.folder is not None and not saved(self.folder):
+                remove(self.folder)
+            self._lock.release()
 
     def due(self) -> bool:
         """Return whether to save now."""
@@ -176,20 +211,56 @@ def _write(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
 
 def _read(path: Path) -> Checkpoint:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        about = json.loads(str(arrays.pop("about")))
-        version, writer = about.pop("format"), about.pop("nst")
-        if version == FORMAT:
-            return Checkpoint(**_put_back(about, arrays))
+        with zipfile.ZipFile(path) as archive:
+            sizes = _sizes(archive, path)
+            text = str(_array(archive, "about", sizes))
+            steps = int(path.stem.removeprefix("step-"))
+            about = schema.parse_json(text, "its text", MOST_TEXT + steps * TEXT_OF_A_STEP)
+            version, writer = about.pop("format"), about.pop("nst")
+            if version == FORMAT:
+                return _put_together(schema.convert(about, About, "its text"), archive, sizes)
     except Exception as error:  # whatever a reader stumbles over in a damaged file
-        raise _Damaged(
-            f"the checkpoint {path} is cut short or damaged ({type(error).__name__})"
-        ) from error
+        reason = brief(error) if isinstance(error, NstError) else type(error).__name__
+        raise _Damaged(f"the checkpoint {path} is cut short or damaged ({reason})") from error
     raise NstError(
-        f"the checkpoint {path} has format {version}, of nst {writer}; this is nst {VERSION}, "
-        f"which reads format {FORMAT}: go on with the version that wrote it"
+        f"the checkpoint {path} has format {shown(version)}, of nst {brief(writer, 40)}; this is "
+        f"nst {VERSION}, which reads format {FORMAT}: go on with the version that wrote it"
     )
+
+
+def _sizes(archive: zipfile.ZipFile, path: Path) -> dict[str, int]:
+    """Return how many bytes each entry has; all of them are in the file, as many as they say.
+
+    So reading them takes no more memory than the file has bytes, whatever it says of shapes.
+    """
+    entries = archive.infolist()
+    sizes = {entry.filename: entry.file_size for entry in entries}
+    if len(sizes) < len(entries) or sum(sizes.values()) > path.stat().st_size:
+        raise _Damaged("its entries are not as they were written")
+    return sizes
+
+
+def _array(archive: zipfile.ZipFile, name: str, sizes: Mapping[str, int]) -> np.ndarray:
+    """Return an array of the archive, after looking whether its shape fits its size."""
+    name = f"{name}.npy"
+    with archive.open(name) as entry:
+        np.lib.format.read_magic(entry)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(entry)
+        length = sizes[name] - entry.tell()
+    if min(shape, default=1) < 1 or math.prod(shape) * dtype.itemsize != length:
+        raise _Damaged(f"{name} has the shape {shape} and {length} bytes")
+    if dtype.kind not in "fU":
+        raise _Damaged(f"{name} is of {dtype}")
+    with archive.open(name) as entry:
+        return np.lib.format.read_array(entry, allow_pickle=False)
+
+
+def _put_together(about: About, archive: zipfile.ZipFile, sizes: Mapping[str, int]) -> Checkpoint:
+    values = msgspec.structs.asdict(about)
+    values["folder"] = str(about.folder)
+    values["image"] = _array(archive, about.image.array, sizes)
+    values["optimizer"] = _put_back(about.optimizer, archive, sizes)
+    return Checkpoint(**values)
 
 
 def _take_out(value: Any, arrays: dict[str, Array]) -> Any:
@@ -205,12 +276,16 @@ def _take_out(value: Any, arrays: dict[str, Array]) -> Any:
     return value
 
 
-def _put_back(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+def _put_back(
+    value: Any, archive: zipfile.ZipFile, sizes: Mapping[str, int], depth: int = 0
+) -> Any:
     """Undo `_take_out`."""
+    if depth > DEEPEST:
+        raise _Damaged("its optimizer's state is nested too deep")
     if isinstance(value, dict):
         if set(value) == {"array"}:
-            return arrays[value["array"]]
-        return {name: _put_back(inner, arrays) for name, inner in value.items()}
+            return _array(archive, value["array"], sizes)
+        return {n: _put_back(inner, archive, sizes, depth + 1) for n, inner in value.items()}
     if isinstance(value, list):
-        return [_put_back(inner, arrays) for inner in value]
+        return [_put_back(inner, archive, sizes, depth + 1) for inner in value]
     return value

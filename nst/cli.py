@@ -1,4 +1,4 @@
-"""The command line: arguments -> Settings -> stylize -> exit status.  The only file that prints.
+"""The command line: arguments -> Settings -> stylize -> exit status.
 
 Exit status: 0 for done, 1 if nobody read to the end what was asked, 2 for what the user can mend
 (one line says how), 130 for Ctrl-C, 143 for SIGTERM and 129 for SIGHUP: 128 and the signal's
@@ -6,7 +6,6 @@ number, as shells have it.
 """
 
 import argparse
-import json
 import logging
 import os
 import signal
@@ -15,19 +14,22 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nst import demo, images, memory, streams
+from nst import demo, images, inputs, marks, memory, schema, streams
 from nst import estimate as estimates
 from nst.arguments import add_settings, options_of, settings_of
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, NstWarning, printable
+from nst.lookup import Lookup
 from nst.objective.recipes import RECIPES, describe, table
 from nst.records import Progress
-from nst.runs import Run, prepare, reopen
-from nst.settings import APART, Settings
+from nst.runs import Run, prepare, reopen, reopen_to_paint
+from nst.settings import APART, Painting, Settings
 from nst.signals import Signals
 from nst.stylize import complete
+from nst.terminal import DownloadBar, ProgressBar, say, show_warning, tell, warn
 from nst.version import VERSION
 from nst.vgg.architecture import POOLINGS
 
@@ -51,25 +53,26 @@ def _run(command: Callable[..., int], arguments: dict[str, Any]) -> int:
     """Return the exit status of a command; say in one line what ended it, but for a bug."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", NstWarning)
-        warnings.showwarning = _show_warning
+        warnings.showwarning = show_warning
         try:
             return command(**arguments)
         except NstError as error:
-            _say("nst:", error, *getattr(error, "__notes__", []))
+            say("nst:", error, *getattr(error, "__notes__", []))
             return 2
         except KeyboardInterrupt as interrupt:
             notes = getattr(interrupt, "__notes__", ["Nothing was written yet."])
-            _say("\nnst: interrupted.", *notes)
+            say()  # below the ^C that the terminal shows
+            say("nst: interrupted.", *notes)
             return 128 + getattr(interrupt, "number", signal.SIGINT)
         except Exception as error:
             if not (isinstance(error, OSError) or memory.ran_out(error)):
                 raise
             if isinstance(error, OSError):  # the machine refuses, wherever that was
                 named = "" if error.filename is None else f": {os.fsdecode(error.filename)!r}"
-                _say(f"nst: {error.strerror or error}{named}", *getattr(error, "__notes__", []))
+                say(f"nst: {error.strerror or error}{named}", *getattr(error, "__notes__", []))
                 return 2
             advice = "use a smaller --size, or let --memory name less, for smaller tiles."
-            _say("nst: memory ran out;", advice, *getattr(error, "__notes__", []))
+            say("nst: memory ran out;", advice, *getattr(error, "__notes__", []))
             return 2
 
 
@@ -79,11 +82,12 @@ def _run(command: Callable[..., int], arguments: dict[str, Any]) -> int:
 def stylize(source: Path | None = None, quiet: bool = False, **options: Any) -> int:
     """Paint CONTENT in the style of STYLE."""
     texts = _texts(source)
-    settings = _settings(source, texts, options)
+    lookup = _lookup(source, texts)
+    settings = _settings(source, texts, lookup, options)
     if source is not None and settings.output is not None:
         if settings.output.resolve() == source.resolve():
             raise NstError(f"--output would overwrite {source}, which --from reads; name another.")
-    return _paint(_prepare(settings, source, texts), quiet)
+    return _paint(_prepare(settings, source, texts, lookup), quiet)
 
 
 def demonstrate(**options: Any) -> int:
@@ -94,47 +98,77 @@ def demonstrate(**options: Any) -> int:
 def estimate(source: Path | None = None, quiet: bool = False, **options: Any) -> int:
     """Say what painting CONTENT in the style of STYLE would take, and paint nothing."""
     texts = _texts(source)
+    lookup = _lookup(source, texts)
     unwritten = {"output": NOWHERE, "log": None, "report": None, "checkpoint": None}
-    run = _prepare(_settings(source, texts, options | unwritten), source, texts, asked=True)
-    print(_title(run), *estimates.estimate(run).lines(), sep="\n")
+    settings = _settings(source, texts, lookup, options | unwritten)
+    run = _prepare(settings, source, texts, lookup, asked=True)
+    tell(_title(run), *estimates.estimate(run).lines())
     return 0
 
 
 def resume(folder: Path, quiet: bool) -> int:
     """Go on with a run that was stopped, from its checkpoints in FOLDER."""
-    return _paint(reopen(folder), quiet)
+    return _paint(reopen_to_paint(folder), quiet)
 
 
 def _texts(source: Path | None) -> dict[str, str]:
     """Return what the result ``source`` says about itself; nothing without one."""
-    return {} if source is None else images.read_metadata(source)
+    if source is None:
+        return {}
+    inputs.refuse_address(source, "--from")
+    return images.read_metadata(source)
 
 
-def _settings(source: Path | None, texts: dict[str, str], options: dict[str, Any]) -> Settings:
+def _lookup(source: Path | None, texts: dict[str, str]) -> Lookup:
+    """Return what finds the files that the result ``source`` names, beside it too."""
+    if source is None:
+        return Lookup()
+    what = f"what {source} says of its inputs"
+    said = schema.parse_json(texts.get("nst inputs", "{}"), what)
+    sha256 = schema.convert(said, dict[str, str], what)
+    return Lookup(f"what {source} says of its settings", None, (source.parent,), sha256)
+
+
+def _settings(
+    source: Path | None, texts: dict[str, str], lookup: Lookup, options: dict[str, Any]
+) -> Settings:
     """Return what the ``options`` ask for, and the result ``source`` where they do not say."""
     if source is None:
         return settings_of(**options)
     if "nst settings" not in texts:
         raise NstError(f"{source} does not say how it was made; give a .png that nst painted.")
-    said = json.loads(texts["nst settings"])
     given = {name: value for name, value in options.items() if value is not None}
     changes = options_of(**given)
-    kept = {name: value for name, value in said.items() if name not in {*APART, *changes}}
-    return Settings.from_json(json.dumps(kept), **changes)
+    settings = Settings.from_json(texts["nst settings"], lookup, APART, **changes)
+    if "size" in changes and "steps" not in changes and settings.steps is not None:
+        usual = replace(settings, steps=None).all_steps
+        if settings.all_steps < usual:
+            warn(
+                f"{source} was painted in {settings.all_steps} steps, and so is this; the recipe "
+                f"would take {usual}: give --steps for as many, or another number"
+            )
+    return settings
 
 
 def _prepare(
-    settings: Settings, source: Path | None, texts: dict[str, str], asked: bool = False
+    settings: Settings,
+    source: Path | None,
+    texts: dict[str, str],
+    lookup: Lookup,
+    asked: bool = False,
 ) -> Run:
-    """Prepare a run; warn where it has another network than the ``source`` that it repeats."""
+    """Prepare a run; warn where it reads another file, or network, than the ``source`` did."""
     run = prepare(settings, asked)
+    for name in lookup.changed(run.inputs):
+        warn(
+            f"{lookup.found[name]} is not the {name} that {source} was painted of (its sha256 is "
+            "another); the result will differ"
+        )
     before, now = texts.get("nst model", "an unknown model"), run.model_text
     if source is not None and now != before:
-        warnings.warn(
+        warn(
             f"{source} was painted with {before}, this is {now}; the result will differ: see "
-            "`nst models`",
-            NstWarning,
-            stacklevel=2,
+            "`nst models`"
         )
     return run
 
@@ -142,8 +176,8 @@ def _prepare(
 def _paint(run: Run, quiet: bool) -> int:
     expected = [] if run.planned else estimates.estimate(run).lines()
     if not quiet:
-        print(_title(run), *expected, sep="\n", flush=True)
-    with _ProgressBar(quiet) as bar, Signals(run) as signals:
+        tell(_title(run), *expected)
+    with ProgressBar(quiet) as bar, Signals(run) as signals:
 
         def after_step(progress: Progress) -> None:
             bar.show(progress)
@@ -152,7 +186,7 @@ def _paint(run: Run, quiet: bool) -> int:
         with _matplotlib_apart():
             complete(run, after_step)
     if not quiet:
-        print(run.settings.output)
+        tell(run.settings.output)
     return 0
 
 
@@ -174,11 +208,21 @@ def _matplotlib_apart() -> Iterator[None]:
 
 def _title(run: Run) -> str:
     full, settings = run.scales[-1], run.settings
+    _, rows, columns = run.photograph.shape
+    enlarged = max(full.height, full.width) > max(rows, columns)
     return (
         f"{full.width} x {full.height} pixels, {_counted(len(run.scales), 'scale')}, "
         f"{_counted(settings.all_steps, 'step')}, {run.vgg.network.name}, on {run.device.name}"
         + (f", from step {len(run.history) + 1}" if run.history else "")
+        + f", in the style of {' and '.join(map(_style_name, settings.style))}"
+        + (f"; the photograph, {columns} x {rows}, is enlarged" if enlarged else "")
     )
+
+
+def _style_name(painting: Painting) -> str:
+    """Return how a person calls it: a painting that comes along by its own name."""
+    path = painting.path
+    return path.stem if path in map(demo.style_path, demo.STYLES) else path.name
 
 
 def _counted(count: int, thing: str) -> str:
@@ -191,15 +235,17 @@ def report(folder: Path, output: Path | None) -> int:
 
     run = reopen(folder)
     path = output or run.settings.report or folder.with_name(folder.name + "-report.html")
+    if output is None:
+        marks.check_file(path, run.mark)
     with _matplotlib_apart():
         reports.write(path, reports.of_run(run, run.present(run.device.asnumpy(run.image))))
-    print(path)
+    tell(path)
     return 0
 
 
 def list_recipes(name: str | None) -> int:
     """List the published objectives that --recipe takes, or print one in full."""
-    print(table() if name is None else describe(name))
+    tell(*(table() if name is None else describe(name)).split("\n"))
     return 0
 
 
@@ -209,7 +255,7 @@ def export(model: str, taps: str, pooling: str | None, output: Path) -> int:
 
     chosen = [tap.strip() for tap in taps.split(",") if tap.strip()]
     for path in export_pair(model, chosen, output, pooling):
-        print(path)
+        tell(path)
     return 0
 
 
@@ -221,11 +267,12 @@ def models() -> int:
     for name, architecture in ARCHITECTURES.items():
         path = weights.installed(name)
         state = path or f"not installed; `nst models fetch {name}` brings it"
-        print(f"{name:12}{len(architecture.convolutions):2} convolutions  {state}")
+        tell(f"{name:12}{len(architecture.convolutions):2} convolutions  {state}")
         for source in sources.of(name):
-            print(f"{'':12}{source.size / 1e6:.0f} MB, {source.licence}\n{'':14}{source.place}")
+            tell(f"{'':12}{source.size / 1e6:.0f} MB, {source.licence}")
+            tell(f"{'':14}{source.place}")
         if name == weights.EMBEDDED and path:
-            print(f"{'':12}{path.stat().st_size / 1e6:.0f} MB, MIT, comes with nst")
+            tell(f"{'':12}{path.stat().st_size / 1e6:.0f} MB, MIT, comes with nst")
     return 0
 
 
@@ -233,9 +280,9 @@ def fetch(model: str, quiet: bool) -> int:
     """Bring official weights from the web: verified, converted once, ready for --model."""
     from nst.vgg.install import fetch
 
-    with _DownloadBar(quiet) as bar:
+    with DownloadBar(quiet) as bar:
         path = fetch(model, bar.show)
-    print(path)
+    tell(path)
     return 0
 
 
@@ -243,7 +290,7 @@ def add(model: str, file: Path, preprocessing: str | None) -> int:
     """Make a model of weights that you have: .h5, .safetensors, .onnx or .npz."""
     from nst.vgg.install import add
 
-    print(add(model, file, preprocessing))
+    tell(add(model, file, preprocessing))
     return 0
 
 
@@ -252,10 +299,8 @@ def doctor() -> int:
     from nst.doctor import examine
 
     facts, problems = examine()
-    print(*facts, sep="\n")
-    for problem in problems:
-        print(f"wrong: {problem}")
-    print("nothing is wrong" if not problems else f"{len(problems)} to mend")
+    tell(*facts, *(f"wrong: {problem}" for problem in problems))
+    tell("nothing is wrong" if not problems else f"{len(problems)} to mend")
     return 2 if problems else 0
 
 
@@ -275,7 +320,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong with the arguments in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"nst: {message}; see `{self.prog} --help`.\n")
+        self.exit(2, f"nst: {printable(message)}; see `{self.prog} --help`.\n")
 
 
 def _parser(defaults: bool = True) -> argparse.ArgumentParser:
@@ -351,78 +396,3 @@ def _parser(defaults: bool = True) -> argparse.ArgumentParser:
 
     command("doctor", doctor)
     return parser
-
-
-# --- What a person sees -----------------------------------------------------------------------
-
-
-class _ProgressBar:
-    """A tqdm bar whose length is work, not steps: a step at full size takes longest."""
-
-    def __init__(self, quiet: bool) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(
-            total=1.0,
-            disable=quiet,
-            bar_format="{percentage:3.0f}% |{bar:20}| {elapsed} < {remaining}  {desc}",
-            mininterval=0.2 if sys.stderr.isatty() else 20,
-        )
-
-    def __enter__(self) -> "_ProgressBar":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def show(self, progress: Progress) -> None:
-        sums = {"content": 0.0, "style": 0.0, "smoothness": 0.0}
-        for name, value in progress.losses.items():
-            if name != "total":
-                sums[name.split()[0]] += value
-        listed = "  ".join(f"{kind} {value:.3g}" for kind, value in sums.items() if value)
-        size = max(progress.scale.height, progress.scale.width)
-        self._bar.set_description_str(
-            f"{size} px, step {progress.step}/{progress.steps}  {listed}", refresh=False
-        )
-        self._bar.update(progress.done - self._bar.n)
-
-
-class _DownloadBar:
-    """A tqdm bar of bytes, which appears with the first of them."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._bar: Any = None
-
-    def __enter__(self) -> "_DownloadBar":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def show(self, host: str, here: int, total: int) -> None:
-        from tqdm import tqdm
-
-        if self._bar is None:
-            self._bar = tqdm(
-                disable=self._quiet,
-                unit="B",
-                unit_scale=True,
-                bar_format="{percentage:3.0f}% |{bar:20}| {n_fmt}/{total_fmt}  {rate_fmt}  {desc}",
-                mininterval=0.2 if sys.stderr.isatty() else 20,
-                initial=here,
-                total=total,
-            )
-        self._bar.total = total
-        self._bar.set_description_str(host, refresh=False)
-        self._bar.update(here - self._bar.n)
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    _say("nst: warning:", message)
-
-
-def _say(*parts: object) -> None:
-    print(*parts, file=sys.stderr)

@@ -20,9 +20,9 @@ from PIL.ImageFile import ImageFile
 
 from nst import memory, png, profiles, tiff
 from nst.devices import CPU
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, NstWarning, brief
 from nst.inputs import Input
-from nst.profiles import Convert, one_line
+from nst.profiles import Convert
 from nst.vgg.architecture import SMALLEST_SIDE
 
 READS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "AVIF")  # Pillow knows more, some of which run
@@ -48,6 +48,7 @@ _TO_UPRIGHT = {
 }
 STRIP = 2**18  # pixels that are brought to floating point at once
 SMALL = 64_000_000  # bytes that any picture may take
+RESIZED = 8  # bytes a pixel: Pillow resizes a channel at a time, of which it has two copies
 # Bytes a pixel that decoders need beside the picture, at their highest: libwebp composes frames on
 # two canvases; libavif and libheif keep luma and chroma in 16 bits; libtiff a strip, which may be
 # all; libjpeg the coefficients of a progressive file.
@@ -188,12 +189,12 @@ def _check_memory(picture: ImageFile, given: Input) -> None:
 
 
 def bytes_of(picture: ImageFile) -> int:
-    """Return the most bytes that a picture takes while it is decoded and brought to floats."""
+    """Return the most bytes that a picture takes: decoded, brought to floats, and resized."""
     stored = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}.get(picture.mode, 4)
     floats = 24 if picture.has_transparency_data else 12  # see `images.fill_hidden`
     turned = stored  # a copy, while it is brought upright
     beside = max(_BESIDE.get(str(picture.format), 0), turned)
-    return picture.width * picture.height * (stored + max(floats, beside))
+    return picture.width * picture.height * max(stored + floats, stored + beside, floats + RESIZED)
 
 
 def _warn_of_more(picture: ImageFile, pages: tiff.Tiff | None, name: str) -> None:
@@ -353,7 +354,7 @@ def _opacity(strip: PIL.Image.Image, found: Decoded) -> np.ndarray:
 def _unreadable(given: Input, error: Exception) -> NstError:
     """Return the one line that explains why a file that was read is no picture."""
     if isinstance(error, PIL.Image.DecompressionBombError):
-        return NstError(f"cannot use {given.name}: {one_line(error)}; make it smaller")
+        return NstError(f"cannot use {given.name}: {brief(error)}; make it smaller")
     if isinstance(error, MemoryError):
         return NstError(f"cannot use {given.name}: there is not enough memory; make it smaller")
     head, kind = given.data[:12], kind_of(given.data)
@@ -364,7 +365,7 @@ def _unreadable(given: Input, error: Exception) -> NstError:
             f"cannot read {given.name}: it is not a {KINDS} image, but begins with {head!r}; "
             "convert it to one"
         )
-    reason = "" if isinstance(error, PIL.UnidentifiedImageError) else f" ({one_line(error)})"
+    reason = "" if isinstance(error, PIL.UnidentifiedImageError) else f" ({brief(error)})"
     return NstError(
         f"cannot read {given.name}: this {kind} is cut short, damaged or of an unusual "
         f"kind{reason}; copy it anew, or open it in an image editor and save it as PNG"

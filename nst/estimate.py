@@ -346,7 +346,7 @@ class Work:
             stepping = network + passing * image
         else:
             own = max(math.prod(self.architecture.shape(tap, *window)) for tap in self.taps)
-            stepping = max(network + 4 * own, passing * image)  # see TiledObjective._own
+            stepping = max(network + 4 * own, passing * image)  # see Objective._own
         style_image = 2 * IMAGE * style_size[0] * style_size[1]
         style_network = self.cost.measuring(*style_window)
         measuring = 2 * image + targets + style_image + style_network

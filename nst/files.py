@@ -37,6 +37,15 @@ def check_writable(path: PathLike) -> None:
         raise unwritable(path, error) from error
 
 
+def make_folder(folder: Path, advice: str = "choose another") -> None:
+    """Make ``folder`` where it is missing; raise NstError if it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise NstError(f"cannot make the folder {folder}: {reason}; {advice}") from error
+
+
 @contextmanager
 def replace_atomically(path: PathLike) -> Iterator[BinaryIO]:
     """Yield a binary file that becomes ``path`` when the block ends well.

@@ -106,7 +106,7 @@ def save(
     Values are clipped and rounded to 8 bits (``as_uint8``).  A PNG takes ``alpha`` (H, W) as it
     is, and ``metadata`` as international text chunks: keyword (at most 79 Latin-1 characters)
     to text.  A JPEG is written at quality 95 without chroma subsampling; it is laid over white
-    where transparent, and carries no metadata.
+    where transparent, and carries of the metadata only whose it is (see marks.py), as a comment.
 
     The file appears whole or not at all; see `files.replace_atomically`.  Raises NstError for a
     suffix other than .png, .jpg and .jpeg, and for what the disk refuses.
@@ -226,7 +226,9 @@ def _encode_jpeg(
         )
     opaque = image if alpha is None else _over_white(image, alpha)
     encoded = BytesIO()
-    PIL.Image.fromarray(as_uint8(opaque)).save(encoded, "JPEG", quality=95, subsampling=0)
+    PIL.Image.fromarray(as_uint8(opaque)).save(
+        encoded, "JPEG", quality=95, subsampling=0, comment=metadata.get("nst run", "")
+    )
     return encoded.getvalue()
 
 

@@ -6,6 +6,7 @@ input later is asked of these bytes.
 
 import hashlib
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -57,9 +58,20 @@ def check(path: PathLike, what: str) -> None:
     try:
         _refuse_what_is_no_file(path, name)
     except (FileNotFoundError, NotADirectoryError, ValueError):
+        refuse_address(path, f"the {what} image")
         raise NstError(f"{what} image not found: {path}. Check the path.") from None
     except OSError as error:
         raise _unreadable(name, error) from error
+
+
+def refuse_address(path: PathLike, what: str) -> None:
+    """Raise NstError if ``path`` is an address of the web, which no file has."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):  # a drive has one letter
+        address = re.sub(":/+", "://", str(path), count=1)  # a path has lost the second stroke
+        raise NstError(
+            f"{what} is {address}, an address of the web; nst reads files: download it, and name "
+            "the file."
+        )
 
 
 def exists(path: PathLike) -> bool:

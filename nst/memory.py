@@ -17,6 +17,7 @@ import numpy as np
 from nst import machine
 from nst.devices import Device
 from nst.errors import NstError
+from nst.values import shown
 
 SHARE = 0.8  # of what is free, where the user names no budget
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -28,8 +29,8 @@ def parse(text: str) -> int | None:
     if text == "auto":
         return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?", text.strip().upper())
-    if not found or not float(found[1]):
-        raise NstError(f"--memory is {text!r}; give auto, or an amount such as 4GB or 800MB.")
+    if not found or not 0 < float(found[1]) < float("inf"):
+        raise NstError(f"--memory is {shown(text)}; give auto, or an amount such as 4GB or 800MB.")
     return int(float(found[1]) * UNITS[found[2]])
 
 

@@ -55,7 +55,15 @@ def triptych(
     path: files.PathLike,
     title: str | None = None,
 ) -> None:
-    """Write content | mixed | style side by side, at one height, each under its name.
+    """Write content | mixed | style side by side; see ``draw_triptych``."""
+    _save(draw_triptych(content, mixed, style, title), path)
+
+
+@rc_context(LOOKS)
+def draw_triptych(
+    content: np.ndarray, mixed: np.ndarray, style: np.ndarray, title: str | None = None
+) -> Figure:
+    """Draw content | mixed | style side by side, at one height, each under its name.
 
     The three are (3, H, W) in [0, 1], of any sizes.  Each is resampled to the very pixels it
     gets, so that what is seen is the image and not the plot.
@@ -75,7 +83,7 @@ def triptych(
     if title:
         middle = sum(widths) / 2 + GAP + MARGIN
         _write_text(figure, title, middle, MARGIN + height + TITLE * 3 / 2, size=12)
-    _save(figure, path)
+    return figure
 
 
 def loss_curves(
@@ -93,7 +101,7 @@ def draw_losses(history: Sequence[Mapping[str, float]], total: bool = False) -> 
     "content relu3_3", "style relu1_1", ..., "smoothness".  Where the scale changes there is a
     vertical line.  What is zero, negative or not finite cannot be on the axis and is left out.
     The "total" is drawn only if asked for: where losses are combined by their logarithms it is
-    constant (nst.recipes says why), and teaches nothing.
+    constant (see nst/objective/objective.py), and teaches nothing.
     """
     margin = MARGIN / 2 / DPI
     figure = _figure(1120, 600, ConstrainedLayoutEngine(w_pad=margin, h_pad=margin))
@@ -301,11 +309,16 @@ def _write_text(figure: Figure, text: str, x: float, y: float, size: float) -> N
     )
 
 
-@rc_context(LOOKS)
 def _save(figure: Figure, path: files.PathLike) -> None:
+    save(figure, path)
+
+
+@rc_context(LOOKS)
+def save(figure: Figure, path: files.PathLike, metadata: dict[str, str] | None = None) -> None:
+    """Write a figure as PNG or JPEG, with ``metadata`` as `images.save` has it."""
     canvas = cast(FigureCanvasAgg, figure.canvas)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # it draws a box; that will do
         canvas.draw()
     rgb = np.asarray(canvas.buffer_rgba())[..., :3]
-    images.save(path, np.moveaxis(rgb, -1, 0) / np.float32(255))
+    images.save(path, np.moveaxis(rgb, -1, 0) / np.float32(255), metadata=metadata)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nst import profiles
+from nst.errors import brief
 from nst.profiles import Chromaticities
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -99,7 +100,7 @@ def _note(found: Png, kind: bytes, data: bytes) -> None:
             _note_text(found, kind, data)
     except (ValueError, LookupError, struct.error, zlib.error, ZeroDivisionError) as error:
         if kind == b"iCCP":
-            found.profile = profiles.one_line(error)  # no profile, and said so
+            found.profile = brief(error)  # no profile, and said so
 
 
 def _note_text(found: Png, kind: bytes, data: bytes) -> None:

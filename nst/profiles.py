@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 from PIL.ExifTags import IFD
 
-from nst.errors import NstWarning
+from nst.errors import NstWarning, brief
 
 Convert = Callable[[PIL.Image.Image], PIL.Image.Image]
 Chromaticities = tuple[tuple[float, float], ...]  # x, y of red, green, blue and white
@@ -72,7 +72,7 @@ def converter(mode: str, profile: object, name: str) -> Convert | None:
             flags=flags,  # white to white, black to black, and what lies between as it is
         )
     except (ImageCms.PyCMSError, ImportError, OSError, ValueError) as error:
-        warn(name, f"its colour profile cannot be used ({one_line(error)})")
+        warn(name, f"its colour profile cannot be used ({brief(error)})")
         return None
     # None only for conversion in place
     return lambda picture: (
@@ -88,10 +88,6 @@ def warn(name: str, what: str) -> None:
         NstWarning,
         stacklevel=2,
     )
-
-
-def one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 # --- What else a file may say -------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from nst import files, images
+from nst import files, images, marks
 from nst.devices import Device
 from nst.kernels import Array
 from nst.scales import Scale
@@ -33,7 +33,8 @@ class Records:
     """The history of one run, its log file and its frames.  A context manager.
 
     ``history`` is what a run that goes on has behind it, and grows: the log starts with it, and
-    seconds count on.  ``present`` brings a frame into its final colours.  Every line of the log is
+    seconds count on.  ``present`` brings a frame into its final colours, ``mark`` says in it whose
+    it is (see marks.py).  Every line of the log is
     flushed: a run that is killed leaves what it had.
     """
 
@@ -44,12 +45,14 @@ class Records:
         device: Device,
         history: list[dict[str, float]] | None = None,
         present: Callable[[np.ndarray], np.ndarray] | None = None,
+        mark: str = "",
     ) -> None:
         self.history = [] if history is None else history
         self._settings = settings
         self._scales = scales
         self._device = device
         self._present = present
+        self._metadata = {marks.KEYWORD: mark} if mark else None
         behind = self.history[-1]["seconds"] if self.history else 0.0
         self._began = time.perf_counter() - behind
         areas = [scale.height * scale.width for scale in scales]
@@ -91,7 +94,7 @@ class Records:
                 frame = self._device.asnumpy(image)
                 if self._present is not None:
                     frame = self._present(frame)
-                images.save(self._settings.frame(step), frame)
+                images.save(self._settings.frame(step), frame, metadata=self._metadata)
         work = sum(s.work for s in self._scales)
         steps = sum(s.steps for s in self._scales)
         return Progress(step, steps, scale, self._work_done / work, seconds, losses, image)

@@ -6,7 +6,6 @@ URIs, scaled down to what a screen shows, so the file has a megabyte or two.
 
 import base64
 import html
-import json
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +43,7 @@ class Report:
     # ^ tap: the (C, C) Gram matrices of the style and of the painted picture
     frames: Mapping[int, np.ndarray] = field(default_factory=dict)  # by step
     name: str = "picture"  # of the photograph
+    mark: str = ""  # whose file it is: see marks.py
 
 
 def write(path: files.PathLike, report: Report) -> None:
@@ -65,6 +65,7 @@ def render(report: Report) -> str:
     painted = _photograph(report.painted, "JPEG")
     template = string.Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
     return template.substitute(
+        mark=html.escape(report.mark),
         title=html.escape(f"{report.name} in the style of {' and '.join(report.styles)}"),
         summary=f"{width} x {height} pixels, {len(report.history)} steps, {seconds:.0f} s",
         width=f"min(100%, {min(width, LONGEST_SIDE)}px)",
@@ -88,8 +89,9 @@ def of_run(run: Run, painted: np.ndarray) -> Report:
     settings = run.settings
     named = zip(settings.style, run.styles, strict=True)
     whole = all(source.mask is None and source.region is None for source in run.styles)
-    shown = {name: value for name, value in json.loads(settings.as_json()).items() if value != {}}
-    shown["style"] = ", ".join(f"{p.path} (weight {p.weight:g})" for p in settings.style)
+    names = settings.names
+    shown = {name: value for name, value in settings.as_told().items() if value != {}}
+    shown["style"] = ", ".join(f"{names[p.path]} (weight {p.weight:g})" for p in settings.style)
     shown["model"] = f"{run.vgg.network.name}, sha256 {run.vgg.network.sha256}"
     return Report(
         content=run.photograph,
@@ -100,6 +102,7 @@ def of_run(run: Run, painted: np.ndarray) -> Report:
         grams=measure_grams(run, painted) if whole else {},
         frames=_saved_frames(settings, len(run.history)),
         name=settings.content.name,
+        mark=run.mark,
     )
 
 

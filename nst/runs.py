@@ -1,7 +1,6 @@
 """A run: the files it has read, what it has set up, and how far it is; saved and reopened."""
 
 import json
-import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,14 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
-from nst import checkpoints, colour, devices, files, images, inputs, kernels
+from nst import (
+    checkpoint_schema,
+    checkpoints,
+    colour,
+    devices,
+    files,
+    images,
+    inputs,
+    kernels,
+    marks,
+)
 from nst.checkpoints import Checkpoint
 from nst.devices import Device
 from nst.errors import NstError, NstWarning
 from nst.files import PathLike
 from nst.inputs import Input
 from nst.kernels import Array
+from nst.lookup import Lookup
 from nst.objective.recipes import GREY_NOISE, INITS, Noise, Recipe
+from nst.objective.tiling import smallest_side
 from nst.optimizers import EPSILON, Adam, Lbfgs, NormalisedDescent, Optimizer
 from nst.scales import Scale, plan
 from nst.settings import Painting, Settings
@@ -70,6 +81,11 @@ class Run:
     def model_text(self) -> str:
         """The network, as the picture's text names it."""
         return f"{self.vgg.network.name} sha256 {self.vgg.network.sha256}"
+
+    @property
+    def mark(self) -> str:
+        """What its files carry: see marks.py."""
+        return marks.mark_of(self.settings, self.inputs, self.vgg.network.sha256)
 
     def present(self, image: np.ndarray) -> np.ndarray:
         """Return an image of this run in its final colours, in [0, 1].
@@ -129,16 +145,19 @@ def prepare(settings: Settings, asked: bool = False) -> Run:
 def reopen(folder: Path) -> Run:
     """Return the run whose newest checkpoint is in ``folder``, as it was then."""
     saved = checkpoints.load(folder)
-    settings = Settings.from_json(json.dumps(saved.settings), Path(saved.folder))
+    lookup = Lookup(
+        f"the checkpoint in {folder}",
+        Path(saved.folder),
+        (folder.absolute().parent, folder),
+        saved.inputs,
+    )
+    settings = Settings.from_said(saved.settings, lookup)
     read = read_inputs(settings)
-    now = {os.path.abspath(path): given.sha256 for path, given in read.items()}
-    for path, sha256 in saved.inputs.items():
-        folder_then = Path.cwd() if path == inputs.STDIN else saved.folder
-        if now.get(os.path.abspath(Path(folder_then, path))) != sha256:
-            raise NstError(
-                f"{path} has changed since the run in {folder} began. Bring the old file back, or "
-                "start a new run."
-            )
+    for name in lookup.changed({str(path): given.sha256 for path, given in read.items()}):
+        raise NstError(
+            f"{name} has changed since the run in {folder} began. Bring the old file back, or "
+            "start a new run."
+        )
     device = devices.pick(saved.device)
     _check_writable(settings)
     run = _open(settings, device, read)
@@ -148,6 +167,8 @@ def reopen(folder: Path) -> Run:
             f"sha256 is {run.vgg.network.sha256}, not {saved.model}. Bring the old one back, or "
             "start a new run."
         )
+    smallest = smallest_side(run.vgg.network.architecture, run.recipe.taps)
+    checkpoint_schema.check(saved, run.recipe.optimizer, run.recipe.history, smallest)
     run.scales = [Scale(*scale) for scale in saved.scales]
     run.history, run.folder = saved.history, folder
     run.side, run.pairs, run.planned = saved.side, saved.pairs, True
@@ -155,6 +176,13 @@ def reopen(folder: Path) -> Run:
     run.trial = device.asarray(saved.image)
     run.optimizer.restore(checkpoints.placed(saved.optimizer, device))
     run.image = run.optimizer.best(run.trial)
+    return run
+
+
+def reopen_to_paint(folder: Path) -> Run:
+    """Return what ``reopen`` does; NstError where it would overwrite another's file."""
+    run = reopen(folder)
+    marks.check(run.settings, run.mark, run.history)
     return run
 
 

@@ -2,20 +2,29 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from nst import inputs, memory
+from nst import inputs, memory, schema
 from nst.colour import COLORS
-from nst.errors import NstError
+from nst.errors import NstError, brief
+from nst.lookup import Lookup, portable
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
+from nst.values import is_count, is_number, path_of, shown
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS, SMALLEST_SIDE
 
 LARGEST_SIDE = 16384  # pixels; a slip of the finger beyond
-PATHS = ("content", "init", "model", "output", "log", "report", "checkpoint")  # or names, two
+MOST_STEPS = 1_000_000  # likewise
+LARGEST_SEED = 2**64 - 1
+MOST_SCALES, MOST_STYLES = 64, 64  # that can be listed
+LARGEST_FACTOR = 1e12  # of weights: beyond, losses leave the finite numbers
+OUTPUTS = ("output", "log", "report", "checkpoint")
 # What does not change the picture, and so does not come with --from:
 APART = ("output", "save_every", "plot", "log", "memory", "report", "checkpoint")
 
@@ -30,17 +39,18 @@ class Painting:
     region: Path | None = None  # an image, white where the photograph takes this style
 
     def __post_init__(self) -> None:
-        for name in ("path", "mask", "region"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, Path(getattr(self, name)))
-        kinds = {"style": self.path, "style mask": self.mask, "content mask": self.region}
-        for kind, path in kinds.items():
-            if path is not None:
+        kinds = {"path": "style", "mask": "style mask", "region": "content mask"}
+        for name, kind in kinds.items():
+            if name == "path" or getattr(self, name) is not None:
+                path = path_of(f"the {kind} image", getattr(self, name))
+                object.__setattr__(self, name, path)
                 inputs.check(path, kind)
-        if not 0 < self.weight < float("inf"):
+        if not is_number(self.weight) or not 0 < self.weight <= LARGEST_FACTOR:
             raise NstError(
-                f"the weight of style {self.path} is {self.weight}; it must be a number above 0."
+                f"the weight of style {self.path} is {shown(self.weight)}; it must be a number "
+                f"above 0, up to {LARGEST_FACTOR:g}."
             )
+        object.__setattr__(self, "weight", float(self.weight))
 
     @property
     def files(self) -> list[Path]:
@@ -86,9 +96,11 @@ class Settings:
     checkpoint: Path | None = None  # a folder; None: beside the output, in a run that takes long
 
     def __post_init__(self) -> None:
-        for name in ("content", "output", "log", "report", "checkpoint"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, Path(getattr(self, name)))
+        for name in ("content", *OUTPUTS):
+            value = getattr(self, name)
+            if name == "content" or value is not None:
+                what = "the content image" if name == "content" else _option(name)
+                object.__setattr__(self, name, path_of(what, value))
         inputs.check(self.content, "content")
         object.__setattr__(self, "style", _paintings(self.style))
         for name in ("steps", "scales"):  # JSON has lists
@@ -96,15 +108,15 @@ class Settings:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         self._check_choice("recipe", tuple(RECIPES))
         if self.size is not None:
-            self._check_number("size", SMALLEST_SIDE, LARGEST_SIDE)
+            self._check_count("size", SMALLEST_SIDE, LARGEST_SIDE)
         self._check_steps()
         self._check_scales()
         if self.scale_factor is not None:
             self._check_number("scale_factor", 1.1, 8)
-        self._check_number("save_every", 0)
-        self._check_number("seed", 0)
+        self._check_count("save_every", 0, MOST_STEPS)
+        self._check_count("seed", 0, LARGEST_SEED)
         for name in ("content_weight", "style_weight", "tv_weight"):
-            self._check_number(name, 0)
+            self._check_number(name, 0, LARGEST_FACTOR)
         self._check_number("strength", 0, 1)
         self._check_number("style_scale", 0.1, 10)
         for name in ("content_taps", "style_taps"):
@@ -115,35 +127,64 @@ class Settings:
         self._check_choice("pooling", (None, *POOLINGS))
         self._check_choice("conv", CONVOLUTIONS)
         self._check_choice("precision", PRECISIONS)
+        for name in ("model", "init"):
+            if isinstance(getattr(self, name), os.PathLike):
+                object.__setattr__(self, name, str(getattr(self, name)))
+        path_of("--model", self.model)
+        if self.init is not None and not isinstance(self.init, str):
+            raise NstError(f"--init is {shown(self.init)}; give a name or an image file.")
         if self.init not in (None, *INITS):
+            inputs.refuse_address(self.init, "--init")
             if not inputs.exists(self.init):
                 raise NstError(
-                    f"--init is {self.init!r}; choose {', '.join(INITS)}, or an existing image "
-                    "file."
+                    f"--init is {shown(self.init)}; choose {', '.join(INITS)}, or an existing "
+                    "image file."
                 )
             inputs.check(self.init, "--init")
+        if not isinstance(self.plot, bool):
+            raise NstError(f"plot is {shown(self.plot)}; it must be True or False.")
+        if not isinstance(self.memory, str):
+            raise NstError(f"--memory is {shown(self.memory)}; give auto, or text such as 4GB.")
         memory.parse(self.memory)
         self._check_outputs()
 
     @classmethod
-    def from_json(cls, text: str, folder: Path | None = None, **changes: Any) -> "Settings":
-        """Return the settings that ``as_json`` wrote, with ``changes``.
+    def from_json(
+        cls,
+        text: str,
+        lookup: Lookup | Path | None = None,
+        without: Iterable[str] = (),
+        **changes: Any,
+    ) -> "Settings":
+        """Return the settings that ``as_json`` wrote, but for those ``without``, and ``changes``.
 
-        Relative paths in the text begin at ``folder``.
+        ``lookup`` finds the files that the text names; a folder is where its relative paths begin.
 
-        Raises NstError for what an nst of another version has written.
+        Raises NstError for what an nst of another version has written, and for any other text.
         """
-        said = json.loads(text)
-        if unknown := sorted(set(said) - {f.name for f in fields(cls)}):
+        found = lookup if isinstance(lookup, Lookup) else Lookup(folder=lookup)
+        return cls.from_said(schema.parse_json(text, found.text), found, without, **changes)
+
+    @classmethod
+    def from_said(
+        cls,
+        parsed: Any,
+        lookup: Lookup,
+        without: Iterable[str] = (),
+        **changes: Any,
+    ) -> "Settings":
+        """Return the settings of a text that was parsed already; see ``from_json``."""
+        names = {field.name for field in fields(cls)}
+        if isinstance(parsed, dict) and (unknown := sorted(map(str, set(parsed) - names))):
             raise NstError(
-                f"the settings have what this nst does not know: {', '.join(unknown)}. Use the "
-                "version of nst that wrote them."
+                f"{lookup.text} has what this nst does not know: {brief(', '.join(unknown))}. "
+                "Use the version of nst that wrote it."
             )
-        if folder is not None and folder != Path.cwd():
-            _anchor(said, PATHS, folder)
-            for painting in said["style"]:
-                _anchor(painting, ("path", "mask", "region"), folder)
-        return cls(**said | changes)
+        text = schema.convert(parsed, _text_schema(), lookup.text)
+        left_out = {*without, *changes}
+        told = {name: value for name, value in schema.said(text).items() if name not in left_out}
+        _find_files(told, lookup)
+        return cls(**told | changes)
 
     @property
     def objective(self) -> Recipe:
@@ -154,6 +195,31 @@ class Settings:
         """Return every setting as JSON, paths as text."""
         return json.dumps(asdict(self), default=str)
 
+    def as_told(self) -> dict[str, Any]:
+        """Return every setting for others to read: of files the names, not where they are.
+
+        So the picture and the report say nothing of the user's folders.
+        """
+        names = self.names
+        told = asdict(self)
+        told["content"] = names[self.content]
+        for painting, one in zip(self.style, told["style"], strict=True):
+            for name in ("path", "mask", "region"):
+                path = getattr(painting, name)
+                one[name] = None if path is None else names[path]
+        for name in OUTPUTS:
+            path = getattr(self, name)
+            told[name] = None if path is None else path.name
+        told["init"] = names.get(Path(self.init), self.init) if self.init else self.init
+        told["model"] = names.get(Path(self.model), self.model)
+        return told
+
+    @property
+    def names(self) -> dict[Path, str]:
+        """What each input, and the model's file, is called in what others read."""
+        model = [Path(self.model)] if _is_file_name(self.model) else []
+        return portable([*self.inputs, *model])
+
     def beside(self, suffix: str) -> Path:
         """Return a path next to the output: ``plot.png`` gives out-plot.png for out.png."""
         if self.output is None:
@@ -163,6 +229,30 @@ class Settings:
     def frame(self, step: int) -> Path:
         """Return where the frame after ``step`` is saved: out-00050.png for out.png."""
         return self.beside(f"{step:05d}.png")
+
+    @property
+    def plots(self) -> tuple[Path, ...]:
+        """Where the triptych and the loss curves are written, if they are."""
+        names = ("triptych.png", "losses.png") if self.plot else ()
+        return tuple(self.beside(name) for name in names)
+
+    def frame_step(self, path: Path) -> int | None:
+        """Return the step whose frame has this path, among those that will be saved; or None."""
+        if self.output is None or not self.save_every:
+            return None
+        found = re.fullmatch(rf"{re.escape(self.output.stem)}-(\d{{5,9}})\.png", path.name)
+        step = int(found[1]) if found else 0
+        due = 1 <= step <= self.all_steps and step % self.save_every == 0
+        return step if due and self.frame(step).name == path.name else None
+
+    def frames_there(self) -> list[Path]:
+        """Return the frames that are in the output's folder already, in the order of steps."""
+        there = []
+        if self.output is not None and self.save_every:
+            with suppress(OSError):  # there is no such folder, or it cannot be listed
+                there = [self.output.with_name(name) for name in os.listdir(self.output.parent)]
+        steps = {self.frame_step(path): path for path in there}
+        return [steps[step] for step in sorted(filter(None, steps))]
 
     @property
     def asked_steps(self) -> int | tuple[int, ...]:
@@ -185,70 +275,115 @@ class Settings:
         return list(dict.fromkeys([self.content, *paintings, *start]))
 
     def _check_steps(self) -> None:
-        if self.steps is not None and not isinstance(self.steps, tuple):
-            self._check_number("steps", 0)
-        elif self.steps is not None and (not self.steps or min(self.steps) < 0):
+        if self.steps is None:
+            return
+        if not isinstance(self.steps, tuple):
+            self._check_count("steps", 0, MOST_STEPS)
+            return
+        counts = self._counts("steps")
+        if not counts or min(counts) < 0:
             raise NstError(
-                f"--steps is {_listed(self.steps)}; give a number for each scale, 0 or more."
+                f"--steps is {_listed(counts)}; give a number for each scale, 0 or more."
             )
+        if sum(counts) > MOST_STEPS:
+            raise NstError(f"--steps is {sum(counts)} in all; it must be at most {MOST_STEPS}.")
 
     def _check_scales(self) -> None:
         if isinstance(self.scales, tuple):
-            growing = all(a < b for a, b in pairwise(self.scales))
-            if not self.scales or not growing or self.scales[0] < SMALLEST_SIDE:
+            sizes = self._counts("scales")
+            growing = all(a < b for a, b in pairwise(sizes))
+            if not sizes or not growing or sizes[0] < SMALLEST_SIDE:
                 raise NstError(
-                    f"--scales is {_listed(self.scales)}; the sizes must grow, from "
+                    f"--scales is {_listed(sizes)}; the sizes must grow, from "
                     f"{SMALLEST_SIDE} pixels up."
                 )
-            if self.scales[-1] > (self.size or LARGEST_SIDE):
+            if sizes[-1] > (self.size or LARGEST_SIDE):
                 raise NstError(
-                    f"--scales goes up to {self.scales[-1]} pixels, beyond --size "
+                    f"--scales goes up to {sizes[-1]} pixels, beyond --size "
                     f"{self.size or LARGEST_SIDE}; give a larger --size."
                 )
-        elif self.scales not in (None, "auto"):
-            self._check_number("scales", 1, 10)
+        elif self.scales is not None and not (
+            isinstance(self.scales, str) and self.scales == "auto"
+        ):
+            self._check_count("scales", 1, 10)
+
+    def _counts(self, name: str) -> tuple[int, ...]:
+        """Return the whole numbers of a list, after putting plain ones in their place."""
+        numbers = getattr(self, name)
+        if len(numbers) > MOST_SCALES or not all(map(is_count, numbers)):
+            raise NstError(
+                f"{_option(name)} is {shown(numbers)}; give whole numbers, {MOST_SCALES} at most."
+            )
+        object.__setattr__(self, name, tuple(map(int, numbers)))
+        return getattr(self, name)
 
     def _check_taps(self, name: str) -> None:
         kind = name.split("_")[0]
         weights = getattr(self, name)
-        if weights is not None and not weights:
+        if weights is None:
+            return
+        if not isinstance(weights, Mapping):
+            raise NstError(f"the {kind} taps are {shown(weights)}; give a weight for each name.")
+        if not weights:
             raise NstError(
                 f"the table [{kind}] of --tap-weights is empty; name a tap or leave it out."
             )
-        for tap, weight in (weights or {}).items():
-            if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
+        for tap, weight in weights.items():
+            if not is_number(weight) or not 0 <= weight <= LARGEST_FACTOR:
                 raise NstError(
-                    f"the {kind} weight of {tap} is {weight!r}; it must be a number, 0 or more."
+                    f"the {kind} weight of {tap} is {shown(weight)}; it must be a number, 0 or "
+                    f"more, up to {LARGEST_FACTOR:g}."
                 )
+        plain = {str(tap): float(weight) for tap, weight in weights.items()}
+        object.__setattr__(self, name, plain)
 
-    def _check_number(self, name: str, low: float, high: float = float("inf")) -> None:
+    def _check_count(self, name: str, low: int, high: int) -> None:
+        if not is_count(getattr(self, name)):
+            wanted = "number" if isinstance(getattr(self, name), str) else "whole number"
+            raise NstError(f"{_option(name)} is {shown(getattr(self, name))}; give a {wanted}.")
+        self._check_range(name, low, high)
+        object.__setattr__(self, name, int(getattr(self, name)))
+
+    def _check_number(self, name: str, low: float, high: float) -> None:
+        if not is_number(getattr(self, name)):
+            raise NstError(f"{_option(name)} is {shown(getattr(self, name))}; give a number.")
+        self._check_range(name, low, high)
+        object.__setattr__(self, name, float(getattr(self, name)))
+
+    def _check_range(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)
-        if isinstance(value, str):
-            raise NstError(f"{_option(name)} is {value!r}; give a number.")
-        if not low <= value <= high or value == float("inf"):
-            wanted = f"between {low} and {high}" if high < float("inf") else f"at least {low}"
-            raise NstError(f"{_option(name)} is {value}; it must be {wanted}.")
+        if not low <= value <= high:
+            wanted = f"between {low} and {high}"
+            if high >= MOST_STEPS:  # a slip of the finger, and no range to know of
+                wanted = f"at most {high:g}" if value > high else f"at least {low}"
+            raise NstError(f"{_option(name)} is {shown(value)}; it must be {wanted}.")
 
     def _check_choice(self, name: str, choices: tuple[str | None, ...]) -> None:
-        if getattr(self, name) not in choices:
+        value = getattr(self, name)
+        if not isinstance(value, str | None) or value not in choices:
             listed = ", ".join(str(c) for c in choices if c is not None)
-            raise NstError(f"{_option(name)} is {getattr(self, name)!r}; choose {listed}.")
+            raise NstError(f"{_option(name)} is {shown(value)}; choose {listed}.")
 
     def _check_outputs(self) -> None:
         if (self.plot or self.save_every) and self.output is None:
             raise NstError("--plot and --save-every write beside the output; give --output.")
         written = {"--output": [self.output], "--log": [self.log], "--report": [self.report]}
-        if self.plot:
-            written["--plot"] = [self.beside("triptych.png"), self.beside("losses.png")]
-        if self.save_every:
-            due = range(self.save_every, self.all_steps + 1, self.save_every)
-            written["--save-every"] = [self.frame(step) for step in due]
+        written["--plot"] = [*self.plots]
         taken = {path.resolve(): "an input" for path in self.inputs}
         for option, paths in written.items():
             for path in filter(None, paths):
-                if what := taken.get(path.resolve()):
-                    raise NstError(f"{option} would overwrite {what}, {path}; give another name.")
+                self._check_free(option, path, taken)
                 taken[path.resolve()] = "the file of " + option
+        for path in self.frames_there():  # an input would be there, by this name or by a link
+            self._check_free("--save-every", path, taken)
+        for path in taken:
+            if self.output is not None and path.parent == self.output.parent.resolve():
+                if step := self.frame_step(path):
+                    self._check_free("--save-every", self.frame(step), taken)
+
+    def _check_free(self, option: str, path: Path, taken: Mapping[Path, str]) -> None:
+        if what := taken.get(path.resolve()):
+            raise NstError(f"{option} would overwrite {what}, {path}; give another name.")
 
 
 def _option(name: str) -> str:
@@ -265,22 +400,55 @@ def _paintings(style: object) -> tuple[Painting, ...]:
         return (style,)
     if isinstance(style, str | os.PathLike):
         return (Painting(Path(style)),)
-    if isinstance(style, Mapping):  # from JSON
-        return (Painting(**style),)
-    paintings = tuple(_paintings(one)[0] for one in style)  # type: ignore[attr-defined]
-    if not paintings:
+    if not isinstance(style, Iterable) or isinstance(style, bytes | Mapping):
+        raise NstError(
+            f"the style is {shown(style)}; give an image file, a Painting, or a list of them."
+        )
+    several = list(style)
+    if not several:
         raise NstError("there is no style image. Give one or more.")
-    return paintings
+    if len(several) > MOST_STYLES or not all(
+        isinstance(one, Painting | str | os.PathLike) for one in several
+    ):
+        raise NstError(
+            f"the styles are {shown(several)}; give image files or Paintings, {MOST_STYLES} at "
+            "most."
+        )
+    return tuple(_paintings(one)[0] for one in several)
 
 
-def _anchor(said: dict[str, Any], names: tuple[str, ...], folder: Path) -> None:
-    """Let the paths of these ``names`` begin at ``folder``; neither standard input
-    nor a name of a model is one."""
-    for name in names:
-        value = said.get(name)
-        if (
-            value
-            and value != inputs.STDIN
-            and (name not in ("model", "init") or (folder / value).is_file())
-        ):
-            said[name] = str(folder / value)
+# --- As text --------------------------------------------------------------------------
+
+
+@cache
+def _text_schema() -> Any:
+    return schema.record(Settings, style=tuple[schema.record(Painting), ...])  # type: ignore[misc]
+
+
+def _is_file_name(model: str) -> bool:
+    """Return whether a model is called by its file, as `vgg.weights.find` has it."""
+    return Path(model).suffix == ".onnx" or os.sep in model
+
+
+def _find_files(told: dict[str, Any], lookup: Lookup) -> None:
+    """Let the paths that a text has told lead to files that are there."""
+    if "content" in told:
+        told["content"] = lookup.find(told["content"])
+        inputs.check(told["content"], "content")
+    if "style" in told:
+        told["style"] = tuple(_find_painting(one, lookup) for one in told["style"])
+    if told.get("init") not in (None, *INITS):
+        told["init"] = str(lookup.find(Path(told["init"])))
+    if _is_file_name(told.get("model", "")):
+        told["model"] = str(lookup.find(Path(told["model"])))
+    for name in OUTPUTS:
+        if told.get(name) is not None:
+            told[name] = lookup.place(told[name])
+
+
+def _find_painting(text: Any, lookup: Lookup) -> Painting:
+    values = schema.said(text)
+    for name in ("path", "mask", "region"):
+        if values.get(name) is not None:
+            values[name] = lookup.find(values[name])
+    return Painting(**values)

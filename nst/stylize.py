@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nst import files, images, kernels, memory, signals
+from nst import files, images, kernels, marks, memory, signals
 from nst.checkpoints import Keeper
 from nst.devices import Device
 from nst.errors import NstError
@@ -23,7 +23,7 @@ from nst.kernels import Array
 from nst.kernels.blocks import blas_on_one_thread
 from nst.objective import Objective, check_finite
 from nst.records import Progress, Records
-from nst.runs import Run, checkpoint_folder, choose_optimizer, prepare, reopen, snapshot
+from nst.runs import Run, checkpoint_folder, choose_optimizer, prepare, reopen_to_paint, snapshot
 from nst.scales import Scale
 from nst.settings import Settings
 from nst.targets import objective_at
@@ -61,7 +61,7 @@ def resume(folder: Path, on_progress: Callable[[Progress], None] | None = None) 
 
     Raises NstError if there is no checkpoint, or if a file that the run reads has changed.
     """
-    return complete(reopen(folder), on_progress)
+    return complete(reopen_to_paint(folder), on_progress)
 
 
 def complete(run: Run, on_progress: Callable[[Progress], None] | None = None) -> Result:
@@ -71,14 +71,20 @@ def complete(run: Run, on_progress: Callable[[Progress], None] | None = None) ->
     """
     if not run.planned:
         estimate(run)
+    with Keeper(checkpoint_folder(run), run.device) as keeper:
+        return _complete(run, keeper, on_progress)
+
+
+def _complete(run: Run, keeper: Keeper, on_progress: Callable[[Progress], None] | None) -> Result:
     asked = run.settings.output
     output = None if asked is None else run.here / asked  # also if the current folder is removed
-    keeper = Keeper(checkpoint_folder(run), run.device)
     result = None
     try:
         with (
             blas_on_one_thread(),
-            Records(run.settings, run.scales, run.device, run.history, run.present) as records,
+            Records(
+                run.settings, run.scales, run.device, run.history, run.present, run.mark
+            ) as records,
         ):
             paint(run, records, keeper, on_progress)
         with signals.held():
@@ -209,9 +215,12 @@ def finish(run: Run, output: Path | None) -> Result:
     image = run.present(run.device.asnumpy(at_scale(run.image, full, run.device)))
     alpha = None if run.alpha is None else images.resize(run.alpha, full.height, full.width)
     last = run.history[-1] if run.history else {}
+    names = settings.names
     metadata = {
         "Software": f"nst {VERSION}",
-        "nst settings": settings.as_json(),
+        marks.KEYWORD: run.mark,
+        "nst settings": json.dumps(settings.as_told()),
+        "nst inputs": json.dumps({names[path]: run.inputs[str(path)] for path in settings.inputs}),
         "nst model": run.model_text,
         "nst losses": json.dumps({name: last[name] for name in last if name != "seconds"}),
     }
@@ -223,16 +232,18 @@ def finish(run: Run, output: Path | None) -> Result:
 def show(run: Run, image: np.ndarray) -> None:
     """Write the plots and the report that were asked for beside the picture."""
     settings, beside = run.settings, files.Beside()
+    mark = {marks.KEYWORD: run.mark}
     if settings.plot:
+        triptych, curves = settings.plots
         with beside.attempt("triptych"):
             from nst import plots  # matplotlib takes a while to import
 
-            plots.triptych(run.photograph, image, run.style, settings.beside("triptych.png"))
+            plots.save(plots.draw_triptych(run.photograph, image, run.style), triptych, mark)
         with beside.attempt("plot of the losses"):
             if run.history:
                 from nst import plots
 
-                plots.loss_curves(run.history, settings.beside("losses.png"))
+                plots.save(plots.draw_losses(run.history), curves, mark)
     if settings.report is not None:
         from nst import report
 

@@ -7,16 +7,21 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from PIL import Image
 from refusals import raiser
 
-from nst import cli, demo, files, images
-from nst.errors import NstError
+from nst import cli, demo, devices, files, images, terminal
+from nst.errors import NstError, NstWarning
 from nst.objective.recipes import RECIPES
+from nst.records import Progress
+from nst.scales import Scale
 from nst.settings import Settings
+from nst.vgg import runtime
 
 QUICK = ["--size", "48", "--steps", "3", "--scales", "1", "--device", "cpu"]
 
@@ -242,13 +247,127 @@ def test_bad_input_is_one_line_and_status_2(pictures, arguments, expected):
     assert {path: path.read_bytes() for path in pictures.iterdir()} == before
 
 
+def test_an_unknown_painting_is_told_the_four(pictures):
+    for command in (["demo", "glas"], ["stylize", "my photo.png", "Glas:2"]):
+        told = error_of(*command, cwd=pictures)
+        assert "swirl, glass, waves, garden; did you mean glass?" in told
+    assert "garden." in error_of("demo", "cubism", cwd=pictures)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["stylize", "https://example.com/a.jpg", "waves"],
+        ["stylize", "my photo.png", "https://example.com/a.jpg"],
+        ["demo", "--style", "https://example.com/a.jpg:2"],
+        ["demo", "waves", "--style-mask", "https://example.com/a.jpg"],
+        ["demo", "waves", "--content-mask", "https://example.com/a.jpg"],
+        ["demo", "--init", "https://example.com/a.jpg"],
+        ["stylize", "--from", "https://example.com/a.jpg"],
+    ],
+)
+def test_an_address_of_the_web_is_told_that_files_are_wanted(
+    pictures, arguments, monkeypatch, capsys
+):
+    monkeypatch.chdir(pictures)
+    assert cli.main(arguments) == 2
+    told = capsys.readouterr().err
+    assert "https://example.com/a.jpg" in told
+    assert "nst reads files: download it" in told
+    assert told.count("\n") == 1
+
+
+def test_a_run_says_whose_style_it_takes_and_that_it_enlarges(pictures, monkeypatch, capsys):
+    monkeypatch.chdir(pictures)
+    quick = ["--steps", "1", "--scales", "1", "--device", "cpu"]
+    assert cli.main(["stylize", "my photo.png", *quick, "--size", "128"]) == 0
+    title = capsys.readouterr().out.splitlines()[0]
+    assert title.endswith("in the style of swirl; the photograph, 120 x 80, is enlarged")
+    assert cli.main(["stylize", "my photo.png", "painting.jpg", *quick, "--size", "120"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith("in the style of painting.jpg")
+    assert cli.main(["demo", *quick, "--size", "48"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith("in the style of swirl")
+
+
+def test_steps_of_a_smaller_picture_are_warned_of(pictures, monkeypatch, capsys):
+    monkeypatch.chdir(pictures)
+    assert cli.main(["demo", "--quiet", *QUICK]) == 0
+    estimate = ["estimate", "--from", "out.png", "--scales", "auto"]
+    assert cli.main(estimate) == 0
+    assert capsys.readouterr().err == ""
+    assert cli.main([*estimate, "--size", "96"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("nst: warning: out.png was painted in 3 steps, and so is this; ")
+    assert "give --steps" in line
+    assert cli.main([*estimate, "--size", "96", "--steps", "5"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_into_a_file_is_plain_lines(monkeypatch, capsys):
+    now = [100.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+    losses = {"total": 1.0, "content relu3_3": 0.5, "style relu1_1": 0.25}
+    with terminal.ProgressBar(quiet=False) as bar:
+        for step in range(1, 101):
+            now[0] += 0.5
+            bar.show(Progress(step, 100, Scale(30, 40, 100), step / 100, step / 2, losses, None))
+    with terminal.DownloadBar(quiet=False) as bar:
+        for step in range(1, 101):
+            now[0] += 0.5
+            bar.show("example.com", step * 10**6, 10**8)
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == ""
+    assert len(lines) == 20
+    assert lines[0] == " 10%  5 s < 45 s  40 px, step 10/100  content 0.5  style 0.25"
+    assert lines[9].startswith("100%  50 s < 0 s  40 px, step 100/100")
+    assert lines[10] == " 10%  of 100 MB  example.com"
+    assert "\r" not in err
+    with terminal.ProgressBar(quiet=True) as bar:
+        bar.show(Progress(1, 1, Scale(30, 40, 1), 1.0, 1.0, losses, None))
+    assert capsys.readouterr().err == ""
+
+
+def test_errors_of_onnx_and_its_runtime_are_one_line(pictures, monkeypatch, capsys):
+    monkeypatch.chdir(pictures)
+    (pictures / "bad.onnx").write_bytes(b"no model\n" * 100)
+    assert cli.main(["demo", "--model", "bad.onnx"]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert len(told) < 350
+
+    class Runtime:
+        def __getattr__(self, name):
+            raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL :\n" + "a long story\n" * 100)
+
+    class Opened(Runtime):
+        SessionOptions = onnxruntime.SessionOptions
+
+    monkeypatch.setattr(devices, "onnxruntime", Opened)
+    monkeypatch.setattr(runtime, "_share_one_arena", lambda: None)
+    assert cli.main(["demo", *QUICK]) == 2
+    told = capsys.readouterr().err
+    assert "ONNX Runtime cannot open the network on cpu: [ONNXRuntimeError] : 1 : FAIL" in told
+    assert told.count("\n") == 1
+    assert len(told) < 400
+
+
+def test_the_wheel_needs_build_and_no_more():
+    root = Path(cli.__file__).parents[1]
+    command = ["make", "--dry-run", "--always-make", "wheel"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    installs = [line for line in done.stdout.splitlines() if "pip install" in line]
+    assert [line.split()[-1] for line in installs] == ["'build>=1.2'"]
+    assert "-m build --wheel" in done.stdout
+
+
 def test_a_file_that_is_no_image_is_named(pictures):
     (pictures / "notes.jpg").write_text("not a picture")
     assert "notes.jpg" in error_of("stylize", "notes.jpg", "waves", cwd=pictures)
 
 
 def test_a_warning_is_one_line(pictures, capsys):
-    cli._show_warning(cli.NstWarning("the profile is broken; it was left out"))
+    terminal.show_warning(NstWarning("the profile is broken; it was left out"))
     assert capsys.readouterr().err == "nst: warning: the profile is broken; it was left out\n"
 
 

@@ -45,7 +45,7 @@ CONTROLS = {  # name: settings, given the folder of the pictures
     "descent": lambda at: {"optimizer": "descent"},
     "steps": lambda at: {"steps": (1, 7)},
     "transparency": lambda at: {"content": at / "cut.png"},
-    "holes": lambda at: {"content": at / "hole.png", "style": at / "hole.png", "color": "match"},
+    "holes": lambda at: {"content": at / "hole.png", "color": "match"},
     "moments": lambda at: {"recipe": "spst", **TAPS},
     "covariance": lambda at: {"recipe": "crowson", **TAPS},
     "logarithms": lambda at: {"recipe": "hvass", **TAPS},

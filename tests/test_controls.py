@@ -10,6 +10,7 @@ from small_networks import FOUR_BLOCKS, draw_arrays, relative_error
 from nst import cli, demo, images, stylize
 from nst.arguments import settings_of
 from nst.errors import NstError
+from nst.lookup import Lookup
 from nst.runs import prepare, read_mask
 from nst.scales import Scale
 from nst.settings import Painting, Settings
@@ -512,15 +513,20 @@ def test_every_control_is_in_the_picture_s_text(settings, first, other, left):
     )
     stylize(asked)
     said = json.loads(images.read_metadata(asked.output)["nst settings"])
-    assert Settings.from_json(json.dumps(said)) == asked
+    assert [one["path"] for one in said["style"]] == ["painting.png", "other.png"]
+    found = Settings.from_json(json.dumps(said), Lookup(beside=(first.parent,)))
+    written = {"output": asked.output, "model": asked.model}  # which nobody looks for like that
+    assert replace(found, **written) == asked
 
 
 # ---- Painted again ---------------------------------------------------------------------
 
 
 @pytest.fixture
-def result(settings, first, other, left, tmp_path):
-    """A picture of many controls, painted into ``result.png``."""
+def result(settings, first, other, left, files, tmp_path):
+    """A picture of many controls, ``result.png``; what it was painted of is beside it."""
+    for path in (first, other, left, files / "photograph.png", files / "tiny.onnx"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
     asked = settings(
         style=[Painting(first, 2, mask=left), Painting(other)],
         output=tmp_path / "result.png",
@@ -553,7 +559,7 @@ def test_what_is_given_beside_it_counts(result, first, tmp_path):
     )
     said = json.loads(images.read_metadata(again)["nst settings"])
     assert (said["seed"], said["color"], said["steps"]) == (6, "style", [4, 3])
-    assert [painting["path"] for painting in said["style"]] == [str(first)]
+    assert [painting["path"] for painting in said["style"]] == [first.name]
     assert not np.array_equal(images.load(again), images.load(result))
 
 
@@ -585,13 +591,14 @@ def test_from_a_picture_that_says_nothing(files, capsys):
     assert "there is no CONTENT to paint; name an image" in capsys.readouterr().err
 
 
-def test_a_file_that_is_gone_is_named(settings, files, first, tmp_path, capsys):
+def test_a_file_that_is_gone_is_named(settings, files, first, tmp_path, capsys, monkeypatch):
     gone = tmp_path / "gone.png"
     gone.write_bytes(first.read_bytes())
+    monkeypatch.chdir(files)
     stylize(settings(style=gone, steps=1))
     gone.unlink()
     assert nst("--from", tmp_path / "out.png", "-o", tmp_path / "two.png") == 2
-    assert f"style image not found: {gone}. Check the path." in capsys.readouterr().err
+    assert "style image not found: gone.png. Check the path." in capsys.readouterr().err
     again = ["--from", tmp_path / "out.png", "-o", tmp_path / "two.png", "--style", first]
     assert nst(*again) == 0
 

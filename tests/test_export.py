@@ -132,11 +132,24 @@ def test_an_unknown_pooling_is_refused(model_file, tmp_path, pooling):
         export_pair(model_file, TAPS, tmp_path, pooling)
 
 
-def test_a_folder_that_does_not_exist_is_named(model_file, tmp_path):
-    with pytest.raises(NstError) as error:
-        export_pair(model_file, TAPS, tmp_path / "nowhere")
-    assert "nowhere" in str(error.value)
-    assert "\n" not in str(error.value)
+def test_a_folder_that_does_not_exist_is_made(model_file, tmp_path):
+    forward, backward = export_pair(model_file, TAPS, tmp_path / "some" / "where")
+    assert forward.parent == tmp_path / "some" / "where"
+    assert forward.is_file() and backward.is_file()  # noqa: PT018
+
+
+def test_a_folder_that_cannot_be_made_is_named(model_file, tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(NstError, match=r"cannot make the folder .*file") as error:
+            export_pair(model_file, TAPS, folder)
+        assert "\n" not in str(error.value)
+
+
+def test_for_what_cannot_be_exported_no_folder_is_made(model_file, tmp_path):
+    with pytest.raises(NstError):
+        export_pair(model_file, ["relu9_9"], tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_graph_that_is_wrong_is_not_written(model_file, tmp_path):

@@ -372,7 +372,7 @@ def test_a_picture_that_would_not_fit_is_refused_before_it_is_decoded(monkeypatc
     with pytest.raises(NstError) as told:
         read(bomb(9000))
     assert str(told.value) == (
-        "cannot use picture: it is 9000 x 9000 pixels, which take 1.1 GB of memory to read, and "
+        "cannot use picture: it is 9000 x 9000 pixels, which take 1.6 GB of memory to read, and "
         "there is 800 MB for it; make it smaller, or use more --memory"
     )
 
@@ -382,7 +382,7 @@ def test_the_memory_that_the_user_names_counts_for_reading(settings, tmp_path):
 
     (tmp_path / "bomb.png").write_bytes(bomb(4000))
     for name in ("content", "style"):
-        with pytest.raises(NstError, match=r"it is 4000 x 4000 pixels, which take 208 MB of memo"):
+        with pytest.raises(NstError, match=r"it is 4000 x 4000 pixels, which take 320 MB of memo"):
             prepare(settings(**{name: tmp_path / "bomb.png"}, memory="50MB"))
 
 
@@ -400,7 +400,8 @@ warnings.simplefilter("ignore")
 given = inputs.read(sys.argv[1])
 images.load(sys.argv[2])  # whatever is imported on the way
 with memory.Peak(CPU) as peak:
-    images.load_with_alpha(given)
+    rgb, _ = images.load_with_alpha(given)
+    images.resize(rgb, 300, 400)
 picture = PIL.Image.open(io.BytesIO(given.data))
 print(peak.bytes, decoding.bytes_of(picture))
 """

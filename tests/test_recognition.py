@@ -208,6 +208,16 @@ def test_a_graph_that_runs_in_a_circle_is_refused(before, arrays, tmp_path):
     assert "its graph runs in a circle" in refusal(tmp_path / "a.onnx")
 
 
+def test_what_a_graph_calls_its_nodes_is_fit_for_a_terminal(arrays, tmp_path):
+    model = GraphFile(arrays, norm="Mul").model()
+    for node in model.graph.node:
+        node.name = "\x1b[2J\n" + "x" * 5_000
+    onnx.save(model, tmp_path / "a.onnx")
+    message = refusal(tmp_path / "a.onnx")
+    assert message.isprintable()
+    assert len(message) < 300 + len(str(tmp_path))
+
+
 def test_a_shape_of_another_width_is_named(arrays, tmp_path):
     arrays["conv3_2.weight"] = arrays["conv3_2.weight"][:, :-1]
     message = refusal(GraphFile(arrays).save(tmp_path / "a.onnx"))

@@ -370,6 +370,20 @@ def test_any_two_signals_save_one_picture(settings, monkeypatch, capsys, first, 
 
 
 @pytest.mark.usefixtures("heard")
+def test_a_second_signal_on_the_way_to_saving_changes_nothing(settings, monkeypatch, capsys):
+    closed = Records.__exit__
+
+    def closing(self, *rest):
+        signal.raise_signal(signal.SIGTERM)
+        closed(self, *rest)
+
+    monkeypatch.setattr(Records, "__exit__", closing)
+    after_third_step(monkeypatch, lambda: signal.raise_signal(signal.SIGINT))
+    assert paint(settings, "--quiet") == 130
+    assert "interrupted. The picture after step 3 is in " in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("number", NAMED, ids=lambda n: n.name)
 def test_a_signal_that_is_ignored_stays_ignored(settings, monkeypatch, number):
     """As `nohup nst ...` has SIGHUP, and SIGINT is for `nst ... &` in a script."""

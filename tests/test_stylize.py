@@ -1,6 +1,7 @@
 """The loop: what it plans, what it measures, what it leaves behind, and how it stops."""
 
 import csv
+import hashlib
 import json
 from dataclasses import replace
 
@@ -179,7 +180,10 @@ def test_the_png_says_how_it_was_made(settings, files):
     told = images.read_metadata(asked.output)
     assert told == result.metadata
     assert told["Software"].startswith("nst ")
-    assert json.loads(told["nst settings"]) == json.loads(asked.as_json())
+    assert json.loads(told["nst settings"]) == json.loads(json.dumps(asked.as_told()))
+    hashes = json.loads(told["nst inputs"])
+    for name in ("photograph.png", "painting.png"):
+        assert hashes[name] == hashlib.sha256((files / name).read_bytes()).hexdigest()
     assert json.loads(told["nst settings"])["seed"] == 11
     sha256 = weights.load(files / "tiny.onnx").sha256
     assert told["nst model"] == f"tiny sha256 {sha256}"

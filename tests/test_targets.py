@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_emulated_gpu import gpu  # noqa: F401  # a fixture
 
 from nst import images, stylize
 from nst.objective import Region, Targets, Weights
@@ -12,6 +13,7 @@ from nst.objective.recipes import RECIPES
 from nst.objective.styles.gram import GramStyle
 from nst.runs import override, prepare
 from nst.scales import Scale
+from nst.settings import Painting
 from nst.targets import objective_at, style_size
 from nst.vgg import Vgg
 
@@ -125,3 +127,39 @@ def test_a_recipe_sizes_the_style_in_its_own_way(recipe, size):
     assert style_size(60, 30, Scale(90, 200, 1), RECIPES[recipe]) == size
     half = tuple(side / 2 for side in size)
     assert style_size(60, 30, Scale(90, 200, 1), RECIPES[recipe], 0.5) == half
+
+
+# ---- On a GPU ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_on_gpu(gpu, settings, files, first, other, left, right):  # noqa: F811
+    """A run with two regions on the emulated GPU; what is counted begins at zero."""
+    regions = [
+        Painting(files / "painting.png", region=files / "left.png"),
+        Painting(files / "other.png", region=files / "right.png"),
+    ]
+    run = prepare(settings(device="cuda", style=regions, size=128, scales=1))
+    gpu.forget()
+    return run
+
+
+@pytest.mark.filterwarnings("ignore:the mask")
+def test_measuring_targets_waits_once_for_each_of_them_and_not_for_each_row(gpu, run_on_gpu):  # noqa: F811
+    objective = objective_at(run_on_gpu, run_on_gpu.scales[0])
+    regions = sum(len(regions) for regions in objective.targets.style.values())
+    assert regions == 2 * 4
+    assert sum(gpu.waits.values()) <= len(objective.targets.content) + regions
+
+
+@pytest.mark.filterwarnings("ignore:the mask")
+@pytest.mark.parametrize("side", [None, 96], ids=["whole", "tiles"])
+def test_an_evaluation_waits_for_nothing(gpu, run_on_gpu, side):  # noqa: F811
+    run_on_gpu.side = side
+    objective = objective_at(run_on_gpu, run_on_gpu.scales[0])
+    objective.evaluate(run_on_gpu.image)
+    gpu.forget()
+    losses, _ = objective.evaluate(run_on_gpu.image)
+    assert not gpu.waits
+    losses.floats()
+    assert sum(gpu.waits.values()) == 1

@@ -283,6 +283,17 @@ def test_another_program_s_onnx_file_is_refused(tmp_path):
     assert_refused(path, "no model of this program", "`nst export`")
 
 
+def test_what_a_file_says_is_fit_for_a_terminal(model_file):
+    """Names and texts in it may be long, and hold what moves the cursor."""
+    stored = onnx.load(model_file)
+    stored.graph.initializer[0].name = "conv9_9.\x1b[2J\n" + "x" * 5_000
+    onnx.save(stored, model_file)
+    with pytest.raises(NstError) as error:
+        weights.load(model_file)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 300 + len(str(model_file))
+
+
 def test_a_text_file_is_refused(tmp_path):
     path = tmp_path / "notes.onnx"
     path.write_text("the weights are on the other disk\n")

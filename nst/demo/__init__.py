@@ -26,20 +26,32 @@ def style_path(name: str) -> Path:
     return Path(__file__).with_name(f"{name}.jpg")
 
 
+def folders() -> list[Path]:
+    """Return where the demo's pictures are: the paintings, and the photograph if it is there."""
+    return [Path(__file__).parent, *(path.parent for path in _photographs() if path.is_file())]
+
+
 def content_path() -> Path:
     """Return the demo's photograph, ``grace_hopper.jpg`` in matplotlib's sample data.
 
     Looks where ``matplotlib.get_data_path()`` points, without the second that
     importing matplotlib takes.
     """
-    spec = find_spec("matplotlib")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    for folder in folders:
-        path = Path(folder) / "mpl-data" / "sample_data" / "grace_hopper.jpg"
+    paths = _photographs()
+    for path in paths:
         if path.is_file():
             return path
-    looked = f"not in matplotlib's folder {folders[0]}" if folders else "matplotlib is missing"
+    looked = "matplotlib is missing"
+    if paths:
+        looked = f"not in matplotlib's folder {paths[0].parents[2]}"
     raise NstError(
         f"demo photograph not found: {looked}. "
         "Run `pip install --force-reinstall matplotlib`, or give a content image of your own."
     )
+
+
+def _photographs() -> list[Path]:
+    """Return where the photograph may be."""
+    spec = find_spec("matplotlib")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    return [Path(f) / "mpl-data" / "sample_data" / "grace_hopper.jpg" for f in folders]

@@ -33,13 +33,19 @@ The contract, which both twins keep:
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from nst.kernels import numpy_kernels
 
-Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray; cupy may not be installed
+if TYPE_CHECKING:  # CuPy may not be installed
+    import cupy
+    from numpy.typing import NDArray
+
+    Array: TypeAlias = NDArray[Any] | cupy.ndarray
+else:
+    Array = Any
 
 
 def of(*arrays: Array) -> ModuleType:

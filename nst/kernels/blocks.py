@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ SUMMED_ELEMENTS = 1 << 20  # of a block whose product is added up: more than its
 WRITTEN_ELEMENTS = 1 << 18  # of a block for a product: long enough to be worth a thread's while
 
 
-def blas_on_one_thread() -> AbstractContextManager:
+def blas_on_one_thread() -> AbstractContextManager[Any]:
     """Return a context in which NumPy's own products run on one thread; see this module.
 
     On an idle machine with two cores that costs nothing; where something else runs it makes a step
@@ -31,7 +32,8 @@ def blas_on_one_thread() -> AbstractContextManager:
     """
     from threadpoolctl import threadpool_limits  # takes a while to import
 
-    return threadpool_limits(1, user_api="blas")
+    limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 def of(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
@@ -50,7 +52,7 @@ def of(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
 def add_up(product: Callable[..., np.ndarray], *matrices: np.ndarray) -> np.ndarray:
     """Return the float64 sum of ``product(*blocks)`` over blocks of columns, on all cores."""
     partials = _on_all_cores(product, _columns(matrices, SUMMED_ELEMENTS))
-    total = next(partials).astype(np.float64)
+    total: np.ndarray = next(partials).astype(np.float64)
     for partial in partials:
         total += partial
     return total
@@ -69,7 +71,9 @@ def _columns(matrices: tuple[np.ndarray, ...], elements: int) -> list[tuple[np.n
     return [tuple(m[:, i : i + width] for m in matrices) for i in range(0, columns, width)]
 
 
-def _on_all_cores(function: Callable, blocks: list[tuple[np.ndarray, ...]]) -> Iterator:
+def _on_all_cores(
+    function: Callable[..., Any], blocks: list[tuple[np.ndarray, ...]]
+) -> Iterator[Any]:
     """Yield what ``function`` returns for each of the blocks, in their order."""
     if len(blocks) == 1:
         return iter([function(*blocks[0])])

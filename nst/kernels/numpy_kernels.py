@@ -125,7 +125,8 @@ def symmetric_power(matrix: np.ndarray, exponent: float, smallest: float = 0.0) 
     """
     checks.is_square(matrix)
     values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.maximum(values, smallest) ** exponent) @ vectors.T
+    power: np.ndarray = (vectors * np.maximum(values, smallest) ** exponent) @ vectors.T
+    return power
 
 
 def mse(x: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -312,7 +313,8 @@ def luminance(image: np.ndarray) -> np.ndarray:
     """
     checks.is_rgb(image)
     red, green, blue = image
-    return 0.299 * red + 0.587 * green + 0.114 * blue
+    luma: np.ndarray = 0.299 * red + 0.587 * green + 0.114 * blue
+    return luma
 
 
 def dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -455,7 +457,8 @@ def _flat(features: np.ndarray) -> np.ndarray:
 
 def _weighed_times_transpose(flat: np.ndarray, root: np.ndarray) -> np.ndarray:
     weighed = flat * root
-    return weighed @ weighed.T
+    products: np.ndarray = weighed @ weighed.T
+    return products
 
 
 def _moments(flat: np.ndarray, weights: np.ndarray) -> np.ndarray:

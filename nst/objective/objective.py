@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -46,6 +46,8 @@ from nst.vgg import Vgg
 
 TINY = 1e-10  # Hvass': keeps log and division finite at a loss of zero
 COMBINATIONS = ("sum", "log")
+
+Number: TypeAlias = float | Array  # or a 0-d array, which a GPU need not be waited for
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,9 @@ class Targets:
 class Weights:
     """What each term counts, by tap; smoothness acts on the pixels and has no tap."""
 
-    content: Mapping[str, float | Array]
-    style: Mapping[str, float | Array]
-    smoothness: float | Array = 0.0
+    content: Mapping[str, Number]
+    style: Mapping[str, Number]
+    smoothness: Number = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,20 @@ class Sums:
 
 
 @dataclass(frozen=True)
+class Pulls:
+    """How much the total grows with what the losses were made of: dtotal/dsums."""
+
+    content: Mapping[str, Number]  # by the sum of squared differences
+    style: Mapping[str, list[Array]]  # by each region's sums
+
+
+@dataclass(frozen=True)
 class Term:
     """One loss, unweighted."""
 
     kind: str  # "content", "style" or "smoothness"
     tap: str  # "image" for smoothness
-    weight: float
+    weight: Number
     loss: Array  # 0-d
 
     @property
@@ -224,7 +234,7 @@ class Objective:
     def smoothness(
         self,
         image: Array,
-        d_loss: float | Array = 1.0,
+        d_loss: Number = 1.0,
         out: Array | None = None,
         add: bool = False,
     ) -> tuple[Array, Array]:
@@ -284,7 +294,7 @@ class Objective:
             terms.append(Term("style", tap, self.weights.style[tap], sum(losses)))
         return terms, d_style
 
-    def pulls(self, weights: Weights, sums: Sums, d_style: Mapping[str, list[Array]]) -> "Pulls":
+    def pulls(self, weights: Weights, sums: Sums, d_style: Mapping[str, list[Array]]) -> Pulls:
         """Return how much the total grows with what the losses were made of."""
         reduction = self.recipe.content_reduction
         content = {
@@ -295,7 +305,7 @@ class Objective:
         return Pulls(content, style)
 
     def spread(
-        self, pulls: "Pulls", features: Mapping[str, Array], targets: Targets
+        self, pulls: Pulls, features: Mapping[str, Array], targets: Targets
     ) -> dict[str, Array]:
         """Return ``d_features`` at each tap, where the pulls on the sums end up.
 
@@ -326,7 +336,7 @@ class Objective:
             style |= sums.style
         return Sums(content, style)
 
-    def spread_tile(self, image: Array, pulls: "Pulls", tile: Tile) -> Array:
+    def spread_tile(self, image: Array, pulls: Pulls, tile: Tile) -> Array:
         """Return what the features that ``tile`` owns add to ``d_image``, on its window."""
         d_features = {}
         for tap, features in self.vgg.forward(image[tile.window]).items():
@@ -367,20 +377,12 @@ class Objective:
         return kept[: like.size].reshape(like.shape)
 
 
-@dataclass(frozen=True)
-class Pulls:
-    """How much the total grows with what the losses were made of: dtotal/dsums."""
-
-    content: Mapping[str, float | Array]  # by the sum of squared differences
-    style: Mapping[str, list[Array]]  # by each region's sums
-
-
-def combine(terms: Sequence[Term], combination: str) -> tuple[Array, list[float | Array]]:
+def combine(terms: Sequence[Term], combination: str) -> tuple[Array, list[Number]]:
     """Return the total and, for each term, ``d_total / d_loss``; see the module's docstring."""
     if combination == "sum":
         return sum(t.weight * t.loss.astype(np.float64) for t in terms), [t.weight for t in terms]
     weighed = [t for t in terms if t.weight]  # a kind of weight zero has no mean
-    kind_weight = dict.fromkeys((t.kind for t in weighed), 0.0)
+    kind_weight: dict[str, Number] = dict.fromkeys((t.kind for t in weighed), 0.0)
     kind_sum: dict[str, Array] = dict.fromkeys(kind_weight, 0.0)
     for t in weighed:
         kind_weight[t.kind] += t.weight

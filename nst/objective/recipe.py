@@ -30,10 +30,10 @@ class Recipe:
     source: str  # the program or paper, and its file
     content: Mapping[str, float]  # tap: weight
     style: Mapping[str, float]
-    departs: tuple[str, ...] = ()  # what of the source is otherwise here
+    departs: tuple[str, ...] = ()  # where nst does otherwise: what the source does; what nst does
 
     content_reduction: str = "mean"  # of the squared difference: mean, sum or half sum
-    style_statistic: str = "gram"  # gram, covariance or moments; see styles.py
+    style_statistic: str = "gram"  # gram, covariance or moments; see styles/finish.py
     gram_normalization: str = "HW"  # the Gram matrix is divided by HW, CHW or nothing
     moment_weight: float = 0.0  # of means and deviations beside the Gram matrix, times C**2
     relative: bool = False  # divide each loss by its target's own mean square

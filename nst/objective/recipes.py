@@ -3,7 +3,7 @@
 A weight means nothing without its conventions: whether a Gram matrix is divided by the number of
 pixels, whether a loss is a mean or a sum, what total variation is, and whether a pixel's white is
 1 or 255.  So each recipe states all, in the units of its source; what a field does not say has
-the value below, which is Gatys' notebook's wherever that has one.
+the value in recipe.py, which is Gatys' notebook's wherever that has one.
 
 Where the numbers are in pixels (``pixel_range``, the image's white), the painted image here is
 in [0, 1] all the same: smoothness is measured on ``pixel_range * image``, and a step of 10 grey
@@ -11,7 +11,7 @@ levels is one of ``10 / pixel_range``.  The features' own scale belongs to the n
 and not to a recipe: all published programs but crowson and pystiche took Oxford's, as our vgg16
 and vgg19 are.  With another network the objective is the same and the numbers are not.
 
-What a recipe cannot say, ``departs`` says: where a run here is another than its source's.
+What a recipe cannot say, ``departs`` says: what its source does, and what nst does otherwise.
 """
 
 import textwrap
@@ -40,12 +40,15 @@ _BY_CHANNELS = {relu: 1e3 / VGG16.channels(relu) ** 2 for relu in _FIRST_RELUS} 
 
 
 _LINE_SEARCH = (
-    "L-BFGS searches for the length of each step (strong Wolfe); there it is 1, and that of the "
-    "first 1 / sum |gradient|"
+    "the source's L-BFGS takes steps of length 1, and the first of 1 / sum |gradient|; nst's "
+    "searches for the length of each (strong Wolfe)"
 )
-_TOLERANCE = "there a tolerance may end the run early, and the last 20 steps are always finished"
-_LANCZOS = "pictures are resized by Lanczos' filter, there bilinearly"
-_CUT = "a side is rounded to whole pixels, there cut off"
+_TOLERANCE = (
+    "the source may end early, by a tolerance, and always finishes the last 20 steps; nst takes "
+    "the steps that it is told"
+)
+_LANCZOS = "the source resizes pictures bilinearly; nst by Lanczos' filter"
+_CUT = "the source cuts a side off to whole pixels; nst rounds it"
 
 
 def _each(taps: tuple[str, ...], weight: float) -> dict[str, float]:
@@ -71,7 +74,8 @@ RECIPES = {
     "gatys": Recipe(
         source="leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
         departs=(
-            "its second stage is a run of its own: --init FILE --size 800 --steps 200",
+            "the notebook has a second stage, at 800 pixels; nst takes it for a run of its own: "
+            "--init FILE --size 800 --steps 200",
             _LINE_SEARCH,
             _TOLERANCE,
             _LANCZOS,
@@ -86,9 +90,14 @@ RECIPES = {
     "gatys-paper": Recipe(
         source="Gatys, Ecker and Bethge, CVPR 2016: eqs. 1 to 7, alpha / beta = 1e-3",
         departs=(
-            "of the paper's network the filters were scaled to a mean activation of 1",
-            "size, steps, noise and how L-BFGS is set are not in the paper",
-            "there the style image is resized to the content's size",
+            "the paper's network has its filters scaled to a mean activation of 1; nst takes "
+            "them as "
+            "they were published",
+            "the paper does not say size, steps, noise and how L-BFGS is set; nst takes the "
+            "notebook's, and noise of 0 to 255",
+            "the paper resizes the style image to the content's size; nst keeps its aspect, and "
+            "its "
+            "longer side becomes the result's",
         ),
         content={"conv4_2": 1.0},
         content_reduction="half sum",
@@ -100,7 +109,8 @@ RECIPES = {
     "johnson": Recipe(
         source="jcjohnson/neural-style, neural_style.lua",
         departs=(
-            "there the printed loss leaves total variation out, of which only a gradient is taken",
+            "the program's printed loss leaves total variation out, of which it takes only the "
+            "gradient; nst's total has it",
             _LINE_SEARCH,
             _LANCZOS,
         ),
@@ -135,9 +145,10 @@ RECIPES = {
     "anish": Recipe(
         source="anishathalye/neural-style, neural_style.py and stylize.py",
         departs=(
-            "there the picture with the lowest loss is kept; here the last",
-            "there Adam's epsilon is added before the bias is taken out of the moments",
-            "the style image is resized by Lanczos' filter, there bilinearly",
+            "the program keeps the picture with the lowest loss; nst the last",
+            "the program adds Adam's epsilon before the bias is taken out of the moments; nst "
+            "after",
+            "the program resizes the style image bilinearly; nst by Lanczos' filter",
         ),
         content={"relu4_2": 5.0},
         style=_each(_FIRST_RELUS, 500 / 5),
@@ -157,11 +168,13 @@ RECIPES = {
     "crowson": Recipe(
         source="crowsonkb/style-transfer-pytorch, style_transfer.py",
         departs=(
-            "there conv1_1 pads by replication",
-            "there the result, and the start of the next scale, is a running mean of the steps",
-            "there Adam's moments are kept from one scale to the next",
-            "there a style image is never enlarged",
-            "pictures are resized by Lanczos' filter, there bicubically",
+            "the program's conv1_1 pads by replication; nst's with zeros",
+            "the program's result, and the start of its next scale, is a running mean of the "
+            "steps; "
+            "nst's is the last step",
+            "the program keeps Adam's moments from one scale to the next; nst begins anew",
+            "the program never enlarges a style image; nst does",
+            "the program resizes pictures bicubically; nst by Lanczos' filter",
         ),
         content={"relu4_2": 0.015},
         style={
@@ -186,7 +199,11 @@ RECIPES = {
     ),
     "pystiche": Recipe(
         source="pystiche/pystiche, _cli.py",
-        departs=(_LINE_SEARCH, "there a tolerance may end the run early", _LANCZOS),
+        departs=(
+            _LINE_SEARCH,
+            "the program may end early, by a tolerance; nst takes the steps that it is told",
+            _LANCZOS,
+        ),
         content={"relu4_2": 1.0},
         style=_each(_FIRST_RELUS, 1e3 / 5),
         pixel_range=1,
@@ -200,13 +217,14 @@ RECIPES = {
     "spst": Recipe(
         source="bgalerne/scaling_painting_style_transfer, spst.py",
         departs=(
-            "its first scale only; there the size doubles up to the file's own, with a third "
-            "of the steps each time, but 30 at least, and a history of 10",
-            "there the first size is the file's, halved until its shorter side is 1023 or less, "
-            "and a style image is never enlarged",
+            "the program doubles the size up to the file's own, with a third of the steps each "
+            "time, but 30 at least, and a history of 10; nst has its first scale only",
+            "the program's first size is the file's, halved until its shorter side is 1023 or "
+            "less, "
+            "and it never enlarges a style image; nst brings both to 1023",
             _LINE_SEARCH,
             _TOLERANCE,
-            "pictures are resized by Lanczos' filter, there by Pillow's default",
+            "the program resizes pictures by Pillow's default; nst by Lanczos' filter",
         ),
         content={"relu4_2": 1.0},
         style=_BY_CHANNELS,
@@ -221,8 +239,12 @@ RECIPES = {
     "hvass": Recipe(
         source="Hvass-Labs/TensorFlow-Tutorials, 15_Style_Transfer.ipynb: where nst began",
         departs=(
-            "there each weight may be that of the step before: its order is left to chance",
-            "there the network's own graph seems to multiply pixels of 0 to 255 by 255 once more",
+            "the tutorial leaves it to chance whether a weight is that of the step before; nst's "
+            "is "
+            "always that of the step",
+            "the tutorial's network seems to multiply pixels of 0 to 255 by 255 once more; nst's "
+            "does "
+            "not",
             _CUT,
         ),
         content={"relu3_1": 1.5},

@@ -51,7 +51,7 @@ def smoothness_loss(
     return loss, d_image
 
 
-def total_variation(k: ModuleType, kind: str) -> tuple[Callable, Callable]:
+def total_variation(k: ModuleType, kind: str) -> tuple[Callable[..., Array], Callable[..., Array]]:
     """Return total variation of a ``kind``, forward and backward, of one twin of the kernels."""
     if kind == "l1":
         return k.total_variation_l1, k.total_variation_l1_backward

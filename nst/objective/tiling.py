@@ -153,7 +153,7 @@ def tiles_of(vgg: Vgg, image: Array, side: int | None) -> list[Tile]:
 
 def content_features(
     vgg: Vgg, image: Array, taps: Iterable[str], side: int | None
-) -> dict[str, Array | FileArray]:
+) -> Mapping[str, Array | FileArray]:
     """Return the photograph's features at ``taps``, in files where it takes several tiles."""
     tiles = tiles_of(vgg, image, side)
     if len(tiles) == 1:

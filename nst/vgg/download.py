@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
-from nst.errors import NstError
+from nst.errors import NstError, brief
 from nst.version import VERSION
 from nst.vgg import formats
 from nst.vgg.architecture import ARCHITECTURES
@@ -53,13 +53,7 @@ class Unavailable(Exception):
     """This source does not work, for the reason given; another may."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(_one_line(reason))
-
-
-def _one_line(text: str) -> str:
-    """Return ``text``, in which a server may have put anything, fit for a terminal."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 3] + "..."
+        super().__init__(brief(reason, LONGEST_REASON))
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ def export_pair(
 ) -> tuple[Path, Path]:
     """Write ``MODEL.forward.onnx`` and ``MODEL.backward.onnx`` into ``folder``; return the paths.
 
-    The forward graph puts out the taps first and then what the backward graph reads of it.  Both
-    carry metadata: model, taps, pooling, mean, std and the weights' sha256.
+    The folder is made where it is missing.  The forward graph puts out the taps first and then
+    what the backward graph reads of it.  Both carry metadata: model, taps, pooling, mean, std and
+    the weights' sha256.
 
     Raises NstError for an unknown model or tap, and for a folder that cannot be written.
     """
@@ -29,7 +30,9 @@ def export_pair(
     metadata = network.metadata(taps, pooling)
     forward = folder / f"{network.name}.forward.onnx"
     backward = folder / f"{network.name}.backward.onnx"
-    write(graphs.forward(plan, network.arrays, plan.outputs, metadata), forward)
+    pair = graphs.forward(plan, network.arrays, plan.outputs, metadata)
+    files.make_folder(folder)
+    write(pair, forward)
     write(graphs.backward(plan, network.arrays, metadata), backward)
     return forward, backward
 

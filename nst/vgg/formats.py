@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, NstWarning, brief
 from nst.vgg import recognition, sources, weights
 from nst.vgg.architecture import ARCHITECTURES, Architecture
 from nst.vgg.recognition import Stored
@@ -86,9 +86,8 @@ def read(
     except NstError:
         raise
     except Exception as error:  # whatever a library raises on a damaged file
-        said = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise NstError(
-            f"{path} is not a readable {path.suffix} file ({said}); get it again."
+            f"{path} is not a readable {path.suffix} file ({brief(error)}); get it again."
         ) from None
 
 
@@ -148,7 +147,7 @@ def _read(path: Path, model: str, preprocessing: Preprocessing | None, pin: Pin 
             return _network(arrays, colours, model)
         except ValueError as error:
             raise NstError(
-                f"{path} is not {model}: {error}. `nst models` lists where its files are."
+                f"{path} is not {model}: {brief(error)}. `nst models` lists where its files are."
             ) from None
 
 
@@ -260,10 +259,10 @@ def _colours(
                 stacklevel=2,
             )
             return PREPROCESSINGS[name]
-    choices = ", ".join(f"--preprocessing {name} is {p}" for name, p in PREPROCESSINGS.items())
-    raise ValueError(
-        f"nothing says which colours it expects, and with the wrong ones red and blue are swapped "
-        f"and features many times too large or small: {choices}; say which, as whoever trained it"
+    choices = " or ".join(f"--preprocessing {name} ({p})" for name, p in PREPROCESSINGS.items())
+    raise NstError(
+        f"nothing says which colours {path} expects, and the wrong ones swap red and blue; "
+        f"give {choices}."
     )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from nst import devices, gpu, machine, memory
 from nst.devices import Device
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, NstWarning, brief
 from nst.kernels import Array
 from nst.vgg import weights
 from nst.vgg.architecture import CONVOLUTIONS, PRECISIONS, SMALLEST_SIDE
@@ -348,9 +348,17 @@ def _session(model: Any, device: Device, precision: str) -> Any:
         options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     # Threads that spin between runs would take the cores from NumPy's Gram products.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = runtime.InferenceSession(
-        model.SerializeToString(), options, providers=[_provider(device, precision)]
-    )
+    try:
+        session = runtime.InferenceSession(
+            model.SerializeToString(), options, providers=[_provider(device, precision)]
+        )
+    except Exception as error:  # ONNX Runtime's own classes have no common one
+        if memory.ran_out(error):
+            raise
+        raise NstError(
+            f"ONNX Runtime cannot open the network on {device.name}: {brief(error)}; see `nst "
+            "doctor`."
+        ) from error
     if device.provider not in session.get_providers():
         raise NstError(
             f"ONNX Runtime could not start {device.provider}, it has {session.get_providers()}; "

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nst.errors import NstError
+from nst.errors import NstError, brief
 from nst.vgg.architecture import ARCHITECTURES, POOLINGS, Architecture
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB in [0, 1]; torchvision's
@@ -149,14 +149,16 @@ def load(model: str | Path) -> Network:
         tensors = stored.graph.initializer
         arrays = {str(tensor.name): onnx.numpy_helper.to_array(tensor) for tensor in tensors}
     except Exception as error:  # protobuf's own error class is not public
-        raise NstError(f"{path} is not a readable ONNX file ({error}); export it again.") from None
+        raise NstError(
+            f"{path} is not a readable ONNX file ({brief(error)}); export it again."
+        ) from None
     said = {str(entry.key): str(entry.value) for entry in stored.metadata_props}
     try:
         mean, std = (tuple(map(float, said[key].split())) for key in ("mean", "std"))
         network = from_arrays(arrays, said["pooling"], mean, std, said["model"])
     except (KeyError, ValueError, NstError) as error:
         raise NstError(
-            f"{path} is no model of this program ({error}); make one with `nst export`."
+            f"{path} is no model of this program ({brief(error)}); make one with `nst export`."
         ) from None
     if network.sha256 != said.get("sha256"):
         raise NstError(

@@ -5,10 +5,11 @@ No case names a device as an output: run by root, that would be an attack on the
 
 import json
 import random
+from contextlib import redirect_stderr
 from dataclasses import fields
 from fractions import Fraction
 from functools import cache
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,9 @@ def texts() -> tuple[dict[str, str], ...]:
 
 
 def _said_by(words: tuple[str, ...]) -> dict[str, str]:
-    if cli.main((*words, "--output", "painted.png")) != 0:
+    with redirect_stderr(StringIO()):
+        status = cli.main((*words, "--output", "painted.png"))
+    if status != 0:
         raise RuntimeError("a sound command line was refused")
     with PIL.Image.open("painted.png") as picture:
         picture.load()

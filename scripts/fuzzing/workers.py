@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,13 @@ LOOK = 0.2  # seconds between two looks at the processes
 
 
 @dataclass(frozen=True)
+class Broken:
+    """A case that could not be drawn, and why."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Finding:
     """A case by its number, and what came of it."""
 
@@ -42,29 +50,31 @@ def case_of(kind: str, seed: int, number: int) -> Case:
     return kinds.KINDS[kind].draw(random.Random(f"{kind} {seed} {number}"))
 
 
-def serve(connection: Connection, kind: str, seed: int, budget: int) -> None:
-    """Run the cases whose numbers come in; send back what they were and the verdicts."""
-    with tempfile.TemporaryDirectory(prefix="nst-fuzz-") as name:
-        folder = Path(name, "here")
-        folder.mkdir()
-        os.environ["NST_MODELS"] = str(Path(name, "models"))
-        sys.path[:0] = [str(Path(__file__).parents[1])]
-        from fuzzing import kinds
+def serve(connection: Connection, place: str, kind: str, seed: int, budget: int) -> None:
+    """Run the cases whose numbers come in, below ``place``; send back what came of them."""
+    folder = Path(place, "here")
+    folder.mkdir()
+    os.environ["NST_MODELS"] = str(Path(place, "models"))
+    sys.path[:0] = [str(Path(__file__).parents[1])]
+    from fuzzing import kinds
 
-        terminal, watch = Terminal(Path(name)), Watch()
-        standing = kinds.KINDS[kind].standing()
-        connection.send(None)
-        with suppress(EOFError, KeyboardInterrupt):
-            while True:
-                number = connection.recv()
+    terminal, watch = Terminal(Path(place)), Watch()
+    standing = kinds.KINDS[kind].standing()
+    connection.send(None)
+    with suppress(EOFError, KeyboardInterrupt):
+        while True:
+            number = connection.recv()
+            try:
                 case = case_of(kind, seed, number)
-                write(folder, standing)
-                connection.send(case.what)
-                verdict = judge(case, folder, terminal, watch, budget)
-                connection.send(verdict)
-                if verdict.result == MEMORY:
-                    break
-        os.chdir("/")
+            except Exception:  # a bug of the fuzzer, not of what it attacks
+                connection.send(Broken(f"{kind}:{seed}:{number}\n{traceback.format_exc()}"))
+                raise
+            write(folder, standing)
+            connection.send(case.what)
+            verdict = judge(case, folder, terminal, watch, budget)
+            connection.send(verdict)
+            if verdict.result == MEMORY:
+                break
 
 
 class _Worker:
@@ -73,7 +83,8 @@ class _Worker:
     def __init__(self, kind: str, seed: int, budget: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        arguments = (theirs, kind, seed, budget)
+        self._place = tempfile.TemporaryDirectory(prefix="nst-fuzz-", ignore_cleanup_errors=True)
+        arguments = (theirs, self._place.name, kind, seed, budget)
         self._process = context.Process(target=serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
@@ -124,6 +135,7 @@ class _Worker:
             self._process.join(2)
         self._process.kill()
         self._process.join()
+        self._place.cleanup()
 
     def _work(self) -> float:
         with suppress(psutil.Error):
@@ -150,6 +162,8 @@ def attack(
                         yield worker.finding(worker.death())
                     _replace(workers, worker, _Worker(kind, seed, budget))
                     continue
+                if isinstance(message, Broken):
+                    raise RuntimeError(f"no case could be drawn: {message.text}")
                 if isinstance(message, str):
                     worker.begin(message)
                     continue

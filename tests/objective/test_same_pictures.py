@@ -23,6 +23,8 @@ from nst.stylize import complete
 from nst.vgg import weights
 from nst.vgg.export import export_network
 
+pytestmark = pytest.mark.filterwarnings("ignore:the mask")
+
 STORED = Path(__file__).with_name("painted_before.npz")
 PIXELS = 600  # values of each picture that are stored
 SIDES = {"nst": 96, "hvass": 224}  # pixels of a tile, about the least that its layers allow
@@ -107,6 +109,7 @@ def some_of(image):
     return image.reshape(-1)[np.sort(chosen)]
 
 
+@pytest.mark.filterwarnings("ignore:the mask .* another shape")  # it is stretched
 @pytest.mark.parametrize("name", RUNS)
 def test_the_picture_is_the_one_painted_before(name, folder):
     image, losses = painted(name, folder)

@@ -26,6 +26,8 @@ from nst.stylize import complete
 from nst.targets import objective_at
 from nst.vgg.architecture import Architecture
 
+pytestmark = pytest.mark.filterwarnings("ignore:the mask")
+
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):

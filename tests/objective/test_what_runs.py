@@ -11,6 +11,8 @@ from nst.runs import prepare
 from nst.settings import Painting
 from nst.stylize import complete
 
+pytestmark = pytest.mark.filterwarnings("ignore:the mask")
+
 LOSSES = {"content": content_loss, "style": style_loss, "smoothness": smoothness_loss}
 
 

@@ -12,6 +12,7 @@ A statistic is a class; what it holds of one painting at one layer is a *style*:
 
     mean_square  what the loss is divided by where a recipe is relative
     within       a tile -> the style that the tile's own features are compared with
+    knobs        the fields of a recipe that it makes use of
 
 Where what is collected are sums over pixels, `sums.SumStyle` has collect, blend and within.
 

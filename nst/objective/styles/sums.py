@@ -105,7 +105,8 @@ def mask_at(mask: np.ndarray, height: int, width: int) -> np.ndarray:
             "resize it to the image that the layer is of"
         )
     squares = mask[: side * height, : side * width].reshape(height, side, width, side)
-    return squares.mean(axis=(1, 3))
+    averaged: np.ndarray = squares.mean(axis=(1, 3))
+    return averaged
 
 
 # ---- Sums of products and of channels, which covariance and moments are made of --------

@@ -1,0 +1,147 @@
+"""What must be in a checkpoint: the types and ranges of its text, and what has to fit together."""
+
+from collections.abc import Iterator
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import numpy as np
+
+from nst import schema
+from nst.errors import NstError
+from nst.settings import LARGEST_SIDE, MOST_SCALES, MOST_STEPS
+
+if TYPE_CHECKING:
+    from nst.checkpoints import Checkpoint
+
+DEEPEST = 6  # brackets in brackets of an optimizer's state
+MOST_TEXT, TEXT_OF_A_STEP = 250_000, 4000  # characters: of all else, and of a step's losses
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_STEPS)]
+Side = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_SIDE)]
+Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{0,64}$")]
+LossName = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,40}( [a-z0-9_]{1,40})?$")]
+Array = np.ndarray
+Trial = tuple[float, float, float]  # see line_search.Trial
+
+
+class Named(msgspec.Struct, forbid_unknown_fields=True):
+    """An array of the archive."""
+
+    array: str
+
+
+class About(msgspec.Struct, forbid_unknown_fields=True):
+    """The text beside the arrays: see `checkpoints.Checkpoint`, whose fields these are.
+
+    The settings have a schema of their own, and so has each optimizer's state.
+    """
+
+    settings: dict[str, Any]
+    folder: Path
+    inputs: dict[str, Digest]
+    model: Digest
+    device: str
+    scales: Annotated[
+        list[tuple[Side, Side, Count]], msgspec.Meta(min_length=1, max_length=MOST_SCALES)
+    ]
+    side: Side | None
+    pairs: Count
+    history: Annotated[list[dict[LossName, int | float]], msgspec.Meta(max_length=MOST_STEPS)]
+    image: Named
+    optimizer: dict[str, Any]
+
+
+class Descent(msgspec.Struct, forbid_unknown_fields=True):
+    """The state of `optimizers.NormalisedDescent`."""
+
+    step_size: float
+
+
+class Adam(msgspec.Struct, forbid_unknown_fields=True):
+    """The state of `optimizers.Adam`."""
+
+    step_size: float
+    steps: Count
+    moments: list[Array]
+
+
+class Search(msgspec.Struct, forbid_unknown_fields=True):
+    """The state of `line_search.LineSearch`."""
+
+    zero: Trial
+    low: Trial
+    high: Trial | None
+    trial: float
+    trials: Count
+    accepted: bool
+
+
+class Lbfgs(msgspec.Struct, forbid_unknown_fields=True):
+    """The state of `optimizers.Lbfgs`."""
+
+    pairs: list[tuple[Array, Array]]
+    searches: Count
+    search: Search | None
+    line: tuple[Array, Array, Array] | None = None
+
+
+STATES: dict[str, Any] = {"descent": Descent, "adam": Adam, "lbfgs": Lbfgs}
+
+
+def check(saved: "Checkpoint", optimizer: str, most_pairs: int, smallest_tile: int) -> None:
+    """Raise NstError unless all that ``saved`` holds fits together, and the run's recipe.
+
+    A checkpoint that a run has written does.  One that somebody has made up might not, and would
+    end in the middle of a step.
+    """
+    state = schema.convert(saved.optimizer, STATES[optimizer], "the optimizer's state")
+    arrays = [saved.image, *_arrays(saved.optimizer)]
+    sound = {
+        "the steps": _counts_up(saved),
+        "the image": saved.image.shape in [(3, *size) for size in _sizes(saved)],
+        "an array": all(a.shape == saved.image.shape and a.dtype == np.float32 for a in arrays),
+        "the tiles": saved.side is None or saved.side >= smallest_tile,
+        "the pairs": 1 <= saved.pairs <= most_pairs,
+    }
+    if optimizer == "adam":
+        sound["the moments"] = len(state.moments) in (0, 2)
+    if optimizer == "lbfgs":
+        sound["the line search"] = (state.search is None) == (state.line is None)
+        sound["the pairs"] &= len(state.pairs) <= saved.pairs
+    if wrong := [name for name, is_so in sound.items() if not is_so]:
+        raise NstError(
+            f"the checkpoint does not fit together: {' and '.join(wrong)} cannot be so. It was "
+            "not written by nst like this; start a new run."
+        )
+
+
+def _counts_up(saved: "Checkpoint") -> bool:
+    """Return whether the history counts the steps of the scales, and always the same losses."""
+    due = (k for k, scale in enumerate(saved.scales, start=1) for _ in range(scale[2]))
+    names = {"step": 0, "scale": 0, "size": 0, "seconds": 0.0, "total": 0.0}
+    kept = list(saved.history[0]) if saved.history else []
+    return sum(scale[2] for scale in saved.scales) >= len(saved.history) and all(
+        list(entry) == kept
+        and names.keys() <= entry.keys()
+        and (entry["step"], entry["scale"]) == expected
+        for entry, expected in zip(saved.history, enumerate(due, start=1), strict=False)
+    )
+
+
+def _sizes(saved: "Checkpoint") -> list[tuple[int, int]]:
+    """Return the height and width of the scale of the last step; where that ends, of the next."""
+    ends = list(accumulate(scale[2] for scale in saved.scales))
+    done = len(saved.history)
+    last = min(sum(end < done for end in ends), len(ends) - 1)
+    following = [last + 1] if ends[last] == done and last + 1 < len(ends) else []
+    return [(saved.scales[k][0], saved.scales[k][1]) for k in (last, *following)]
+
+
+def _arrays(value: Any) -> Iterator[np.ndarray]:
+    if isinstance(value, dict | list | tuple):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _arrays(inner)
+    elif isinstance(value, np.ndarray):
+        yield value

@@ -1,0 +1,124 @@
+"""What a person sees: lines, warnings and progress.  The only file that prints.
+
+All that is printed goes through `printable`: names and texts of files do not speak to a terminal.
+"""
+
+import sys
+import time
+import warnings
+from typing import Any
+
+from nst.errors import NstWarning, printable
+from nst.estimate import time_said
+from nst.records import Progress
+
+LINES_EVERY = 5.0  # seconds: of progress where nothing but lines can be shown
+
+
+class _Lines:
+    """Progress into a file or a pipe: plain lines, one every few seconds, and the last."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._said = time.monotonic()
+
+    def show(self, share: float, text: str) -> None:
+        now = time.monotonic()
+        if not self._quiet and (share >= 1 or now - self._said >= LINES_EVERY):
+            self._said = now
+            say(f"{share:4.0%}  {text}")
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+class ProgressBar:
+    """A tqdm bar whose length is work, not steps: a step at full size takes longest."""
+
+    def __init__(self, quiet: bool) -> None:
+        from tqdm import tqdm
+
+        self._lines = None if _is_terminal() else _Lines(quiet)
+        self._bar = tqdm(
+            total=1.0,
+            disable=quiet or self._lines is not None,
+            bar_format="{percentage:3.0f}% |{bar:20}| {elapsed} < {remaining}  {desc}",
+            mininterval=0.2,
+        )
+
+    def __enter__(self) -> "ProgressBar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def show(self, progress: Progress) -> None:
+        sums = {"content": 0.0, "style": 0.0, "smoothness": 0.0}
+        for name, value in progress.losses.items():
+            if name != "total":
+                sums[name.split()[0]] += value
+        listed = "  ".join(f"{kind} {value:.3g}" for kind, value in sums.items() if value)
+        size = max(progress.scale.height, progress.scale.width)
+        text = f"{size} px, step {progress.step}/{progress.steps}  {listed}"
+        if self._lines is not None:
+            left = progress.seconds * (1 / progress.done - 1) if progress.done else 0.0
+            times = f"{time_said(progress.seconds)} < {time_said(left)}"
+            self._lines.show(progress.done, f"{times}  {text}")
+            return
+        self._bar.set_description_str(text, refresh=False)
+        self._bar.update(progress.done - self._bar.n)
+
+
+class DownloadBar:
+    """A tqdm bar of bytes, which appears with the first of them."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._lines = None if _is_terminal() else _Lines(quiet)
+        self._bar: Any = None
+
+    def __enter__(self) -> "DownloadBar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, host: str, here: int, total: int) -> None:
+        if self._lines is not None:
+            self._lines.show(here / total if total else 0.0, f"of {total / 1e6:.0f} MB  {host}")
+            return
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(
+                disable=self._quiet,
+                unit="B",
+                unit_scale=True,
+                bar_format="{percentage:3.0f}% |{bar:20}| {n_fmt}/{total_fmt}  {rate_fmt}  {desc}",
+                mininterval=0.2,
+                initial=here,
+                total=total,
+            )
+        self._bar.total = total
+        self._bar.set_description_str(host, refresh=False)
+        self._bar.update(here - self._bar.n)
+
+
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    say("nst: warning:", message)
+
+
+def warn(message: str) -> None:
+    warnings.warn(message, NstWarning, stacklevel=3)
+
+
+def say(*parts: object) -> None:
+    """Print one line for the reader of errors."""
+    print(*map(printable, parts), file=sys.stderr)
+
+
+def tell(*lines: object) -> None:
+    """Print what was asked for, a line each."""
+    print(*map(printable, lines), sep="\n", flush=True)

@@ -1,0 +1,53 @@
+"""What callers give for a setting: numbers of any library, paths; and how to show it."""
+
+import os
+from numbers import Integral, Real
+from pathlib import Path
+
+from nst.errors import NstError, brief
+
+LONGEST_PATH = 4096  # characters; no system takes longer ones
+
+
+def is_number(value: object) -> bool:
+    """Return whether ``value`` is a real number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_count(value: object) -> bool:
+    """Return whether ``value`` is a whole number."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def path_of(what: str, value: object) -> Path:
+    """Return the path that ``value`` is; NstError calls it ``what`` if it is none."""
+    path = as_path(value)
+    if path is None:
+        raise NstError(f"{what} is {shown(value)}; give the path of a file.")
+    return path
+
+
+def as_path(value: object) -> Path | None:
+    """Return the path that ``value`` is; None if no file can have it."""
+    if isinstance(value, str | os.PathLike):
+        text = os.fspath(value)
+        if isinstance(text, str) and len(text) <= LONGEST_PATH and _has_a_name(text):
+            return Path(text)
+    return None
+
+
+def _has_a_name(text: str) -> bool:
+    """Return whether the system could have a file of this name."""
+    try:
+        os.fsencode(text)
+    except UnicodeError:  # half a character
+        return False
+    return "\0" not in text
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: short, whatever it is."""
+    try:
+        return brief(repr(value), 60)
+    except Exception:  # of the value's own class, or a number of too many digits
+        return f"a {type(value).__name__}"
