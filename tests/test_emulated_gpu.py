@@ -51,7 +51,7 @@ def test_the_demo_is_painted_at_two_sizes(gpu, tmp_path, capsys):
     for device in ("cuda", "cpu"):
         output = ["-o", str(tmp_path / f"{device}.png"), "--conv", "direct"]
         assert cli.main(["demo", "--device", device, *options, *output]) == 0
-        assert f"on {device}\n" in capsys.readouterr().out
+        assert f", on {device}" in capsys.readouterr().out
     found, expected = (images.load(tmp_path / f"{device}.png") for device in ("cuda", "cpu"))
     assert np.abs(found - expected).max() < 2 / 255
     assert gpu.pool.reused
