@@ -48,6 +48,7 @@ def _has_a_name(text: str) -> bool:
 def shown(value: object) -> str:
     """Return a value as a message shows it: short, whatever it is."""
     try:
-        return brief(repr(value), 60)
+        text = os.fspath(value) if isinstance(value, os.PathLike) else value
+        return brief(repr(text), 60)
     except Exception:  # of the value's own class, or a number of too many digits
         return f"a {type(value).__name__}"

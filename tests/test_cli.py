@@ -337,6 +337,9 @@ def test_errors_of_onnx_and_its_runtime_are_one_line(pictures, monkeypatch, caps
     assert len(told) < 350
 
     class Runtime:
+        def __init__(self, *_):
+            pass
+
         def __getattr__(self, name):
             raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL :\n" + "a long story\n" * 100)
 
@@ -344,7 +347,7 @@ def test_errors_of_onnx_and_its_runtime_are_one_line(pictures, monkeypatch, caps
         SessionOptions = onnxruntime.SessionOptions
 
     monkeypatch.setattr(devices, "onnxruntime", Opened)
-    monkeypatch.setattr(runtime, "_share_one_arena", lambda: None)
+    monkeypatch.setattr(runtime, "_share_one_arena", lambda *_: None)
     assert cli.main(["demo", *QUICK]) == 2
     told = capsys.readouterr().err
     assert "ONNX Runtime cannot open the network on cpu: [ONNXRuntimeError] : 1 : FAIL" in told

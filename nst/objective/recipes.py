@@ -91,13 +91,11 @@ RECIPES = {
         source="Gatys, Ecker and Bethge, CVPR 2016: eqs. 1 to 7, alpha / beta = 1e-3",
         departs=(
             "the paper's network has its filters scaled to a mean activation of 1; nst takes "
-            "them as "
-            "they were published",
+            "them as they were published",
             "the paper does not say size, steps, noise and how L-BFGS is set; nst takes the "
             "notebook's, and noise of 0 to 255",
             "the paper resizes the style image to the content's size; nst keeps its aspect, and "
-            "its "
-            "longer side becomes the result's",
+            "its longer side becomes the result's",
         ),
         content={"conv4_2": 1.0},
         content_reduction="half sum",
@@ -170,8 +168,7 @@ RECIPES = {
         departs=(
             "the program's conv1_1 pads by replication; nst's with zeros",
             "the program's result, and the start of its next scale, is a running mean of the "
-            "steps; "
-            "nst's is the last step",
+            "steps; nst's is the last step",
             "the program keeps Adam's moments from one scale to the next; nst begins anew",
             "the program never enlarges a style image; nst does",
             "the program resizes pictures bicubically; nst by Lanczos' filter",
@@ -220,8 +217,7 @@ RECIPES = {
             "the program doubles the size up to the file's own, with a third of the steps each "
             "time, but 30 at least, and a history of 10; nst has its first scale only",
             "the program's first size is the file's, halved until its shorter side is 1023 or "
-            "less, "
-            "and it never enlarges a style image; nst brings both to 1023",
+            "less, and it never enlarges a style image; nst brings both to 1023",
             _LINE_SEARCH,
             _TOLERANCE,
             "the program resizes pictures by Pillow's default; nst by Lanczos' filter",
@@ -240,11 +236,9 @@ RECIPES = {
         source="Hvass-Labs/TensorFlow-Tutorials, 15_Style_Transfer.ipynb: where nst began",
         departs=(
             "the tutorial leaves it to chance whether a weight is that of the step before; nst's "
-            "is "
-            "always that of the step",
+            "is always that of the step",
             "the tutorial's network seems to multiply pixels of 0 to 255 by 255 once more; nst's "
-            "does "
-            "not",
+            "does not",
             _CUT,
         ),
         content={"relu3_1": 1.5},
