@@ -38,11 +38,17 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
         help="image whose strokes and colours to take, or a painting that comes along: "
         + ", ".join(demo.STYLES),
     )
-    more("--style", dest="styles", metavar="IMAGE[:WEIGHT]", help="one more style, blended in")
+    more(
+        "--style",
+        dest="styles",
+        metavar="IMAGE[:WEIGHT]",
+        help="one more style, blended in; a.jpg:2 counts twice as much as b.jpg:1",
+    )
     more(
         "--style-mask",
         metavar="FILE",
-        help="look only where this image is white; once for each style, `none` for everywhere",
+        help="look only where this image is white, soft edges stay soft; once for each style, "
+        "`none` for everywhere",
     )
     more(
         "--content-mask",
@@ -50,32 +56,38 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
         help="paint the style only where this image is white; once for each style likewise",
     )
     add("output", "-o", type=Path, help="where to write the result: .png or .jpg")
-    add("size", type=int, help="longer side of the result, pixels; default: the recipe's")
+    add(
+        "size",
+        type=int,
+        help="longer side of the result in pixels, its aspect is the photograph's; default: the "
+        f"recipe's, {RECIPES['nst'].size} for nst",
+    )
     add(
         "steps",
         type=_numbers,
         metavar="N|N,N,...",
-        help="evaluations of the objective, over all scales or at each; default: the recipe's",
+        help="evaluations of the objective, over all scales or at each; default: the recipe's, "
+        f"{RECIPES['nst'].steps} for nst",
     )
     add(
         "scales",
         type=_scales,
         metavar="auto|N|SIZE,SIZE,...",
-        help="how many sizes to paint at, coarse to fine, or which; auto starts at about 256; "
-        "default: the recipe's",
+        help="how many sizes to paint at, coarse to fine, or which; auto starts at about 256 "
+        "pixels; default: the recipe's",
     )
     add(
         "scale_factor",
         type=float,
         metavar="F",
-        help="how much larger each is; default: the recipe's",
+        help="how much larger each size is than the one before; default: the recipe's",
     )
     add("model", help="vgg16, vgg19, vgg16-slim, an .onnx file, or auto: vgg16 where installed")
     add("device", choices=("auto", "cpu", "cuda"), help="where to compute")
     add("recipe", choices=tuple(RECIPES), help="whose objective to minimise")
-    add("content_weight", type=float, help="keep more of the photograph")
-    add("style_weight", type=float, help="take more of the painting")
-    add("tv_weight", type=float, help="less noise, softer strokes: total variation")
+    add("content_weight", type=float, help="keep more of the photograph: a factor on the recipe's")
+    add("style_weight", type=float, help="take more of the painting: a factor on the recipe's")
+    add("tv_weight", type=float, help="softer strokes, less noise: total variation, a factor")
     parser.add_argument(
         "--tap-weights",
         type=Path,
@@ -83,11 +95,20 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
         help="tables [content] and [style] of tap = weight, in place of the recipe's",
     )
     add("strength", type=float, help="from 0, the photograph, to 1, the full style")
-    add("style_scale", type=float, help="size of the style's strokes, relative to the result")
-    add("color", choices=COLORS, help="whose colours")
+    add("style_scale", type=float, help="size of the style's strokes: 2 for twice as large")
+    add(
+        "color",
+        choices=COLORS,
+        help="whose colours: the style's; the content's, chroma by pixel; the same, but painted "
+        "in grey first; or the style's, first matched to the content's mean and covariance",
+    )
     add("optimizer", choices=OPTIMIZERS, help="default: the recipe's")
     add("pooling", choices=POOLINGS, help="default: the recipe's")
-    add("conv", choices=CONVOLUTIONS, help="on a CPU: the fastest algorithm, or always the plain")
+    add(
+        "conv",
+        choices=CONVOLUTIONS,
+        help="on a CPU: the fastest algorithm, or always the plain one, without Winograd's",
+    )
     add("precision", choices=PRECISIONS, help="on a GPU: tf32 is faster, with 10 bits of mantissa")
     add(
         "init",

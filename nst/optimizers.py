@@ -167,13 +167,14 @@ class Lbfgs:
             self._begin(image, told[0], d_image)
             return
         here, opening, slope, bend, square, outside = told
+        change, self.change = self.change, None  # an image less to keep until the next step
         if self.search.trials == 0 and not self._opens_downhill(image, here, d_image, opening):
             return
         self.search.advance(here, slope)
         if not self.search.done:
             self._move_to(self.search.trial, image)
         elif self.search.accepted:
-            self._remember(self.search.trial * bend > 1e-10 * square)
+            self._remember(change, self.search.trial * bend > 1e-10 * square)
             self.searches += 1
             if self.searches >= CLIP_EVERY:
                 self._clip(image)
@@ -267,14 +268,13 @@ class Lbfgs:
         image[...] = self.start
         kernels.of(image).axpy(step, self.direction, image)
 
-    def _remember(self, curved: bool) -> None:
+    def _remember(self, change: tuple[Array, Array] | None, curved: bool) -> None:
         """Keep the pair of this line search: s = step * direction, y = d_image - d_start.
 
         Unless it is not ``curved``: rounding aside, the strong Wolfe conditions see to it.
         """
-        y, square = self.change  # type: ignore[misc]
+        y, square = change  # type: ignore[misc]
         k = kernels.of(y)
-        self.change = None
         s = k.scale(self.search.trial, self.direction)  # type: ignore[union-attr]
         if curved:
             too_many = max(0, len(self.pairs) + 1 - self.history)
@@ -282,7 +282,7 @@ class Lbfgs:
             self.products = [*self.products, (k.dot(y, s), square)][too_many:]
 
     def _forget(self) -> None:
-        self.pairs, self.products, self.change = [], [], None
+        self.pairs, self.products = [], []
 
     def _outside(self, image: Array) -> Array | float:
         """Return whether a clip would move ``image``, a 0-d array."""

@@ -51,7 +51,7 @@ def test_the_demo_is_painted_at_two_sizes(gpu, tmp_path, capsys):
     for device in ("cuda", "cpu"):
         output = ["-o", str(tmp_path / f"{device}.png"), "--conv", "direct"]
         assert cli.main(["demo", "--device", device, *options, *output]) == 0
-        assert f"on {device}\n" in capsys.readouterr().out
+        assert f", on {device}" in capsys.readouterr().out
     found, expected = (images.load(tmp_path / f"{device}.png") for device in ("cuda", "cpu"))
     assert np.abs(found - expected).max() < 2 / 255
     assert gpu.pool.reused
@@ -155,6 +155,14 @@ def test_a_step_waits_for_the_gpu_once_and_copies_nothing_to_it(gpu, settings, r
     complete(run, after_step)
     assert max(np.diff(waits)) == 1, gpu.waits
     assert max(np.diff(uploads)) == 0, gpu.uploads
+
+
+def test_in_tiles_a_step_waits_once_more_to_give_memory_back(gpu, settings):
+    waits = []
+    run = prepare(settings(device="cuda", size=100, scales=1, steps=4))
+    run.side, run.planned = 96, True
+    complete(run, lambda progress: waits.append(sum(gpu.waits.values())))
+    assert max(np.diff(waits)) == 2, gpu.waits
 
 
 def test_numbers_are_read_with_one_wait_for_all(gpu):

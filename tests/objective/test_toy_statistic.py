@@ -10,7 +10,6 @@ from gradcheck import assert_gradient
 from objectives import mask_of, recipe_of
 from small_networks import ReferenceVgg, draw_arrays, relative_error
 from test_checkpoints import stop_after, without_seconds
-from test_emulated_gpu import gpu  # noqa: F401  # a fixture
 from toy_statistic import MeanStyle
 
 from nst import resume, stylize
@@ -108,7 +107,7 @@ def test_stopped_and_resumed_it_paints_the_same_picture(asked, tmp_path):
 
 
 @pytest.mark.parametrize("side", [None, 96], ids=["whole", "tiles"])
-def test_on_the_gpu_it_paints_the_same_picture(gpu, asked, side):  # noqa: F811
+def test_on_the_gpu_it_paints_the_same_picture(gpu, asked, side):
     results = []
     for device in ("cuda", "cpu"):
         run = prepare(replace(asked, device=device, conv="direct"))
