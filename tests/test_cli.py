@@ -421,7 +421,7 @@ def test_defaults_live_in_settings_only():
 
 LONG_WORDS = {
     "xxx... (choose from": ["estimate", "a.png", "--pooling", "x" * 5000],
-    "x y...; see `nst": ["models", "add", "vgg16", "a.npz", "--preprocessing", "x y " * 90],
+    "x y x...; see `nst": ["models", "add", "vgg16", "a.npz", "--preprocessing", "x y " * 90],
     "unrecognized arguments: --yyy": ["demo", "--" + "y" * 5000],
 }
 

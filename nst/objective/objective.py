@@ -134,7 +134,7 @@ def check_finite(values: Mapping[str, float]) -> None:
     """Raise NstError naming the losses that are NaN or infinite, as many as a line takes."""
     if bad := [f"{name} is {value}" for name, value in values.items() if not np.isfinite(value)]:
         raise NstError(
-            f"the run left the finite numbers: {brief(', '.join(bad))}. "
+            f"the run left the finite numbers: {brief(', '.join(bad), 70)}. "
             "Try smaller weights, a smaller step, or another --init."
         )
 
