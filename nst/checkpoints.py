@@ -105,7 +105,7 @@ def placed(value: Any, device: Device) -> Any:
 def saved(folder: Path) -> list[Path]:
     """Return the checkpoints in ``folder``, oldest first."""
     try:
-        return sorted(folder.glob("step-*.npz"))
+        return sorted(path for path in folder.glob("step-*.npz") if path.is_file())  # no pipe
     except OSError:  # no folder can have such a name
         return []
 

@@ -8,6 +8,7 @@ number, as shells have it.
 import argparse
 import logging
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -18,10 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nst import demo, images, inputs, marks, memory, schema, streams
+from nst import demo, files, images, inputs, marks, memory, schema, streams
 from nst import estimate as estimates
 from nst.arguments import add_settings, options_of, settings_of
-from nst.errors import NstError, NstWarning, printable
+from nst.errors import NstError, NstWarning, brief, printable
 from nst.lookup import Lookup
 from nst.objective.recipes import RECIPES, describe, table
 from nst.records import Progress
@@ -52,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(command: Callable[..., int], arguments: dict[str, Any]) -> int:
     """Return the exit status of a command; say in one line what ended it, but for a bug."""
     with warnings.catch_warnings():
+        if not sys.warnoptions:  # a library's own words are for who asks for them
+            warnings.simplefilter("ignore")
         warnings.simplefilter("always", NstWarning)
         warnings.showwarning = show_warning
         try:
@@ -85,7 +88,7 @@ def stylize(source: Path | None = None, quiet: bool = False, **options: Any) -> 
     lookup = _lookup(source, texts)
     settings = _settings(source, texts, lookup, options)
     if source is not None and settings.output is not None:
-        if settings.output.resolve() == source.resolve():
+        if files.resolved(settings.output) == files.resolved(source):
             raise NstError(f"--output would overwrite {source}, which --from reads; name another.")
     return _paint(_prepare(settings, source, texts, lookup), quiet)
 
@@ -167,8 +170,8 @@ def _prepare(
     before, now = texts.get("nst model", "an unknown model"), run.model_text
     if source is not None and now != before:
         warn(
-            f"{source} was painted with {before}, this is {now}; the result will differ: see "
-            "`nst models`"
+            f"{source} was painted with {brief(before, 100)}, this is {brief(now, 100)}; the "
+            "result will differ: see `nst models`"
         )
     return run
 
@@ -194,10 +197,13 @@ def _paint(run: Run, quiet: bool) -> int:
 def _matplotlib_apart() -> Iterator[None]:
     """Let matplotlib, should it be imported, leave nothing in the user's folders, nor read there.
 
-    It keeps a list of fonts, and complains in several lines where it cannot.
+    It keeps a list of fonts, and complains in several lines where it cannot; and it starts with
+    no MPLBACKEND that it does not know, though nothing here is shown in a window.
     """
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     with ExitStack() as stack:
+        if "matplotlib" not in sys.modules and "MPLBACKEND" in os.environ:
+            stack.callback(os.environ.update, MPLBACKEND=os.environ.pop("MPLBACKEND"))
         if "matplotlib" not in sys.modules and "MPLCONFIGDIR" not in os.environ:
             with suppress(OSError):  # there is no place for temporary files
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nst-"))
@@ -320,7 +326,8 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong with the arguments in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"nst: {printable(message)}; see `{self.prog} --help`.\n")
+        said = re.sub(r"(\S{100})\S+", r"\1...", printable(message))  # a word may be a page
+        self.exit(2, f"nst: {brief(said, 240)}; see `{self.prog} --help`.\n")
 
 
 def _parser(defaults: bool = True) -> argparse.ArgumentParser:

@@ -1,9 +1,10 @@
 """The bytes of a picture file become arrays: what `images.load` is made of.
 
 decode        bytes -> (3, H, W) float32 sRGB and (H, W) opacity, or one line that says why not
-picture_in    bytes -> Pillow's picture, decoded, and what else the file says
+texts_of      bytes -> the texts that a PNG carries
 """
 
+import logging
 import re
 import struct
 import warnings
@@ -24,6 +25,8 @@ from nst.errors import NstError, NstWarning, brief
 from nst.inputs import Input
 from nst.profiles import Convert
 from nst.vgg.architecture import SMALLEST_SIDE
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints what it logs
 
 READS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "AVIF")  # Pillow knows more, some of which run
 KINDS = "JPEG, PNG, WebP, TIFF, GIF, AVIF or HEIC"  # other programs
@@ -76,10 +79,16 @@ def decode(given: Input) -> tuple[np.ndarray, np.ndarray | None]:
         return _arrays(_decoded(given))
 
 
-def picture_in(given: Input) -> PIL.Image.Image:
-    """Return the first picture in a file, decoded by Pillow, or raise NstError saying why not."""
+def texts_of(given: Input) -> dict[str, str]:
+    """Return the texts that a PNG carries, by keyword, and {} of other pictures.
+
+    Its pixels stay unread.  Raises NstError for a file that is no picture.
+    """
     with _explained(given):
-        return _decoded(given).picture
+        kind = kind_of(given.data)
+        if kind is None:
+            raise PIL.UnidentifiedImageError
+        return png.take_apart(given.data).texts if kind == "PNG" else {}
 
 
 @contextmanager

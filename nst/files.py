@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import stat
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,10 +23,9 @@ def check_writable(path: PathLike) -> None:
     Tries the folder by making a file there and removing it: permission bits alone do not tell
     of read-only disks, quotas and network shares.
     """
-    target = _target(path)
+    target = resolved(path)
     try:
-        if target.is_dir():
-            raise NstError(f"cannot write {path}: it is a folder; name a file in it")
+        refuse_what_is_no_file(path)
         trial = _temporary(target)
         trial.open("xb").close()
         trial.unlink()
@@ -35,6 +35,22 @@ def check_writable(path: PathLike) -> None:
             )
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def refuse_what_is_no_file(path: PathLike) -> None:
+    """Raise NstError if ``path`` is there and no ordinary file: one would take its place.
+
+    A device or a pipe is not opened.  Raises OSError for a link that leads back to itself.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if stat.S_ISDIR(mode):
+        raise NstError(f"cannot write {path}: it is a folder; name a file in it")
+    if not stat.S_ISREG(mode):
+        kind = "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
+        raise NstError(f"cannot write {path}: it is a {kind}; name a file")
 
 
 def make_folder(folder: Path, advice: str = "choose another") -> None:
@@ -55,11 +71,12 @@ def replace_atomically(path: PathLike) -> Iterator[BinaryIO]:
     too, the temporary file is removed and an old ``path`` is left as it was.  A symbolic link
     stays a link: what it points to is replaced.  The umask decides on permissions.
 
-    Raises NstError for what the disk refuses.
+    Raises NstError for what the disk refuses, and where ``path`` is a device or a pipe.
     """
-    target = _target(path)
+    target = resolved(path)
     temporary = _temporary(target)
     try:
+        refuse_what_is_no_file(path)
         with temporary.open("xb") as file:
             yield file
             file.flush()
@@ -112,11 +129,17 @@ def _found(folder: Callable[[], object]) -> str | None:
         return None
 
 
-def _target(path: PathLike) -> Path:
+def resolved(path: PathLike) -> Path:
+    """Return where a file of the name ``path`` is, behind all links; a circle of them stays."""
     try:
-        return Path(os.path.realpath(path))  # through links, so that they stay links
+        return Path(os.path.realpath(path))
     except OSError:  # the current folder was removed
         return Path(path)
+
+
+def current_folder() -> Path:
+    """Return the current folder; where that was removed, the root: no relative path is left."""
+    return Path(_found(Path.cwd) or os.path.abspath(os.sep))
 
 
 def _temporary(target: Path) -> Path:
@@ -125,7 +148,7 @@ def _temporary(target: Path) -> Path:
 
 def unwritable(path: PathLike, error: OSError) -> NstError:
     """Return the one line that explains why ``path`` could not be written."""
-    folder = _target(path).parent
+    folder = resolved(path).parent
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         reason, advice = "the disk is full", "free some space or choose another disk"
     elif not os.path.isdir(folder):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from nst import decoding, inputs, png
+from nst import decoding, inputs
 from nst.errors import NstError
 from nst.files import PathLike, check_writable, replace_atomically
 from nst.inputs import Input
@@ -86,13 +86,11 @@ def fill_hidden(rgb: np.ndarray, alpha: np.ndarray) -> None:
 
 
 def read_metadata(source: PathLike | Input) -> dict[str, str]:
-    """Return the texts that a PNG carries, by keyword; {} for other kinds of file.
+    """Return the texts that a PNG carries, by keyword; {} for other kinds of picture.
 
-    Raises NstError for a file that cannot be read.
+    Raises NstError for a file that cannot be read, or is no picture.
     """
-    given = source if isinstance(source, Input) else inputs.read(source)
-    decoding.picture_in(given)
-    return png.take_apart(given.data).texts if decoding.kind_of(given.data) == "PNG" else {}
+    return decoding.texts_of(source if isinstance(source, Input) else inputs.read(source))
 
 
 def save(

@@ -18,6 +18,7 @@ from nst.files import PathLike
 
 STDIN = "-"  # as a name: standard input
 LARGEST = 2**30  # bytes: the largest picture that is opened, uncompressed, in 16 bits
+SMALL = 64_000_000  # bytes that are read whatever the budget; see `decoding.SMALL`
 CHUNK = 2**20  # bytes of a pipe, which does not say how much will come
 
 
@@ -43,7 +44,7 @@ def read(path: PathLike, budget: str = "auto") -> Input:
     try:
         _refuse_what_is_no_file(path, name)
         with _opened(path) as file:
-            data = _all_of(file, name)
+            data = _all_of(file, name, budget)
     except (OSError, ValueError) as error:
         raise _unreadable(name, error) from error
     return Input(name, data, hashlib.sha256(data).hexdigest(), budget)
@@ -104,12 +105,16 @@ def _opened(path: PathLike) -> BinaryIO:
     return open(0, "rb", closefd=False) if str(path) == STDIN else open(path, "rb")
 
 
-def _all_of(file: BinaryIO, name: str) -> bytes:
+def _all_of(file: BinaryIO, name: str, budget: str) -> bytes:
     """Return what is left in ``file``, to its end."""
     if file.isatty():
         raise NstError(f"cannot read {name}: it is a terminal; pipe an image into it")
-    most = min(LARGEST, int(memory.SHARE * memory.free(CPU)))
-    length = os.fstat(file.fileno()).st_size  # 0 of a pipe
+    there = os.fstat(file.fileno())
+    if (stat.S_ISCHR(there.st_mode) or stat.S_ISBLK(there.st_mode)) and file.read(1):
+        raise NstError(f"cannot read {name}: it is a device, not a picture; name an image file")
+    allowed = max(SMALL, memory.room(CPU, budget) / 2)  # a pipe's parts are joined: held twice
+    most = int(min(LARGEST, memory.SHARE * memory.free(CPU), allowed))
+    length = there.st_size  # 0 of a pipe
     parts = [file.read(length)] if length <= most else []
     while length <= most and (part := file.read(CHUNK)):
         parts.append(part)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from nst import demo, inputs
+from nst import demo, files, inputs
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Lookup:
         return self.beside[0] / path.name if gone else first
 
     def _told(self, path: Path) -> Path:
-        here = self.folder is None or self.folder == Path.cwd()
+        here = self.folder is None or self.folder == files.current_folder()
         return path if here else self.folder / path  # type: ignore[operator]
 
     def changed(self, read: Mapping[str, str]) -> list[str]:

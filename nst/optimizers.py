@@ -277,8 +277,9 @@ class Lbfgs:
         k = kernels.of(y)
         s = k.scale(self.search.trial, self.direction)  # type: ignore[union-attr]
         if curved:
-            self.pairs = [*self.pairs, (s, y)][-self.history :]
-            self.products = [*self.products, (k.dot(y, s), square)][-self.history :]
+            too_many = max(0, len(self.pairs) + 1 - self.history)
+            self.pairs = [*self.pairs, (s, y)][too_many:]
+            self.products = [*self.products, (k.dot(y, s), square)][too_many:]
 
     def _forget(self) -> None:
         self.pairs, self.products = [], []

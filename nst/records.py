@@ -62,6 +62,7 @@ class Records:
         self._writer: Any = None
         if settings.log is not None:
             with self._logged():
+                files.refuse_what_is_no_file(settings.log)
                 self._log = settings.log.open("w", newline="", encoding="utf-8")
         for entry in self.history:
             self._write(entry)

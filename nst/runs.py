@@ -69,7 +69,7 @@ class Run:
     planned: bool = False  # side and pairs were chosen for the memory there is
     seconds: float = 0.0  # that it was estimated to take
     folder: Path | None = None  # where it was asked to be saved on the way, or has been
-    here: Path = field(default_factory=Path.cwd)  # where its relative paths begin
+    here: Path = field(default_factory=files.current_folder)  # where its relative paths begin
     whole: bool = True  # between two steps: image, trial, optimizer and history fit together
 
     @property
@@ -196,7 +196,7 @@ def _check_writable(settings: Settings) -> None:
     if settings.output is not None:
         images.check_output(settings.output)
     beside = [settings.log, settings.report]
-    beside += [settings.beside("triptych.png")] if settings.plot else []
+    beside += [*settings.plots, *settings.frames_there()]
     beside += [settings.frame(settings.all_steps)] if settings.save_every else []
     for path in filter(None, beside):
         files.check_writable(path)

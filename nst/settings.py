@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from nst import inputs, memory, schema
+from nst import files, inputs, memory, schema
 from nst.colour import COLORS
 from nst.errors import NstError, brief
 from nst.lookup import Lookup, portable
@@ -369,20 +369,20 @@ class Settings:
             raise NstError("--plot and --save-every write beside the output; give --output.")
         written = {"--output": [self.output], "--log": [self.log], "--report": [self.report]}
         written["--plot"] = [*self.plots]
-        taken = {path.resolve(): "an input" for path in self.inputs}
+        taken = {files.resolved(path): "an input" for path in self.inputs}
         for option, paths in written.items():
             for path in filter(None, paths):
                 self._check_free(option, path, taken)
-                taken[path.resolve()] = "the file of " + option
+                taken[files.resolved(path)] = "the file of " + option
         for path in self.frames_there():  # an input would be there, by this name or by a link
             self._check_free("--save-every", path, taken)
         for path in taken:
-            if self.output is not None and path.parent == self.output.parent.resolve():
+            if self.output is not None and path.parent == files.resolved(self.output.parent):
                 if step := self.frame_step(path):
                     self._check_free("--save-every", self.frame(step), taken)
 
     def _check_free(self, option: str, path: Path, taken: Mapping[Path, str]) -> None:
-        if what := taken.get(path.resolve()):
+        if what := taken.get(files.resolved(path)):
             raise NstError(f"{option} would overwrite {what}, {path}; give another name.")
 
 

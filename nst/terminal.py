@@ -3,6 +3,7 @@
 All that is printed goes through `printable`: names and texts of files do not speak to a terminal.
 """
 
+import os
 import sys
 import time
 import warnings
@@ -33,14 +34,22 @@ def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
+def _tqdm() -> Any:
+    """Return tqdm, imported where no TQDM_NCOLS=abc can hurt: it reads its environment then."""
+    theirs = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("TQDM_")}
+    try:
+        from tqdm import tqdm
+    finally:
+        os.environ.update(theirs)
+    return tqdm
+
+
 class ProgressBar:
     """A tqdm bar whose length is work, not steps: a step at full size takes longest."""
 
     def __init__(self, quiet: bool) -> None:
-        from tqdm import tqdm
-
         self._lines = None if _is_terminal() else _Lines(quiet)
-        self._bar = tqdm(
+        self._bar = _tqdm()(
             total=1.0,
             disable=quiet or self._lines is not None,
             bar_format="{percentage:3.0f}% |{bar:20}| {elapsed} < {remaining}  {desc}",
@@ -89,10 +98,8 @@ class DownloadBar:
         if self._lines is not None:
             self._lines.show(here / total if total else 0.0, f"of {total / 1e6:.0f} MB  {host}")
             return
-        from tqdm import tqdm
-
         if self._bar is None:
-            self._bar = tqdm(
+            self._bar = _tqdm()(
                 disable=self._quiet,
                 unit="B",
                 unit_scale=True,

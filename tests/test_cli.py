@@ -420,3 +420,32 @@ def test_defaults_live_in_settings_only():
     for name, value in options.items():
         if name not in ("content", "style", *others):
             assert value == defaults[name].default, name
+
+
+LONG_WORDS = {
+    "xxx... (choose from": ["estimate", "a.png", "--pooling", "x" * 5000],
+    "x y x...; see `nst": ["models", "add", "vgg16", "a.npz", "--preprocessing", "x y " * 90],
+    "unrecognized arguments: --yyy": ["demo", "--" + "y" * 5000],
+}
+
+
+@pytest.mark.parametrize("expected", LONG_WORDS)
+def test_a_word_of_a_page_is_cut_in_what_is_said_of_it(expected, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(LONG_WORDS[expected])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert expected in line
+    assert len(line) < 300
+
+
+def test_a_model_of_any_name_is_one_short_line(pictures, monkeypatch, capsys):
+    monkeypatch.chdir(pictures)
+    assert cli.main(["demo", "--quiet", *QUICK]) == 0
+    texts = images.read_metadata("out.png") | {"nst model": "\x1b[2Jlarge " * 400}
+    images.save("out.png", images.load("out.png"), metadata=texts)
+    assert cli.main(["estimate", "--from", "out.png"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("nst: warning: out.png was painted with ")
+    assert line.endswith("; the result will differ: see `nst models`")
+    assert len(line) < 300

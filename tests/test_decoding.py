@@ -45,7 +45,7 @@ from picture_files import (
 from PIL import ImageCms
 from refusals import refusal_of
 
-from nst import decoding, images
+from nst import decoding, images, tiff
 from nst.errors import NstError, NstWarning
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
@@ -619,7 +619,28 @@ def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, name):
     path.write_bytes(data)
     expected = re.escape(message.format(path)).replace(r"\~", r"( \(.+\))?")
     assert re.fullmatch(expected, refusal_of(images.load, path))
-    assert re.fullmatch(expected, refusal_of(images.read_metadata, path))
+    if decoding.kind_of(data) is None:
+        assert re.fullmatch(expected, refusal_of(images.read_metadata, path))
+    else:
+        assert images.read_metadata(path) == {}
+
+
+def test_a_tiff_of_too_many_samples_is_refused_in_silence(tmp_path):
+    """Pillow logs an error then, and Python prints what is logged where nobody listens."""
+    data = tiff_bytes(np.zeros((20, 30, 3), np.uint8), 2)
+    three, nine = (struct.pack("<HHIHH", tiff.SAMPLES, 3, 1, n, 0) for n in (3, 9))
+    assert data.count(three) == 1
+    (tmp_path / "many.tif").write_bytes(data.replace(three, nine))
+    program = (
+        "from nst import NstError, images\n"
+        "try: images.load('many.tif')\n"
+        "except NstError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout.startswith("cannot read many.tif: this TIFF is cut short, damaged or ")
+    assert done.stderr == ""
 
 
 def test_a_missing_file_is_refused(tmp_path):

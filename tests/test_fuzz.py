@@ -82,6 +82,15 @@ def test_everything_that_goes_wrong_is_noticed():
     assert json.loads(done.stdout) == EXPECTED
 
 
+def test_a_short_attack_finds_nothing(tmp_path):
+    """Eighty pictures and some of each other kind; `python scripts/fuzz.py` has thousands."""
+    options = ["--count", "80", "--processes", "1", "--keep", str(tmp_path)]
+    command = [sys.executable, fuzz.__file__, *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == list(KINDS)
+
+
 @pytest.mark.parametrize("text", ["images:x", "nothing", ""])
 def test_an_unknown_kind_is_refused(text, capsys):
     with pytest.raises(SystemExit) as ended:

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from picture_files import HEIGHT, ONE_LEVEL, WIDTH, as_image, coloured_tiles, png_bytes, png_chunk
-from refusals import refusal_of
+from refusals import raiser, refusal_of
 
 from nst import images
 
@@ -97,6 +97,27 @@ def test_metadata_of_others_are_read_and_of_a_jpeg_there_are_none(tmp_path, pixe
     assert images.read_metadata(tmp_path / "other.png") == {"Author": "M\xfcnter"}
     images.save(tmp_path / "out.jpg", as_image(pixels), metadata={"seed": "1"})
     assert images.read_metadata(tmp_path / "out.jpg") == {}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
+def test_texts_are_read_without_a_look_at_the_pixels(tmp_path, kind, monkeypatch):
+    """So a picture of any size takes no memory: a file of kilobytes may hold a gigabyte."""
+    PIL.Image.new("RGB", (700, 500)).save(tmp_path / "picture", kind)
+    texts = {}
+    if kind == "PNG":
+        texts = {"Software": "x" * 3000}
+        images.save(tmp_path / "picture.png", np.zeros((3, 500, 700), np.float32), None, texts)
+        (tmp_path / "picture.png").rename(tmp_path / "picture")
+    for name in ("open", "frombytes"):
+        monkeypatch.setattr(PIL.Image, name, raiser(AssertionError("pixels")))
+    assert images.read_metadata(tmp_path / "picture") == texts
+
+
+def test_a_png_that_is_cut_in_its_pixels_says_what_it_says(tmp_path, rng):
+    images.save(tmp_path / "a.png", rng.random((3, 50, 60), np.float32), None, {"seed": "7"})
+    data = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(data[: len(data) // 2])
+    assert images.read_metadata(tmp_path / "a.png") == {"seed": "7"}
 
 
 @pytest.mark.parametrize("keyword", ["", "x" * 80, "山", "two\nlines", "null\0"])

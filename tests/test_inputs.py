@@ -231,10 +231,53 @@ def test_a_file_without_read_permission_is_one_line(folder, capsys, monkeypatch,
 @POSIX
 def test_an_endless_pipe_is_left_where_it_is_too_large(monkeypatch):
     monkeypatch.setattr(inputs, "LARGEST", 5_000_000)
-    assert refusal_of(inputs.read, "/dev/zero") == (
-        "cannot use /dev/zero: it is larger than 5 MB, the most that is read of an image here; "
-        "make it smaller"
+    assert _refusal_of_a_pipe("auto") == (
+        "cannot use standard input: it is larger than 5 MB, the most that is read of an image "
+        "here; make it smaller"
     )
+
+
+@POSIX
+@pytest.mark.parametrize("budget", ["200GB", "1MB", "auto"])
+def test_an_endless_pipe_is_left_where_the_memory_ends(monkeypatch, budget):
+    """Half of what the run may take, for a pipe's parts are joined; but never less than SMALL."""
+    monkeypatch.setattr(memory, "used", lambda device: 0)
+    monkeypatch.setattr(memory, "free", lambda device: 50_000_000)
+    monkeypatch.setattr(inputs, "SMALL", 3_000_000)
+    most = {"200GB": int(memory.SHARE * 50), "1MB": 3, "auto": int(memory.SHARE * 50 / 2)}[budget]
+    assert f"it is larger than {most} MB, the most that is read" in _refusal_of_a_pipe(budget)
+
+
+def _refusal_of_a_pipe(budget):
+    """Read a pipe without end as standard input; return the refusal."""
+    endless = subprocess.Popen(["cat", "/dev/zero"], stdout=subprocess.PIPE)
+    kept = os.dup(0)
+    try:
+        os.dup2(endless.stdout.fileno(), 0)
+        return refusal_of(inputs.read, "-", budget)
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+        endless.kill()
+        endless.stdout.close()
+        endless.wait()
+
+
+@POSIX
+def test_a_device_is_no_picture_however_much_it_holds():
+    most = memory.highest()
+    assert refusal_of(inputs.read, "/dev/zero") == (
+        "cannot read /dev/zero: it is a device, not a picture; name an image file"
+    )
+    assert memory.highest() - most < 50_000_000
+    with open("/dev/zero", "rb") as file:
+        done = subprocess.run(
+            [sys.executable, "-c", "from nst import images; images.load('-')"],
+            stdin=file,
+            capture_output=True,
+            text=True,
+        )
+    assert "cannot read standard input: it is a device, not a picture" in done.stderr
 
 
 def test_a_large_file_is_refused_unread(tmp_path, monkeypatch):

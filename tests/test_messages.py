@@ -1,12 +1,15 @@
 """Error messages are code too: the commands, options and extras that they recommend must exist."""
 
+import math
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from refusals import refusal_of
 
 from nst import cli
+from nst.objective.objective import check_finite
 
 ROOT = Path(__file__).parent.parent
 PYTHON = "".join(path.read_text() for path in sorted(ROOT.glob("nst/**/*.py")))
@@ -53,3 +56,11 @@ def test_the_patterns_above_find_something():
     assert found(r"`nst ([a-z]+)")
     assert "--device" in found(r"(?<![\w-])--[a-z][a-z-]+")
     assert found(r"nst\[(\w+)\]") == ["cpu", "cuda", "heic"]
+
+
+def test_losses_of_many_names_are_told_in_a_line():
+    losses = {"content": 1.0} | {f"style relu{n}_1 mask": math.nan for n in range(60)}
+    told = refusal_of(check_finite, losses)
+    assert told.startswith("the run left the finite numbers: style relu0_1 mask is nan, style ")
+    assert told.endswith(".... Try smaller weights, a smaller step, or another --init.")
+    assert len(told) < 300

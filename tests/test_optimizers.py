@@ -286,6 +286,19 @@ def test_history_keeps_the_newest_pairs_of_move_and_change_of_gradient(rng):
         assert np.vdot(s, y) > 0
 
 
+def test_a_history_of_none_keeps_none(rng):
+    """[-0:] is everything: with no pairs each search leads down the gradient itself."""
+    stretch = rng.uniform(1, 30, (3, 4, 5)).astype(np.float32)
+    optimizer, image = Lbfgs(history=0, bounds=None), np.ones_like(stretch)
+    searches = 0
+    for _ in range(40):
+        gradient = stretch * image
+        optimizer.step(image, float((gradient * image).sum()) / 2, gradient)
+        searches = max(searches, optimizer.searches)
+        assert (optimizer.pairs, optimizer.products) == ([], [])
+    assert searches > 3
+
+
 def test_best_is_where_the_search_began_until_it_ends(rng):
     function = Quadratic(rng, rng.standard_normal(SHAPE), 100)
     image = rng.standard_normal(SHAPE)

@@ -192,6 +192,13 @@ def test_an_input_is_known_by_another_name_too(inputs, tmp_path):
         assert "would overwrite an input" in message(content, style, output=path)
 
 
+def test_an_input_that_is_a_link_is_the_file_it_leads_to(inputs, tmp_path):
+    content, style = inputs
+    link = tmp_path / "link.jpg"
+    link.symlink_to(content)
+    assert "would overwrite an input" in message(link, style, output=content)
+
+
 def test_log_and_output_are_two_files(inputs, tmp_path):
     path = tmp_path / "out.png"
     assert "--log" in message(*inputs, output=path, log=path)

@@ -31,7 +31,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from nst import kernels
-from nst.errors import NstError
+from nst.errors import NstError, brief
 from nst.kernels import Array
 from nst.memory import FileArray
 from nst.objective import content as contents
@@ -131,10 +131,10 @@ class Losses:
 
 
 def check_finite(values: Mapping[str, float]) -> None:
-    """Raise NstError naming every loss that is NaN or infinite."""
+    """Raise NstError naming the losses that are NaN or infinite, as many as a line takes."""
     if bad := [f"{name} is {value}" for name, value in values.items() if not np.isfinite(value)]:
         raise NstError(
-            f"the run left the finite numbers: {', '.join(bad)}. "
+            f"the run left the finite numbers: {brief(', '.join(bad), 70)}. "
             "Try smaller weights, a smaller step, or another --init."
         )
 

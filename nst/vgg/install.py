@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, NstWarning, brief
 from nst.vgg import download, formats, packages, sources, weights
 from nst.vgg.download import Show, Unavailable
 from nst.vgg.sources import PREPROCESSINGS, Source
@@ -119,8 +119,8 @@ def _alone(model: str) -> Iterator[Path]:
             lock.acquire()
     except OSError as error:
         raise NstError(
-            f"cannot write into {folder}: {error.strerror or error}; let NST_MODELS name a folder "
-            "of yours."
+            f"cannot write into {brief(folder)}: {error.strerror or error}; let NST_MODELS name a "
+            "folder of yours."
         ) from error
     try:
         yield folder / f"{model}.onnx"

@@ -176,7 +176,7 @@ def find(model: str | Path) -> Path:
     if str(model) == "auto":
         return installed(BEST) or find(EMBEDDED)
     if Path(model).suffix == ".onnx" or os.sep in str(model):
-        if not Path(model).is_file():
+        if not os.path.isfile(model):
             raise NstError(f"model file not found: {model}; known names are {_known()}.")
         return Path(model)
     if str(model) not in ARCHITECTURES:
@@ -196,7 +196,7 @@ def find(model: str | Path) -> Path:
 def installed(model: str) -> Path | None:
     """Return the file of a known ``model``, the user's before ours, or None."""
     for folder in folders():
-        if (folder / f"{model}.onnx").is_file():
+        if os.path.isfile(folder / f"{model}.onnx"):
             return folder / f"{model}.onnx"
     return None
 
