@@ -1,20 +1,19 @@
-"""Train vgg16-slim: VGG16's thirteen convolutions, narrower, taught by larger networks.
+"""Train vgg16-slim: VGG16's thirteen convolutions, narrower, taught by VGG16 itself.
 
-The student starts from random weights and learns in two stages.  *Lower*: blocks 1 to 3 learn to
-predict VGG19's activations (VGG16 and VGG19 share their topology up to relu3_3).  *Upper*: blocks
-4 and 5 learn from SqueezeNet 1.1 at strides 8 and 16, with the lower blocks frozen.  A lesson is
-a pair (student's tap, teacher's layer); its relative error is the mean squared error of the best
-1x1 linear map from the one to the other, over the teacher's mean square.  Nothing of a teacher's
-weights is copied.  Batch normalisation steadies the training and is folded away at the end.
+The student starts from random weights, and each of its layers learns to predict the teacher's of
+the same name.  Its relative error is the mean squared error of the best 1x1 linear map from the
+one to the other, over the teacher's mean square.  Nothing of the teacher's weights is copied.
+Batch normalisation steadies the training and is folded away at the end.
 
-    python scripts/distill.py --teachers WEIGHTS --images IMAGES --output models/vgg16-slim.onnx
-    python scripts/distill.py --teachers WEIGHTS --images IMAGES --judge slim.npz --pairs pairs.txt
+    python scripts/distill.py --teacher WEIGHTS --images IMAGES --output models/vgg16-slim.onnx
+    python scripts/distill.py --teacher WEIGHTS --images IMAGES --judge slim.npz --pairs pairs.txt
 
 An output that ends in .onnx is the model file that ships; one in .npz has the bare arrays, which
---judge compares.  --export writes either once more, from the checkpoint beside it.
+--judge compares.  --export writes either once more, from the checkpoint beside it.  Training
+with --resume goes on from there; it may end at another number of --steps than it was begun with.
 
-Needs the extra ``train`` (PyTorch).  WEIGHTS holds vgg19_conv1_1-3_4.npz and squeezenet1.1.npz,
-IMAGES the folders photos/ and paintings/.  The rooms are in ``distillation/`` beside this script.
+Needs the extra ``train`` (PyTorch).  WEIGHTS holds vgg16.npz, Oxford's, IMAGES the folders
+photos/ and paintings/.  The rooms are in ``distillation/`` beside this script.
 """
 
 import argparse
@@ -56,21 +55,21 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--teachers", type=Path, required=True, help="folder of the teachers' .npz files")
+    add("--teacher", type=Path, required=True, help="folder of the teacher's vgg16.npz")
     add("--images", type=Path, required=True, help="folder of photos/ and paintings/")
     add("--output", type=Path, default=Path("vgg16-slim.npz"), help="to write: .npz or .onnx")
-    add("--steps", type=int, default=16000, help="of training, both stages together")
+    add("--steps", type=int, default=2430, help="of training")
     add("--seed", type=int, default=0, help="of the first weights and of the crops")
     add("--device", default="cpu", help="where PyTorch trains: cpu or cuda")
     add("--resume", action="store_true", help="go on from the checkpoint beside the output")
     add("--export", action="store_true", help="only write the output from its checkpoint")
-    add("--judge", type=Path, nargs="+", metavar="NPZ", help="only compare trained networks")
+    add("--judge", type=Path, nargs="+", metavar="FILE", help="only compare trained networks")
     add("--pairs", type=Path, help="file of contents and styles for --judge, in --images")
     add("--paintings", type=Path, default=Path("judged"), help="folder for what --judge paints")
     add("--size", type=int, default=384, help="of what --judge paints, pixels")
     add("--evaluations", type=int, default=150, help="that --judge paints a picture in")
     add("--real-pooling", choices=POOLINGS, default="average", help="of the network that judges")
-    add("--style-weight", type=float, default=20, help="at each layer of what --judge paints")
+    add("--style-weight", type=float, default=1, help="factor for what --judge paints")
     return parser
 
 

@@ -1,6 +1,5 @@
-"""scripts/distill.py and its rooms: student, teachers, crops, training, files and judge."""
+"""scripts/distill.py and its rooms: student, teacher, lesson, crops, training, files and judge."""
 
-import dataclasses
 import importlib
 import sys
 from pathlib import Path
@@ -10,13 +9,16 @@ import pytest
 from machine import unavailable
 from PIL import Image
 
+from nst.vgg.architecture import VGG16, Architecture
+
 try:
     import torch
 except ImportError:  # the extra `train` is for those who train
     torch = None
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-NOWHERE = ["--teachers", "nowhere", "--images", "nowhere"]
+NOWHERE = ["--teacher", "nowhere", "--images", "nowhere"]
+TINY = Architecture(((3, 4), (5, 6), (7, 8, 9), (10, 11, 12), (13, 14, 15)))  # no width twice
 
 
 @pytest.fixture(scope="module")
@@ -38,32 +40,22 @@ def distillation(script):
 @pytest.fixture
 def rooms(distillation, monkeypatch):
     """Return the rooms with a student of a few channels, so that a step takes no time."""
-    widths = {name: 3 + i for i, name in enumerate(distillation.student.WIDTHS)}  # none twice
-    monkeypatch.setattr(distillation.student, "WIDTHS", widths)
-    stages = tuple(dataclasses.replace(stage, crops=2) for stage in distillation.lessons.STAGES)
-    monkeypatch.setattr(distillation.training, "STAGES", stages)
+    for room in (distillation.student, distillation.training):
+        monkeypatch.setattr(room, "SLIM", TINY)
+    monkeypatch.setattr(distillation.training, "CROPS", 1)
     torch.manual_seed(1)
     return distillation
 
 
 @pytest.fixture
-def teachers(rooms, tmp_path, rng):
-    """Return a folder with made-up teachers: their files' names and layers, few channels."""
-    channels, vgg19 = 3, {}
-    for i, name in enumerate(["1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "3_4"]):
-        vgg19 |= _convolution(rng, f"conv{name}", 4 + i, channels, 3)
+def teacher(rooms, tmp_path, rng):
+    """Return a folder with a made-up teacher: VGG16's layers, few channels."""
+    channels, arrays = 3, {}
+    for i, name in enumerate(VGG16.convolutions):
+        arrays |= _convolution(rng, name, 4 + i, channels, 3)
         channels = 4 + i
-    vgg19["conv1_1.weight"] /= 100  # its inputs reach 255
-    np.savez(tmp_path / rooms.teachers.VGG19_FILE, **vgg19)
-
-    squeezenet = _convolution(rng, "conv0", 5, 3, 3)
-    channels = 5
-    for fire in range(1, 9):
-        squeezenet |= _convolution(rng, f"conv{3 * fire - 2}", 2, channels, 1)
-        squeezenet |= _convolution(rng, f"conv{3 * fire - 1}", 3, 2, 1)
-        squeezenet |= _convolution(rng, f"conv{3 * fire}", 3, 2, 3)
-        channels = 6
-    np.savez(tmp_path / rooms.teachers.SQUEEZENET_FILE, **squeezenet)
+    arrays["conv1_1.weight"] /= 100  # its inputs reach 255
+    np.savez(tmp_path / rooms.teacher.FILE, **arrays)
     return tmp_path
 
 
@@ -86,19 +78,16 @@ def pictures(tmp_path, rng):
 
 def _crops(rooms, rng, seed=0):
     images = [torch.from_numpy(rng.integers(0, 256, (3, 150, 200), np.uint8)) for _ in range(3)]
-    return rooms.crops.Crops(images, np.random.default_rng(seed))
+    return rooms.crops.Crops(images, seed)
 
 
 # --- The networks ------------------------------------------------------------------------------
 
 
-def test_the_student_is_vgg16_within_eight_megabytes(distillation):
-    from nst.vgg.architecture import VGG16
-
-    assert list(distillation.student.WIDTHS) == VGG16.convolutions
-    assert (
-        sum(array.nbytes for array in distillation.student.Student().folded().values()) < 8_000_000
-    )
+def test_the_student_is_vgg16_within_ten_megabytes(distillation):
+    assert distillation.student.SLIM.convolutions == VGG16.convolutions
+    student = distillation.student.Student()
+    assert sum(array.nbytes for array in student.folded().values()) < 10_000_000
 
 
 def test_folded_weights_paint_as_the_student_did(rooms, rng):
@@ -113,57 +102,90 @@ def test_folded_weights_paint_as_the_student_did(rooms, rng):
     image = rng.random((3, 37, 50), np.float32)  # odd sides: pools drop a row, a column
     expected = student(torch.from_numpy(image)[None])
     vgg = Vgg.from_arrays(student.folded(), list(expected), pooling="average")
+    assert len(expected) == 13
     for tap, features in vgg.forward(image).items():
         wanted = expected[tap][0].detach().numpy()
         np.testing.assert_allclose(features, wanted, rtol=1e-3, atol=1e-4, err_msg=tap)
 
 
-def test_folding_leaves_the_student_as_it_was(rooms):
+def test_a_student_that_trains_normalises_by_its_batch(rooms, rng):
     student = rooms.student.Student()
-    first, second = student.folded(), student.folded()
-    assert all(np.array_equal(first[name], second[name]) for name in first)
-    assert {p.dtype for p in student.parameters()} == {torch.float32}
+    images = torch.from_numpy(rng.random((2, 3, 32, 48), np.float32))
+    student.train()
+    first = student.convolutions["conv1_1"](rooms.student.normalise(images))
+    deviation, mean = torch.std_mean(first, (0, 2, 3), correction=0, keepdim=True)
+    expected = ((first - mean) / deviation).clamp(min=0)
+    torch.testing.assert_close(student(images)["relu1_1"], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_vgg19_of_the_lessons_is_vgg19_of_the_judge(rooms, teachers, rng):
+def test_the_teacher_of_the_lessons_is_the_network_of_the_judge(rooms, teacher, rng):
     """One reads BGR in PyTorch, the other RGB in ONNX Runtime: the same file, two ways."""
     from nst.vgg import Vgg
 
     image = rng.random((3, 32, 48), np.float32)
-    layers = ["vgg19 relu1_1", "vgg19 relu2_2", "vgg19 relu3_3"]
-    lessons = rooms.teachers.Teachers(teachers).features(torch.from_numpy(image)[None], layers)
-    judge = Vgg(rooms.judging.real_network(teachers), [layer.split()[1] for layer in layers])
+    lessons = rooms.teacher.Teacher(teacher).features(torch.from_numpy(image)[None])
+    assert list(lessons) == [tap for tap in VGG16.taps if tap.startswith("relu")]
+    judge = Vgg(rooms.judging.real_network(teacher), list(lessons))
     for tap, features in judge.forward(image).items():
-        taught = lessons[f"vgg19 {tap}"][0].float().numpy()
-        assert np.abs(taught - features).max() < 0.03 * features.max(), tap  # bfloat16: 8 bits
+        taught = lessons[tap][0].float().numpy()
+        assert np.abs(taught - features).max() < 0.04 * features.max(), tap  # bfloat16: 8 bits
 
 
-@pytest.mark.parametrize(("stride", "fire"), [(8, "fire3"), (8, "fire4"), (16, "fire6")])
-def test_squeezenet_sees_where_the_student_looks(rooms, teachers, stride, fire):
-    """A bright square in the middle of one of the student's cells is brightest in that cell."""
-    network = rooms.teachers.Teachers(teachers)
-    network.squeezenet = {  # all averages: what comes out is a blurred copy of the image
-        name: torch.full_like(w, 1 / w[0].numel() if w.ndim == 4 else 0)
-        for name, w in network.squeezenet.items()
-    }
-    for row, column in ((3, 6), (5, 4)):
-        image = torch.zeros(1, 3, 9 * stride, 11 * stride)
-        top, left = row * stride + stride // 2 - 2, column * stride + stride // 2 - 2
-        image[:, :, top : top + 4, left : left + 4] = 1
-        blurred = _centred(network, image, fire)
-        assert blurred.shape == (9, 11)
-        mass = blurred / blurred.sum()
-        rows, columns = torch.arange(9.0), torch.arange(11.0)
-        # The grids differ by half a pixel; half a stride would be 0.5 here.
-        assert (mass.sum(1) @ rows).item() == pytest.approx(row, abs=0.15)
-        assert (mass.sum(0) @ columns).item() == pytest.approx(column, abs=0.15)
+# --- The lesson --------------------------------------------------------------------------------
+
+CELLS = (slice(1, None, 2), slice(None))
 
 
-def _centred(network, image, fire):
-    """Return how far the square, and nothing else, raises the first channel of ``fire``."""
-    with_square = network.features(image + 2, [fire])[fire]
-    without = network.features(torch.zeros_like(image) + 2, [fire])[fire]
-    return (with_square - without)[0, 0].float().clamp(min=0)
+def _plain_error(x, weight, target, scale, cells):
+    """The mean of (W x - scale t)^2, feature by feature."""
+    total, count = 0.0, 0
+    for image, wanted in zip(x.detach().numpy(), target.numpy(), strict=True):
+        for row in range(image.shape[1])[cells[0]]:
+            for column in range(image.shape[2])[cells[1]]:
+                predicted = weight.detach().double().numpy() @ image[:, row, column]
+                total += ((predicted - scale * wanted[:, row, column]) ** 2).sum()
+                count += len(predicted)
+    return total / count
+
+
+def _lesson():
+    torch.manual_seed(3)
+    x = torch.randn(2, 5, 3, 4).to(memory_format=torch.channels_last)
+    return x.requires_grad_(), torch.randn(7, 5, requires_grad=True), torch.randn(2, 7, 3, 4)
+
+
+def test_a_lesson_s_error_is_the_mean_square_of_what_the_map_misses(distillation):
+    x, weight, target = _lesson()
+    error = distillation.lesson.MappedError.apply(x, weight, target, 0.3, CELLS)
+    assert error.item() == pytest.approx(_plain_error(x, weight, target, 0.3, CELLS), rel=1e-6)
+
+
+def test_a_lesson_s_gradients_are_the_slopes_of_its_error(distillation):
+    x, weight, target = _lesson()
+    error = distillation.lesson.MappedError.apply(x, weight, target, 0.3, CELLS)
+    for array, gradient in zip((x, weight), torch.autograd.grad(error, (x, weight)), strict=True):
+        step = torch.randn_like(array)
+        sides = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                array += sign * step
+                sides.append(_plain_error(x, weight, target, 0.3, CELLS))
+                array -= sign * step
+        slope = (sides[0] - sides[1]) / 2  # of a parabola: exact
+        assert (gradient * step).sum().item() == pytest.approx(slope, rel=1e-4)
+    assert not torch.autograd.grad(
+        distillation.lesson.MappedError.apply(x, weight, target, 0.3, CELLS), x
+    )[0][:, :, ::2].any()  # what is not compared is not pulled
+
+
+def test_every_feature_of_the_lower_blocks_is_compared_in_turn(distillation):
+    seen = torch.zeros(6, 8)
+    for number in range(8):
+        seen[distillation.training.compared("relu3_1", number)] += 1
+    assert torch.equal(seen, torch.full((6, 8), 2.0))
+    everywhere = slice(None), slice(None)
+    assert distillation.training.compared("relu4_1", 3) == everywhere
+    assert distillation.training.compared("relu1_1", None) == everywhere
 
 
 # --- The images --------------------------------------------------------------------------------
@@ -184,76 +206,68 @@ def test_no_pictures_is_said_so(rooms, tmp_path):
         rooms.crops.load_images(tmp_path)
 
 
-def test_crops_follow_their_generator_and_stay_in_range(rooms, rng):
-    images = _crops(rooms, rng).images
-    first, same, other = (
-        rooms.crops.Crops(images, np.random.default_rng(seed)).batch(8, 32) for seed in (3, 3, 4)
-    )
+def test_crops_follow_their_number_and_stay_in_range(rooms, rng):
+    crops = _crops(rooms, rng, seed=3)
+    first, same, other = (crops.batch(number, 8, 32) for number in (5, 5, 6))
     assert first.shape == (8, 3, 32, 32)
     assert first.dtype == torch.float32
     assert 0 <= first.min() < 0.1
     assert 0.9 < first.max() <= 1
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
+    assert not torch.equal(first, rooms.crops.Crops(crops.images, 4).batch(5, 8, 32))
 
 
 def test_a_crop_can_be_as_large_as_the_smallest_picture(rooms):
     picture = torch.zeros(3, 40, 90, dtype=torch.uint8)
-    crops = rooms.crops.Crops([picture], np.random.default_rng(0))
-    assert crops.batch(20, 64).shape == (20, 3, 64, 64)
+    crops = rooms.crops.Crops([picture], 0)
+    assert crops.batch(0, 20, 64).shape == (20, 3, 64, 64)
 
 
 # --- Training ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_training_teaches_and_leaves_the_frozen_alone(rooms, teachers, rng, number, monkeypatch):
+def test_training_teaches_every_layer(rooms, teacher, rng, monkeypatch):
     monkeypatch.setattr(rooms.training, "WARM_UP_STEPS", 1)
-    stage, student, crops = (
-        rooms.training.STAGES[number],
-        rooms.student.Student(),
-        _crops(rooms, rng),
-    )
-    trainer = rooms.training.Trainer(stage, student, rooms.teachers.Teachers(teachers), crops)
-    before = {name: value.clone() for name, value in student.state_dict().items()}
-    first = [torch.from_numpy(rng.integers(0, 256, (3, 96, 128), np.uint8))]
-    start = trainer.held_out_errors(first)
-    for _ in range(80):
+    trainer = _trainer(rooms, teacher, _crops(rooms, rng).images)
+    before = {name: value.clone() for name, value in trainer.student.named_parameters()}
+    unseen = [torch.from_numpy(rng.integers(0, 256, (3, 96, 128), np.uint8))]
+    start = trainer.held_out_errors(unseen)
+    for _ in range(60):
         trainer.train_step(0.0)
     trainer.settle_norms(batches=10)
-    assert sum(trainer.held_out_errors(first)) < 0.7 * sum(start)
-    for name, value in student.state_dict().items():
-        block = name.split(".")[1].removeprefix("conv")[0]
-        assert torch.equal(value, before[name]) == (block not in stage.learns), name
+    errors = trainer.held_out_errors(unseen)
+    assert all(error < 0.7 * first for error, first in zip(errors, start, strict=True))
+    for name, value in trainer.student.named_parameters():
+        assert not torch.equal(value, before[name]), name
 
 
-def test_a_resumed_training_goes_on_exactly(rooms, teachers, rng, tmp_path):
-    crops = _crops(rooms, rng)
+def test_a_resumed_training_goes_on_exactly(rooms, teacher, rng, tmp_path, monkeypatch):
+    monkeypatch.setattr(rooms.training, "SETTLING", 0.5)
+    images = _crops(rooms, rng).images
     path = tmp_path / "slim.checkpoint"
-    whole = _trainer(rooms, teachers, crops.images)
+    whole = _trainer(rooms, teacher, images)
     for step in range(4):
-        whole.train_step(step / 4)
-        if step == 1:
+        if step == 3:
             rooms.files.save_checkpoint(path, whole.state())
-    resumed = _trainer(rooms, teachers, crops.images)
+        whole.train_step(step / 4)
+    resumed = _trainer(rooms, teacher, images)
     resumed.restore(rooms.files.load_checkpoint(path))
-    for step in (2, 3):
-        resumed.train_step(step / 4)
+    resumed.train_step(3 / 4)
     expected = whole.student.state_dict()
     for name, value in resumed.student.state_dict().items():
-        torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5, msg=name)
+        assert torch.equal(value, expected[name]), name
 
 
-def _trainer(rooms, teachers, images):
-    crops = rooms.crops.Crops(images, np.random.default_rng(7))
+def _trainer(rooms, teacher, images):
+    crops = rooms.crops.Crops(images, 7)
     torch.manual_seed(7)
-    return rooms.training.Trainer(
-        rooms.training.STAGES[0], rooms.student.Student(), rooms.teachers.Teachers(teachers), crops
-    )
+    return rooms.training.Trainer(rooms.student.Student(), rooms.teacher.Teacher(teacher), crops)
 
 
-def test_the_rates_warm_up_stay_and_fall_in_a_line(rooms, teachers, rng):
-    trainer = _trainer(rooms, teachers, _crops(rooms, rng).images)
+def test_the_rates_warm_up_stay_and_fall_in_a_line(rooms, teacher, rng):
+    trainer = _trainer(rooms, teacher, _crops(rooms, rng).images)
+    trainer.settled = True
     muon, adam = [], []
     for step, progress in ((0, 0.0), (24, 0.0), (49, 0.05), (400, 0.4), (700, 0.7), (999, 0.9985)):
         trainer.step = step
@@ -263,30 +277,58 @@ def test_the_rates_warm_up_stay_and_fall_in_a_line(rooms, teachers, rng):
     assert muon == adam == pytest.approx([1 / 50, 1 / 2, 1, 1, 1 / 2, 1 / 400])
 
 
-def test_a_lesson_pulls_by_what_it_counts(rooms, teachers, rng):
-    pulls = []
-    for counts in ((1, 1, 1, 1, 1, 1, 1), (2, 1, 0, 1, 1, 1, 1)):
-        trainer = _trainer(rooms, teachers, _crops(rooms, rng).images)
-        trainer.stage = dataclasses.replace(trainer.stage, counts=counts)
-        trainer.train_step(0.0)
-        pulls.append([linear_map.weight.grad.norm().item() for linear_map in trainer.maps])
-    ratios = np.divide(pulls[1], pulls[0])
-    assert ratios == pytest.approx([2, 1, 0, 1, 1, 1, 1], rel=0.1)  # bfloat16
+def test_a_lesson_pulls_by_what_it_counts(rooms, teacher, rng, monkeypatch):
+    images, pulls = _crops(rooms, rng).images, []
+    for count in (1, 2, 0):
+        monkeypatch.setitem(rooms.training.COUNTS, "relu2_1", count)
+        pulls.append(_pulls(_trainer(rooms, teacher, images)))
+    for count, pull in zip((2, 0), pulls[1:], strict=True):
+        torch.testing.assert_close(pull / pulls[0], torch.tensor([1.0, 1, count, *[1.0] * 10]))
+
+
+def test_a_large_error_pulls_no_more_than_a_small_one(rooms, teacher, rng):
+    """A map of zeros misses scale^2 t^2: a slope as scale, its logarithm as 1 / scale."""
+    images, pulls = _crops(rooms, rng).images, []
+    for factor in (1, 2):
+        trainer = _trainer(rooms, teacher, images)
+        trainer.scales["relu2_1"] *= factor
+        for linear_map in trainer.maps.values():
+            torch.nn.init.zeros_(linear_map.weight)
+        pulls.append(_pulls(trainer))
+    torch.testing.assert_close(pulls[1] / pulls[0], torch.tensor([1.0, 1, 0.5, *[1.0] * 10]))
+
+
+def _pulls(trainer):
+    """Return how strongly a step pulls at each lesson's map."""
+    trainer.train_step(0.0)
+    return torch.stack([linear_map.weight.grad.norm() for linear_map in trainer.maps.values()])
+
+
+def test_a_step_takes_the_mean_of_its_workers_gradients(rooms, teacher, rng):
+    trainer = _trainer(rooms, teacher, _crops(rooms, rng).images)
+    trainer.student.train()
+    trainer.step = 5
+    errors, gradients = zip(*(trainer._learn(number) for number in (10, 11)), strict=True)
+    found = trainer.train_step(0.0)
+    torch.testing.assert_close(found, (errors[0] + errors[1]) / 2)
+    for parameter, one, other in zip(trainer.learning, *gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, (one + other) / 2)
 
 
 @pytest.mark.parametrize("shape", [(5, 18), (40, 9)])
 def test_orthogonalised_keeps_the_directions_and_evens_their_lengths(rooms, shape):
     torch.manual_seed(0)
-    left, _ = torch.linalg.qr(torch.randn(shape[0], 5))
-    right, _ = torch.linalg.qr(torch.randn(shape[1], 5))
-    lengths = torch.tensor([7.0, 3.0, 1.0, 0.5, 0.2])
-    found = rooms.muon.orthogonalised(left * lengths @ right.T)
+    count = min(shape)
+    left, _ = torch.linalg.qr(torch.randn(shape[0], count))
+    right, _ = torch.linalg.qr(torch.randn(shape[1], count))
+    found = rooms.muon.orthogonalised(left * torch.linspace(7, 0.7, count) @ right.T)
     assert found.shape == shape
+    assert found.dtype == torch.float32
     evened = left.T @ found @ right
-    assert (evened - evened.diag().diag()).abs().max() < 1e-4  # no direction mixes with another
+    assert (evened - evened.diag().diag()).abs().max() < 0.03  # no direction mixes with another
     assert evened.diag().min() > 0.6
     assert evened.diag().max() < 1.3
-    torch.testing.assert_close(left @ evened @ right.T, found, atol=1e-4, rtol=0)  # nothing new
+    torch.testing.assert_close(left @ evened @ right.T, found, atol=0.03, rtol=0)  # nothing new
 
 
 def test_muon_steps_along_nesterov_s_momentum(rooms):
@@ -298,12 +340,12 @@ def test_muon_steps_along_nesterov_s_momentum(rooms):
     muon.step()
     after_one = weight.clone()
     expected = rooms.muon.orthogonalised((1.9 * first).flatten(1)).reshape(start.shape)
-    torch.testing.assert_close(after_one, start - 0.5 * expected)
+    torch.testing.assert_close(after_one, start - 0.5 * expected, atol=0.01, rtol=0)
     weight.grad = second
     muon.step()
     ahead = second + 0.9 * (second + 0.9 * first)
     expected = rooms.muon.orthogonalised(ahead.flatten(1)).reshape(start.shape)
-    torch.testing.assert_close(weight, after_one - 0.5 * expected)
+    torch.testing.assert_close(weight, after_one - 0.5 * expected, atol=0.01, rtol=0)
 
 
 def test_muon_steps_further_where_there_are_more_rows_than_columns(rooms):
@@ -316,48 +358,48 @@ def test_muon_steps_further_where_there_are_more_rows_than_columns(rooms):
     assert lengths.min() > 0.5 * 2 * 0.6
 
 
-def test_the_same_training_gives_the_same_weights(script, teachers, pictures):
+def test_the_same_training_gives_the_same_weights(script, teacher, pictures):
     trained = []
     for name in ("one.npz", "two.npz"):
-        script.main(_short_training(teachers, pictures, teachers / name))
-        with np.load(teachers / name) as stored:
+        script.main(_short_training(teacher, pictures, teacher / name))
+        with np.load(teacher / name) as stored:
             trained.append(dict(stored))
     assert all(np.array_equal(trained[0][name], trained[1][name]) for name in trained[0])
 
 
-def _short_training(teachers, pictures, output):
-    common = ["--teachers", str(teachers), "--images", str(pictures)]
-    return [*common, "--output", str(output), "--steps", "4"]
+def _short_training(teacher, pictures, output, steps=2):
+    common = ["--teacher", str(teacher), "--images", str(pictures)]
+    return [*common, "--output", str(output), "--steps", str(steps)]
 
 
-def test_held_out_errors_are_relative(rooms, teachers, rng):
+def test_held_out_errors_are_relative(rooms, teacher, rng):
     """A map that says nothing is wrong by all there is: an error of 1 at every lesson."""
-    trainer = _trainer(rooms, teachers, _crops(rooms, rng).images)
-    for linear_map in trainer.maps:
+    trainer = _trainer(rooms, teacher, _crops(rooms, rng).images)
+    for linear_map in trainer.maps.values():
         torch.nn.init.zeros_(linear_map.weight)
     images = [torch.from_numpy(rng.integers(0, 256, (3, 70, 90), np.uint8)) for _ in range(2)]
-    assert trainer.held_out_errors(images) == pytest.approx([1.0] * 7, rel=0.01)
-    while_learning = [error.item() for error in trainer.errors(trainer._crops())]
-    assert while_learning == pytest.approx([1.0] * 7, rel=0.9)  # crops differ; scales hardly
+    assert trainer.held_out_errors(images) == pytest.approx([1.0] * 13, rel=0.01)
+    while_learning = trainer.train_step(0.0).tolist()
+    assert while_learning == pytest.approx([1.0] * 13, rel=0.9)  # crops differ; scales hardly
 
 
-def test_settled_norms_hold_the_plain_mean_of_their_batches(rooms, teachers, rng):
-    trainer = _trainer(rooms, teachers, _crops(rooms, rng).images)
+def test_settled_norms_hold_the_plain_mean_of_their_batches(rooms, teacher, rng):
+    trainer = _trainer(rooms, teacher, _crops(rooms, rng).images)
+    trainer.step = 4
     trainer.settle_norms(batches=3)
     settled = trainer.student.norms["conv1_1"].running_mean.clone()
-    again = _trainer(rooms, teachers, trainer.crops.images)
-    convolve, normalise = again.student.convolutions["conv1_1"], rooms.student.normalise
-    means = [convolve(normalise(again._crops())).mean((0, 2, 3)) for _ in range(3)]
+    convolve, normalise = trainer.student.convolutions["conv1_1"], rooms.student.normalise
+    batches = [trainer._crops(number) for number in (4, 5, 6)]
+    means = [convolve(normalise(crops)).mean((0, 2, 3)) for crops in batches]
     torch.testing.assert_close(settled, torch.stack(means).mean(0))
 
 
-def test_a_whole_run_leaves_weights_that_load(script, rooms, teachers, pictures, capsys):
-    output = teachers / "slim.npz"
-    common = _short_training(teachers, pictures, output)
+def test_a_whole_run_leaves_weights_that_load(script, rooms, teacher, pictures, capsys):
+    output = teacher / "slim.npz"
+    common = _short_training(teacher, pictures, output)
     script.main(common)
-    network = rooms.judging.slim_network(output)
-    assert network.architecture.blocks[0] == (3, 4)
-    assert "upper" in capsys.readouterr().out
+    assert rooms.judging.slim_network(output).architecture == TINY
+    assert "held out" in capsys.readouterr().out
     with np.load(output) as stored:
         trained = dict(stored)
     output.unlink()
@@ -365,6 +407,16 @@ def test_a_whole_run_leaves_weights_that_load(script, rooms, teachers, pictures,
     with np.load(output) as exported:
         assert exported.keys() == trained.keys()
         assert all(np.array_equal(exported[name], trained[name]) for name in trained)
+
+
+def test_a_run_can_be_resumed_to_end_later(script, rooms, teacher, pictures, capsys):
+    output = teacher / "slim.npz"
+    script.main(_short_training(teacher, pictures, output, steps=1))
+    script.main([*_short_training(teacher, pictures, output, steps=3), "--resume"])
+    steps = [
+        line.split()[2] for line in capsys.readouterr().out.splitlines() if "held out" in line
+    ]
+    assert steps == ["1", "3"]
 
 
 # --- What is written ---------------------------------------------------------------------------
@@ -405,20 +457,20 @@ def test_an_output_of_no_known_kind_is_refused_before_training(
 # --- Judging -----------------------------------------------------------------------------------
 
 
-def test_the_judge_knows_the_start_and_the_goal(rooms, teachers, tmp_path, rng):
-    real = rooms.judging.real_network(teachers)
+def test_the_judge_knows_the_start_and_the_goal(rooms, teacher, tmp_path, rng):
+    real = rooms.judging.real_network(teacher)
     content, style = (_picture(tmp_path / f"{name}.png", rng) for name in ("content", "style"))
     photograph, painting = (rooms.judging.nst.images.load(path) for path in (content, style))
-    assert rooms.judging.measure(real, photograph, content, style) == pytest.approx((3.0, 0.0))
+    assert rooms.judging.measure(real, photograph, content, style) == pytest.approx((4.0, 0.0))
     style_loss, content_loss = rooms.judging.measure(real, painting, content, style)
     assert style_loss == pytest.approx(0.0, abs=1e-9)
     assert content_loss > 0.01
 
 
 def test_judging_paints_each_pair_once_and_prints_a_row(
-    script, rooms, teachers, tmp_path, rng, capsys
+    script, rooms, teacher, tmp_path, rng, capsys
 ):
-    arguments = _judging(rooms, teachers, tmp_path, rng)
+    arguments = _judging(rooms, teacher, tmp_path, rng)
     arguments += ["--paintings", str(tmp_path / "judged")]
     script.main(arguments)
     rows = capsys.readouterr().out.splitlines()
@@ -436,8 +488,8 @@ def test_judging_paints_each_pair_once_and_prints_a_row(
     assert capsys.readouterr().out.splitlines()[2] != again  # the same pictures, another judge
 
 
-def test_each_network_paints_with_its_own_pooling(script, rooms, teachers, tmp_path, rng):
-    arguments = _judging(rooms, teachers, tmp_path, rng)
+def test_each_network_paints_with_its_own_pooling(script, rooms, teacher, tmp_path, rng):
+    arguments = _judging(rooms, teacher, tmp_path, rng)
     painted = {}
     for pooling in ("average", "max"):
         folder = tmp_path / pooling
@@ -459,13 +511,13 @@ def test_judging_without_pairs_is_said_so(script, capsys):
     assert "--pairs FILE" in capsys.readouterr().err
 
 
-def _judging(rooms, teachers, folder, rng):
+def _judging(rooms, teacher, folder, rng):
     """Return the arguments that judge one untrained network by one pair, both in ``folder``."""
     for name in ("a", "b"):
         _picture(folder / f"{name}.png", rng)
     (folder / "pairs.txt").write_text("a.png b.png\n\n")
     np.savez(folder / "slim.npz", **rooms.student.Student().folded())
-    arguments = ["--teachers", str(teachers), "--images", str(folder), "--size", "32"]
+    arguments = ["--teacher", str(teacher), "--images", str(folder), "--size", "32"]
     return [*arguments, "--judge", f"{folder}/slim.npz", "--pairs", f"{folder}/pairs.txt"]
 
 

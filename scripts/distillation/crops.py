@@ -10,42 +10,41 @@ from PIL import Image
 from torch import Tensor
 
 
-@dataclass
+@dataclass(frozen=True)
 class Crops:
     """An endless supply of augmented crops of ``images``, (3, H, W) uint8."""
 
     images: list[Tensor]
-    generator: np.random.Generator
+    seed: int
 
-    def batch(self, count: int, size: int) -> Tensor:
-        """Return (count, 3, size, size), RGB in 0..1.
+    def batch(self, number: int, count: int, size: int) -> Tensor:
+        """Return (count, 3, size, size), RGB in 0..1; the same for the same number.
 
         Painting takes a network far from photographs, so the crops go there too: any scale,
         mirrored, colours exchanged (30 %), contrast and brightness changed (30 %), white noise
         (25 %), coarse noise (10 %), two crops blended (10 %).
         """
-        return torch.stack([self._augmented(size) for _ in range(count)]).clamp_(0, 1)
+        draw = np.random.default_rng((self.seed, number))
+        return torch.stack([self._augmented(draw, size) for _ in range(count)]).clamp_(0, 1)
 
-    def _augmented(self, size: int) -> Tensor:
-        draw = self.generator
-        crop = self._crop(size)
+    def _augmented(self, draw: np.random.Generator, size: int) -> Tensor:
+        crop = self._crop(draw, size)
         if draw.random() < 0.10:
-            crop = torch.lerp(crop, self._crop(size), draw.uniform(0.2, 0.8))
+            crop = torch.lerp(crop, self._crop(draw, size), draw.uniform(0.2, 0.8))
         if draw.random() < 0.30:
             crop = crop[torch.from_numpy(draw.permutation(3))]
         if draw.random() < 0.30:
             mean = crop.mean(dim=(1, 2), keepdim=True)
             crop = (crop - mean) * draw.uniform(0.4, 1.6) + mean + draw.uniform(-0.25, 0.25)
         if draw.random() < 0.25:
-            crop = crop + draw.uniform(0, 0.25) * self._noise(size, size)
+            crop = crop + draw.uniform(0, 0.25) * _noise(draw, size, size)
         if draw.random() < 0.10:
             grain = size // int(draw.integers(2, 17))
-            crop = crop + draw.uniform(0, 0.25) * self._noise(grain, size)
+            crop = crop + draw.uniform(0, 0.25) * _noise(draw, grain, size)
         return crop
 
-    def _crop(self, size: int) -> Tensor:
+    def _crop(self, draw: np.random.Generator, size: int) -> Tensor:
         """Return a random square of 0.7 to 3 times ``size``, resized to it and maybe mirrored."""
-        draw = self.generator
         image = self.images[draw.integers(len(self.images))]
         height, width = image.shape[1:]
         side = min(int(size * 0.7 * (3 / 0.7) ** draw.random()), height, width)
@@ -54,10 +53,11 @@ class Crops:
         mirrored = [axis for axis, chance in ((2, 0.5), (1, 0.2)) if draw.random() < chance]
         return _resize(square.flip(mirrored), size, antialias=True)
 
-    def _noise(self, grain: int, size: int) -> Tensor:
-        """Return unit white noise of grain x grain, enlarged to (3, size, size)."""
-        noise = self.generator.standard_normal((3, grain, grain), np.float32)
-        return _resize(torch.from_numpy(noise), size)
+
+def _noise(draw: np.random.Generator, grain: int, size: int) -> Tensor:
+    """Return unit white noise of grain x grain, enlarged to (3, size, size)."""
+    noise = draw.standard_normal((3, grain, grain), np.float32)
+    return _resize(torch.from_numpy(noise), size)
 
 
 def _resize(image: Tensor, size: int, **options: bool) -> Tensor:

@@ -1,15 +1,15 @@
-"""Judging: what VGG19 says of the pictures that the trained networks paint."""
+"""Judging: what VGG16 says of the pictures that the trained networks paint."""
 
 import argparse
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import nst.images
-from distillation.teachers import VGG19_FILE, VGG19_MEAN_BGR
+from distillation.teacher import FILE, MEAN_BGR
 from nst import kernels
 from nst.runs import prepare
 from nst.settings import Settings
@@ -17,8 +17,7 @@ from nst.stylize import complete
 from nst.vgg import Vgg, weights
 from nst.vgg.weights import Network
 
-STYLE_TAPS, CONTENT_TAP = ("relu1_1", "relu2_1", "relu3_1"), "relu3_3"
-PAINTED_TAPS = (*STYLE_TAPS, "relu3_3")
+STYLE_TAPS, CONTENT_TAP = ("relu1_1", "relu2_1", "relu3_1", "relu4_1"), "relu3_3"
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,11 @@ class Verdict:
 def judge(arguments: argparse.Namespace) -> None:
     """Paint every pair with every network and with the real one; print what that one says.
 
-    The real network is VGG19 as far as the teacher's file reaches, pooled by averages as the
-    students are and as Gatys et al. painted (or by its own maxima: ``real_pooling``).  All paint
-    as `nst` does by default, but with the style at PAINTED_TAPS, each of one weight: the
-    default's relu4_1 lies beyond that file.  Pictures already in the folder are judged again, not
-    painted.
+    The real network is VGG16, pooled by averages as the students are and as Gatys et al. painted
+    (or by its own maxima: ``real_pooling``).  All paint as `nst` does by default. What is
+    painted already is judged again; delete it to have it painted anew.
     """
-    networks = {"real": real_network(arguments.teachers, arguments.real_pooling)}
+    networks = {"real": real_network(arguments.teacher, arguments.real_pooling)}
     networks |= {path.stem: slim_network(path) for path in arguments.judge}
     arguments.paintings.mkdir(parents=True, exist_ok=True)
     print(f"| content, style | {' | '.join(networks)} |\n|---|{'---|' * len(networks)}")
@@ -50,9 +47,15 @@ def judge(arguments: argparse.Namespace) -> None:
             seconds = math.nan
             if not picture.exists():
                 settings = Settings(
-                    content, style, picture, arguments.size, arguments.evaluations, device="cpu"
+                    content,
+                    style,
+                    picture,
+                    arguments.size,
+                    arguments.evaluations,
+                    style_weight=arguments.style_weight,
+                    device="cpu",
                 )
-                seconds = paint_with(network, settings, arguments.style_weight)
+                seconds = paint_with(network, settings)
             image = nst.images.load(picture)
             verdict = Verdict(*measure(networks["real"], image, content, style), seconds)
             verdicts[name].append(verdict)
@@ -90,27 +93,28 @@ def measure(real: Network, image: np.ndarray, content: Path, style: Path) -> tup
     return style_loss, float(k.mse(found[CONTENT_TAP], kept) / k.mse(kept, np.zeros_like(kept)))
 
 
-def paint_with(network: Network, settings: Settings, style_weight: float) -> float:
+def paint_with(network: Network, settings: Settings) -> float:
     """Paint with ``network`` instead of a known model; save the picture, return the seconds."""
     run = prepare(settings)
-    run.recipe = replace(run.recipe, style=dict.fromkeys(PAINTED_TAPS, style_weight))
     run.vgg = Vgg(network, run.recipe.taps)  # pooled as it is
     started = time.monotonic()
     complete(run)
     return time.monotonic() - started
 
 
-def real_network(teachers: Path, pooling: str = "average") -> Network:
-    """Return VGG19's convolutions, rearranged from BGR in 0..255 to RGB in 0..1."""
-    with np.load(teachers / VGG19_FILE) as stored:
+def real_network(teacher: Path, pooling: str = "average") -> Network:
+    """Return VGG16's convolutions, rearranged from BGR in 0..255 to RGB in 0..1."""
+    with np.load(teacher / FILE) as stored:
         arrays = {name: stored[name].astype(np.float32) for name in stored}
     arrays["conv1_1.weight"] = arrays["conv1_1.weight"][:, ::-1]
-    mean = tuple(value / 255 for value in reversed(VGG19_MEAN_BGR))
-    return weights.from_arrays(arrays, pooling, mean, (1 / 255,) * 3, "vgg19")
+    mean = tuple(value / 255 for value in reversed(MEAN_BGR))
+    return weights.from_arrays(arrays, pooling, mean, (1 / 255,) * 3, "vgg16")
 
 
 def slim_network(path: Path) -> Network:
-    """Return the network of an .npz that this script wrote."""
+    """Return the network of an .npz that this script wrote, or of a model file (.onnx)."""
+    if path.suffix == ".onnx":
+        return weights.load(path)
     with np.load(path) as stored:
         return weights.from_arrays(dict(stored), "average", name=path.stem)
 

@@ -44,12 +44,13 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     """Return about U V' of ``matrix`` = U S V': singular values of 0.7 to 1.2 in place of S.
 
     Newton and Schulz' iteration: an odd polynomial of a matrix acts on its singular values alone,
-    and this one, repeated, drives all of 0 .. 1 towards 1.
+    and this one, repeated, drives all of 0 .. 1 towards 1.  It does so in bfloat16 as well (as
+    Jordan runs it), which matrix units multiply several times as fast.
     """
     a, b, c = QUINTIC
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    x = wide / (wide.norm() + 1e-7)
+    x = (wide / (wide.norm() + 1e-7)).bfloat16()
     for _ in range(NEWTON_SCHULZ_STEPS):
         square = x @ x.T
-        x = a * x + (b * square + c * square @ square) @ x
-    return x if matrix.shape[0] <= matrix.shape[1] else x.T
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    return (x if matrix.shape[0] <= matrix.shape[1] else x.T).to(matrix.dtype)
