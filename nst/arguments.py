@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypedDict
 
-from nst import demo, inputs, schema
+from nst import demo, reading, schema
 from nst.colour import COLORS
 from nst.errors import NstError, brief
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES
@@ -175,11 +175,11 @@ def options_of(
 def _painting(text: str, mask: Path | None, region: Path | None) -> Painting:
     """Return what IMAGE or IMAGE:WEIGHT means; a name may have a colon in it."""
     name, colon, weight = text.rpartition(":")
-    if not colon or inputs.exists(text) or not _is_number(weight):
+    if not colon or reading.exists(text) or not _is_number(weight):
         name, weight = text, "1"
-    if name in demo.STYLES and not inputs.exists(name):
+    if name in demo.STYLES and not reading.exists(name):
         name = str(demo.style_path(name))
-    if name.isidentifier() and len(name) < 60 and not inputs.exists(name):  # meant for one of ours
+    if name.isidentifier() and len(name) < 60 and not reading.exists(name):
         near = get_close_matches(name.lower(), demo.STYLES, 1)
         raise NstError(
             f"style image not found: {name}. Check the path, or name a painting that comes along: "

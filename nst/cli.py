@@ -19,14 +19,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nst import demo, files, images, inputs, marks, memory, schema, streams
-from nst import estimate as estimates
+from nst import demo, files, images, memory, reading, schema, streams
 from nst.arguments import add_settings, options_of, settings_of
 from nst.errors import NstError, NstWarning, brief, printable
 from nst.lookup import Lookup
 from nst.objective.recipes import RECIPES, describe, table
-from nst.records import Progress
-from nst.runs import Run, prepare, reopen, reopen_to_paint
+from nst.run import marks
+from nst.run.inputs import Inputs, prepare
+from nst.run.plan import Plan, plan
+from nst.run.records import Progress
+from nst.run.state import State, reopen, reopen_to_paint, start
 from nst.settings import APART, Painting, Settings
 from nst.signals import Signals
 from nst.stylize import complete
@@ -90,7 +92,9 @@ def stylize(source: Path | None = None, quiet: bool = False, **options: Any) -> 
     if source is not None and settings.output is not None:
         if files.resolved(settings.output) == files.resolved(source):
             raise NstError(f"--output would overwrite {source}, which --from reads; name another.")
-    return _paint(_prepare(settings, source, texts, lookup), quiet)
+    inputs = _prepare(settings, source, texts, lookup)
+    planned = plan(inputs)
+    return _paint(inputs, planned, start(inputs, planned), quiet)
 
 
 def demonstrate(**options: Any) -> int:
@@ -104,21 +108,22 @@ def estimate(source: Path | None = None, quiet: bool = False, **options: Any) ->
     lookup = _lookup(source, texts)
     unwritten = {"output": NOWHERE, "log": None, "report": None, "checkpoint": None}
     settings = _settings(source, texts, lookup, options | unwritten)
-    run = _prepare(settings, source, texts, lookup, asked=True)
-    tell(_title(run), *estimates.estimate(run).lines())
+    inputs = _prepare(settings, source, texts, lookup, asked=True)
+    planned = plan(inputs)
+    tell(_title(inputs, planned), *planned.lines)
     return 0
 
 
 def resume(folder: Path, quiet: bool) -> int:
     """Go on with a run that was stopped, from its checkpoints in FOLDER."""
-    return _paint(reopen_to_paint(folder), quiet)
+    return _paint(*reopen_to_paint(folder), quiet)
 
 
 def _texts(source: Path | None) -> dict[str, str]:
     """Return what the result ``source`` says about itself; nothing without one."""
     if source is None:
         return {}
-    inputs.refuse_address(source, "--from")
+    reading.refuse_address(source, "--from")
     return images.read_metadata(source)
 
 
@@ -159,37 +164,36 @@ def _prepare(
     texts: dict[str, str],
     lookup: Lookup,
     asked: bool = False,
-) -> Run:
-    """Prepare a run; warn where it reads another file, or network, than the ``source`` did."""
-    run = prepare(settings, asked)
-    for name in lookup.changed(run.inputs):
+) -> Inputs:
+    """Read the inputs; warn where another file, or network, is read than for the ``source``."""
+    inputs = prepare(settings, asked)
+    for name in lookup.changed(inputs.files):
         warn(
             f"{lookup.found[name]} is not the {name} that {source} was painted of (its sha256 is "
             "another); the result will differ"
         )
-    before, now = texts.get("nst model", "an unknown model"), run.model_text
+    before, now = texts.get("nst model", "an unknown model"), inputs.model_text
     if source is not None and now != before:
         warn(
             f"{source} was painted with {brief(before, 100)}, this is {brief(now, 100)}; the "
             "result will differ: see `nst models`"
         )
-    return run
+    return inputs
 
 
-def _paint(run: Run, quiet: bool) -> int:
-    expected = [] if run.planned else estimates.estimate(run).lines()
+def _paint(inputs: Inputs, plan: Plan, state: State, quiet: bool) -> int:
     if not quiet:
-        tell(_title(run), *expected)
-    with ProgressBar(quiet) as bar, Signals(run) as signals:
+        tell(_title(inputs, plan, len(state.history)), *plan.lines)
+    with ProgressBar(quiet) as bar, Signals(state) as signals:
 
         def after_step(progress: Progress) -> None:
             bar.show(progress)
             signals.check()
 
         with _matplotlib_apart():
-            complete(run, after_step)
+            complete(inputs, plan, state, after_step)
     if not quiet:
-        tell(run.settings.output)
+        tell(inputs.settings.output)
     return 0
 
 
@@ -212,14 +216,15 @@ def _matplotlib_apart() -> Iterator[None]:
         yield
 
 
-def _title(run: Run) -> str:
-    full, settings = run.scales[-1], run.settings
-    _, rows, columns = run.photograph.shape
+def _title(inputs: Inputs, plan: Plan, behind: int = 0) -> str:
+    full, settings = plan.full, inputs.settings
+    _, rows, columns = inputs.photograph.shape
     enlarged = max(full.height, full.width) > max(rows, columns)
     return (
-        f"{full.width} x {full.height} pixels, {_counted(len(run.scales), 'scale')}, "
-        f"{_counted(settings.all_steps, 'step')}, {run.vgg.network.name}, on {run.device.name}"
-        + (f", from step {len(run.history) + 1}" if run.history else "")
+        f"{full.width} x {full.height} pixels, {_counted(len(plan.scales), 'scale')}, "
+        f"{_counted(settings.all_steps, 'step')}, "
+        f"{inputs.vgg.network.name}, on {inputs.device.name}"
+        + (f", from step {behind + 1}" if behind else "")
         + f", in the style of {' and '.join(map(_style_name, settings.style))}"
         + (f"; the photograph, {columns} x {rows}, is enlarged" if enlarged else "")
     )
@@ -239,12 +244,13 @@ def report(folder: Path, output: Path | None) -> int:
     """Show a run that was stopped, or still goes on, from its checkpoints in FOLDER."""
     from nst import report as reports
 
-    run = reopen(folder)
-    path = output or run.settings.report or folder.with_name(folder.name + "-report.html")
+    inputs, planned, state = reopen(folder)
+    path = output or inputs.settings.report or folder.with_name(folder.name + "-report.html")
     if output is None:
-        marks.check_file(path, run.mark)
+        marks.check_file(path, inputs.mark)
     with _matplotlib_apart():
-        reports.write(path, reports.of_run(run, run.present(run.device.asnumpy(run.image))))
+        image = inputs.present(inputs.device.asnumpy(state.image))
+        reports.write(path, reports.of_run(inputs, planned, state, image))
     tell(path)
     return 0
 

@@ -22,8 +22,8 @@ from PIL.ImageFile import ImageFile
 from nst import memory, png, profiles, tiff
 from nst.devices import CPU
 from nst.errors import NstError, NstWarning, brief
-from nst.inputs import Input
 from nst.profiles import Convert
+from nst.reading import Input
 from nst.vgg.architecture import SMALLEST_SIDE
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints what it logs

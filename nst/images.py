@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from nst import decoding, inputs
+from nst import decoding, reading
 from nst.errors import NstError
 from nst.files import PathLike, check_writable, replace_atomically
-from nst.inputs import Input
+from nst.reading import Input
 
 WRITES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 JPEG_LONGEST_SIDE = 65500  # pixels; libjpeg's limit
@@ -48,7 +48,7 @@ def load_with_alpha(source: PathLike | Input) -> tuple[np.ndarray, np.ndarray | 
     Raises NstError for what cannot be read, is smaller than 16 pixels on a side, or would not fit
     into memory; warns with NstWarning when colours cannot be converted.
     """
-    return decoding.decode(source if isinstance(source, Input) else inputs.read(source))
+    return decoding.decode(source if isinstance(source, Input) else reading.read(source))
 
 
 def load_to_paint(source: PathLike | Input) -> tuple[np.ndarray, np.ndarray | None]:
@@ -90,7 +90,7 @@ def read_metadata(source: PathLike | Input) -> dict[str, str]:
 
     Raises NstError for a file that cannot be read, or is no picture.
     """
-    return decoding.texts_of(source if isinstance(source, Input) else inputs.read(source))
+    return decoding.texts_of(source if isinstance(source, Input) else reading.read(source))
 
 
 def save(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from nst import demo, files, inputs
+from nst import demo, files, reading
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Lookup:
 
     def find(self, path: Path) -> Path:
         """Return where the file is that the text calls ``path``; where it says, if nowhere."""
-        if str(path) == inputs.STDIN:
+        if str(path) == reading.STDIN:
             self.found[str(path)] = path
             return path
         first = self._told(path)

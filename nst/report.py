@@ -18,9 +18,11 @@ import PIL.Image
 from nst import files, images
 from nst.objective.styles.gram import GramStyle
 from nst.objective.tiling import style_sums
-from nst.runs import Run
+from nst.run.inputs import Inputs
+from nst.run.plan import Plan
+from nst.run.state import State
+from nst.run.targets import network_size
 from nst.settings import Settings
-from nst.targets import network_size
 from nst.version import VERSION
 
 LONGEST_SIDE = 1280  # pixels of a picture in the page
@@ -79,54 +81,56 @@ def render(report: Report) -> str:
     )
 
 
-def of_run(run: Run, painted: np.ndarray) -> Report:
-    """Return the report of ``run``, whose picture so far is ``painted``.
+def of_run(inputs: Inputs, plan: Plan, state: State, painted: np.ndarray) -> Report:
+    """Return the report of a run, whose picture so far is ``painted``.
 
     Frames are those that --save-every has left beside the output.  Where paintings are looked at
     through masks, or paint regions, no Gram matrix of the whole picture is anyone's target, and
     none is shown.
     """
-    settings = run.settings
-    named = zip(settings.style, run.styles, strict=True)
-    whole = all(source.mask is None and source.region is None for source in run.styles)
+    settings = inputs.settings
+    named = zip(settings.style, inputs.paintings, strict=True)
+    whole = all(one.mask is None and one.region is None for one in inputs.paintings)
     names = settings.names
     shown = {name: value for name, value in settings.as_told().items() if value != {}}
     shown["style"] = ", ".join(f"{names[p.path]} (weight {p.weight:g})" for p in settings.style)
-    shown["model"] = f"{run.vgg.network.name}, sha256 {run.vgg.network.sha256}"
+    shown["model"] = f"{inputs.vgg.network.name}, sha256 {inputs.vgg.network.sha256}"
     return Report(
-        content=run.photograph,
-        styles={painting.path.name: source.picture for painting, source in named},
+        content=inputs.photograph,
+        styles={painting.path.name: read.picture for painting, read in named},
         painted=painted,
-        history=run.history,
-        settings={**shown, "device": run.device.name, "nst": VERSION},
-        grams=measure_grams(run, painted) if whole else {},
-        frames=_saved_frames(settings, len(run.history)),
+        history=state.history,
+        settings={**shown, "device": inputs.device.name, "nst": VERSION},
+        grams=measure_grams(inputs, plan.side, painted) if whole else {},
+        frames=_saved_frames(settings, len(state.history)),
         name=settings.content.name,
-        mark=run.mark,
+        mark=inputs.mark,
     )
 
 
-def measure_grams(run: Run, painted: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def measure_grams(
+    inputs: Inputs, side: int | None, painted: np.ndarray
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return, for each tap of the style, the Gram matrices (C, C) of the style and ``painted``.
 
     They are divided by H * W, whatever the recipe; those of several paintings are blended.  All
-    pictures are brought to the same longer side, MEASURED_SIDE at most, and are seen in the run's
-    tiles.
+    pictures are brought to the same longer side, MEASURED_SIDE at most, and are seen in tiles of
+    ``side``.
     """
-    side = min(max(painted.shape[1:]), MEASURED_SIDE)
-    weights = np.array([source.weight for source in run.styles])
-    pictures = [source.picture for source in run.styles]
+    longer = min(max(painted.shape[1:]), MEASURED_SIDE)
+    weights = np.array([one.weight for one in inputs.paintings])
+    pictures = [one.picture for one in inputs.paintings]
     found = []
     for image in [painted, *pictures]:
         height, width = image.shape[1:]
-        placed = images.resize(image, *network_size(height, width, side))
-        everywhere = dict.fromkeys(run.recipe.style)
-        sums = style_sums(run.vgg, run.device.asarray(placed), everywhere, GramStyle, run.side)
-        found.append({tap: run.device.asnumpy(s.sums) / s.area for tap, s in sums.items()})
+        placed = images.resize(image, *network_size(height, width, longer))
+        everywhere = dict.fromkeys(inputs.recipe.style)
+        sums = style_sums(inputs.vgg, inputs.device.asarray(placed), everywhere, GramStyle, side)
+        found.append({tap: inputs.device.asnumpy(s.sums) / s.area for tap, s in sums.items()})
     of_painted, *of_styles = found
     return {
         tap: (np.average([grams[tap] for grams in of_styles], 0, weights), of_painted[tap])
-        for tap in run.recipe.style
+        for tap in inputs.recipe.style
     }
 
 

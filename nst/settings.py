@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from nst import files, inputs, memory, schema
+from nst import files, memory, reading, schema
 from nst.colour import COLORS
 from nst.errors import NstError, brief
 from nst.lookup import Lookup, portable
@@ -44,7 +44,7 @@ class Painting:
             if name == "path" or getattr(self, name) is not None:
                 path = path_of(f"the {kind} image", getattr(self, name))
                 object.__setattr__(self, name, path)
-                inputs.check(path, kind)
+                reading.check(path, kind)
         if not is_number(self.weight) or not 0 < self.weight <= LARGEST_FACTOR:
             raise NstError(
                 f"the weight of style {self.path} is {shown(self.weight)}; it must be a number "
@@ -101,7 +101,7 @@ class Settings:
             if name == "content" or value is not None:
                 what = "the content image" if name == "content" else _option(name)
                 object.__setattr__(self, name, path_of(what, value))
-        inputs.check(self.content, "content")
+        reading.check(self.content, "content")
         object.__setattr__(self, "style", _paintings(self.style))
         for name in ("steps", "scales"):  # JSON has lists
             if isinstance(getattr(self, name), list):
@@ -134,13 +134,13 @@ class Settings:
         if self.init is not None and not isinstance(self.init, str):
             raise NstError(f"--init is {shown(self.init)}; give a name or an image file.")
         if self.init not in (None, *INITS):
-            inputs.refuse_address(self.init, "--init")
-            if not inputs.exists(self.init):
+            reading.refuse_address(self.init, "--init")
+            if not reading.exists(self.init):
                 raise NstError(
                     f"--init is {shown(self.init)}; choose {', '.join(INITS)}, or an existing "
                     "image file."
                 )
-            inputs.check(self.init, "--init")
+            reading.check(self.init, "--init")
         if not isinstance(self.plot, bool):
             raise NstError(f"plot is {shown(self.plot)}; it must be True or False.")
         if not isinstance(self.memory, str):
@@ -434,7 +434,7 @@ def _find_files(told: dict[str, Any], lookup: Lookup) -> None:
     """Let the paths that a text has told lead to files that are there."""
     if "content" in told:
         told["content"] = lookup.find(told["content"])
-        inputs.check(told["content"], "content")
+        reading.check(told["content"], "content")
     if "style" in told:
         told["style"] = tuple(_find_painting(one, lookup) for one in told["style"])
     if told.get("init") not in (None, *INITS):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from nst.runs import Run
+from nst.run.state import State
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # what ends a run; Windows has no SIGHUP
 NUMBERS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
@@ -29,8 +29,8 @@ class Signals:
     process has it ignore, as `nohup` does, stays ignored.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, state: State) -> None:
+        self._state = state
         self._pending: int | None = None
         self._before: dict[int, Any] = {}
 
@@ -51,7 +51,7 @@ class Signals:
     def _handle(self, number: int, _: object) -> None:
         if self._pending is None:
             self._pending = number
-            if self._run.whole:
+            if self._state.whole:
                 self.check()
 
 

@@ -14,19 +14,21 @@ from pathlib import Path
 
 import numpy as np
 
-from nst import files, images, kernels, marks, memory, signals
-from nst.checkpoints import Keeper
+from nst import files, images, kernels, memory, signals
 from nst.devices import Device
 from nst.errors import NstError
-from nst.estimate import estimate
 from nst.kernels import Array
 from nst.kernels.blocks import blas_on_one_thread
 from nst.objective import Objective, check_finite
-from nst.records import Progress, Records
-from nst.runs import Run, checkpoint_folder, choose_optimizer, prepare, reopen_to_paint, snapshot
-from nst.scales import Scale
+from nst.run import marks
+from nst.run.checkpoints import Keeper
+from nst.run.inputs import Inputs, prepare
+from nst.run.plan import Plan, plan
+from nst.run.records import Progress, Records
+from nst.run.scales import Scale
+from nst.run.state import State, choose_optimizer, reopen_to_paint, snapshot, start
+from nst.run.targets import objective_at
 from nst.settings import Settings
-from nst.targets import objective_at
 from nst.version import VERSION
 
 
@@ -51,7 +53,10 @@ def stylize(settings: Settings, on_progress: Callable[[Progress], None] | None =
 
     Raises NstError for what the user can mend: a bad image, an unknown model or tap, no GPU.
     """
-    return complete(prepare(settings), on_progress)
+    inputs = prepare(settings)  # read
+    planned = plan(inputs)
+    state = start(inputs, planned)
+    return complete(inputs, planned, state, on_progress)  # each scale, step by step; save
 
 
 def resume(folder: Path, on_progress: Callable[[Progress], None] | None = None) -> Result:
@@ -61,46 +66,67 @@ def resume(folder: Path, on_progress: Callable[[Progress], None] | None = None) 
 
     Raises NstError if there is no checkpoint, or if a file that the run reads has changed.
     """
-    return complete(reopen_to_paint(folder), on_progress)
+    return complete(*reopen_to_paint(folder), on_progress)
 
 
-def complete(run: Run, on_progress: Callable[[Progress], None] | None = None) -> Result:
-    """Paint a prepared run to its end, or to where it is stopped; save and return the result.
+def complete(
+    inputs: Inputs,
+    plan: Plan,
+    state: State,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Result:
+    """Paint a run from its ``state`` to its end, or to where it is stopped; save the result.
 
     Whatever ends it after its first step, the picture is saved first: see ``rescue``.
     """
-    if not run.planned:
-        estimate(run)
-    with Keeper(checkpoint_folder(run), run.device) as keeper:
-        return _complete(run, keeper, on_progress)
+    with Keeper(plan.folder, inputs.device) as keeper:
+        return _complete(inputs, plan, state, keeper, on_progress)
 
 
-def _complete(run: Run, keeper: Keeper, on_progress: Callable[[Progress], None] | None) -> Result:
-    asked = run.settings.output
-    output = None if asked is None else run.here / asked  # also if the current folder is removed
+def _complete(
+    inputs: Inputs,
+    plan: Plan,
+    state: State,
+    keeper: Keeper,
+    on_progress: Callable[[Progress], None] | None,
+) -> Result:
+    asked = inputs.settings.output
+    output = None if asked is None else inputs.here / asked  # also if the folder is removed
     result = None
     try:
         with (
             blas_on_one_thread(),
             Records(
-                run.settings, run.scales, run.device, run.history, run.present, run.mark
+                inputs.settings,
+                plan.scales,
+                inputs.device,
+                state.history,
+                inputs.present,
+                inputs.mark,
             ) as records,
         ):
-            paint(run, records, keeper, on_progress)
+            paint(inputs, plan, state, records, keeper, on_progress)
         with signals.held():
-            result = finish(run, output)
+            result = finish(inputs, plan, state, output)
             keeper.remove()
-        show(run, result.image)
+        show(inputs, plan, state, result.image)
         return result
     except BaseException as error:
         if result is None:
-            rescue(run, keeper, output, error)
+            rescue(inputs, plan, state, keeper, output, error)
         elif output is not None:
             error.add_note(f"The picture is in {asked}.")
         raise
 
 
-def rescue(run: Run, keeper: Keeper, output: Path | None, error: BaseException) -> None:
+def rescue(
+    inputs: Inputs,
+    plan: Plan,
+    state: State,
+    keeper: Keeper,
+    output: Path | None,
+    error: BaseException,
+) -> None:
     """Save the picture of a run that ``error`` ends, and its state; say in notes where they are.
 
     The picture goes first: what room there is, on the disk too, is for it.  What fails here is a
@@ -109,11 +135,11 @@ def rescue(run: Run, keeper: Keeper, output: Path | None, error: BaseException) 
     try:
         with signals.held():
             if memory.ran_out(error):
-                make_room(run, error)
-            if run.history and output is not None:
-                error.add_note(save_near(run, output))
-            whole = run.whole and not isinstance(error, NstError)
-            if whole and keeper.save(snapshot(run)):
+                make_room(inputs, error)
+            if state.history and output is not None:
+                error.add_note(save_near(inputs, plan, state, output))
+            whole = state.whole and not isinstance(error, NstError)
+            if whole and keeper.save(snapshot(inputs, plan, state)):
                 error.add_note(f"`nst resume {keeper.folder}` goes on.")
     except KeyboardInterrupt as interrupt:
         if isinstance(error, KeyboardInterrupt):
@@ -123,132 +149,134 @@ def rescue(run: Run, keeper: Keeper, output: Path | None, error: BaseException) 
         raise
 
 
-def make_room(run: Run, error: BaseException) -> None:
+def make_room(inputs: Inputs, error: BaseException) -> None:
     """Free what painting needed and saving does not."""
     traceback.clear_frames(error.__traceback__)
     with suppress(Exception):
-        run.vgg.release()
+        inputs.vgg.release()
 
 
-def save_near(run: Run, output: Path) -> str:
+def save_near(inputs: Inputs, plan: Plan, state: State, output: Path) -> str:
     """Save the picture as ``output``, or in the nearest place that takes it; return a note."""
     failure: Exception | None = None
     for place in files.places_near(output):
         try:
-            finish(run, place)
+            finish(inputs, plan, state, place)
         except Exception as error:  # whatever it is, the next place may do
             failure = failure or error
         else:
-            shown = run.settings.output if place == output else place
-            return f"The picture after step {len(run.history)} is in {shown}."
+            shown = inputs.settings.output if place == output else place
+            return f"The picture after step {len(state.history)} is in {shown}."
     return f"The picture could not be saved anywhere: {failure!r}"
 
 
 def paint(
-    run: Run,
+    inputs: Inputs,
+    plan: Plan,
+    state: State,
     records: Records,
     keeper: Keeper,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> None:
-    """Improve ``run.image`` step by step, scale by scale, from where its history ends."""
-    behind = len(run.history)
-    for scale in run.scales:
+    """Improve ``state.image`` step by step, scale by scale, from where its history ends."""
+    behind = len(state.history)
+    for scale in plan.scales:
         if behind >= scale.steps:
             behind -= scale.steps
             continue
         if behind == 0:
-            begin(run, scale)
-        objective = objective_at(run, scale)
+            begin(inputs, plan, state, scale)
+        objective = objective_at(inputs, scale, plan.side, plan.share(scale))
         for _ in range(behind, scale.steps):
-            progress = step(run, scale, objective, records)
+            progress = step(state, scale, objective, records)
             if keeper.due():
-                keeper.save(snapshot(run))
+                keeper.save(snapshot(inputs, plan, state))
             if on_progress is not None:
                 on_progress(progress)
         behind = 0
 
 
-def begin(run: Run, scale: Scale) -> None:
+def begin(inputs: Inputs, plan: Plan, state: State, scale: Scale) -> None:
     """Bring the image to ``scale``, and start there without a memory of the one before."""
-    run.image = carried_over(run, scale)
-    run.trial = run.image.copy()
-    run.optimizer = choose_optimizer(run.recipe, run.pairs)
+    state.image = carried_over(inputs, state.image, scale)
+    state.trial = state.image.copy()
+    state.optimizer = choose_optimizer(inputs.recipe, plan.pairs)
 
 
-def carried_over(run: Run, scale: Scale) -> Array:
-    """Return the image of the scale before, resized to ``scale``.
+def carried_over(inputs: Inputs, before: Array, scale: Scale) -> Array:
+    """Return ``before``, the image of the scale before, resized to ``scale``.
 
     Enlarged, it lacks the photograph's details.  Of these it gets the share that the strength
     leaves to the photograph: a run would end before it had found them again.
     """
-    image = at_scale(run.image, scale, run.device)
-    if image is run.image or run.settings.strength == 1:
+    image = at_scale(before, scale, inputs.device)
+    if image is before or inputs.settings.strength == 1:
         return image
     size = scale.height, scale.width
-    enlarged = images.resize(images.resize(run.content, *run.image.shape[1:]), *size)
-    details = images.resize(run.content, *size) - enlarged
-    kernels.of(image).axpy(1 - run.settings.strength, run.device.asarray(details), image)
+    enlarged = images.resize(images.resize(inputs.content, *before.shape[1:]), *size)
+    details = images.resize(inputs.content, *size) - enlarged
+    kernels.of(image).axpy(1 - inputs.settings.strength, inputs.device.asarray(details), image)
     return kernels.of(image).clip(image, 0, 1)
 
 
-def step(run: Run, scale: Scale, objective: Objective, records: Records) -> Progress:
+def step(state: State, scale: Scale, objective: Objective, records: Records) -> Progress:
     """Evaluate the objective once, move the image, and record both."""
-    losses, d_image = objective.evaluate(run.trial)
+    losses, d_image = objective.evaluate(state.trial)
     length = kernels.of(d_image).dot(d_image, d_image)
     named = {"total": losses.total, **losses.raw, "gradient": length}
-    asked = run.optimizer.asks(run.trial, losses.total, d_image)
+    asked = state.optimizer.asks(state.trial, losses.total, d_image)
     read = kernels.floats([*named.values(), *asked])  # the one wait for the GPU
     values = dict(zip(named, read, strict=False))
     check_finite(values)
     del values["gradient"]
-    run.whole = False
-    run.optimizer.step(run.trial, losses.total, d_image, read[len(named) :])
-    run.image = run.optimizer.best(run.trial)
-    progress = records.add(scale, values, run.image)
-    run.whole = True
+    state.whole = False
+    state.optimizer.step(state.trial, losses.total, d_image, read[len(named) :])
+    state.image = state.optimizer.best(state.trial)
+    progress = records.add(scale, values, state.image)
+    state.whole = True
     return progress
 
 
-def finish(run: Run, output: Path | None) -> Result:
+def finish(inputs: Inputs, plan: Plan, state: State, output: Path | None) -> Result:
     """Save the picture as ``output``, if there is one, and return the result."""
-    settings, full = run.settings, run.scales[-1]
-    image = run.present(run.device.asnumpy(at_scale(run.image, full, run.device)))
-    alpha = None if run.alpha is None else images.resize(run.alpha, full.height, full.width)
-    last = run.history[-1] if run.history else {}
-    names = settings.names
+    settings, full = inputs.settings, plan.full
+    image = inputs.present(inputs.device.asnumpy(at_scale(state.image, full, inputs.device)))
+    alpha = None if inputs.alpha is None else images.resize(inputs.alpha, full.height, full.width)
+    last = state.history[-1] if state.history else {}
+    names, hashes = settings.names, inputs.files
     metadata = {
         "Software": f"nst {VERSION}",
-        marks.KEYWORD: run.mark,
+        marks.KEYWORD: inputs.mark,
         "nst settings": json.dumps(settings.as_told()),
-        "nst inputs": json.dumps({names[path]: run.inputs[str(path)] for path in settings.inputs}),
-        "nst model": run.model_text,
+        "nst inputs": json.dumps({names[path]: hashes[str(path)] for path in settings.inputs}),
+        "nst model": inputs.model_text,
         "nst losses": json.dumps({name: last[name] for name in last if name != "seconds"}),
     }
     if output is not None:
         images.save(output, image, alpha, metadata)
-    return Result(image, alpha, run.history, metadata)
+    return Result(image, alpha, state.history, metadata)
 
 
-def show(run: Run, image: np.ndarray) -> None:
+def show(inputs: Inputs, plan: Plan, state: State, image: np.ndarray) -> None:
     """Write the plots and the report that were asked for beside the picture."""
-    settings, beside = run.settings, files.Beside()
-    mark = {marks.KEYWORD: run.mark}
+    settings, beside = inputs.settings, files.Beside()
+    mark = {marks.KEYWORD: inputs.mark}
     if settings.plot:
         triptych, curves = settings.plots
         with beside.attempt("triptych"):
             from nst import plots  # matplotlib takes a while to import
 
-            plots.save(plots.draw_triptych(run.photograph, image, run.style), triptych, mark)
+            plots.save(plots.draw_triptych(inputs.photograph, image, inputs.style), triptych, mark)
         with beside.attempt("plot of the losses"):
-            if run.history:
+            if state.history:
                 from nst import plots
 
-                plots.save(plots.draw_losses(run.history), curves, mark)
+                plots.save(plots.draw_losses(state.history), curves, mark)
     if settings.report is not None:
         from nst import report
 
         with beside.attempt("report"):
-            report.write(settings.report, report.of_run(run, image))
+            report.write(settings.report, report.of_run(inputs, plan, state, image))
 
 
 def at_scale(image: Array, scale: Scale, device: Device) -> Array:

@@ -10,8 +10,8 @@ import warnings
 from typing import Any
 
 from nst.errors import NstWarning, printable
-from nst.estimate import time_said
-from nst.records import Progress
+from nst.run.estimate import time_said
+from nst.run.records import Progress
 
 LINES_EVERY = 5.0  # seconds: of progress where nothing but lines can be shown
 

@@ -23,11 +23,13 @@ import numpy as np
 
 from nst import Settings, demo, images
 from nst.kernels.blocks import blas_on_one_thread
-from nst.records import Progress
-from nst.runs import Run, prepare
-from nst.scales import Scale
+from nst.run.inputs import Inputs, prepare
+from nst.run.plan import Plan, plan
+from nst.run.records import Progress
+from nst.run.scales import Scale
+from nst.run.state import start
+from nst.run.targets import objective_at
 from nst.stylize import complete
-from nst.targets import objective_at
 
 EVERY = 10  # steps between two judgements
 
@@ -35,13 +37,17 @@ EVERY = 10  # steps between two judgements
 class Judge:
     """Scores the pictures of a run: (work, total loss at each size) after every few steps."""
 
-    def __init__(self, run: Run, shares: tuple[int, ...] = (1, 2, 4)) -> None:
-        full = run.scales[-1]
+    def __init__(self, inputs: Inputs, plan: Plan, shares: tuple[int, ...] = (1, 2, 4)) -> None:
+        full = plan.full
         self.area = full.height * full.width
         sizes = [
             images.fit(full.height, full.width, max(full.height, full.width) // n) for n in shares
         ]
-        self.objectives = {size: objective_at(run, Scale(*size, 1)) for size in sizes}
+        scales = [Scale(*size, 1) for size in sizes]
+        self.objectives = {
+            size: objective_at(inputs, scale, plan.side, plan.share(scale))
+            for size, scale in zip(sizes, scales, strict=True)
+        }
         self.scores: list[tuple[float, ...]] = []
         self._work = 0.0
 
@@ -79,7 +85,7 @@ def main() -> None:
 
     scores, pictures = {}, []
     for scales in (1, "auto"):
-        run = prepare(
+        inputs = prepare(
             Settings(
                 arguments.content,
                 arguments.style,
@@ -91,11 +97,12 @@ def main() -> None:
                 device="cpu",
             )
         )
-        judge = Judge(run)
+        planned = plan(inputs)
+        judge = Judge(inputs, planned)
         with blas_on_one_thread():
-            pictures.append(complete(run, judge).image)
+            pictures.append(complete(inputs, planned, start(inputs, planned), judge).image)
         scores[scales] = np.array(judge.scores)
-        sides = " ".join(f"{max(s.height, s.width)}:{s.steps}" for s in run.scales)
+        sides = " ".join(f"{max(s.height, s.width)}:{s.steps}" for s in planned.scales)
         report(f"scales {scales} ({sides})", scores[scales], judge.split(pictures[-1]))
     compare(scores[1], scores["auto"])
     if arguments.output is not None:

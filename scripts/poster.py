@@ -15,13 +15,15 @@ import time
 import numpy as np
 
 from nst import memory
-from nst.estimate import Work, probe, time_said
 from nst.kernels.blocks import blas_on_one_thread
 from nst.objective import Objective, Region, Targets
 from nst.objective.recipe import Recipe
 from nst.objective.styles.finish import finish
 from nst.objective.styles.gram import GramStyle
 from nst.objective.tiling import content_features, style_sums
+from nst.run.budget import fit
+from nst.run.estimate import Work, time_said
+from nst.run.probe import probe
 from nst.vgg import Vgg
 from nst.vgg.architecture import VGG16
 
@@ -86,7 +88,7 @@ def main() -> None:
         cost,
         memory.used(vgg.device),
     )
-    expected = work.fit(memory.parse(options.memory) or 0)
+    expected = fit(work, memory.parse(options.memory) or 0)
     print(*expected.lines(), sep="\n", flush=True)
 
     side = expected.side

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import onnx  # noqa: F401 (imported here once, not in every life)
 
-from nst import Settings, checkpoints, devices, resume, stylize
+from nst import Settings, devices, resume, stylize
 from nst.objective import Objective
 from nst.optimizers import Lbfgs
+from nst.run import checkpoints
 
 devices.onnxruntime()  # once too
 

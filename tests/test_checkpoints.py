@@ -16,15 +16,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from running import begun
 from small_networks import FOUR_BLOCKS, draw_arrays
 
-from nst import checkpoints, images, memory, resume, stylize
-from nst import estimate as estimates
-from nst.checkpoints import Checkpoint, Keeper, load, placed, save, saved
+from nst import images, memory, resume, stylize
 from nst.devices import CPU
 from nst.errors import NstError, NstWarning
 from nst.objective import Objective
-from nst.runs import checkpoint_folder, prepare, reopen
+from nst.run import checkpoints
+from nst.run.checkpoints import Checkpoint, Keeper, load, placed, save, saved
+from nst.run.inputs import prepare
+from nst.run.plan import checkpoint_folder, draft, plan
+from nst.run.probe import Cost
+from nst.run.state import reopen, start
 from nst.settings import Painting
 from nst.stylize import complete
 from nst.vgg import weights
@@ -234,27 +238,31 @@ def clock(monkeypatch):
     return now
 
 
+@dataclasses.dataclass
+class Taking:
+    """An estimate that a run takes so long."""
+
+    seconds: float
+    side: int | None = None
+    pairs: int = 10
+
+
 @pytest.mark.parametrize(("seconds", "saved_there"), [(299.0, False), (301.0, True)])
 def test_a_run_estimated_above_five_minutes_is_saved_without_being_asked(
     settings, tmp_path, monkeypatch, seconds, saved_there
 ):
-    def estimated(run):
-        run.seconds = seconds
-
-    monkeypatch.setattr(sys.modules["nst.stylize"], "estimate", estimated)
+    monkeypatch.setattr(sys.modules["nst.run.plan"], "fit", lambda *_: Taking(seconds))
     with pytest.raises(KeyboardInterrupt):
         stylize(settings(), stop_after(2))
     assert len(saved(tmp_path / "out-checkpoint")) == saved_there
-    run = prepare(settings(output=None))
-    run.seconds = seconds
-    assert checkpoint_folder(run) is None  # nowhere to save
+    assert checkpoint_folder(settings(output=None), seconds) is None  # nowhere to save
 
 
 def test_the_folder_that_was_asked_for_goes_first(settings, tmp_path):
-    run = prepare(settings(checkpoint=tmp_path / "saved"))
-    assert checkpoint_folder(run) == tmp_path / "saved"
-    run.seconds = 1e6
-    assert checkpoint_folder(run) == tmp_path / "saved"
+    asked = settings(checkpoint=tmp_path / "saved")
+    assert checkpoint_folder(asked) == tmp_path / "saved"
+    assert checkpoint_folder(asked, 1e6) == tmp_path / "saved"
+    assert draft(prepare(asked)).folder == tmp_path / "saved"
 
 
 def test_a_minute_lies_between_two_and_more_where_saving_is_slow(
@@ -316,10 +324,11 @@ def test_a_run_stopped_after_each_step_paints_the_same_picture(settings, tmp_pat
 
     last = 0
     while last < 26:
-        run = reopen(folder) if last else prepare(dataclasses.replace(asked, checkpoint=folder))
+        first = prepare(dataclasses.replace(asked, checkpoint=folder)) if not last else None
+        run = reopen(folder) if last else begun(first)
         last += 1
         with pytest.raises(KeyboardInterrupt) as interrupt:
-            complete(run, stop_after(last))
+            complete(*run, stop_after(last))
         assert interrupt.value.__notes__ == [
             f"The picture after step {last} is in {asked.output}.",
             f"`nst resume {folder}` goes on.",
@@ -456,7 +465,7 @@ def test_losses_that_are_not_finite_are_not_saved(settings, tmp_path, monkeypatc
         return losses, d_image
 
     monkeypatch.setattr(Objective, "evaluate", evaluate)
-    monkeypatch.setattr(sys.modules["nst.stylize"], "estimate", lambda run: None)  # evaluates too
+    monkeypatch.setattr(sys.modules["nst.stylize"], "plan", draft)  # the probe evaluates too
     with pytest.raises(NstError, match="left the finite numbers"):
         stylize(settings(checkpoint=tmp_path / "saved"))
     assert len(load(tmp_path / "saved").history) == 4
@@ -465,14 +474,15 @@ def test_losses_that_are_not_finite_are_not_saved(settings, tmp_path, monkeypatc
 def test_a_run_in_tiles_goes_on_in_the_same_tiles(settings, tmp_path, monkeypatch):
     """Other tiles, or none, would round otherwise; and so would another history of L-BFGS."""
 
-    def in_tiles(run):
-        run.side, run.pairs, run.planned = 112, 3, True
+    def in_tiles(inputs):
+        return dataclasses.replace(draft(inputs), side=112, pairs=3)
 
-    monkeypatch.setattr(sys.modules["nst.stylize"], "estimate", in_tiles)
-    run = prepare(settings())
-    in_tiles(run)
-    complete(run)
-    expected = run.image.copy()
+    monkeypatch.setattr(sys.modules["nst.stylize"], "plan", in_tiles)
+    inputs = prepare(settings())
+    planned = in_tiles(inputs)
+    state = start(inputs, planned)
+    complete(inputs, planned, state)
+    expected = state.image.copy()
 
     def stop(progress):
         if progress.step == 7:
@@ -480,11 +490,11 @@ def test_a_run_in_tiles_goes_on_in_the_same_tiles(settings, tmp_path, monkeypatc
 
     with pytest.raises(KeyboardInterrupt):
         stylize(settings(checkpoint=tmp_path / "saved"), stop)
-    again = reopen(tmp_path / "saved")
-    assert (again.side, again.pairs, again.planned) == (112, 3, True)
-    assert again.optimizer.history == 3
-    complete(again)
-    np.testing.assert_array_equal(again.image, expected)
+    again, plan_again, state_again = reopen(tmp_path / "saved")
+    assert (plan_again.side, plan_again.pairs, plan_again.lines) == (112, 3, [])
+    assert state_again.optimizer.history == 3
+    complete(again, plan_again, state_again)
+    np.testing.assert_array_equal(state_again.image, expected)
 
 
 @pytest.mark.filterwarnings("ignore:the mask .* another shape")
@@ -507,23 +517,27 @@ def test_everything_at_once_goes_on_bit_for_bit(settings, files, tmp_path, monke
         save_every=5,
         memory="170MB",
     )
-    monkeypatch.setattr(estimates, "probe", lambda *_: estimates.Cost(2000.0, 1e-6, 700.0, 1e-6))
+    cost = Cost(2000.0, 1e-6, 700.0, 1e-6)
+    monkeypatch.setattr(sys.modules["nst.run.plan"], "probe", lambda *_: cost)
     monkeypatch.setattr(memory, "used", lambda _: 100 * 10**6)
-    run = prepare(asked)
-    estimate = estimates.estimate(run)
+    inputs = prepare(asked)
+    planned = plan(inputs)
+    estimate = planned.estimate
     assert [scale.tiles for scale in estimate.scales[:2]] == [(1, 1), (1, 1)]
     assert min(estimate.scales[2].tiles) > 1
-    expected = complete(run)
+    expected = complete(inputs, planned, start(inputs, planned))
     written = {path.name: path.read_bytes() for path in tmp_path.glob("out*.png")}
     assert set(written) == {"out.png", "out-00005.png", "out-00010.png"}
 
     folder = tmp_path / "saved"
-    run = prepare(dataclasses.replace(asked, checkpoint=folder))
+    inputs = prepare(dataclasses.replace(asked, checkpoint=folder))
+    planned = plan(inputs)
+    run = inputs, planned, start(inputs, planned)
     for last in (2, 6, 9):
         with pytest.raises(KeyboardInterrupt):
-            complete(run, stop_after(last))
+            complete(*run, stop_after(last))
         run = reopen(folder)
-    result = complete(run)
+    result = complete(*run)
     assert without_seconds(result.history) == without_seconds(expected.history)
     np.testing.assert_array_equal(result.image, expected.image)
     again = {path.name: path.read_bytes() for path in tmp_path.glob("out-*.png")}

@@ -18,8 +18,8 @@ from refusals import raiser
 from nst import cli, demo, devices, files, images, terminal
 from nst.errors import NstError, NstWarning
 from nst.objective.recipes import RECIPES
-from nst.records import Progress
-from nst.scales import Scale
+from nst.run.records import Progress
+from nst.run.scales import Scale
 from nst.settings import Settings
 from nst.vgg import runtime
 

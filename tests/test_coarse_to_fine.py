@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from running import begun
 
-from nst.runs import prepare
+from nst.run.inputs import prepare
 from nst.stylize import complete
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
@@ -28,11 +29,11 @@ def test_shares_of_the_time_are_told_by_hand(capsys):
 
 
 def test_the_last_picture_is_judged_and_its_loss_split(settings):
-    run = prepare(settings(steps=7, scales=1))
-    judge = coarse_to_fine.Judge(run)
-    image = complete(run, judge).image
+    inputs, planned, state = begun(prepare(settings(steps=7, scales=1)))
+    judge = coarse_to_fine.Judge(inputs, planned)
+    image = complete(inputs, planned, state, judge).image
     ((work, *losses),) = judge.scores
     assert (work, len(losses)) == (7, 3)
     split = judge.split(image)
     assert sum(split.values()) == pytest.approx(losses[0], rel=1e-5)
-    assert set(split) == set(run.history[-1]) - {"step", "scale", "size", "seconds", "total"}
+    assert set(split) == set(state.history[-1]) - {"step", "scale", "size", "seconds", "total"}

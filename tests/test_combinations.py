@@ -9,14 +9,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from running import begun
 from test_checkpoints import stop_after, without_seconds
 from test_report import pictures
 
 from nst import cli, images, resume, stylize
-from nst.runs import prepare
+from nst.run.inputs import prepare
+from nst.run.plan import draft
+from nst.run.targets import objective_at
 from nst.settings import Painting, Settings
 from nst.stylize import complete
-from nst.targets import objective_at
 
 TAPS = {"content_taps": {"relu2_2": 2.0}, "style_taps": {"relu1_1": 1e3, "relu3_2": 5e2}}
 CONTROLS = {  # name: settings, given the folder of the pictures
@@ -86,29 +88,28 @@ def saved(path):
 
 
 def test_in_tiles_it_paints_the_same_picture(asked, name):
-    runs = [prepare(replace(asked, scales=1, steps=5)) for _ in range(2)]
-    start = runs[0].image.copy()
-    runs[1].side = 96
-    for run in runs:
-        run.planned = True
-        complete(run)
-    whole, tiled = (run.image for run in runs)
+    runs = [begun(prepare(replace(asked, scales=1, steps=5))) for _ in range(2)]
+    start = runs[0][2].image.copy()
+    for (inputs, planned, state), side in zip(runs, (None, 96), strict=True):
+        complete(inputs, replace(planned, side=side), state)
+    whole, tiled = (state.image for _, _, state in runs)
     error, moved = np.abs(tiled - whole).mean(), np.abs(whole - start).mean()
     assert error < (1e-2 if name in TOUCHY else 1e-3) * moved
-    for one, two in zip(*(without_seconds(run.history) for run in runs), strict=True):
+    for one, two in zip(*(without_seconds(state.history) for _, _, state in runs), strict=True):
         assert two == pytest.approx(one, rel=1e-2 if name in TOUCHY else 1e-3)
 
 
 def test_each_scale_is_a_run_of_that_size(asked, name, rng):
-    run = prepare(asked)
-    for scale in run.scales:
+    inputs = prepare(asked)
+    planned = draft(inputs)
+    for scale in planned.scales:
         alone = replace(asked, size=scale.height, scales=1, steps=1)
         if name == "logarithms":  # hvass' style image has 300 pixels at the full size
             alone = replace(alone, style_scale=scale.height / 128)
         lone = prepare(alone)
         image = rng.random((3, scale.height, scale.width), np.float32)
-        found, d_found = objective_at(run, scale).evaluate(image)
-        losses, d_image = objective_at(lone, lone.scales[0]).evaluate(image)
+        found, d_found = objective_at(inputs, scale, share=planned.share(scale)).evaluate(image)
+        losses, d_image = objective_at(lone, draft(lone).full).evaluate(image)
         assert found.floats() == pytest.approx(losses.floats(), rel=1e-6)
         np.testing.assert_allclose(d_found, d_image, atol=1e-6 * np.abs(d_image).max())
 

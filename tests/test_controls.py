@@ -5,17 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from running import begun
 from small_networks import FOUR_BLOCKS, draw_arrays, relative_error
 
 from nst import cli, demo, images, stylize
 from nst.arguments import settings_of
 from nst.errors import NstError
 from nst.lookup import Lookup
-from nst.runs import prepare, read_mask
-from nst.scales import Scale
+from nst.run.inputs import prepare, read_mask
+from nst.run.plan import draft
+from nst.run.scales import Scale
+from nst.run.targets import objective_at
 from nst.settings import Painting, Settings
 from nst.stylize import begin
-from nst.targets import objective_at
 from nst.vgg import weights
 from nst.vgg.export import export_network
 
@@ -25,8 +27,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:the mask .* another shape")
 
 def style_grams(settings, tap="relu2_1"):
     """Return the style targets at a tap, one for each region, at full size."""
-    run = prepare(settings)
-    return [region.style.gram for region in objective_at(run, run.scales[-1]).targets.style[tap]]
+    inputs = prepare(settings)
+    found = objective_at(inputs, draft(inputs).full).targets.style
+    return [region.style.gram for region in found[tap]]
 
 
 def gram_in_loops(features, mask):
@@ -131,7 +134,10 @@ def test_regions_count_by_their_area(settings, first, left, right):
     whole = prepare(asked)
     parts = prepare(replace(asked, style=tuple(halves)))
     for tap in whole.recipe.style:
-        weights = [objective_at(run, run.scales[0]).targets.style[tap] for run in (whole, parts)]
+        weights = [
+            objective_at(inputs, draft(inputs).full).targets.style[tap]
+            for inputs in (whole, parts)
+        ]
         assert sum(region.weight for region in weights[1]) == pytest.approx(1, abs=0.02)
         assert weights[0][0].weight == 1
 
@@ -192,13 +198,13 @@ def test_more_strength_moves_further_away_and_a_little_a_little(settings, detail
 
 def test_a_finer_scale_begins_with_the_details_that_strength_leaves(settings, detailed, rng):
     """Enlarged, the image lacks what half the size cannot show."""
-    run = prepare(settings(content=detailed, strength=0.25))
-    coarse, fine = run.scales
+    inputs, planned, state = begun(prepare(settings(content=detailed, strength=0.25)))
+    coarse, fine = planned.scales
     content = images.load(detailed)
-    begin(run, coarse)
-    np.testing.assert_array_equal(run.image, run.trial)
-    run.image = before = rng.random(run.image.shape, np.float32)  # as it was painted
-    begin(run, fine)
+    begin(inputs, planned, state, coarse)
+    np.testing.assert_array_equal(state.image, state.trial)
+    state.image = before = rng.random(state.image.shape, np.float32)  # as it was painted
+    begin(inputs, planned, state, fine)
     size = fine.height, fine.width
     missing = images.resize(content, *size) - images.resize(
         images.resize(content, coarse.height, coarse.width), *size
@@ -206,8 +212,8 @@ def test_a_finer_scale_begins_with_the_details_that_strength_leaves(settings, de
     assert np.abs(missing).max() > 0.05
     expected = images.resize(before, *size) + 0.75 * missing
     assert expected.max() > 1
-    np.testing.assert_allclose(run.image, expected.clip(0, 1), atol=1e-6)
-    np.testing.assert_array_equal(run.image, run.trial)
+    np.testing.assert_allclose(state.image, expected.clip(0, 1), atol=1e-6)
+    np.testing.assert_array_equal(state.image, state.trial)
 
 
 # ---- Sizes -----------------------------------------------------------------------------
@@ -422,11 +428,9 @@ def test_every_control_composes_with_tiles(settings, first, other, left, right):
     )
     evaluated = []
     for side in (None, 96):
-        run = prepare(asked)
-        run.side = side
-        evaluated.append(
-            objective_at(run, run.scales[-1]).evaluate(images.resize(run.style, 230, 192))
-        )
+        inputs = prepare(asked)
+        objective = objective_at(inputs, draft(inputs).full, side)
+        evaluated.append(objective.evaluate(images.resize(inputs.style, 230, 192)))
     (whole, d_whole), (tiled, d_tiled) = evaluated
     assert relative_error(d_tiled, d_whole) < 1e-4
     for name, loss in whole.floats().items():

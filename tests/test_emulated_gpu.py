@@ -11,18 +11,18 @@ import emulated_runtime
 import numpy as np
 import pytest
 from machine import cupy
+from running import paint
 from test_checkpoints import stop_after, without_seconds
 
 from nst import cli, demo, devices, images, kernels, resume, stylize
 from nst.errors import NstWarning
-from nst.estimate import probe
 from nst.objective.recipes import RECIPES
 from nst.optimizers import Lbfgs
-from nst.runs import prepare
-from nst.scales import Scale
+from nst.run.inputs import prepare
+from nst.run.probe import probe
+from nst.run.scales import Scale
+from nst.run.targets import objective_at
 from nst.settings import Painting
-from nst.stylize import complete
-from nst.targets import objective_at
 from nst.vgg import Vgg, runtime
 
 TWO = {"size": 100, "scales": (70, 100), "steps": (2, 3), "conv": "direct"}
@@ -100,9 +100,8 @@ def test_with_controls_whole_and_in_tiles(gpu, settings, pictures, control, side
     asked = settings(**TWO | CONTROLS[control](pictures))
     results = []
     for device in ("cuda", "cpu"):
-        run = prepare(replace(asked, device=device))
-        run.side, run.planned = side, True
-        results.append(complete(run))
+        inputs = prepare(replace(asked, device=device))
+        results.append(paint(inputs, side=side))
     assert_same_picture(*results, 2e-3 if control == "adam" else 2e-4)
 
 
@@ -150,18 +149,16 @@ def test_a_step_waits_for_the_gpu_once_and_copies_nothing_to_it(gpu, settings, r
         uploads.append(sum(gpu.uploads.values()))
 
     picture = {"size": 32, "scales": 1, "steps": 13, "style_scale": 0.4, "model": "vgg16-slim"}
-    run = prepare(settings(device="cuda", recipe=recipe, optimizer=optimizer, **picture))
-    run.planned = True
-    complete(run, after_step)
+    asked = settings(device="cuda", recipe=recipe, optimizer=optimizer, **picture)
+    paint(prepare(asked), after_step)
     assert max(np.diff(waits)) == 1, gpu.waits
     assert max(np.diff(uploads)) == 0, gpu.uploads
 
 
 def test_in_tiles_a_step_waits_once_more_to_give_memory_back(gpu, settings):
     waits = []
-    run = prepare(settings(device="cuda", size=100, scales=1, steps=4))
-    run.side, run.planned = 96, True
-    complete(run, lambda progress: waits.append(sum(gpu.waits.values())))
+    inputs = prepare(settings(device="cuda", size=100, scales=1, steps=4))
+    paint(inputs, lambda progress: waits.append(sum(gpu.waits.values())), side=96)
     assert max(np.diff(waits)) == 2, gpu.waits
 
 
@@ -238,9 +235,8 @@ def test_released_it_gives_back_the_memory_of_both_sides(gpu, rng):
 
 
 def test_between_two_sizes_memory_is_given_back(gpu, settings):
-    run = prepare(settings(device="cuda", **TWO))
-    run.planned, shrunk = True, []
-    complete(run, lambda p: shrunk.append(emulated_runtime.told.count(("shrink", "gpu:0"))))
+    inputs, shrunk = prepare(settings(device="cuda", **TWO)), []
+    paint(inputs, lambda p: shrunk.append(emulated_runtime.told.count(("shrink", "gpu:0"))))
     assert shrunk[0] == shrunk[1] < shrunk[2] == shrunk[4]
 
 
@@ -285,18 +281,18 @@ def test_what_is_asked_of_cupy_is_there(gpu, settings):
             found = getattr(found, part)
 
 
-def bind_by_address(self, arrays, batch, bind=None):
-    """As it was once: an array is bound anew only where its address is another."""
+def bind_once(self, arrays, batch, bind=None):
+    """Bind an array anew only where its address is another, and let each have the one before's."""
     bind = bind or self.binding.bind_input
     for name, array in arrays.items():
-        pointer = self.device.pointer(array)
-        if self.bound.get(name) != pointer:
+        if name not in self.bound:
+            pointer = self.device.pointer(array)
             bind(name, self.device.name, 0, array.dtype.type, batch + array.shape, pointer)
             self.bound[name] = pointer
 
 
 def test_an_array_bound_by_its_address_alone_is_noticed(gpu, settings, monkeypatch):
-    monkeypatch.setattr(runtime._Pass, "_bind", bind_by_address)
+    monkeypatch.setattr(runtime._Pass, "_bind", bind_once)
     with pytest.raises(AssertionError, match=r"its array is gone, or shorter"):
         stylize(settings(device="cuda", **TWO))
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from refusals import refusal_of
 
-from nst import cli, images, runs
+from nst import cli, images
+from nst.run.state import start
 from nst.vgg import install, weights
 
 try:
@@ -146,13 +147,12 @@ def test_a_library_s_warning_is_shown_to_who_asks_for_it(monkeypatch, capsys, as
 
 def test_a_loss_that_leaves_the_numbers_is_one_line(painting, tmp_path, monkeypatch, capsys):
     """As with --style-weight 1e300 before it had a limit."""
-    prepare = runs.prepare
 
-    def prepared(*given):
-        run = prepare(*given)
-        run.image[...] = run.trial[...] = 1e30
-        return run
+    def started(*given):
+        begun = start(*given)
+        begun.image[...] = begun.trial[...] = 1e30
+        return begun
 
-    monkeypatch.setattr(cli, "prepare", prepared)
+    monkeypatch.setattr(cli, "start", started)
     assert cli.main([*painting, "-o", str(tmp_path / "out.png"), "--quiet"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -4,32 +4,27 @@ import json
 import subprocess
 import sys
 import tracemalloc
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from running import begun
 
-from nst import Settings, demo, images, memory
+from nst import Settings, demo, images, memory, stylize
+from nst.devices import CPU
 from nst.errors import NstError
-from nst.estimate import (
-    SAVING,
-    Cost,
-    Estimate,
-    Work,
-    estimate,
-    optimizer_images,
-    optimizer_passes,
-    time_said,
-    work_of,
-)
 from nst.kernels import numpy_kernels
 from nst.optimizers import Adam, Lbfgs, NormalisedDescent
-from nst.runs import prepare
+from nst.run.budget import fit, least
+from nst.run.estimate import SAVING, Estimate, Work, optimizer_images, optimizer_passes, time_said
+from nst.run.inputs import prepare
+from nst.run.plan import draft, plan, work_of
+from nst.run.probe import Cost
+from nst.run.targets import objective_at
 from nst.settings import Painting
 from nst.stylize import finish
-from nst.targets import objective_at
 from nst.vgg.architecture import VGG16
 
 MB = 10**6
@@ -60,7 +55,7 @@ IMAGE, PIXELS = 12 * 1200 * 1600, 1200 * 1600
 
 
 def test_a_run_with_room_is_done_as_a_whole():
-    found = WORK.fit(20_000 * MB)
+    found = fit(WORK, 20_000 * MB)
     assert found.side is None
     assert [scale.tiles for scale in found.scales] == [(1, 1), (1, 1)]
     targets = 4 * 512 * (1200 // 8) * (1600 // 8)
@@ -71,13 +66,13 @@ def test_a_run_with_room_is_done_as_a_whole():
     painting = second * (20 * 300 * 400 + 10 * PIXELS)
     measuring = 1e-6 * (300 * 400 + 400 * 200 + PIXELS + 1600 * 800)
     assert found.seconds == pytest.approx(painting + measuring + 2 * 0.5)
-    three = replace(WORK, paintings=3).fit(20_000 * MB).seconds
+    three = fit(replace(WORK, paintings=3), 20_000 * MB).seconds
     assert three - found.seconds == pytest.approx(2 * 1e-6 * (400 * 200 + 1600 * 800))
 
 
 def test_a_run_without_room_is_done_in_the_largest_tiles_that_fit():
     budget = 1200 * MB
-    found = WORK.fit(budget)
+    found = fit(WORK, budget)
     assert found.side is not None
     assert found.scales[0].tiles == (1, 1)
     rows, columns = found.scales[1].tiles
@@ -90,21 +85,21 @@ def test_a_run_without_room_is_done_in_the_largest_tiles_that_fit():
     assert found.scales[1].seconds == pytest.approx((3e-6 + 1e-6) * seen + 6e-8 * PIXELS)
     assert found.bytes == pytest.approx(100 * MB + (2 + 2) * IMAGE + network)
     assert 0.7 * budget < found.bytes <= budget
-    assert WORK.fit(budget - 50 * MB).side <= found.side
+    assert fit(WORK, budget - 50 * MB).side <= found.side
 
 
 def test_what_does_not_grow_with_the_image_counts_once():
     cost = replace(COST, fixed_bytes=300.0 * MB, features_fixed_bytes=800.0 * MB)
-    more = WORK.fit(20_000 * MB).bytes + 300 * MB
-    assert replace(WORK, cost=cost).fit(20_000 * MB).bytes == pytest.approx(more)
+    more = fit(WORK, 20_000 * MB).bytes + 300 * MB
+    assert fit(replace(WORK, cost=cost), 20_000 * MB).bytes == pytest.approx(more)
     strip = replace(WORK, sizes=[(160, 3200, 1)], style_sizes=[(3200, 3200)])
-    more = strip.fit(100_000 * MB).bytes + 800 * MB
-    assert replace(strip, cost=cost).fit(100_000 * MB).bytes == pytest.approx(more)
+    more = fit(strip, 100_000 * MB).bytes + 800 * MB
+    assert fit(replace(strip, cost=cost), 100_000 * MB).bytes == pytest.approx(more)
 
 
 def test_a_painting_larger_than_the_photograph_counts_too():
     strip = replace(WORK, sizes=[(160, 3200, 1)], style_sizes=[(3200, 3200)])
-    assert strip.fit(100_000 * MB).bytes > 100 * MB + 700 * 3200 * 3200
+    assert fit(strip, 100_000 * MB).bytes > 100 * MB + 700 * 3200 * 3200
 
 
 def test_regions_have_masks_at_each_layer_of_the_style():
@@ -112,30 +107,30 @@ def test_regions_have_masks_at_each_layer_of_the_style():
     for budget in (20_000 * MB, 1200 * MB):  # as a whole, and in tiles
         work = replace(WORK, style_sizes=[(400, 200), (800, 400)])
         one, three = (replace(work, regions=n) for n in (0, 3))
-        side = three.fit(budget).side
-        assert one._peak(side, 0) + masks == pytest.approx(three._peak(side, 0))
+        side = fit(three, budget).side
+        assert one.peak(side, 0) + masks == pytest.approx(three.peak(side, 0))
 
 
 def test_frames_are_saved_beside_all_that_painting_needs():
     framed = replace(WORK, frames=True)
     targets = 4 * 512 * (1200 // 8) * (1600 // 8)
     held = 100 * MB + (2 + 2 + 4.5) * IMAGE  # image, d_image, Adam's; and what saving takes
-    assert framed.fit(20_000 * MB).bytes == pytest.approx(held + targets + 2000 * PIXELS)
-    assert WORK.fit(20_000 * MB).bytes < framed.fit(20_000 * MB).bytes
+    assert fit(framed, 20_000 * MB).bytes == pytest.approx(held + targets + 2000 * PIXELS)
+    assert fit(WORK, 20_000 * MB).bytes < fit(framed, 20_000 * MB).bytes
 
     tiny = replace(framed, cost=replace(COST, bytes=1.0, features_bytes=1.0), regions=1)
     masks = 4 * (PIXELS + (1200 // 16) * (1600 // 16))
-    assert tiny.least() == pytest.approx(held + masks)  # in tiles; the features are in files
+    assert least(tiny) == pytest.approx(held + masks)  # in tiles; the features are in files
 
 
 def test_lbfgs_gives_up_pairs_where_memory_is_short():
     work = replace(WORK, optimizer="lbfgs")
-    assert work.fit(20_000 * MB).pairs == 10
-    assert work.fit(WORK.fit(1000 * MB).bytes + 6 * IMAGE).pairs < 10
+    assert fit(work, 20_000 * MB).pairs == 10
+    assert fit(work, fit(WORK, 1000 * MB).bytes + 6 * IMAGE).pairs < 10
 
 
 def test_every_image_of_lbfgs_counts():
-    found = replace(WORK, optimizer="lbfgs").fit(20_000 * MB)
+    found = fit(replace(WORK, optimizer="lbfgs"), 20_000 * MB)
     targets = 4 * 512 * (1200 // 8) * (1600 // 8)
     # image, d_image, the best; start, d_start, direction; s and y of ten pairs; four in passing
     images_held = 3 + 3 + 2 * 10 + 4
@@ -146,16 +141,16 @@ def test_no_clock_has_a_part_in_how_it_is_done():
     """Else the same run, on the same machine, would not always paint the same picture."""
     work = replace(WORK, optimizer="lbfgs")
     for budget in (20_000 * MB, 1800 * MB, 1200 * MB):
-        found = work.fit(budget)
+        found = fit(work, budget)
         for times in ({"pass_seconds": 1.0}, {"seconds": 1e-3}, {"features_seconds": 1.0}):
-            other = replace(work, cost=replace(COST, **times)).fit(budget)
+            other = fit(replace(work, cost=replace(COST, **times)), budget)
             assert (other.side, other.pairs) == (found.side, found.pairs)
 
 
 def test_pairs_that_there_are_no_steps_for_take_no_memory():
     long = replace(WORK, optimizer="lbfgs", sizes=[(1200, 1600, 100)], style_sizes=[(1600, 800)])
     short = replace(long, sizes=[(1200, 1600, 3)])
-    assert long.fit(20_000 * MB).bytes - short.fit(20_000 * MB).bytes == 2 * 7 * IMAGE
+    assert fit(long, 20_000 * MB).bytes - fit(short, 20_000 * MB).bytes == 2 * 7 * IMAGE
 
 
 def test_what_cannot_fit_is_refused_with_a_size_that_can():
@@ -163,7 +158,7 @@ def test_what_cannot_fit_is_refused_with_a_size_that_can():
     with pytest.raises(
         NstError, match=r"painting 1600 x 1200 pixels takes .* use --size"
     ) as error:
-        WORK.fit(budget)
+        fit(WORK, budget)
     message = str(error.value)
     assert "there is 250 MB for it" in message
     assert "\n" not in message
@@ -173,14 +168,14 @@ def test_what_cannot_fit_is_refused_with_a_size_that_can():
         steps = WORK.sizes[-1][2]
         return replace(WORK, sizes=[(side * 3 // 4, side, steps)], style_sizes=[(side, side // 2)])
 
-    assert at(size).fit(budget).bytes <= budget
+    assert fit(at(size), budget).bytes <= budget
     with pytest.raises(NstError):
-        at(size + 32).fit(budget)
+        fit(at(size + 32), budget)
 
 
 def test_where_nothing_fits_only_memory_helps():
     with pytest.raises(NstError, match="50 MB for it; use more --memory"):
-        WORK.fit(50 * MB)
+        fit(WORK, 50 * MB)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +196,7 @@ def test_times_that_people_read(seconds, text):
 
 
 def test_the_lines_say_sizes_tiles_memory_and_time():
-    lines = WORK.fit(1200 * MB).lines()
+    lines = fit(WORK, 1200 * MB).lines()
     assert lines[0].split()[:3] == ["400", "x", "300"]
     assert "as a whole" in lines[0]
     assert "20 steps of 0.37 s" in lines[0]
@@ -292,27 +287,29 @@ def test_targets_take_the_bytes_that_they_are_said_to(settings, files, tmp_path)
     left, right = tmp_path / "left.png", tmp_path / "right.png"
     paintings = [files / "painting.png", files / "photograph.png", files / "painting.png"]
     regions = [left, right, left]
-    run = prepare(
+    inputs = prepare(
         settings(style=[Painting(p, region=r) for p, r in zip(paintings, regions, strict=True)])
     )
-    scale = run.scales[-1]
-    targets = objective_at(run, scale).targets
+    planned = draft(inputs)
+    scale = planned.full
+    targets = objective_at(inputs, scale).targets
     masks = [region.mask.pixels.nbytes for tap in targets.style.values() for region in tap]
     kept = sum(masks) + sum(features.nbytes for features in targets.content.values())
     assert len(masks) == 2 * 4
-    work = work_of(run, COST, 0)
+    work = work_of(inputs, planned, COST, 0)
     assert work.paintings == 3
+    assert work.start == 12
     assert work.target_bytes((scale.height, scale.width), whole=True) == kept
     assert work.target_bytes((scale.height, scale.width), whole=False) == sum(masks)
 
 
 def test_saving_takes_no_more_images_than_it_is_said_to(settings):
-    run = prepare(settings(size=1000, scales=1, color="content"))
+    inputs, planned, state = begun(prepare(settings(size=1000, scales=1, color="content")))
     tracemalloc.start()
-    finish(run, run.settings.output)
+    finish(inputs, planned, state, inputs.settings.output)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert 0.6 * SAVING < peak / run.image.nbytes < SAVING
+    assert 0.6 * SAVING < peak / state.image.nbytes < SAVING
 
 
 # ---- For real -------------------------------------------------------------------------
@@ -320,16 +317,19 @@ def test_saving_takes_no_more_images_than_it_is_said_to(settings):
 CHILD = """
 import json, sys
 from nst import Settings, memory
-from nst.estimate import estimate
-from nst.runs import prepare
+from nst.run.inputs import prepare
+from nst.run.plan import plan
+from nst.run.state import start
 from nst.settings import Painting
-from nst.stylize import finish
-from nst.targets import objective_at
 from nst.stylize import complete
 
-run = prepare(Settings(**json.loads(sys.argv[1])))
-expected = estimate(run)
-complete(run)
+told = json.loads(sys.argv[1])
+if isinstance(told["style"], list):
+    told["style"] = [Painting(**one) for one in told["style"]]
+inputs = prepare(Settings(**told))
+planned = plan(inputs)
+expected = planned.estimate
+complete(inputs, planned, start(inputs, planned))
 tiles = [rows * columns for rows, columns in (scale.tiles for scale in expected.scales)]
 print(json.dumps({"expected": expected.bytes, "found": memory.highest(), "tiles": tiles}))
 """
@@ -384,34 +384,63 @@ def small_run(tmp_path, rng):
             tmp_path / "content.png",
             tmp_path / "style.png",
             tmp_path / "out.png",
-            size=128,
-            steps=2,
-            device="cpu",
-            model="vgg16-slim",
-            **options,
+            **{"size": 128, "steps": 2, "device": "cpu", "model": "vgg16-slim"} | options,
         )
     )
 
 
-def test_an_estimate_settles_how_the_run_is_done(small_run):
-    run = small_run()
-    assert not run.planned
-    found = estimate(run)
+def test_a_plan_settles_how_the_run_is_done(small_run):
+    planned = plan(small_run())
+    found = planned.estimate
     assert isinstance(found, Estimate)
-    assert run.planned
-    assert (run.side, run.pairs) == (found.side, found.pairs) == (None, 10)
-    assert 0 < found.scales[-1].seconds < found.seconds == run.seconds
+    assert (planned.side, planned.pairs) == (found.side, found.pairs) == (None, 10)
+    assert 0 < found.scales[-1].seconds < found.seconds
+    assert planned.lines == found.lines()
+
+
+def test_inputs_and_plan_do_not_change(small_run):
+    inputs = small_run()
+    before = dict(vars(inputs))
+    planned = plan(inputs)
+    assert all(vars(inputs)[name] is value for name, value in before.items())
+    for frozen, name in ((inputs, "recipe"), (planned, "side")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(frozen, name, None)
 
 
 def test_the_budget_is_the_users_or_a_share_of_what_is_free(small_run, monkeypatch):
-    assert estimate(small_run(memory="3GB")).budget == 3000 * MB
+    assert plan(small_run(memory="3GB")).estimate.budget == 3000 * MB
     monkeypatch.setattr(memory, "free", lambda _: 1000 * MB)
     monkeypatch.setattr(memory, "used", lambda _: 200 * MB)
-    assert estimate(small_run()).budget == 200 * MB + 0.8 * 1000 * MB
+    assert plan(small_run()).estimate.budget == 200 * MB + 0.8 * 1000 * MB
 
 
 def test_too_little_memory_is_refused_before_anything_is_painted(small_run, tmp_path):
-    run = small_run(memory="20MB")
+    inputs = small_run(memory="20MB")
     with pytest.raises(NstError, match="there is 20 MB for it"):
-        estimate(run)
+        plan(inputs)
     assert not Path(tmp_path / "out.png").exists()
+
+
+def test_a_size_that_cannot_fit_is_refused_before_anything_of_that_size_is_made(small_run):
+    """Quickly, and in the memory of a small picture; the size that is named does fit."""
+    budget = f"{memory.used(CPU) / MB + 400:.0f}MB"
+    full = 12 * 8192 * 6144  # bytes of one array of the picture's size: 600 MB
+    tracemalloc.start()
+    with pytest.raises(NstError, match=r"painting 8192 x 6144 pixels takes .* --size") as error:
+        stylize(small_run(size=8192, scales=1, memory=budget).settings)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.2 * full
+    size = int(str(error.value).split("--size ")[1].split()[0])
+    assert 256 < size < 8192
+    assert plan(small_run(size=size * 3 // 4, scales=1, memory=budget)).full.width == size * 3 // 4
+
+
+def test_the_image_that_painting_starts_from_counts_at_every_scale():
+    started = replace(WORK, start=12)
+    more = 12 * 300 * 400  # of the first scale
+    for side in (None, 400):
+        assert started.peak(side, 0) - WORK.peak(side, 0) == pytest.approx(more)
+    alone = started.at_size(800)
+    assert alone.peak(None, 0) - replace(alone, start=0).peak(None, 0) == 12 * 600 * 800

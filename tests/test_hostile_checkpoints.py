@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hostile import DEEP, SHELL, VALUES, mutated
 
-from nst import checkpoints, memory, stylize
+from nst import memory, stylize
 from nst.devices import CPU
 from nst.errors import NstError, NstWarning
-from nst.runs import reopen_to_paint
+from nst.run import checkpoints
+from nst.run.state import reopen_to_paint
 from nst.stylize import complete
 
 
@@ -60,7 +61,7 @@ def go_on(folder):
     """Go on with the run in ``folder``; return the one line that it ends with, or None."""
     line = None
     try:
-        complete(reopen_to_paint(folder))
+        complete(*reopen_to_paint(folder))
     except NstError as error:
         line = str(error)
     assert line is None or (len(line) < 5000 and "\n" not in line)

@@ -14,10 +14,11 @@ import PIL.Image
 import pytest
 from refusals import raiser, refusal_of
 
-from nst import Settings, checkpoints, images, inputs, memory, stylize
+from nst import Settings, images, memory, reading, stylize
 from nst.cli import main
 from nst.errors import NstError
-from nst.runs import prepare
+from nst.run import checkpoints
+from nst.run.inputs import prepare
 from nst.settings import Painting
 from nst.stylize import resume
 
@@ -51,7 +52,7 @@ def write_later(pipe: Path, data: bytes) -> threading.Thread:
 def test_an_input_has_its_bytes_and_their_sha256(tmp_path):
     data = bytes(range(256)) * 9
     (tmp_path / "a.png").write_bytes(data)
-    read = inputs.read(tmp_path / "a.png")
+    read = reading.read(tmp_path / "a.png")
     assert read.name == str(tmp_path / "a.png")
     assert read.data == data
     assert read.sha256 == hashlib.sha256(data).hexdigest()
@@ -75,7 +76,7 @@ def test_a_run_opens_each_input_once_and_hashes_what_it_decodes(settings, files,
     assert sorted(opened) == sorted(names)
     for name in names:
         sha256 = hashlib.sha256((files / name).read_bytes()).hexdigest()
-        assert run.inputs[str(files / name)] == sha256
+        assert run.files[str(files / name)] == sha256
 
 
 @POSIX
@@ -153,14 +154,14 @@ def test_a_run_from_standard_input_goes_on_with_the_same_bytes(settings, folder,
         if progress.step == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(inputs, "_opened", given("photograph.png"))
+    monkeypatch.setattr(reading, "_opened", given("photograph.png"))
     asked = settings(content="-", checkpoint="saved", steps=3, scales=1)
     with pytest.raises(KeyboardInterrupt):
         stylize(asked, stop)
     assert checkpoints.load(Path("saved")).inputs["-"]
-    monkeypatch.setattr(inputs, "_opened", given("painting.png"))
+    monkeypatch.setattr(reading, "_opened", given("painting.png"))
     assert "- has changed since" in refusal_of(resume, Path("saved"))
-    monkeypatch.setattr(inputs, "_opened", given("photograph.png"))
+    monkeypatch.setattr(reading, "_opened", given("photograph.png"))
     resumed = resume(Path("saved"))
     once = stylize(settings(steps=3, scales=1, output="once.png"))
     np.testing.assert_array_equal(resumed.image, once.image)
@@ -221,7 +222,7 @@ def test_a_file_without_read_permission_is_one_line(folder, capsys, monkeypatch,
     def opened(path):
         return refuse() if str(path) == "mask.png" else open(path, "rb")
 
-    monkeypatch.setattr(inputs, "_opened", opened)
+    monkeypatch.setattr(reading, "_opened", opened)
     assert main(PLACES[place]("mask.png")) == 2
     assert capsys.readouterr().err == (
         "nst: cannot read mask.png: permission denied; check the file and its permissions\n"
@@ -230,7 +231,7 @@ def test_a_file_without_read_permission_is_one_line(folder, capsys, monkeypatch,
 
 @POSIX
 def test_an_endless_pipe_is_left_where_it_is_too_large(monkeypatch):
-    monkeypatch.setattr(inputs, "LARGEST", 5_000_000)
+    monkeypatch.setattr(reading, "LARGEST", 5_000_000)
     assert _refusal_of_a_pipe("auto") == (
         "cannot use standard input: it is larger than 5 MB, the most that is read of an image "
         "here; make it smaller"
@@ -243,7 +244,7 @@ def test_an_endless_pipe_is_left_where_the_memory_ends(monkeypatch, budget):
     """Half of what the run may take, for a pipe's parts are joined; but never less than SMALL."""
     monkeypatch.setattr(memory, "used", lambda device: 0)
     monkeypatch.setattr(memory, "free", lambda device: 50_000_000)
-    monkeypatch.setattr(inputs, "SMALL", 3_000_000)
+    monkeypatch.setattr(reading, "SMALL", 3_000_000)
     most = {"200GB": int(memory.SHARE * 50), "1MB": 3, "auto": int(memory.SHARE * 50 / 2)}[budget]
     assert f"it is larger than {most} MB, the most that is read" in _refusal_of_a_pipe(budget)
 
@@ -254,7 +255,7 @@ def _refusal_of_a_pipe(budget):
     kept = os.dup(0)
     try:
         os.dup2(endless.stdout.fileno(), 0)
-        return refusal_of(inputs.read, "-", budget)
+        return refusal_of(reading.read, "-", budget)
     finally:
         os.dup2(kept, 0)
         os.close(kept)
@@ -266,7 +267,7 @@ def _refusal_of_a_pipe(budget):
 @POSIX
 def test_a_device_is_no_picture_however_much_it_holds():
     most = memory.highest()
-    assert refusal_of(inputs.read, "/dev/zero") == (
+    assert refusal_of(reading.read, "/dev/zero") == (
         "cannot read /dev/zero: it is a device, not a picture; name an image file"
     )
     assert memory.highest() - most < 50_000_000
@@ -281,17 +282,17 @@ def test_a_device_is_no_picture_however_much_it_holds():
 
 
 def test_a_large_file_is_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr(inputs, "LARGEST", 1000)
+    monkeypatch.setattr(reading, "LARGEST", 1000)
     (tmp_path / "large.png").write_bytes(bytes(1001))
     (tmp_path / "just.png").write_bytes(bytes(1000))
-    assert "it is larger than 0 MB" in refusal_of(inputs.read, tmp_path / "large.png")
-    assert len(inputs.read(tmp_path / "just.png").data) == 1000
+    assert "it is larger than 0 MB" in refusal_of(reading.read, tmp_path / "large.png")
+    assert len(reading.read(tmp_path / "just.png").data) == 1000
 
 
 def test_no_more_is_read_than_there_is_memory_for(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "free", lambda device: 10**7)
     (tmp_path / "large.png").write_bytes(bytes(8_000_001))
-    assert "it is larger than 8 MB" in refusal_of(inputs.read, tmp_path / "large.png")
+    assert "it is larger than 8 MB" in refusal_of(reading.read, tmp_path / "large.png")
 
 
 @POSIX
@@ -336,6 +337,6 @@ def test_messages_call_standard_input_by_its_name(folder):
 
 def test_a_picture_can_be_given_as_bytes(tmp_path, pixels):
     PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
-    read = inputs.read(tmp_path / "a.png")
+    read = reading.read(tmp_path / "a.png")
     (tmp_path / "a.png").unlink()
     assert images.load(read).shape == (3, *pixels.shape[:2])

@@ -13,13 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from running import paint
 from test_hostile_checkpoints import contents, forge
 
-from nst import checkpoints, cli, images, marks, resume, stylize
-from nst.checkpoints import Keeper
+from nst import cli, images, resume, stylize
 from nst.devices import CPU
 from nst.errors import NstError
-from nst.runs import prepare, reopen
+from nst.run import checkpoints, marks
+from nst.run.checkpoints import Keeper
+from nst.run.inputs import prepare
+from nst.run.plan import checkpoint_folder
+from nst.run.state import reopen
 from nst.stylize import complete
 
 
@@ -139,7 +143,7 @@ def test_a_checkpoint_does_not_choose_what_is_overwritten(stopped, tmp_path, opt
 
 
 def test_a_log_is_the_run_s_as_far_as_its_history_goes(stopped, tmp_path):
-    log, history = stopped.log, reopen(stopped.checkpoint).history
+    log, history = stopped.log, reopen(stopped.checkpoint)[2].history
     whole = log.read_bytes()
     assert marks.is_log_of(log, history)
     for text in (whole + b"6,1,64,9.9,1\r\n", whole[:-20], whole[:5], b""):
@@ -173,7 +177,7 @@ def test_a_jpeg_says_whose_it_is(settings, tmp_path):
     asked = settings(output=tmp_path / "out.jpg", steps=4, size=64, checkpoint=tmp_path / "c")
     with pytest.raises(KeyboardInterrupt):
         stylize(asked, stop_after(2))
-    assert marks.carries(asked.output, reopen(tmp_path / "c").mark)
+    assert marks.carries(asked.output, reopen(tmp_path / "c")[0].mark)
     assert len(resume(tmp_path / "c").history) == 4
     with Image.open(asked.output) as image:
         assert len(image.info["comment"]) == 64
@@ -221,25 +225,23 @@ def test_a_folder_that_cannot_be_made_does_not_stop_a_run(tmp_path):
 
 def test_a_failed_run_unlocks_its_folder(stopped):
     with pytest.raises(KeyboardInterrupt):
-        complete(reopen(stopped.checkpoint), stop_after(6))
+        complete(*reopen(stopped.checkpoint), stop_after(6))
     with Keeper(stopped.checkpoint, CPU):
         pass
 
 
 def test_two_long_runs_of_one_output_do_not_share_a_folder(settings, tmp_path):
     """The default folder is beside the output."""
-    run = prepare(settings())
-    run.planned, run.seconds = True, 1e6
+    folder = checkpoint_folder(settings(), 1e6)
 
     def second(progress):
         other = prepare(settings())
-        other.planned, other.seconds = True, 1e6
         with pytest.raises(NstError, match=r"another run is saved in .*out-checkpoint"):
-            complete(other)
+            paint(other, folder=folder)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        complete(run, second)
+        paint(prepare(settings()), second, folder=folder)
 
 
 def test_a_lock_dies_with_its_process(settings, tmp_path, capsys):

@@ -6,17 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from running import paint
 from small_networks import FOUR_BLOCKS
 
-from nst import estimate as estimates
 from nst import images
-from nst.estimate import PROBE_SIDE, Cost, Work, probe_size
 from nst.objective.tiling import cut, smallest_side
-from nst.runs import prepare
-from nst.scales import plan
+from nst.run.budget import least, too_large
+from nst.run.estimate import Work
+from nst.run.inputs import prepare
+from nst.run.plan import plan
+from nst.run.probe import PROBE_SIDE, Cost, probe_size
+from nst.run.scales import scales_for
+from nst.run.state import start
+from nst.run.targets import network_size
 from nst.settings import Settings
 from nst.stylize import complete
-from nst.targets import network_size
 from nst.vgg.architecture import SMALLEST_SIDE
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1")
@@ -34,7 +38,7 @@ def sizes(draw):
 def test_scales_are_wide_enough_for_the_network_and_end_at_the_size(size, scales, recipe):
     height, width = size
     settings = Settings(__file__, __file__, size=max(size), scales=scales, recipe=recipe)
-    planned = plan(height, width, settings)
+    planned = scales_for(height, width, settings)
     assert (planned[-1].height, planned[-1].width) == (height, width)
     for scale in planned:
         assert min(scale.height, scale.width) >= SMALLEST_SIDE
@@ -48,8 +52,8 @@ def test_the_probe_is_wide_enough_and_no_larger_than_it_must_be(size):
     found = probe_size(height, width)
     assert min(found) >= SMALLEST_SIDE
     assert math.prod(found) <= height * width
-    least = math.ceil(SMALLEST_SIDE * max(size) / min(size))
-    assert max(found) <= max(PROBE_SIDE, least)
+    longest = math.ceil(SMALLEST_SIDE * max(size) / min(size))
+    assert max(found) <= max(PROBE_SIDE, longest)
     assert (found[0] >= found[1]) == (height >= width) or found[0] == found[1]
 
 
@@ -80,15 +84,15 @@ def test_a_size_that_would_fit_is_one_that_can_be_painted(size, style, share):
         Cost(bytes=2000.0, seconds=1e-6, features_bytes=700.0, features_seconds=1e-6),
         base=0.0,
     )
-    budget = share * work.least()
-    assume(budget < work.least())
-    advice = str(work._too_large(budget))
+    budget = share * least(work)
+    assume(budget < least(work))
+    advice = str(too_large(work, budget))
     if "--size" in advice:
         longer = int(advice.split("--size ")[1].split()[0])
         assert min(images.fit(*size, longer)) >= SMALLEST_SIDE
-        smaller = work._at_size(longer)
+        smaller = work.at_size(longer)
         assert min(smaller.style_sizes[0]) >= SMALLEST_SIDE
-        assert smaller.least() <= budget
+        assert least(smaller) <= budget
 
 
 @pytest.fixture
@@ -110,10 +114,11 @@ REAL = [(16, 16), (17, 16), (16, 400), (60, 1600), (4000, 16), (16, 4000), (333,
 def test_narrow_pictures_are_estimated_and_painted(settings, strip, size):
     path = strip(*size)
     asked = settings(content=path, style=path, size=max(size), scales=None, steps=4, plot=True)
-    run = prepare(asked)
-    found = estimates.estimate(run)
-    assert (found.scales[-1].height, found.scales[-1].width) == size
-    assert complete(run).image.shape == (3, *size)
+    inputs = prepare(asked)
+    planned = plan(inputs)
+    last = planned.estimate.scales[-1]
+    assert (last.height, last.width) == size
+    assert complete(inputs, planned, start(inputs, planned)).image.shape == (3, *size)
 
 
 @pytest.mark.parametrize("size", [(16, 900), (900, 16), (20, 700)])
@@ -121,8 +126,6 @@ def test_narrow_pictures_are_painted_in_tiles_and_from_narrow_paintings(settings
     """As in one piece, but for rounding."""
     options = {"size": max(size), "scales": 1, "steps": 2, "optimizer": "descent"}
     asked = settings(content=strip(*size), style=strip(*size[::-1]), **options)
-    whole, tiled = prepare(asked), prepare(asked)
-    whole.planned = tiled.planned = True
-    tiled.side = 112
+    whole, tiled = (paint(prepare(asked), side=side).image for side in (None, 112))
     assert min(network_size(*size[::-1], 100)) >= SMALLEST_SIDE
-    np.testing.assert_allclose(complete(tiled).image, complete(whole).image, atol=2e-3)
+    np.testing.assert_allclose(tiled, whole, atol=2e-3)

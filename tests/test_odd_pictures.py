@@ -30,8 +30,8 @@ from refusals import refusal_of
 
 from nst import decoding, images, memory, profiles, tiff
 from nst.errors import NstError, NstWarning
-from nst.inputs import Input
-from nst.runs import read_mask
+from nst.reading import Input
+from nst.run.inputs import read_mask
 
 PICTURES = Path(__file__).with_name("pictures")
 RIGHT = [path.name.removesuffix(".npy") for path in sorted(PICTURES.glob("*.npy"))]
@@ -378,7 +378,7 @@ def test_a_picture_that_would_not_fit_is_refused_before_it_is_decoded(monkeypatc
 
 
 def test_the_memory_that_the_user_names_counts_for_reading(settings, tmp_path):
-    from nst.runs import prepare
+    from nst.run.inputs import prepare
 
     (tmp_path / "bomb.png").write_bytes(bomb(4000))
     for name in ("content", "style"):
@@ -394,10 +394,10 @@ import sys, io, warnings
 import PIL.Image
 import pillow_heif
 pillow_heif.register_heif_opener()
-from nst import images, inputs, decoding, memory
+from nst import images, reading, decoding, memory
 from nst.devices import CPU
 warnings.simplefilter("ignore")
-given = inputs.read(sys.argv[1])
+given = reading.read(sys.argv[1])
 images.load(sys.argv[2])  # whatever is imported on the way
 with memory.Peak(CPU) as peak:
     rgb, _ = images.load_with_alpha(given)

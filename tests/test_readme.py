@@ -83,7 +83,7 @@ def dialogue(tmp_path_factory):
     return done.stdout.split("(Pdb) ")[1:]  # what each line is answered
 
 
-PAINTING = "losses, d_image = objective.evaluate(run.trial)"
+PAINTING = "losses, d_image = objective.evaluate(state.trial)"
 GRAM = "products = k.gram(features, 1, pixels)"
 
 

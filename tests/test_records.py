@@ -7,8 +7,8 @@ import pytest
 
 from nst import images
 from nst.devices import CPU
-from nst.records import Records
-from nst.scales import Scale
+from nst.run.records import Records
+from nst.run.scales import Scale
 from nst.settings import Settings
 
 SCALES = [Scale(20, 16, 3), Scale(40, 32, 2)]

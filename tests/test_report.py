@@ -11,10 +11,11 @@ import numpy as np
 import PIL.Image
 import pytest
 from playwright.sync_api import sync_playwright
+from running import begun
 
 from nst import cli, images, report, stylize
 from nst.errors import NstError
-from nst.runs import prepare
+from nst.run.inputs import prepare
 from nst.settings import Painting
 
 RED, BLUE, GREEN = (0.8, 0.1, 0.1), (0.1, 0.2, 0.8), (0.1, 0.7, 0.2)
@@ -202,10 +203,11 @@ def test_a_run_shows_its_pictures_its_history_and_its_frames(settings, tmp_path)
 def test_frames_of_a_run_are_read_as_few_and_as_small_as_they_are_shown(settings):
     """Those of a poster would fill the memory, one of them more than the page."""
     run = prepare(settings(save_every=2, steps=60, size=700))
-    run.history = [{"step": step} for step in range(1, 53)]
+    run, planned, state = begun(run)
+    state.history = [{"step": step} for step in range(1, 53)]
     for step in range(2, 61, 2):  # of a run before as well
         images.save(run.settings.frame(step), np.zeros((3, 700, 583)))
-    frames = report.of_run(run, run.image).frames
+    frames = report.of_run(run, planned, state, state.image).frames
     assert (min(frames), max(frames), len(frames)) == (2, 52, report.MOST_FRAMES)
     assert {frame.shape for frame in frames.values()} == {(3, 320, 583 * 320 // 700)}
 
@@ -214,9 +216,8 @@ def test_frames_of_a_run_are_read_as_few_and_as_small_as_they_are_shown(settings
 def test_gram_matrices_of_a_run_are_those_of_the_features_blended(settings, files, side):
     paintings = [Painting(files / "painting.png", 3), Painting(files / "photograph.png", 1)]
     run = prepare(settings(style=paintings))
-    painted = images.resize(run.present(run.image), 160, 133)
-    run.side = side
-    found = report.measure_grams(run, painted)
+    painted = images.resize(run.present(run.content), 160, 133)
+    found = report.measure_grams(run, side, painted)
     assert list(found) == list(run.recipe.style)
 
     def gram(image, longer=160):  # the longer side of the painted picture
@@ -224,7 +225,7 @@ def test_gram_matrices_of_a_run_are_those_of_the_features_blended(settings, file
         features = run.vgg.features(placed)["relu2_1"].astype(np.float64)
         return np.einsum("irc,jrc->ij", features, features) / features[0].size
 
-    painting, photograph = (gram(source.picture) for source in run.styles)
+    painting, photograph = (gram(source.picture) for source in run.paintings)
     style, of_painted = found["relu2_1"]
     np.testing.assert_allclose(style, (3 * painting + photograph) / 4, rtol=1e-4)
     np.testing.assert_allclose(of_painted, gram(painted), rtol=1e-4)
@@ -233,8 +234,8 @@ def test_gram_matrices_of_a_run_are_those_of_the_features_blended(settings, file
 def test_where_masks_part_the_picture_no_gram_matrix_is_shown(settings, files, tmp_path):
     images.save(tmp_path / "mask.png", np.ones((3, 50, 66)))
     masked = Painting(files / "painting.png", mask=tmp_path / "mask.png")
-    run = prepare(settings(style=[masked]))
-    assert report.of_run(run, run.image).grams == {}
+    inputs, planned, state = begun(prepare(settings(style=[masked])))
+    assert report.of_run(inputs, planned, state, state.image).grams == {}
 
 
 def test_a_report_cannot_overwrite_an_input(settings, files):

@@ -11,16 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import running
 from refusals import raiser
+from running import begun
 
 from nst import cli, images, plots, signals, stylize
 from nst import files as nst_files
-from nst.checkpoints import Keeper
 from nst.errors import NstError, NstWarning
 from nst.objective import Objective
 from nst.optimizers import Lbfgs
-from nst.records import Records
-from nst.runs import prepare
+from nst.run.checkpoints import Keeper
+from nst.run.inputs import prepare
+from nst.run.records import Records
 from nst.signals import Signals
 from nst.stylize import complete
 
@@ -80,8 +82,7 @@ def test_the_picture_is_saved_whatever_a_callback_raises(settings, end):
 def test_the_picture_is_saved_whatever_part_of_a_step_fails(
     settings, monkeypatch, owner, name, end
 ):
-    run, calls = prepare(settings()), []
-    run.planned = True
+    (inputs, planned, state), calls = begun(prepare(settings())), []
     real = getattr(owner, name)
 
     def failing(*arguments):
@@ -92,13 +93,12 @@ def test_the_picture_is_saved_whatever_part_of_a_step_fails(
 
     monkeypatch.setattr(owner, name, failing)
     with pytest.raises(end) as error:
-        complete(run)
-    made = len(run.history)
+        complete(inputs, planned, state)
+    made = len(state.history)
     assert made in (4, 5)
-    assert (
-        error.value.__notes__[0] == f"The picture after step {made} is in {run.settings.output}."
-    )
-    saved = images.read_metadata(run.settings.output)
+    output = inputs.settings.output
+    assert error.value.__notes__[0] == f"The picture after step {made} is in {output}."
+    saved = images.read_metadata(output)
     assert json.loads(saved["nst losses"])["step"] == made
 
 
@@ -106,16 +106,16 @@ def test_where_memory_is_short_what_painting_needed_goes_first(settings, monkeyp
     kept, real = [], images.save
 
     def save(*arguments):
-        kept.append(run.vgg._activations)
+        kept.append(inputs.vgg._activations)
         real(*arguments)
 
     monkeypatch.setattr(images, "save", save)
     after_step, seen = ending(3, MemoryError())
-    run = prepare(settings())
+    inputs = prepare(settings())
     with pytest.raises(MemoryError):
-        complete(run, after_step)
+        running.paint(inputs, after_step)
     assert kept == [{}]
-    assert_painted(run.settings.output, seen)
+    assert_painted(inputs.settings.output, seen)
 
 
 def test_what_can_go_on_is_kept_after_the_picture(settings, tmp_path, monkeypatch):
@@ -209,34 +209,34 @@ def test_a_log_that_finds_no_room_is_told_once(settings, tmp_path, monkeypatch):
 
 
 def test_a_log_that_cannot_be_opened_any_more_is_told_once(settings, tmp_path):
-    run = prepare(settings(log=tmp_path / "losses.csv"))
+    inputs = prepare(settings(log=tmp_path / "losses.csv"))
     folders_at(tmp_path / "losses.csv")
     with pytest.warns(NstWarning, match=r"no log was saved: .*losses.csv: is a dir") as told:
-        assert len(complete(run).history) == 10
+        assert len(running.paint(inputs).history) == 10
     assert len(told) == 1
 
 
 def test_frames_that_cannot_be_written_are_told_once(settings, tmp_path):
-    run = prepare(settings(save_every=2))
+    inputs = prepare(settings(save_every=2))
     folders_at(tmp_path / "out-00002.png", tmp_path / "out-00006.png")
     with pytest.warns(NstWarning, match=r"no frame was saved: .*out-00002.png") as told:
-        assert len(complete(run).history) == 10
+        assert len(running.paint(inputs).history) == 10
     assert len(told) == 1
     assert (tmp_path / "out-00008.png").is_file()  # it tries on
 
 
 def test_plots_and_report_that_cannot_be_written_are_told(settings, tmp_path):
     page = tmp_path / "page.html"
-    run = prepare(settings(plot=True, report=page))
+    inputs = prepare(settings(plot=True, report=page))
     folders_at(tmp_path / "out-triptych.png", page)
     with pytest.warns(NstWarning) as told:
-        result = complete(run)
+        result = running.paint(inputs)
     assert [str(one.message).split(":")[0] for one in told] == [
         "no triptych was saved",
         "no report was saved",
     ]
     assert (tmp_path / "out-losses.png").is_file()
-    np.testing.assert_allclose(images.load(run.settings.output), result.image, atol=0.51 / 255)
+    np.testing.assert_allclose(images.load(inputs.settings.output), result.image, atol=0.51 / 255)
 
 
 def test_a_bug_in_a_plot_is_not_hidden_and_says_where_the_picture_is(settings, monkeypatch):
@@ -257,9 +257,9 @@ def test_checkpoints_that_cannot_be_written_are_told_once(settings, tmp_path, mo
         shutil.rmtree(folder)
         folder.write_text("a file now")
 
-    run = prepare(settings(checkpoint=folder))
+    inputs = prepare(settings(checkpoint=folder))
     with pytest.warns(NstWarning, match="no checkpoint was saved: .*saved") as told:
-        assert len(complete(run, ending(2, lost)[0]).history) == 10
+        assert len(running.paint(inputs, ending(2, lost)[0]).history) == 10
     assert len(told) == 1
 
 
@@ -397,7 +397,7 @@ def test_a_signal_that_is_ignored_stays_ignored(settings, monkeypatch, number):
 @pytest.mark.usefixtures("heard")
 def test_signals_have_their_handlers_back(settings):
     before = [signal.getsignal(number) for number in NAMED]
-    with Signals(prepare(settings())), signals.held():
+    with Signals(begun(prepare(settings()))[2]), signals.held():
         pass
     assert [signal.getsignal(number) for number in NAMED] == before
 

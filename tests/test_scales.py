@@ -7,11 +7,11 @@ import pytest
 
 from nst.errors import NstError
 from nst.objective.recipes import RECIPES
-from nst.scales import Scale, longer_sides, plan
+from nst.run.scales import Scale, longer_sides, scales_for
 
 
 def test_scales_double_from_coarse_to_fine(settings):
-    scales = plan(768, 1024, settings(size=512, scales=3, steps=150))
+    scales = scales_for(768, 1024, settings(size=512, scales=3, steps=150))
     assert [(s.height, s.width) for s in scales] == [(96, 128), (192, 256), (384, 512)]
     assert [s.steps for s in scales] == [71, 47, 32]  # as 1.5 * 1.5 to 1.5 to 1
 
@@ -55,26 +55,26 @@ def test_without_a_size_the_recipe_says_which_side_is_how_long(
     recipe = replace(RECIPES["gatys"], size=size, side=side, steps=77, scales=1)
     monkeypatch.setitem(RECIPES, "gatys", recipe)
     asked = settings(recipe="gatys", size=None, steps=None, scales=None)
-    assert plan(90, 120, asked) == [Scale(*expected, 77)]
+    assert scales_for(90, 120, asked) == [Scale(*expected, 77)]
     assert asked.all_steps == 77
 
 
 def test_what_is_said_goes_before_the_recipe(settings):
     asked = settings(recipe="gatys", size=200, steps=9, scales=1)
-    assert plan(90, 120, asked) == [Scale(150, 200, 9)]
+    assert scales_for(90, 120, asked) == [Scale(150, 200, 9)]
     listed = settings(recipe="gatys", size=None, scales=(80, 160), steps=(3, 4))
-    assert plan(90, 120, listed) == [Scale(60, 80, 3), Scale(120, 160, 4)]
+    assert scales_for(90, 120, listed) == [Scale(60, 80, 3), Scale(120, 160, 4)]
 
 
 def test_our_own_recipe_paints_640_pixels_in_two_scales(settings):
-    scales = plan(768, 1024, settings(size=None, steps=None, scales=None))
+    scales = scales_for(768, 1024, settings(size=None, steps=None, scales=None))
     assert scales == [Scale(240, 320, 180), Scale(480, 640, 120)]
 
 
 def test_crowson_s_scales_have_the_steps_that_he_gives_them(settings):
     """gen_scales(128, 512) of the source: 512 / 2**(i / 2), and 1000 steps on the first."""
     asked = settings(recipe="crowson", size=None, steps=None, scales=None)
-    scales = plan(600, 800, asked)
+    scales = scales_for(600, 800, asked)
     assert [(scale.width, scale.steps) for scale in scales] == [
         *[(128, 1000), (181, 500), (256, 500), (362, 500), (512, 500)]
     ]
@@ -83,9 +83,9 @@ def test_crowson_s_scales_have_the_steps_that_he_gives_them(settings):
 
 def test_a_recipe_s_list_of_steps_is_shared_out_over_other_scales(settings):
     asked = settings(recipe="crowson", size=None, steps=None, scales=2)
-    assert [scale.width for scale in plan(600, 800, asked)] == [362, 512]
-    assert sum(scale.steps for scale in plan(600, 800, asked)) == 3000
-    narrow = plan(200, 800, replace(asked, scales=None))  # 32 x 128 is too small to see
+    assert [scale.width for scale in scales_for(600, 800, asked)] == [362, 512]
+    assert sum(scale.steps for scale in scales_for(600, 800, asked)) == 3000
+    narrow = scales_for(200, 800, replace(asked, scales=None))  # 32 x 128 is too small to see
     assert [scale.width for scale in narrow] == [256, 362, 512]
     assert sum(scale.steps for scale in narrow) == 3000
 
@@ -93,37 +93,37 @@ def test_a_recipe_s_list_of_steps_is_shared_out_over_other_scales(settings):
 @pytest.mark.parametrize("steps", [None, 7, (5, 6)])
 def test_at_a_strength_of_zero_nothing_is_painted(settings, steps):
     asked = settings(strength=0, steps=steps)
-    assert plan(90, 120, asked) == [Scale(120, 160, 0)]
+    assert scales_for(90, 120, asked) == [Scale(120, 160, 0)]
     assert asked.all_steps == 0
 
 
 @pytest.mark.parametrize("listed", [(100, 150), (100, 150, 400)])
 def test_listed_scales_end_at_the_size(settings, listed):
-    scales = plan(80, 160, settings(scales=listed, size=400, steps=(7, 0, 5)))
+    scales = scales_for(80, 160, settings(scales=listed, size=400, steps=(7, 0, 5)))
     assert scales == [Scale(50, 100, 7), Scale(200, 400, 5)]  # a scale without steps is left out
 
 
 def test_listed_scales_may_be_small(settings):
-    scales = plan(100, 100, settings(scales=(20, 40), size=160, steps=30))
+    scales = scales_for(100, 100, settings(scales=(20, 40), size=160, steps=30))
     assert [scale.width for scale in scales] == [20, 40, 160]
     with pytest.raises(NstError, match="at a size of 20 the result would be 20 x 5 pixels"):
-        plan(50, 200, settings(scales=(20, 40), size=160))
+        scales_for(50, 200, settings(scales=(20, 40), size=160))
 
 
 def test_steps_follow_the_ratio_of_sizes(settings):
     """1.5 times as many at half the size, whatever the way there."""
-    steep = plan(512, 512, settings(size=512, scales=2, scale_factor=4, steps=1300))
+    steep = scales_for(512, 512, settings(size=512, scales=2, scale_factor=4, steps=1300))
     assert [s.steps for s in steep] == [900, 400]  # 1.5 * 1.5 to 1
-    gentle = plan(512, 512, settings(size=512, scales=3, scale_factor=2**0.5, steps=10_000))
+    gentle = scales_for(512, 512, settings(size=512, scales=3, scale_factor=2**0.5, steps=10_000))
     assert gentle[0].steps / gentle[2].steps == pytest.approx(1.5, abs=0.01)
     assert gentle[1].steps / gentle[2].steps == pytest.approx(1.5**0.5, abs=0.01)
 
 
 def test_a_list_of_steps_fits_the_scales_or_is_refused(settings):
-    scales = plan(90, 75, settings(size=160, scales=2, steps=(9, 4)))
+    scales = scales_for(90, 75, settings(size=160, scales=2, steps=(9, 4)))
     assert [s.steps for s in scales] == [9, 4]
     with pytest.raises(NstError) as error:
-        plan(90, 75, settings(size=160, scales=2, steps=(9, 4, 1)))
+        scales_for(90, 75, settings(size=160, scales=2, steps=(9, 4, 1)))
     assert "--steps lists 3 numbers, and there are 2 scales, of 80, 160 pixels" in str(error.value)
 
 
@@ -134,7 +134,7 @@ def test_work_is_steps_times_pixels():
 @pytest.mark.parametrize("scales", [1, 2, 3, 5])
 def test_the_steps_are_all_given_out(settings, scales):
     for steps in [*range(40), 150, 997, 100_000]:
-        planned = plan(1000, 800, settings(size=1024, scales=scales, steps=steps))
+        planned = scales_for(1000, 800, settings(size=1024, scales=scales, steps=steps))
         assert sum(s.steps for s in planned) == steps
         assert all(s.steps > 0 for s in planned[:-1])
         assert (planned[-1].height, planned[-1].width) == (1024, 819)
@@ -158,9 +158,9 @@ def test_scales_that_would_be_tiny_are_left_out(settings, content, size, sizes):
     asked = settings(size=size, scales=10)
     if sizes is None:
         with pytest.raises(NstError):
-            plan(*content, asked)
+            scales_for(*content, asked)
     else:
-        assert [(s.height, s.width) for s in plan(*content, asked)] == sizes
+        assert [(s.height, s.width) for s in scales_for(*content, asked)] == sizes
 
 
 @pytest.mark.parametrize(
@@ -168,6 +168,6 @@ def test_scales_that_would_be_tiny_are_left_out(settings, content, size, sizes):
 )
 def test_too_narrow_a_picture_is_refused_before_it_is_painted(settings, content, told):
     with pytest.raises(NstError, match="at a size of 64 the result would be") as error:
-        plan(*content, settings(size=64))
+        scales_for(*content, settings(size=64))
     assert told in str(error.value)
     assert "\n" not in str(error.value)

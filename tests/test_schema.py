@@ -15,8 +15,8 @@ from nst import cli, images, schema, terminal
 from nst.arguments import options_of
 from nst.errors import NstError, brief, printable
 from nst.lookup import Lookup
-from nst.runs import override
-from nst.scales import plan
+from nst.run.inputs import override
+from nst.run.scales import scales_for
 from nst.settings import APART, Painting, Settings
 
 # As nst 0.1.0 wrote it into a PNG.
@@ -48,7 +48,7 @@ def read(text):
     """Read settings as --from does, and plan the run; return the settings, or the one line."""
     try:
         settings = Settings.from_json(text, Lookup(), APART)
-        plan(90, 75, settings)
+        scales_for(90, 75, settings)
         override(settings)
         assert Settings.from_json(settings.as_json()) == settings
     except NstError as error:

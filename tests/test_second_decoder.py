@@ -20,7 +20,7 @@ from picture_files import as_the_camera_stores, png_bytes, png_chunk, tiff_of_ta
 
 from nst import images
 from nst.errors import NstError, NstWarning
-from nst.inputs import Input
+from nst.reading import Input
 
 ROWS, COLUMNS = 37, 53
 LEVEL = 1.01 / 255

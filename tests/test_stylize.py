@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from running import begun, paint
 from small_networks import FOUR_BLOCKS, draw_arrays
 
 from nst import images, stylize
@@ -14,9 +15,10 @@ from nst.devices import CPU
 from nst.errors import NstError
 from nst.objective import Losses, Objective
 from nst.objective.recipes import RECIPES
-from nst.runs import initial_image, override, prepare
-from nst.scales import Scale
-from nst.stylize import at_scale, complete
+from nst.run.inputs import override, prepare
+from nst.run.scales import Scale
+from nst.run.state import initial_image
+from nst.stylize import at_scale
 from nst.vgg import weights
 from nst.vgg.export import export_network
 
@@ -58,15 +60,18 @@ def test_content_and_style_start_at_the_scale(rng):
 
 
 @pytest.mark.parametrize("init", ["style", "file"])
-def test_what_has_another_aspect_is_cropped_and_not_squeezed(rng, tmp_path, init):
+def test_what_has_another_aspect_is_cropped_and_not_squeezed(settings, rng, tmp_path, init):
     wide = halves(30, 90)
     wide[:, :, :30] = 0.5  # what a crop to a square from the middle leaves out
+    images.save(tmp_path / "wide.png", wide)
+    images.save(tmp_path / "square.png", rng.random((3, 30, 30)))
+    asked = settings(content=tmp_path / "square.png", size=16, scales=1, steps=1)
+    named = {"style": tmp_path / "wide.png", "init": "style"}
     if init == "file":
-        init = str(tmp_path / "start.png")
-        images.save(init, wide)
-    start = initial_image(init, 0, rng.random((3, 30, 30)), wide, Scale(16, 16, 1))
-    np.testing.assert_allclose(start[:, :, :4], 0, atol=1e-6)
-    np.testing.assert_allclose(start[:, :, 12:], 1, atol=1e-6)
+        named = {"init": str(tmp_path / "wide.png")}
+    image = begun(prepare(replace(asked, **named)))[2].image
+    np.testing.assert_allclose(image[:, :, :4], 0, atol=1e-6)
+    np.testing.assert_allclose(image[:, :, 12:], 1, atol=1e-6)
 
 
 def test_at_scale_keeps_what_fits_and_resizes_what_does_not(rng):
@@ -221,9 +226,9 @@ def test_no_steps_and_a_plot_is_a_triptych_alone(settings, tmp_path):
 
 def test_a_kind_of_weight_zero_is_allowed_in_every_recipe(settings):
     for recipe in ("nst", "hvass"):
-        run = prepare(settings(recipe="nst", content_weight=0, steps=3))
-        run.recipe = replace(run.recipe, combination=RECIPES[recipe].combination)
-        complete(run)
+        inputs = prepare(settings(recipe="nst", content_weight=0, steps=3))
+        mixed = replace(inputs.recipe, combination=RECIPES[recipe].combination)
+        paint(replace(inputs, recipe=mixed))
 
 
 # ---- How it stops --------------------------------------------------------------------

@@ -4,23 +4,26 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from running import begun
 
 from nst import images, stylize
 from nst.objective import Region, Targets, Weights
 from nst.objective.objective import relative_to
 from nst.objective.recipes import RECIPES
 from nst.objective.styles.gram import GramStyle
-from nst.runs import override, prepare
-from nst.scales import Scale
+from nst.run.inputs import override, prepare
+from nst.run.plan import draft
+from nst.run.scales import Scale
+from nst.run.targets import objective_at, style_size
 from nst.settings import Painting
-from nst.targets import objective_at, style_size
 from nst.vgg import Vgg
 
 
 def test_targets_are_those_of_both_pictures_at_the_scale(settings):
     run = prepare(settings())
-    scale = run.scales[0]
-    objective = objective_at(run, scale)
+    planned = draft(run)
+    scale = planned.scales[0]
+    objective = objective_at(run, scale, share=planned.share(scale))
     assert (scale.height, scale.width) == (80, 67)
 
     vgg = Vgg(settings().model, run.recipe.taps)
@@ -38,7 +41,7 @@ def test_targets_are_those_of_both_pictures_at_the_scale(settings):
 def test_the_content_is_at_its_own_target(settings):
     """The photograph itself has a content loss of zero, at every scale."""
     run = prepare(settings())
-    for scale in run.scales:
+    for scale in draft(run).scales:
         content = images.resize(run.content, scale.height, scale.width)
         losses, _ = objective_at(run, scale).evaluate(content)
         assert losses.raw["content relu3_3"] == 0
@@ -65,11 +68,11 @@ def test_relative_weights_are_divided_by_the_mean_square_of_the_target(rng):
 @pytest.mark.parametrize("recipe", ["nst", "hvass"])
 def test_the_recipe_s_conventions_reach_the_objective(settings, recipe):
     named = override(settings(recipe=recipe))
-    run = prepare(settings())
+    read = prepare(settings())
     taps = {"content": {"relu3_1": 1.5}, "style": {"relu1_1": 2.0}}  # which tiny has
-    run.recipe = replace(named, **taps)
-    run.vgg = Vgg(settings().model, run.recipe.taps)
-    objective = objective_at(run, run.scales[0])
+    recipe = replace(named, **taps)
+    run = replace(read, recipe=recipe, vgg=Vgg(settings().model, recipe.taps))
+    objective = objective_at(run, draft(run).full)
     assert objective.recipe is run.recipe
     for (region,) in objective.targets.style.values():
         assert region.style.normalization == named.gram_normalization
@@ -150,7 +153,7 @@ def waits(gpu):
 
 @pytest.mark.filterwarnings("ignore:the mask")
 def test_measuring_targets_waits_once_for_each_of_them_and_not_for_each_row(gpu, run_on_gpu):
-    objective = objective_at(run_on_gpu, run_on_gpu.scales[0])
+    objective = objective_at(run_on_gpu, draft(run_on_gpu).full)
     regions = sum(len(regions) for regions in objective.targets.style.values())
     assert regions == 2 * 4
     assert sum(waits(gpu).values()) <= len(objective.targets.content) + regions
@@ -159,11 +162,11 @@ def test_measuring_targets_waits_once_for_each_of_them_and_not_for_each_row(gpu,
 @pytest.mark.filterwarnings("ignore:the mask")
 @pytest.mark.parametrize("side", [None, 96], ids=["whole", "tiles"])
 def test_an_evaluation_waits_for_nothing(gpu, run_on_gpu, side):
-    run_on_gpu.side = side
-    objective = objective_at(run_on_gpu, run_on_gpu.scales[0])
-    objective.evaluate(run_on_gpu.image)
+    _, planned, state = begun(run_on_gpu)
+    objective = objective_at(run_on_gpu, planned.full, side)
+    objective.evaluate(state.image)
     gpu.forget()
-    losses, _ = objective.evaluate(run_on_gpu.image)
+    losses, _ = objective.evaluate(state.image)
     assert not waits(gpu)
     losses.floats()
     assert sum(waits(gpu).values()) == 1

@@ -7,9 +7,10 @@ from refusals import refusal_of
 
 from nst import colour, images, stylize
 from nst.errors import NstError, NstWarning
-from nst.runs import prepare, read_mask
+from nst.run.inputs import prepare, read_mask
+from nst.run.plan import draft
+from nst.run.targets import measure_style
 from nst.settings import Painting
-from nst.targets import measure_style
 
 
 def cut_out(path, rgb, alpha, under):
@@ -115,9 +116,9 @@ def test_a_painting_s_transparent_regions_are_left_out_of_its_style(settings, fi
     by_alpha = prepare(settings(style=cut, output=None))
     masked = Painting(tmp_path / "filled.png", mask=tmp_path / "mask.png")
     by_mask = prepare(settings(style=masked, output=None))
-    scale = by_alpha.scales[-1]
-    one = measure_style(by_alpha, by_alpha.styles[0], scale)
-    two = measure_style(by_mask, by_mask.styles[0], scale)
+    scale = draft(by_alpha).full
+    one = measure_style(by_alpha, by_alpha.paintings[0], scale)
+    two = measure_style(by_mask, by_mask.paintings[0], scale)
     for tap, sums in one.items():
         assert sums.area == pytest.approx(two[tap].area)
         assert 0 < sums.area
@@ -128,8 +129,8 @@ def test_a_painting_s_transparent_regions_are_left_out_of_its_style(settings, fi
 def test_the_photograph_is_painted_where_it_can_be_seen(settings, files, tmp_path, disc):
     content = cut_out(tmp_path / "c.png", images.load(files / "photograph.png"), disc, [0, 0, 0])
     run = prepare(settings(content=content, output=None))
-    np.testing.assert_array_equal(run.styles[0].region, disc > 0)
-    assert prepare(settings(output=None)).styles[0].region is None
+    np.testing.assert_array_equal(run.paintings[0].region, disc > 0)
+    assert prepare(settings(output=None)).paintings[0].region is None
 
 
 def test_a_cut_out_over_black_has_no_pale_ring(settings, tmp_path):

@@ -5,7 +5,7 @@ between is from ONNX Runtime's arena, one for all graphs, since they run one aft
 grow by what is asked for and no more, and keep it for the next run; `Vgg.release` gives both back,
 before an image of another size.  On a GPU neither can free what the other keeps: so where ONNX
 Runtime finds no room, CuPy's pool is emptied and the run is tried again.  No limit is set: what
-fits is for estimate.py to say, and a limit would only fail sooner.  To give ONNX Runtime CuPy's
+fits is for run/budget.py to say, and a limit would only fail sooner.  To give ONNX Runtime CuPy's
 own allocator would be one pool for both; it refuses that together with a shared stream.
 """
 

@@ -3,7 +3,7 @@
 import argparse
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,9 @@ import numpy as np
 import nst.images
 from distillation.teacher import FILE, MEAN_BGR
 from nst import kernels
-from nst.runs import prepare
+from nst.run.inputs import prepare
+from nst.run.plan import plan
+from nst.run.state import start
 from nst.settings import Settings
 from nst.stylize import complete
 from nst.vgg import Vgg, weights
@@ -95,10 +97,11 @@ def measure(real: Network, image: np.ndarray, content: Path, style: Path) -> tup
 
 def paint_with(network: Network, settings: Settings) -> float:
     """Paint with ``network`` instead of a known model; save the picture, return the seconds."""
-    run = prepare(settings)
-    run.vgg = Vgg(network, run.recipe.taps)  # pooled as it is
+    read = prepare(settings)
+    inputs = replace(read, vgg=Vgg(network, read.recipe.taps))  # pooled as it is
     started = time.monotonic()
-    complete(run)
+    planned = plan(inputs)
+    complete(inputs, planned, start(inputs, planned))
     return time.monotonic() - started
 
 

@@ -21,8 +21,11 @@ from pathlib import Path
 import psutil
 
 from fuzzing.cases import Case, write
-from nst import cli, memory, runs
+from nst import cli, memory
 from nst.errors import NstError, NstWarning
+from nst.run.inputs import prepare
+from nst.run.plan import draft
+from nst.run.state import start
 
 FINE, REFUSED = "fine", "refused in one line"
 TRACEBACK, HANG, MEMORY, RAW = "TRACEBACK", "HANG", "OVER MEMORY", "RAW TEXT"
@@ -115,7 +118,8 @@ def _run(case: Case) -> int:
         except SystemExit as end:  # of the parser
             return end.code if isinstance(end.code, int) else 1
     try:
-        runs.prepare(case.settings())
+        inputs = prepare(case.settings())
+        start(inputs, draft(inputs))
     except NstError as error:
         print("nst:", error, file=sys.stderr)
         return 2

@@ -14,9 +14,9 @@ from small_networks import NARROW_VGG19, draw_arrays
 from nst import Settings, images
 from nst.devices import CPU
 from nst.objective.recipes import RECIPES
-from nst.runs import Run, Source, choose_optimizer
-from nst.scales import Scale
-from nst.targets import objective_at
+from nst.run.inputs import Inputs, ReadPainting
+from nst.run.scales import Scale
+from nst.run.targets import objective_at
 from nst.vgg import Vgg, weights
 
 HEIGHT, WIDTH = 33, 38  # block 5 sees 2 x 2
@@ -443,7 +443,7 @@ def paint_objective(recipe, vgg, content, style, folder):
     settings = Settings(folder / "content.png", folder / "style.png", None)
     content, style = content.astype(np.float32), style.astype(np.float32)
     scale = Scale(HEIGHT, WIDTH, 1)
-    run = Run(
+    inputs = Inputs(
         settings=settings,
         recipe=recipe,
         device=CPU,
@@ -451,12 +451,10 @@ def paint_objective(recipe, vgg, content, style, folder):
         photograph=content,
         alpha=None,
         content=content,
-        styles=[Source(style)],
-        inputs={},
-        scales=[scale],
-        optimizer=choose_optimizer(recipe),
+        paintings=(ReadPainting(style),),
+        files={},
     )
-    return objective_at(run, scale)
+    return objective_at(inputs, scale)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

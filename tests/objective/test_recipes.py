@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from running import begun
 
 from nst import optimizers
 from nst.objective import COMBINATIONS
@@ -11,8 +12,9 @@ from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES, describe, table
 from nst.objective.smoothness import smoothness_loss
 from nst.objective.styles.finish import STATISTICS
 from nst.objective.styles.gram import GRAM_NORMALIZATIONS
-from nst.runs import choose_optimizer, initial_image, prepare
-from nst.scales import Scale, side_of
+from nst.run.inputs import prepare
+from nst.run.scales import Scale, side_of
+from nst.run.state import choose_optimizer, initial_image
 from nst.vgg.architecture import POOLINGS, VGG16, VGG16_SLIM, VGG19
 
 
@@ -128,10 +130,11 @@ def test_a_run_starts_from_the_recipes_noise_and_sees_it_through_its_gain(settin
         prepare(settings(recipe=name, model="vgg16-slim", size=32, scales=1))
         for name in ("johnson-pt", "johnson")
     )
-    np.testing.assert_allclose(plain.image.mean(axis=(1, 2)), np.array(MEAN_COLOUR) / 255, 1e-4)
-    np.testing.assert_allclose(bright.image.mean(axis=(1, 2)), np.array(MEAN_COLOUR) / 256, 1e-4)
+    for inputs, white in ((plain, 255), (bright, 256)):
+        image = begun(inputs)[2].image
+        np.testing.assert_allclose(image.mean(axis=(1, 2)), np.array(MEAN_COLOUR) / white, 1e-4)
     for name in ("mean", "std"):
-        found, given = (run.vgg.network.arrays[name] for run in (bright, plain))
+        found, given = (inputs.vgg.network.arrays[name] for inputs in (bright, plain))
         np.testing.assert_allclose(found * 256, given * 255, rtol=1e-6)
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from running import paint
 from small_networks import NARROW_VGG16, draw_arrays
 
 from nst import Settings, images
 from nst.objective.recipes import RECIPES
-from nst.runs import prepare
+from nst.run.inputs import prepare
 from nst.settings import Painting
-from nst.stylize import complete
 from nst.vgg import weights
 from nst.vgg.export import export_network
 
@@ -96,10 +96,8 @@ def painted(name, folder):
         "init": "noise" if recipe == "hvass" else "content",  # others stay near the noise
         "pooling": "average",  # a maximum may change its place with the last bit of a product
     }
-    run = prepare(Settings(**asked | changes | (styles(folder) if styles else {})))
-    run.planned = True
-    run.side = SIDES.get(recipe, 160) if tiled else None
-    result = complete(run)
+    inputs = prepare(Settings(**asked | changes | (styles(folder) if styles else {})))
+    result = paint(inputs, side=SIDES.get(recipe, 160) if tiled else None)
     losses = [[v for k, v in step.items() if k != "seconds"] for step in result.history]
     return result.image, np.array(losses)
 

@@ -8,6 +8,7 @@ import pytest
 import toy_statistic
 from gradcheck import assert_gradient
 from objectives import mask_of, recipe_of
+from running import begun, paint
 from small_networks import ReferenceVgg, draw_arrays, relative_error
 from test_checkpoints import stop_after, without_seconds
 from toy_statistic import MeanStyle
@@ -19,10 +20,10 @@ from nst.objective.recipes import RECIPES
 from nst.objective.style import Style, style_loss
 from nst.objective.styles.finish import STATISTICS
 from nst.objective.tiling import tiles_of
-from nst.runs import prepare
+from nst.run.inputs import prepare
+from nst.run.plan import draft
+from nst.run.targets import objective_at
 from nst.settings import Painting
-from nst.stylize import complete
-from nst.targets import objective_at
 from nst.vgg.architecture import Architecture
 
 pytestmark = pytest.mark.filterwarnings("ignore:the mask")
@@ -80,20 +81,16 @@ def test_it_paints(asked):
 
 def test_it_is_relative_to_its_own_size(settings, toy):
     run = prepare(settings(recipe="toy"))
-    objective = objective_at(run, run.scales[0])
+    objective = objective_at(run, draft(run).full)
     for tap, (region,) in objective.targets.style.items():
         expected = toy.style[tap] / np.mean(region.style.mean.astype(np.float64) ** 2)
         assert objective.weights.style[tap] == pytest.approx(expected)
 
 
 def test_in_tiles_it_paints_the_same_picture(asked):
-    runs = [prepare(replace(asked, scales=1, steps=4)) for _ in range(2)]
-    runs[1].side = 96
-    assert len(tiles_of(runs[1].vgg, runs[1].image, 96)) > 1
-    for run in runs:
-        run.planned = True
-        complete(run)
-    whole, tiled = (run.image for run in runs)
+    inputs, _, state = begun(prepare(replace(asked, scales=1, steps=4)))
+    assert len(tiles_of(inputs.vgg, state.image, 96)) > 1
+    whole, tiled = (paint(inputs, side=side).image for side in (None, 96))
     np.testing.assert_allclose(tiled, whole, atol=1e-4)
 
 
@@ -110,9 +107,8 @@ def test_stopped_and_resumed_it_paints_the_same_picture(asked, tmp_path):
 def test_on_the_gpu_it_paints_the_same_picture(gpu, asked, side):
     results = []
     for device in ("cuda", "cpu"):
-        run = prepare(replace(asked, device=device, conv="direct"))
-        run.side, run.planned = side, True
-        results.append(complete(run).image)
+        inputs = prepare(replace(asked, device=device, conv="direct"))
+        results.append(paint(inputs, side=side).image)
     np.testing.assert_allclose(*results, atol=1e-3)
 
 

@@ -1,15 +1,15 @@
 """The losses that are read are the losses that run: made to raise, they stop every run."""
 
 import pytest
+from running import paint
 
 from nst import stylize
 from nst.objective.content import content_loss
 from nst.objective.recipes import RECIPES
 from nst.objective.smoothness import smoothness_loss
 from nst.objective.style import style_loss
-from nst.runs import prepare
+from nst.run.inputs import prepare
 from nst.settings import Painting
-from nst.stylize import complete
 
 pytestmark = pytest.mark.filterwarnings("ignore:the mask")
 
@@ -45,24 +45,22 @@ def make(settings):
     ],
 )
 def test_a_loss_that_raises_stops_every_plain_run(make, monkeypatch, kind, recipe):
-    run = prepare(make(recipe))
-    run.planned = True
+    inputs = prepare(make(recipe))
     # its code, so that it raises under every name that it was imported by
     monkeypatch.setattr(LOSSES[kind], "__code__", raising.__code__)
     monkeypatch.setitem(LOSSES[kind].__globals__, "MadeToRaise", MadeToRaise)
     with pytest.raises(MadeToRaise):
-        complete(run)
+        paint(inputs)
 
 
 @pytest.mark.parametrize("kind", LOSSES)
 def test_so_it_is_with_masks(make, monkeypatch, files, first, left, kind):
     masked = Painting(files / "painting.png", region=files / "left.png")
-    run = prepare(make("nst", style=[masked]))
-    run.planned = True
+    inputs = prepare(make("nst", style=[masked]))
     monkeypatch.setattr(LOSSES[kind], "__code__", raising.__code__)
     monkeypatch.setitem(LOSSES[kind].__globals__, "MadeToRaise", MadeToRaise)
     with pytest.raises(MadeToRaise):
-        complete(run)
+        paint(inputs)
 
 
 def test_such_a_run_paints(make):

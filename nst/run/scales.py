@@ -29,7 +29,7 @@ class Scale:
         return self.steps * self.height * self.width
 
 
-def plan(height: int, width: int, settings: Settings) -> list[Scale]:
+def scales_for(height: int, width: int, settings: Settings) -> list[Scale]:
     """Return the scales, coarse to fine, for a content image of ``height`` x ``width``.
 
     The last has the asked size.  Scales that were counted, not listed, are left out where they

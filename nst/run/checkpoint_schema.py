@@ -13,7 +13,7 @@ from nst.errors import NstError
 from nst.settings import LARGEST_SIDE, MOST_SCALES, MOST_STEPS
 
 if TYPE_CHECKING:
-    from nst.checkpoints import Checkpoint
+    from nst.run.checkpoints import Checkpoint
 
 DEEPEST = 6  # brackets in brackets of an optimizer's state
 MOST_TEXT, TEXT_OF_A_STEP = 250_000, 4000  # characters: of all else, and of a step's losses

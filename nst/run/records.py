@@ -2,17 +2,18 @@
 
 import csv
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 import numpy as np
 
-from nst import files, images, marks
+from nst import files, images
 from nst.devices import Device
 from nst.kernels import Array
-from nst.scales import Scale
+from nst.run import marks
+from nst.run.scales import Scale
 from nst.settings import Settings
 
 
@@ -41,7 +42,7 @@ class Records:
     def __init__(
         self,
         settings: Settings,
-        scales: list[Scale],
+        scales: Sequence[Scale],
         device: Device,
         history: list[dict[str, float]] | None = None,
         present: Callable[[np.ndarray], np.ndarray] | None = None,

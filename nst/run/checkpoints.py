@@ -19,10 +19,10 @@ import msgspec
 import numpy as np
 
 from nst import files, schema
-from nst.checkpoint_schema import DEEPEST, MOST_TEXT, TEXT_OF_A_STEP, About
 from nst.devices import Device
 from nst.errors import NstError, NstWarning, brief
 from nst.kernels import Array
+from nst.run.checkpoint_schema import DEEPEST, MOST_TEXT, TEXT_OF_A_STEP, About
 from nst.values import shown
 from nst.version import VERSION
 
@@ -43,7 +43,7 @@ class Checkpoint:
     model: str  # sha256 of the network
     device: str
     scales: list[list[int]]  # height, width, steps of each
-    side: int | None  # of the tiles; see Run
+    side: int | None  # of the tiles; see Plan
     pairs: int
     history: list[dict[str, float]]  # an entry for every step that was made
     image: Array  # (3, H, W): where the next step starts

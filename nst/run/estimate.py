@@ -1,0 +1,265 @@
+"""What a run takes in tiles of one size: memory and time, of one evaluation's, see probe.py.
+
+What is no part of an evaluation is counted in whole images, I = 12 bytes a pixel:
+
+    while measuring    base + I (image) + the resized photograph + the resized painting + a window
+    while evaluating   base + I (image, best, d_image, the optimizer's) + targets + a window
+    while stepping     the same, and what the optimizer needs in passing; tiles are given back
+    while saving       base + I (image, best, optimizer) + SAVING I; a frame: + d_image, targets
+
+``base`` is what the process holds when everything is open, and the image that painting starts
+from.  A window is the part of the image that the network is given at once: all of it, or the
+largest tile's.  Targets are the photograph's features, unless they are in files, and the regions'
+masks as each layer sees them.  Gram matrices, plots and the report are small at any size.
+
+Time is that of the evaluations and of the optimizer's passes over whole images, of opening the
+graphs of a size, and of measuring the targets there.  Saving is left out.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from nst import images
+from nst.memory import said
+from nst.objective.tiling import smallest_side, spans
+from nst.run.probe import Cost
+from nst.run.targets import network_size
+from nst.vgg.architecture import SMALLEST_SIDE, Architecture
+
+IMAGE = 12  # bytes a pixel: three float32
+SAVING = 4.5  # images: on the host, scaled to grey levels, as bytes, encoded
+FIRST_PASS = 1 / 3  # of a tile, forward only: what it takes of the second, forward and backward
+
+
+@dataclass(frozen=True)
+class ScaleEstimate:
+    """What one scale takes."""
+
+    height: int
+    width: int
+    steps: int
+    tiles: tuple[int, int]  # rows and columns of them
+    window: tuple[int, int]  # height and width of the largest
+    bytes: float  # of the process, at the scale's peak
+    seconds: float  # a step
+    preparing_seconds: float = 0.0  # before the first
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run takes, and how it is to be done: in tiles of what size, with what history."""
+
+    scales: list[ScaleEstimate]
+    side: int | None  # of the largest window; None: every scale is seen as a whole
+    pairs: int  # that L-BFGS keeps
+    budget: float  # bytes
+
+    @property
+    def bytes(self) -> float:
+        """The most that the process will hold."""
+        return max(scale.bytes for scale in self.scales)
+
+    @property
+    def seconds(self) -> float:
+        """All of it, but for reading and writing files."""
+        painted = [scale for scale in self.scales if scale.steps]
+        return sum(scale.preparing_seconds + scale.steps * scale.seconds for scale in painted)
+
+    def lines(self) -> list[str]:
+        """Return a line a scale, and one for the whole."""
+        rows = [
+            f"{scale.width:6} x {scale.height:<6}{_tiles_said(scale):24}"
+            f"{scale.steps:5} {'steps of' if scale.steps != 1 else 'step of':8} "
+            f"{time_said(scale.seconds):8}{said(scale.bytes):>8}"
+            for scale in self.scales
+        ]
+        memory_said = f"{said(self.bytes)} of {said(self.budget)} memory"
+        return [*rows, f"about {time_said(self.seconds)}, {memory_said}"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run has to do, as far as memory and time depend on it."""
+
+    architecture: Architecture
+    taps: tuple[str, ...]
+    content_taps: tuple[str, ...]
+    style_taps: tuple[str, ...]
+    optimizer: str
+    pairs: int  # that L-BFGS would like to keep
+    sizes: Sequence[tuple[int, int, int]]  # height, width, steps of each scale, coarse to fine
+    style_sizes: Sequence[tuple[int, int]]  # of the largest painting, as each scale measures it
+    cost: Cost
+    base: float  # bytes that the process holds when everything is open
+    start: int = 0  # bytes a pixel of the first scale: of the image that painting starts from
+    paintings: int = 1
+    regions: int = 0  # of the photograph: each has masks
+    frames: bool = False  # are saved between steps
+
+    def target_bytes(self, size: tuple[int, int], whole: bool) -> float:
+        """Return the bytes of what an image of ``size`` is compared with: features and masks.
+
+        Seen in tiles, the features are in files.
+        """
+        content, style = (
+            [self.architecture.shape(tap, *size) for tap in taps]
+            for taps in (self.content_taps, self.style_taps)
+        )
+        features = sum(map(math.prod, content)) if whole else 0
+        return 4.0 * (features + self.regions * sum(height * width for _, height, width in style))
+
+    def at_size(self, longer: int) -> "Work":
+        """Return the same for a last scale of another size, and no other scale."""
+        (height, width, steps), style = self.sizes[-1], self.style_sizes[-1]
+        style_longer = round(longer * max(style) / max(height, width))
+        size = (*images.fit(height, width, longer), steps)
+        style_size = network_size(*style, style_longer)
+        return replace(self, sizes=[size], style_sizes=[style_size])
+
+    @property
+    def longest(self) -> int:
+        """The side, in pixels, of the smallest window that holds every picture as a whole."""
+        return max(max(*size[:2], *style) for size, style in self._pairs())
+
+    @property
+    def smallest(self) -> int:
+        """The side, in pixels, of the smallest window that is tried."""
+        return smallest_side(self.architecture, self.taps) + SMALLEST_SIDE
+
+    def peak(self, side: int | None, pairs: int) -> float:
+        """Return the most bytes that the process will hold, at any scale."""
+        return max(self.scale(k, side, pairs).bytes for k in range(len(self.sizes)))
+
+    def seen(self, side: int | None) -> float:
+        """Return how many pixels the network sees in all steps, forward and backward."""
+        pixels = 0.0
+        for height, width, steps in self.sizes:
+            rows, columns, _ = self._windows(height, width, side)
+            again = 0 if _is_whole(rows, columns) else FIRST_PASS
+            pixels += steps * sum(rows) * sum(columns) * (1 + again)
+        return pixels
+
+    def scale(self, index: int, side: int | None, pairs: int) -> ScaleEstimate:
+        """Return what one scale takes, in windows of ``side`` and with ``pairs`` of L-BFGS."""
+        (height, width, steps), style_size = self._pairs()[index]
+        rows, columns, window = self._windows(height, width, side)
+        return ScaleEstimate(
+            height,
+            width,
+            steps,
+            (len(rows), len(columns)),
+            window,
+            self._bytes((height, width), style_size, side, pairs),
+            self._step_seconds((height, width), side, min(pairs, steps)),
+            self._preparing_seconds((height, width), style_size, side),
+        )
+
+    def _bytes(
+        self, size: tuple[int, int], style_size: tuple[int, int], side: int | None, pairs: int
+    ) -> float:
+        """Return the peak at one scale; see the module's docstring."""
+        rows, columns, window = self._windows(*size, side)
+        style_window = self._windows(*style_size, side)[2]
+        whole = _is_whole(rows, columns)
+        image = IMAGE * size[0] * size[1]
+        network = self.cost.evaluating(*window)
+        steps = max(n for height, width, n in self.sizes if (height, width) == size)
+        kept, passing = optimizer_images(self.optimizer, min(pairs, steps))
+        targets = self.target_bytes(size, whole)
+        if whole:
+            stepping = network + passing * image
+        else:
+            own = max(math.prod(self.architecture.shape(tap, *window)) for tap in self.taps)
+            stepping = max(network + 4 * own, passing * image)  # see Objective._own
+        style_image = 2 * IMAGE * style_size[0] * style_size[1]
+        style_network = self.cost.measuring(*style_window)
+        measuring = 2 * image + targets + style_image + style_network
+        evaluating = (2 + kept) * image + targets + stepping
+        saving = (1 + kept + SAVING) * image
+        if self.frames:
+            saving += image + targets + (network if whole else 0)
+        held = self.base + self.start * self.sizes[0][0] * self.sizes[0][1]
+        return held + max(measuring, evaluating, saving)
+
+    def _pairs(self) -> list[tuple[tuple[int, int, int], tuple[int, int]]]:
+        return list(zip(self.sizes, self.style_sizes, strict=True))
+
+    def _step_seconds(self, size: tuple[int, int], side: int | None, pairs: int) -> float:
+        rows, columns, _ = self._windows(*size, side)
+        cost = self.cost
+        again = 0 if _is_whole(rows, columns) else cost.features_seconds
+        passes = cost.pass_seconds * optimizer_passes(self.optimizer, pairs)
+        seen = sum(rows) * sum(columns) * (cost.seconds + again)
+        return seen + size[0] * size[1] * passes
+
+    def _preparing_seconds(
+        self, size: tuple[int, int], style_size: tuple[int, int], side: int | None
+    ) -> float:
+        """Return the time to open the network at one scale and to measure the targets."""
+        rows, columns, _ = self._windows(*size, side)
+        style_rows, style_columns, _ = self._windows(*style_size, side)
+        pixels = sum(rows) * sum(columns) + self.paintings * sum(style_rows) * sum(style_columns)
+        return self.cost.opening_seconds + pixels * self.cost.features_seconds
+
+    def _windows(
+        self, height: int, width: int, side: int | None
+    ) -> tuple[list[int], list[int], tuple[int, int]]:
+        """Return the windows' heights, widths, and the largest of each."""
+        rows, columns = (
+            [span.stop - span.start for span in spans(self.architecture, self.taps, length, side)]
+            for length in (height, width)
+        )
+        return rows, columns, (max(rows), max(columns))
+
+
+def _is_whole(rows: list[int], columns: list[int]) -> bool:
+    return len(rows) == len(columns) == 1
+
+
+def optimizer_images(kind: str, pairs: int) -> tuple[int, int]:
+    """Return how many arrays of the image's size an optimizer keeps, and needs in passing.
+
+    L-BFGS keeps where its line search started, the gradient there, its direction, and its
+    ``pairs``; the best picture so far is a copy.
+    """
+    if kind == "descent":
+        return 0, 1
+    if kind == "adam":
+        return 2, 1
+    return 4 + 2 * pairs, 4
+
+
+def optimizer_passes(kind: str, pairs: int) -> int:
+    """Return about how many passes over arrays of the image's size a step and its checks take.
+
+    A pass is what adding one array to another takes.  L-BFGS' are two dot products and two sums
+    for each of its ``pairs``, and its line search's.
+    """
+    if kind == "descent":
+        return 4
+    if kind == "adam":
+        return 6
+    return 30 + 4 * pairs
+
+
+# --- As people say it -----------------------------------------------------------------
+
+
+def time_said(seconds: float) -> str:
+    """Return a duration as people say it: 0.4 s, 12 s, 7 min, 3.5 h."""
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if seconds < 99.5 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _tiles_said(scale: ScaleEstimate) -> str:
+    rows, columns = scale.tiles
+    if rows * columns == 1:
+        return "as a whole"
+    height, width = scale.window
+    return f"{rows * columns} tiles of {width} x {height}"

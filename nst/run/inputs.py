@@ -1,0 +1,254 @@
+"""What a run has read: every file once, decoded and checked, and the network opened."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from nst import colour, devices, files, images, kernels, reading
+from nst.devices import Device
+from nst.errors import NstError, NstWarning
+from nst.files import PathLike, current_folder
+from nst.objective.recipes import INITS, Recipe
+from nst.reading import Input
+from nst.run import checkpoints, marks
+from nst.run.scales import scales_for
+from nst.settings import Painting, Settings
+from nst.vgg import Vgg, weights
+
+
+@dataclass(frozen=True)
+class ReadPainting:
+    """A painting as it was read: see `settings.Painting`."""
+
+    picture: np.ndarray  # (3, H, W), in the colours that are measured
+    weight: float = 1.0
+    mask: np.ndarray | None = None  # (H, W) in [0, 1], of the painting
+    region: np.ndarray | None = None  # (H, W) in [0, 1], of the photograph
+    part: str = ""  # the name of that region: paintings of one part are blended
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that a run has read and opened; none of it changes."""
+
+    settings: Settings
+    recipe: Recipe  # with the settings' overrides
+    device: Device
+    vgg: Vgg
+    photograph: np.ndarray  # (3, H, W), at the size of its file
+    alpha: np.ndarray | None  # (H, W)
+    content: np.ndarray  # the photograph in the colours that are painted
+    paintings: tuple[ReadPainting, ...]
+    files: Mapping[str, str]  # path: sha256 of every file that was read
+    grey: bool = False  # nothing of what it is painted from has a colour
+    start: np.ndarray | None = None  # (3, H, W): the picture in the file that --init names
+    here: Path = field(default_factory=current_folder)  # where its relative paths begin
+
+    @property
+    def style(self) -> np.ndarray:
+        """The first painting."""
+        return self.paintings[0].picture
+
+    @property
+    def model_text(self) -> str:
+        """The network, as the picture's text names it."""
+        return f"{self.vgg.network.name} sha256 {self.vgg.network.sha256}"
+
+    @property
+    def mark(self) -> str:
+        """What its files carry: see marks.py."""
+        return marks.mark_of(self.settings, self.files, self.vgg.network.sha256)
+
+    def present(self, image: np.ndarray) -> np.ndarray:
+        """Return an image of this run in its final colours, in [0, 1].
+
+        Recipes that do not clip while they paint may be beyond.
+        """
+        painted = colour.as_grey(image.clip(0, 1)) if self.grey else image.clip(0, 1)
+        return colour.finished(self.settings.color, painted, self.photograph)
+
+
+def prepare(settings: Settings, asked: bool = False) -> Inputs:
+    """Read the images, open the network, and check that the run can write what it is to write.
+
+    Where it is only ``asked`` what the run would take, nothing is written, and nothing need be
+    writable.
+    """
+    device = devices.pick(settings.device)
+    if not asked:
+        check_writable(settings)
+    read = read_files(settings)
+    inputs = open_inputs(settings, device, read)
+    if inputs.recipe.init not in INITS:
+        start = images.load_to_paint(read[Path(inputs.recipe.init)])[0]
+        inputs = replace(inputs, start=start)
+    _, height, width = inputs.content.shape
+    scales_for(height, width, settings)  # refuses sizes that cannot be, before a folder is made
+    if not asked:
+        _check_saving(settings)
+    return inputs
+
+
+def _check_saving(settings: Settings) -> None:
+    """Make the folder of checkpoints; warn of what will not be saved, or is to be replaced.
+
+    Raises NstError where the folder holds another run's.
+    """
+    if settings.save_every > settings.all_steps:
+        warnings.warn(
+            f"no frame will be saved: --save-every is {settings.save_every}, and there are "
+            f"{settings.all_steps} steps",
+            NstWarning,
+            stacklevel=2,
+        )
+    if settings.checkpoint is not None:
+        if checkpoints.saved(settings.checkpoint):
+            raise NstError(
+                f"{settings.checkpoint} holds the checkpoint of another run: "
+                f"`nst resume {settings.checkpoint}` goes on with it. Remove it, or give another."
+            )
+        checkpoints.make_folder(settings.checkpoint)
+    elif settings.output is not None and checkpoints.saved(default_folder(settings)):
+        folder = default_folder(settings)
+        warnings.warn(
+            f"{folder} holds the checkpoint of a run that was stopped: `nst resume {folder}` goes "
+            "on with it; should this run take as long, its own will replace it",
+            NstWarning,
+            stacklevel=2,
+        )
+
+
+def read_files(settings: Settings) -> dict[Path, Input]:
+    """Read every file that the run reads, but for the model, and each once."""
+    return {path: reading.read(path, settings.memory) for path in settings.inputs}
+
+
+def check_writable(settings: Settings) -> None:
+    """Raise NstError if what the run is to write could not be, before hours are spent on it."""
+    if settings.output is not None:
+        images.check_output(settings.output)
+    beside = [settings.log, settings.report]
+    beside += [*settings.plots, *settings.frames_there()]
+    beside += [settings.frame(settings.all_steps)] if settings.save_every else []
+    for path in filter(None, beside):
+        files.check_writable(path)
+
+
+def open_inputs(settings: Settings, device: Device, read: Mapping[Path, Input]) -> Inputs:
+    """Return what the files hold that were ``read``, and open the network."""
+    recipe = override(settings)
+    network = weights.load(settings.model).brightened(recipe.input_gain)
+    photograph, alpha = images.load_to_paint(read[settings.content])
+    content = colour.content_to_paint(settings.color, photograph)
+    paintings = tuple(
+        read_style(one, settings.color, photograph, read, alpha) for one in settings.style
+    )
+    return Inputs(
+        settings=settings,
+        recipe=recipe,
+        device=device,
+        vgg=Vgg(network, recipe.taps, recipe.pooling, device, settings.conv, settings.precision),
+        photograph=photograph,
+        alpha=alpha,
+        content=content,
+        paintings=paintings,
+        files={str(path): given.sha256 for path, given in read.items()},
+        grey=colour.is_grey(content, *(painting.picture for painting in paintings)),
+    )
+
+
+def read_style(
+    painting: Painting,
+    color: str,
+    photograph: np.ndarray,
+    read: Mapping[Path, Input],
+    alpha: np.ndarray | None = None,
+) -> ReadPainting:
+    """Decode a painting and its masks, and bring it into the colours that are measured.
+
+    What is transparent has no style: a painting is not looked at there, and where the photograph
+    is wholly transparent, by its ``alpha``, none is painted.
+    """
+    picture, opacity = images.load_to_paint(read[painting.path])
+    picture = colour.style_to_paint(color, picture, photograph, opacity, alpha)
+    mask = region = None
+    if painting.mask is not None:
+        mask = read_mask(read[painting.mask])
+        warn_of_shape(read[painting.mask], mask, read[painting.path], picture)
+    if painting.region is not None:
+        region = read_mask(read[painting.region])
+        warn_of_shape(read[painting.region], region, None, photograph)
+    mask = mask_within(mask, opacity, f"the style {painting.path}")
+    shown = None if alpha is None or alpha.all() else alpha > 0
+    region = mask_within(region, shown, "the photograph")
+    return ReadPainting(picture, painting.weight, mask, region, str(painting.region))
+
+
+def read_mask(source: PathLike | Input) -> np.ndarray:
+    """Return the mask in an image file, (H, W): its luma, 0 outside to 1 inside.
+
+    What is transparent is outside.
+    """
+    given = source if isinstance(source, Input) else reading.read(source)
+    picture, alpha = images.load_with_alpha(given)
+    mask = kernels.of(picture).luminance(picture)
+    mask = mask if alpha is None else mask * alpha
+    if mask.max() < 0.5:
+        raise NstError(
+            f"the mask {given.name} is empty: its brightest pixel is {mask.max():.2f} of white. "
+            "Paint white what is meant."
+        )
+    return mask
+
+
+def mask_within(mask: np.ndarray | None, seen: np.ndarray | None, what: str) -> np.ndarray | None:
+    """Return a mask, of any size, less what cannot be seen; None is everything."""
+    if seen is None:
+        return mask
+    seen = seen.astype(np.float32)
+    within = seen if mask is None else seen * images.resize(mask, *seen.shape)
+    if not within.max():
+        raise NstError(
+            f"{what} is transparent wherever its mask, or all of it, is looked at; give one that "
+            "shows something there"
+        )
+    return within
+
+
+def warn_of_shape(given: Input, mask: np.ndarray, of: Input | None, picture: np.ndarray) -> None:
+    """Warn where a mask has not the shape of its picture: it is stretched to that."""
+    (height, width), (rows, columns) = mask.shape, picture.shape[1:]
+    fitting = images.fit(rows, columns, max(height, width))
+    if abs(fitting[0] - height) + abs(fitting[1] - width) > 1 + max(height, width) // 50:
+        warnings.warn(
+            f"the mask {given.name} is {width} x {height} pixels, and "
+            f"{'the photograph' if of is None else of.name} {columns} x {rows}: another shape, to "
+            "which it is stretched",
+            NstWarning,
+            stacklevel=2,
+        )
+
+
+def default_folder(settings: Settings) -> Path:
+    """Return where a long run is saved if no folder was given: out-checkpoint for out.png."""
+    return settings.beside("checkpoint")
+
+
+def override(settings: Settings) -> Recipe:
+    """Return the recipe that the settings name, with what else they say written over it."""
+    recipe = settings.objective
+    content = recipe.content if settings.content_taps is None else settings.content_taps
+    style = recipe.style if settings.style_taps is None else settings.style_taps
+    named = {name: getattr(settings, name) for name in ("pooling", "init", "optimizer")}
+    if settings.strength == 0:
+        named["init"] = "content"
+    return replace(
+        recipe,
+        content={t: w * settings.content_weight for t, w in content.items()},
+        style={t: w * settings.style_weight for t, w in style.items()},
+        smoothness=recipe.smoothness * settings.tv_weight * settings.strength,
+        **{name: value for name, value in named.items() if value is not None},
+    )

@@ -1,0 +1,109 @@
+"""How a run is done: its sizes, tiles and memory, what it takes, and where it is saved."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nst import images, memory
+from nst.kernels.blocks import blas_on_one_thread
+from nst.run.budget import fit
+from nst.run.checkpoints import LONG_RUN
+from nst.run.estimate import IMAGE, Estimate, Work
+from nst.run.inputs import Inputs, default_folder
+from nst.run.probe import Cost, probe, probe_size
+from nst.run.scales import Scale, scales_for
+from nst.run.targets import objective_at, painting_size
+from nst.settings import Settings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run is done; none of it changes."""
+
+    scales: tuple[Scale, ...]  # coarse to fine
+    side: int | None  # of the largest window that the network is given; None: all at once
+    pairs: int  # that L-BFGS remembers: the recipe's, or fewer where memory is short
+    estimate: Estimate | None = None  # what it takes; None where nobody asked: it goes on
+    folder: Path | None = None  # where it is saved on the way; None: nowhere
+
+    @property
+    def full(self) -> Scale:
+        """The size of the result."""
+        return self.scales[-1]
+
+    @property
+    def lines(self) -> list[str]:
+        """What it takes, as people read it; nothing where it was not estimated."""
+        return [] if self.estimate is None else self.estimate.lines()
+
+    def share(self, scale: Scale) -> float:
+        """Return how large ``scale`` is of the full size, by the longer sides."""
+        return max(scale.height, scale.width) / max(self.full.height, self.full.width)
+
+
+def plan(inputs: Inputs) -> Plan:
+    """Return how to paint ``inputs`` within the memory that the settings allow; write nothing.
+
+    A small image is evaluated for it, a second or two, and none of the result's size is made.
+    Raises NstError, with a size that would fit, if there is no way to do it.
+    """
+    drafted = draft(inputs)
+    cost = probe_small(inputs, drafted)
+    base = memory.used(inputs.device)
+    share = memory.SHARE * memory.free(inputs.device)
+    most = memory.parse(inputs.settings.memory) or base + share
+    found = fit(work_of(inputs, drafted, cost, base), most)
+    folder = checkpoint_folder(inputs.settings, found.seconds)
+    return replace(drafted, side=found.side, pairs=found.pairs, estimate=found, folder=folder)
+
+
+def draft(inputs: Inputs) -> Plan:
+    """Return the plan as it would be with memory and time without end: seen as a whole."""
+    _, height, width = inputs.content.shape
+    scales = tuple(scales_for(height, width, inputs.settings))
+    folder = checkpoint_folder(inputs.settings)
+    return Plan(scales, None, inputs.recipe.history, folder=folder)
+
+
+def probe_small(inputs: Inputs, drafted: Plan) -> Cost:
+    """Return what a small image takes, evaluated as the run will evaluate its own."""
+    height, width = probe_size(drafted.full.height, drafted.full.width)
+    scale = Scale(height, width, 1)
+    with blas_on_one_thread():  # as in stylize.complete
+        image = inputs.device.asarray(images.resize(inputs.content, height, width))
+        return probe(objective_at(inputs, scale, share=drafted.share(scale)), image)
+
+
+def work_of(inputs: Inputs, plan: Plan, cost: Cost, base: float) -> Work:
+    """Return what a run has to do, in a process that holds ``base`` bytes before it starts."""
+    paintings = inputs.paintings
+    return Work(
+        inputs.vgg.network.architecture,
+        inputs.recipe.taps,
+        tuple(inputs.recipe.content),
+        tuple(inputs.recipe.style),
+        inputs.recipe.optimizer,
+        inputs.recipe.history,
+        [(scale.height, scale.width, scale.steps) for scale in plan.scales],
+        [largest_painting(inputs, plan, scale) for scale in plan.scales],
+        cost,
+        base,
+        start=IMAGE,
+        paintings=len(paintings),
+        regions=len({one.part for one in paintings if one.region is not None}),
+        frames=inputs.settings.save_every > 0,
+    )
+
+
+def largest_painting(inputs: Inputs, plan: Plan, scale: Scale) -> tuple[int, int]:
+    """Return the height and width of the largest painting as it is measured at ``scale``."""
+    share = plan.share(scale)
+    sizes = [painting_size(inputs, painting, scale, share) for painting in inputs.paintings]
+    return max(sizes, key=math.prod)
+
+
+def checkpoint_folder(settings: Settings, seconds: float = 0.0) -> Path | None:
+    """Return where to save a run: as asked, or beside its output if it takes long; or None."""
+    if settings.checkpoint is not None or settings.output is None:
+        return settings.checkpoint
+    return default_folder(settings) if seconds > LONG_RUN else None

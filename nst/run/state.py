@@ -1,0 +1,154 @@
+"""How far a run is: the picture, what the optimizer remembers, the history; begun and reopened."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from nst import devices, images
+from nst.errors import NstError
+from nst.kernels import Array
+from nst.lookup import Lookup
+from nst.objective.recipes import GREY_NOISE, Noise, Recipe
+from nst.objective.tiling import smallest_side
+from nst.optimizers import EPSILON, Adam, Lbfgs, NormalisedDescent, Optimizer
+from nst.run import checkpoint_schema, checkpoints, marks
+from nst.run.checkpoints import Checkpoint
+from nst.run.inputs import Inputs, check_writable, open_inputs, read_files
+from nst.run.plan import Plan
+from nst.run.scales import Scale
+from nst.settings import Settings
+
+
+@dataclass
+class State:
+    """What changes while a run is painted."""
+
+    image: Array  # (3, H, W) on the device: the best so far, at the scale being painted
+    trial: Array  # where the optimizer wants to be evaluated next
+    optimizer: Optimizer  # of the scale being painted
+    history: list[dict[str, float]] = field(default_factory=list)  # see Records
+    whole: bool = True  # between two steps: image, trial, optimizer and history fit together
+
+
+def start(inputs: Inputs, plan: Plan) -> State:
+    """Return the state of a run before its first step: the image that it starts from."""
+    recipe = inputs.recipe
+    picture = inputs.style if inputs.start is None else inputs.start
+    image = inputs.device.asarray(
+        initial_image(
+            recipe.init,
+            inputs.settings.seed,
+            inputs.content,
+            picture,
+            plan.scales[0],
+            recipe.noise,
+        )
+    )
+    return State(image, image, choose_optimizer(recipe, plan.pairs))
+
+
+def reopen(folder: Path) -> tuple[Inputs, Plan, State]:
+    """Return the run whose newest checkpoint is in ``folder``, as it was then."""
+    saved = checkpoints.load(folder)
+    lookup = Lookup(
+        f"the checkpoint in {folder}",
+        Path(saved.folder),
+        (folder.absolute().parent, folder),
+        saved.inputs,
+    )
+    settings = Settings.from_said(saved.settings, lookup)
+    read = read_files(settings)
+    for name in lookup.changed({str(path): given.sha256 for path, given in read.items()}):
+        raise NstError(
+            f"{name} has changed since the run in {folder} began. Bring the old file back, or "
+            "start a new run."
+        )
+    device = devices.pick(saved.device)
+    check_writable(settings)
+    inputs = open_inputs(settings, device, read)
+    network, recipe = inputs.vgg.network, inputs.recipe
+    if network.sha256 != saved.model:
+        raise NstError(
+            f"the model {settings.model} is not the one that the run in {folder} began with: its "
+            f"sha256 is {network.sha256}, not {saved.model}. Bring the old one back, or "
+            "start a new run."
+        )
+    smallest = smallest_side(network.architecture, recipe.taps)
+    checkpoint_schema.check(saved, recipe.optimizer, recipe.history, smallest)
+    scales = tuple(Scale(*scale) for scale in saved.scales)
+    plan = Plan(scales, saved.side, saved.pairs, folder=folder)
+    return inputs, plan, _restored(saved, inputs, plan)
+
+
+def _restored(saved: Checkpoint, inputs: Inputs, plan: Plan) -> State:
+    """Return the state that was ``saved``, placed on the device."""
+    optimizer = choose_optimizer(inputs.recipe, plan.pairs)
+    trial = inputs.device.asarray(saved.image)
+    optimizer.restore(checkpoints.placed(saved.optimizer, inputs.device))
+    return State(optimizer.best(trial), trial, optimizer, saved.history)
+
+
+def reopen_to_paint(folder: Path) -> tuple[Inputs, Plan, State]:
+    """Return what ``reopen`` does; NstError where it would overwrite another's file."""
+    inputs, plan, state = reopen(folder)
+    marks.check(inputs.settings, inputs.mark, state.history)
+    return inputs, plan, state
+
+
+def snapshot(inputs: Inputs, plan: Plan, state: State) -> Checkpoint:
+    """Return what ``reopen`` needs to go on from here."""
+    return Checkpoint(
+        settings=json.loads(inputs.settings.as_json()),
+        folder=str(inputs.here),
+        inputs=dict(inputs.files),
+        model=inputs.vgg.network.sha256,
+        device=inputs.device.name,
+        scales=[[scale.height, scale.width, scale.steps] for scale in plan.scales],
+        side=plan.side,
+        pairs=plan.pairs,
+        history=state.history,
+        image=state.trial,
+        optimizer=state.optimizer.state(),
+    )
+
+
+def initial_image(
+    init: str,
+    seed: int,
+    content: np.ndarray,
+    picture: np.ndarray,
+    scale: Scale,
+    noise: Noise = GREY_NOISE,
+) -> np.ndarray:
+    """Return the image that painting starts from, (3, H, W) at ``scale``.
+
+    ``noise`` is the recipe's; ``picture``, the painting or that of a file, is for any other
+    ``init`` than noise and content, and is cropped to the aspect of the content.
+    """
+    if init == "noise":
+        rng = np.random.default_rng(seed)
+        draw = rng.random if noise.kind == "uniform" else rng.standard_normal
+        drawn = draw((3, scale.height, scale.width), np.float32)
+        base = np.reshape(np.array(noise.base, np.float32), (3, 1, 1))
+        return (base + np.float32(noise.spread) * drawn) / np.float32(noise.white)
+    if init == "content":
+        return images.resize(content, scale.height, scale.width)
+    cropped = images.crop_to_aspect(picture, scale.height, scale.width)
+    return images.resize(cropped, scale.height, scale.width)
+
+
+def choose_optimizer(recipe: Recipe, pairs: int | None = None) -> Optimizer:
+    """Return a fresh optimizer of the recipe's kind: each scale starts without a memory.
+
+    ``pairs`` is what L-BFGS remembers; None: the recipe's history.
+    """
+    step_size = recipe.step_size / recipe.pixel_range
+    epsilon = EPSILON * recipe.pixel_range  # a smaller pixel has a larger gradient
+    bounds = (0.0, 1.0) if recipe.clip else None
+    if recipe.optimizer == "descent":
+        return NormalisedDescent(step_size, recipe.step_decay, bounds, epsilon)
+    if recipe.optimizer == "adam":
+        return Adam(step_size, recipe.step_decay, bounds, recipe.betas, epsilon)
+    return Lbfgs(recipe.history if pairs is None else pairs, bounds)

@@ -1,0 +1,145 @@
+"""What the painted image is compared with at one scale, measured from the pictures.
+
+Paintings of one region are blended; regions stand side by side, each compared with what the image
+has there.  A region counts by its share of the picture, so that its strokes are as strong as those
+of any other.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nst import images
+from nst.kernels import Array
+from nst.objective import Objective, Region, Targets
+from nst.objective.recipes import Recipe
+from nst.objective.styles.finish import finish, statistic
+from nst.objective.styles.sums import Mask, mask_at
+from nst.objective.tiling import content_features, style_sums
+from nst.run.inputs import Inputs, ReadPainting
+from nst.run.scales import Scale, side_of
+from nst.vgg.architecture import SMALLEST_SIDE
+
+
+def objective_at(
+    inputs: Inputs, scale: Scale, side: int | None = None, share: float = 1.0
+) -> Objective:
+    """Measure the targets at ``scale`` and return what is minimised there.
+
+    ``side`` is that of the largest window that the network is given; None: all at once.
+    ``share`` is how large the scale is of the full size.
+    """
+    content = inputs.device.asarray(images.resize(inputs.content, scale.height, scale.width))
+    parts = dict.fromkeys(painting.part for painting in inputs.paintings)
+    regions = [
+        measure_region(
+            inputs, scale, [p for p in inputs.paintings if p.part == part], content, side, share
+        )
+        for part in parts
+    ]
+    targets = Targets(
+        content_features(inputs.vgg, content, inputs.recipe.content, side),
+        {tap: [region[tap] for region in regions] for tap in inputs.recipe.style},
+    )
+    return Objective(inputs.vgg, targets, inputs.recipe, side)
+
+
+def measure_region(
+    inputs: Inputs,
+    scale: Scale,
+    paintings: Sequence[ReadPainting],
+    content: Array,
+    side: int | None,
+    share: float,
+) -> dict[str, Region]:
+    """Return, for each tap, the region that these ``paintings`` share, and their style blended.
+
+    With a strength below 1 the content's own style is blended in, and at 0 it is all there is.
+    """
+    blend = statistic(inputs.recipe).blend
+    measured = [measure_style(inputs, painting, scale, side, share) for painting in paintings]
+    weights = [painting.weight for painting in paintings]
+    masks = masks_at(inputs, paintings[0].region, scale.height, scale.width)
+    strength = inputs.settings.strength
+    own = sums_at(inputs, content, masks, side) if strength < 1 else {}
+    regions = {}
+    for tap, mask in masks.items():
+        sums = blend([one[tap] for one in measured], weights)
+        if own:
+            sums = blend([own[tap], sums], [1 - strength, strength])
+        covered = 1.0 if mask is None else float(mask.host.mean())
+        regions[tap] = Region(finish(sums, inputs.recipe), mask, covered)
+    return regions
+
+
+def measure_style(
+    inputs: Inputs,
+    painting: ReadPainting,
+    scale: Scale,
+    side: int | None = None,
+    share: float = 1.0,
+) -> dict[str, Any]:
+    """Return what a painting's style is made of at each tap, at the size that suits ``scale``."""
+    size = painting_size(inputs, painting, scale, share)
+    picture = inputs.device.asarray(images.resize(painting.picture, *size))
+    return sums_at(inputs, picture, masks_at(inputs, painting.mask, *size), side)
+
+
+def sums_at(
+    inputs: Inputs, image: Array, masks: Mapping[str, Mask | None], side: int | None
+) -> dict[str, Any]:
+    """Return what the style of ``image`` is made of where its masks are."""
+    return style_sums(inputs.vgg, image, masks, statistic(inputs.recipe), side)
+
+
+def masks_at(
+    inputs: Inputs, mask: np.ndarray | None, height: int, width: int
+) -> dict[str, Mask | None]:
+    """Return a mask as each tap sees it, of an image of ``height`` x ``width`` pixels."""
+    if mask is None:
+        return dict.fromkeys(inputs.recipe.style)
+    sized = images.resize(mask, height, width)
+    shape = inputs.vgg.network.architecture.shape
+    return {
+        tap: Mask.placed(mask_at(sized, *shape(tap, height, width)[1:]), inputs.device)
+        for tap in inputs.recipe.style
+    }
+
+
+def painting_size(
+    inputs: Inputs, painting: ReadPainting, scale: Scale, share: float = 1.0
+) -> tuple[int, int]:
+    """Return the (height, width) at which a ``painting`` is measured at ``scale``."""
+    _, height, width = painting.picture.shape
+    style_scale = inputs.settings.style_scale
+    return style_size(height, width, scale, inputs.recipe, style_scale, share)
+
+
+def style_size(
+    height: int,
+    width: int,
+    scale: Scale,
+    recipe: Recipe,
+    style_scale: float = 1.0,
+    share: float = 1.0,
+) -> tuple[int, int]:
+    """Return the (height, width) at which a style image of ``height`` x ``width`` is measured.
+
+    It keeps its aspect.  Its longer side, or the side that the recipe names, becomes that of the
+    result, so that its strokes have the same size on both; or what the recipe says for the full
+    size, of which ``scale`` is a ``share``.  All times ``style_scale``: 2 for strokes twice as
+    large.  A narrow strip stays wide enough for the network.
+    """
+    if recipe.style_size is None:
+        asked: float = side_of(scale.height, scale.width, recipe.style_side)
+    else:
+        asked = recipe.style_size * share
+    longer = max(height, width) * asked / side_of(height, width, recipe.style_side)
+    return network_size(height, width, round(longer * style_scale))
+
+
+def network_size(height: int, width: int, longer_side: int) -> tuple[int, int]:
+    """Return (height, width) fitted to ``longer_side``; a strip as wide as the network needs."""
+    thinnest = -(-SMALLEST_SIDE * max(height, width) // min(height, width))
+    return images.fit(height, width, max(longer_side, thinnest))
