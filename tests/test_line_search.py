@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from nst.line_search import MOST_TRIALS, LineSearch
+from nst.optimizers.line_search import MOST_TRIALS, LineSearch
 
 
 def more_thuente_1(t):

@@ -9,16 +9,11 @@ from machine import cupy, unavailable
 from objectives import everywhere, recipe_of
 from small_networks import TWO_BLOCKS, draw_arrays
 
-from nst import kernels, optimizers
-from nst.line_search import MOST_TRIALS
+from nst import kernels
 from nst.objective import Objective, Targets
-from nst.optimizers import (
-    FIRST_MOVE,
-    Adam,
-    Lbfgs,
-    NormalisedDescent,
-    two_loop_direction,
-)
+from nst.optimizers import Adam, Lbfgs, NormalisedDescent, lbfgs
+from nst.optimizers.lbfgs import FIRST_MOVE, two_loop_direction
+from nst.optimizers.line_search import MOST_TRIALS
 from nst.vgg import Vgg
 
 SHAPE = (3, 4, 5)
@@ -186,7 +181,7 @@ def minimise_inside(optimizer, function, image, evaluations):
 
 def test_lbfgs_does_not_clip_inside_its_line_search(monkeypatch):
     """There the loss would belong to another point than the search believes."""
-    monkeypatch.setattr(optimizers, "CLIP_EVERY", 1)
+    monkeypatch.setattr(lbfgs, "CLIP_EVERY", 1)
     seen = []
 
     def function(image):  # falls steeply to beyond the box: the first trials must grow past it

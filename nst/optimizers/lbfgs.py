@@ -1,130 +1,24 @@
-"""How the image moves: normalised descent, Adam and L-BFGS.
+"""L-BFGS: the gradients of the last steps stand in for the second derivatives.
 
-Each optimizer is given one evaluation at a time, ``step(image, loss, d_image)``, and changes
-``image`` in place to where the next evaluation should be.  So every optimizer costs one pass
-through the network a step, and the loop around them is the same and has no callback in it.
-
-After a step every pixel is clipped to [0, 1].  L-BFGS clips only where a line search has ended:
-inside, the search would see a function that its gradient does not belong to.  And it clips only
-after every tenth, because each clip costs an evaluation at the point that it moved to.
+It clips only where a line search has ended: inside, the search would see a function that its
+gradient does not belong to.  And it clips only after every tenth, because each clip costs an
+evaluation at the point that it moved to.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from nst import kernels
 from nst.kernels import Array
-from nst.line_search import LineSearch
+from nst.optimizers.line_search import LineSearch
+from nst.optimizers.optimizer import clipped
 
-FIRST_MOVE = 0.02  # root mean square move of L-BFGS' first trial, in units of the pixel range
-EPSILON = 1e-8  # keeps a division by a gradient finite; for pixels whose white is 1
+FIRST_MOVE = 0.02  # root mean square move of the first trial, in units of the pixel range
 SHORTEST = 1e-30  # length of a gradient: shorter ones need not be divided by
-CLIP_EVERY = 10  # line searches of L-BFGS between two clips
-
-
-class Optimizer(Protocol):
-    """What the loop needs of an optimizer."""
-
-    def asks(self, image: Array, loss: Array, d_image: Array) -> list[Array | float]:
-        """Return the numbers that `step` looks at, for the caller to read along with others.
-
-        On a GPU each read is a wait.  See `kernels.floats`.
-        """
-
-    def step(
-        self, image: Array, loss: Array, d_image: Array, told: Sequence[float] | None = None
-    ) -> None:
-        """Move ``image`` in place, given the loss and its gradient there.
-
-        ``told`` is what `asks` asked for, if somebody has read it.
-        """
-
-    def best(self, image: Array) -> Array:
-        """Return the image to show: ``image``, or where a running line search started."""
-
-    def state(self) -> dict[str, Any]:
-        """Return what the next step depends on: arrays, numbers, and lists and dicts of them.
-
-        The arrays are the optimizer's own: copy or write them before the next step.
-        """
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over the ``state`` of another optimizer of this kind, to go on as it would."""
-
-
-@dataclass
-class NormalisedDescent:
-    """Hvass' tutorial 15: every step moves the pixels by about ``step_size``, however flat.
-
-    With ``decay`` = 1 it never settles: 10 grey levels at each step, for ever.  A decay below 1
-    multiplies the step size after each step.
-    """
-
-    step_size: float = 10 / 255
-    decay: float = 1.0
-    bounds: tuple[float, float] | None = (0.0, 1.0)
-    epsilon: float = EPSILON
-
-    def asks(self, image: Array, loss: Array, d_image: Array) -> list[Array | float]:
-        return []
-
-    def step(
-        self, image: Array, loss: Array, d_image: Array, told: Sequence[float] | None = None
-    ) -> None:
-        k = kernels.of(image, d_image)
-        k.normalised_descent_step(image, d_image, self.step_size, self.epsilon)
-        _clip(image, self.bounds)
-        self.step_size *= self.decay
-
-    def best(self, image: Array) -> Array:
-        return image
-
-    def state(self) -> dict[str, Any]:
-        return {"step_size": self.step_size}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self.step_size = state["step_size"]
-
-
-@dataclass
-class Adam:
-    """Kingma and Ba (2015), Algorithm 1; ``decay`` multiplies the step size after each step."""
-
-    step_size: float = 0.02
-    decay: float = 1.0
-    bounds: tuple[float, float] | None = (0.0, 1.0)
-    betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = EPSILON
-    steps: int = 0
-    moments: list[Array] = field(default_factory=list)  # running means of g and g**2
-
-    def asks(self, image: Array, loss: Array, d_image: Array) -> list[Array | float]:
-        return []
-
-    def step(
-        self, image: Array, loss: Array, d_image: Array, told: Sequence[float] | None = None
-    ) -> None:
-        k = kernels.of(image, d_image)
-        if not self.moments:
-            self.moments = [_zeros_like(d_image), _zeros_like(d_image)]
-        self.steps += 1
-        sizes = self.step_size, *self.betas, self.epsilon
-        k.adam_step(image, d_image, *self.moments, self.steps, *sizes)
-        _clip(image, self.bounds)
-        self.step_size *= self.decay
-
-    def best(self, image: Array) -> Array:
-        return image
-
-    def state(self) -> dict[str, Any]:
-        return {"step_size": self.step_size, "steps": self.steps, "moments": self.moments}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self.step_size, self.steps = state["step_size"], state["steps"]
-        self.moments = list(state["moments"])
+CLIP_EVERY = 10  # line searches between two clips
 
 
 @dataclass
@@ -190,7 +84,7 @@ class Lbfgs:
 
     def best(self, image: Array) -> Array:
         best = image if self.search is None else self.start
-        return _clip(best.copy(), self.bounds)
+        return clipped(best.copy(), self.bounds)
 
     def state(self) -> dict[str, Any]:
         state: dict[str, Any] = {"pairs": self.pairs, "searches": self.searches, "search": None}
@@ -293,7 +187,7 @@ class Lbfgs:
 
     def _clip(self, image: Array) -> None:
         self.searches = 0
-        _clip(image, self.bounds)
+        clipped(image, self.bounds)
 
 
 def two_loop_direction(
@@ -332,13 +226,3 @@ def _over_length(move: float, square: Array) -> Array | float:
         length = float(square) ** 0.5
         return move / length if length else 0.0
     return move / (square.astype(np.float64) ** 0.5 + SHORTEST)  # not known yet: no branch
-
-
-def _clip(image: Array, bounds: tuple[float, float] | None) -> Array:
-    return image if bounds is None else kernels.of(image).clip(image, *bounds)
-
-
-def _zeros_like(array: Array) -> Array:
-    zeros = array.copy()
-    zeros.fill(0)
-    return zeros

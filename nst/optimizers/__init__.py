@@ -1,0 +1,13 @@
+"""How the image moves: normalised descent, Adam and L-BFGS.  Knows the kernels, and no network.
+
+Each optimizer is given one evaluation at a time, ``step(image, loss, d_image)``, and changes
+``image`` in place to where the next evaluation should be.  So every optimizer costs one pass
+through the network a step, and the loop around them is the same and has no callback in it.
+After a step every pixel is clipped to [0, 1]; L-BFGS has its own way with that, see lbfgs.py.
+"""
+
+from nst.optimizers.first_order import Adam, NormalisedDescent
+from nst.optimizers.lbfgs import Lbfgs
+from nst.optimizers.optimizer import EPSILON, Optimizer
+
+__all__ = ["EPSILON", "Adam", "Lbfgs", "NormalisedDescent", "Optimizer"]
