@@ -6,10 +6,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypedDict
 
-from nst import demo, reading, schema
-from nst.colour import COLORS
+from nst import demo, schema
 from nst.errors import NstError, brief
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES
+from nst.pictures import reading
+from nst.pictures.colour import COLORS
 from nst.settings import Painting, Settings
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
 

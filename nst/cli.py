@@ -19,11 +19,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nst import demo, files, images, memory, reading, schema, streams
+from nst import demo, files, memory, schema, streams
 from nst.arguments import add_settings, options_of, settings_of
 from nst.errors import NstError, NstWarning, brief, printable
 from nst.lookup import Lookup
 from nst.objective.recipes import RECIPES, describe, table
+from nst.pictures import images, reading
 from nst.run import marks
 from nst.run.inputs import Inputs, prepare
 from nst.run.plan import Plan, plan
@@ -242,7 +243,7 @@ def _counted(count: int, thing: str) -> str:
 
 def report(folder: Path, output: Path | None) -> int:
     """Show a run that was stopped, or still goes on, from its checkpoints in FOLDER."""
-    from nst import report as reports
+    from nst.show import report as reports
 
     inputs, planned, state = reopen(folder)
     path = output or inputs.settings.report or folder.with_name(folder.name + "-report.html")
@@ -273,8 +274,9 @@ def export(model: str, taps: str, pooling: str | None, output: Path) -> int:
 
 def models() -> int:
     """List the known models, which are installed, and where their weights come from."""
-    from nst.vgg import sources, weights
+    from nst.vgg import weights
     from nst.vgg.architecture import ARCHITECTURES
+    from nst.weights import sources
 
     for name, architecture in ARCHITECTURES.items():
         path = weights.installed(name)
@@ -290,7 +292,7 @@ def models() -> int:
 
 def fetch(model: str, quiet: bool) -> int:
     """Bring official weights from the web: verified, converted once, ready for --model."""
-    from nst.vgg.install import fetch
+    from nst.weights.install import fetch
 
     with DownloadBar(quiet) as bar:
         path = fetch(model, bar.show)
@@ -300,7 +302,7 @@ def fetch(model: str, quiet: bool) -> int:
 
 def add(model: str, file: Path, preprocessing: str | None) -> int:
     """Make a model of weights that you have: .h5, .safetensors, .onnx or .npz."""
-    from nst.vgg.install import add
+    from nst.weights.install import add
 
     tell(add(model, file, preprocessing))
     return 0

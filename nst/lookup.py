@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from nst import demo, files, reading
+from nst import demo, files
+from nst.pictures import reading
 
 
 @dataclass(frozen=True)

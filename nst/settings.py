@@ -11,11 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from nst import files, memory, reading, schema
-from nst.colour import COLORS
+from nst import files, memory, schema
 from nst.errors import NstError, brief
 from nst.lookup import Lookup, portable
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
+from nst.pictures import reading
+from nst.pictures.colour import COLORS
 from nst.values import is_count, is_number, path_of, shown
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS, SMALLEST_SIDE
 

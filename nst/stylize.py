@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from nst import files, images, kernels, memory, signals
+from nst import files, kernels, memory, signals
 from nst.devices import Device
 from nst.errors import NstError
 from nst.kernels import Array
 from nst.kernels.blocks import blas_on_one_thread
 from nst.objective import Objective, check_finite
+from nst.pictures import images
 from nst.run import marks
 from nst.run.checkpoints import Keeper
 from nst.run.inputs import Inputs, prepare
@@ -264,16 +265,16 @@ def show(inputs: Inputs, plan: Plan, state: State, image: np.ndarray) -> None:
     if settings.plot:
         triptych, curves = settings.plots
         with beside.attempt("triptych"):
-            from nst import plots  # matplotlib takes a while to import
+            from nst.show import plots  # matplotlib takes a while to import
 
             plots.save(plots.draw_triptych(inputs.photograph, image, inputs.style), triptych, mark)
         with beside.attempt("plot of the losses"):
             if state.history:
-                from nst import plots
+                from nst.show import plots
 
                 plots.save(plots.draw_losses(state.history), curves, mark)
     if settings.report is not None:
-        from nst import report
+        from nst.show import report
 
         with beside.attempt("report"):
             report.write(settings.report, report.of_run(inputs, plan, state, image))

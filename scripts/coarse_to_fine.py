@@ -21,8 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nst import Settings, demo, images
+from nst import Settings, demo
 from nst.kernels.blocks import blas_on_one_thread
+from nst.pictures import images
 from nst.run.inputs import Inputs, prepare
 from nst.run.plan import Plan, plan
 from nst.run.records import Progress

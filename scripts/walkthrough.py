@@ -26,13 +26,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nst import demo, images, kernels, plots
+from nst import demo, kernels
 from nst.losses import content_loss, smoothness_loss, style_loss
 from nst.objective import Objective, Region, Targets
 from nst.objective.objective import TINY
 from nst.objective.recipe import Recipe
 from nst.objective.styles.gram import GramStyle
 from nst.optimizers import Lbfgs, NormalisedDescent, Optimizer
+from nst.pictures import images
+from nst.show import plots
 from nst.vgg import Vgg
 
 SIZE = 160  # pixels, the longer side of both pictures: small, so that every cell is quick

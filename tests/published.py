@@ -25,8 +25,9 @@ import safetensors.numpy
 from onnx import helper, numpy_helper
 from small_networks import NARROW_VGG16, NARROW_VGG19
 
-from nst.vgg import architecture, download, sources
-from nst.vgg.sources import CAFFE, TORCHVISION, Preprocessing, Source
+from nst.vgg import architecture
+from nst.weights import download, sources
+from nst.weights.sources import CAFFE, TORCHVISION, Preprocessing, Source
 
 NARROW = {"vgg16": NARROW_VGG16, "vgg19": NARROW_VGG19}
 

@@ -19,10 +19,11 @@ import pytest
 from running import begun
 from small_networks import FOUR_BLOCKS, draw_arrays
 
-from nst import images, memory, resume, stylize
+from nst import memory, resume, stylize
 from nst.devices import CPU
 from nst.errors import NstError, NstWarning
 from nst.objective import Objective
+from nst.pictures import images
 from nst.run import checkpoints
 from nst.run.checkpoints import Checkpoint, Keeper, load, placed, save, saved
 from nst.run.inputs import prepare

@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 from refusals import raiser
 
-from nst import cli, demo, devices, files, images, terminal
+from nst import cli, demo, devices, files, terminal
 from nst.errors import NstError, NstWarning
 from nst.objective.recipes import RECIPES
+from nst.pictures import images
 from nst.run.records import Progress
 from nst.run.scales import Scale
 from nst.settings import Settings

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from nst import colour
+from nst.pictures import colour
 
 TINTS = np.array([[0.20, 0.05, 0.00], [0.06, 0.10, 0.04], [0.01, 0.02, 0.15]])
 

@@ -13,7 +13,8 @@ from running import begun
 from test_checkpoints import stop_after, without_seconds
 from test_report import pictures
 
-from nst import cli, images, resume, stylize
+from nst import cli, resume, stylize
+from nst.pictures import images
 from nst.run.inputs import prepare
 from nst.run.plan import draft
 from nst.run.targets import objective_at

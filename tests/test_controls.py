@@ -8,10 +8,11 @@ import pytest
 from running import begun
 from small_networks import FOUR_BLOCKS, draw_arrays, relative_error
 
-from nst import cli, demo, images, stylize
+from nst import cli, demo, stylize
 from nst.arguments import settings_of
 from nst.errors import NstError
 from nst.lookup import Lookup
+from nst.pictures import images
 from nst.run.inputs import prepare, read_mask
 from nst.run.plan import draft
 from nst.run.scales import Scale

@@ -45,8 +45,8 @@ from picture_files import (
 from PIL import ImageCms
 from refusals import refusal_of
 
-from nst import decoding, images, tiff
 from nst.errors import NstError, NstWarning
+from nst.pictures import decoding, images, tiff
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 

@@ -460,7 +460,9 @@ def test_an_output_of_no_known_kind_is_refused_before_training(
 def test_the_judge_knows_the_start_and_the_goal(rooms, teacher, tmp_path, rng):
     real = rooms.judging.real_network(teacher)
     content, style = (_picture(tmp_path / f"{name}.png", rng) for name in ("content", "style"))
-    photograph, painting = (rooms.judging.nst.images.load(path) for path in (content, style))
+    photograph, painting = (
+        rooms.judging.nst.pictures.images.load(path) for path in (content, style)
+    )
     assert rooms.judging.measure(real, photograph, content, style) == pytest.approx((4.0, 0.0))
     style_loss, content_loss = rooms.judging.measure(real, painting, content, style)
     assert style_loss == pytest.approx(0.0, abs=1e-9)

@@ -15,9 +15,9 @@ from published import NARROW, Fault, Server, torchvision_tensors
 from small_networks import NARROW_VGG16, draw_arrays
 
 from nst.errors import NstError
-from nst.vgg import download
 from nst.vgg.architecture import ARCHITECTURES
-from nst.vgg.download import Unavailable
+from nst.weights import download
+from nst.weights.download import Unavailable
 
 SIZE = 100_001
 

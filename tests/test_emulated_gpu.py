@@ -14,10 +14,11 @@ from machine import cupy
 from running import paint
 from test_checkpoints import stop_after, without_seconds
 
-from nst import cli, demo, devices, images, kernels, resume, stylize
+from nst import cli, demo, devices, kernels, resume, stylize
 from nst.errors import NstWarning
 from nst.objective.recipes import RECIPES
 from nst.optimizers import Lbfgs
+from nst.pictures import images
 from nst.run.inputs import prepare
 from nst.run.probe import probe
 from nst.run.scales import Scale

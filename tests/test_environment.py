@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from refusals import refusal_of
 
-from nst import cli, images
+from nst import cli
+from nst.pictures import images
 from nst.run.state import start
-from nst.vgg import install, weights
+from nst.vgg import weights
+from nst.weights import install
 
 try:
     import pty

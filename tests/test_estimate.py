@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from running import begun
 
-from nst import Settings, demo, images, memory, stylize
+from nst import Settings, demo, memory, stylize
 from nst.devices import CPU
 from nst.errors import NstError
 from nst.kernels import numpy_kernels
 from nst.optimizers import Adam, Lbfgs, NormalisedDescent
+from nst.pictures import images
 from nst.run.budget import fit, least
 from nst.run.estimate import SAVING, Estimate, Work, optimizer_images, optimizer_passes, time_said
 from nst.run.inputs import prepare

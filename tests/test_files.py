@@ -9,7 +9,8 @@ import pytest
 from picture_files import as_image
 from refusals import raiser, refusal_of
 
-from nst import files, images
+from nst import files
+from nst.pictures import images
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 

@@ -20,10 +20,11 @@ from published import (
 from small_networks import NARROW_VGG16, NARROW_VGG19, draw_arrays, relative_error
 
 from nst.errors import NstError, NstWarning
-from nst.vgg import Vgg, formats, sources, weights
+from nst.vgg import Vgg, weights
 from nst.vgg.architecture import ARCHITECTURES, VGG16
 from nst.vgg.export import export_network
-from nst.vgg.sources import CAFFE, TORCHVISION, Preprocessing
+from nst.weights import formats, sources
+from nst.weights.sources import CAFFE, TORCHVISION, Preprocessing
 
 TAPS = ("conv1_1", "relu1_2", "relu3_3", "relu5_3")
 

@@ -9,7 +9,7 @@ import pytest
 from picture_files import HEIGHT, ONE_LEVEL, WIDTH, as_image, coloured_tiles, png_bytes, png_chunk
 from refusals import raiser, refusal_of
 
-from nst import images
+from nst.pictures import images
 
 # Saving
 
@@ -278,7 +278,7 @@ def test_sizes_below_one_are_the_callers_mistake():
 
 def test_importing_images_is_light():
     code = (
-        "import sys, nst.images\n"
+        "import sys, nst.pictures.images\n"
         "heavy = [m for m in sys.modules if m.endswith('ImagePlugin') or 'ImageCms' in m]\n"
         "assert not heavy, heavy\n"
         "assert 'matplotlib' not in sys.modules\n"

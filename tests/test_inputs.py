@@ -14,9 +14,10 @@ import PIL.Image
 import pytest
 from refusals import raiser, refusal_of
 
-from nst import Settings, images, memory, reading, stylize
+from nst import Settings, memory, stylize
 from nst.cli import main
 from nst.errors import NstError
+from nst.pictures import images, reading
 from nst.run import checkpoints
 from nst.run.inputs import prepare
 from nst.settings import Painting

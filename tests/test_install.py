@@ -29,12 +29,14 @@ from published import (
 )
 from small_networks import NARROW_VGG16, TWO_BLOCKS, draw_arrays
 
-from nst import cli, images
+from nst import cli
 from nst.errors import NstError, NstWarning
-from nst.vgg import Vgg, download, install, sources, weights
+from nst.pictures import images
+from nst.vgg import Vgg, weights
 from nst.vgg.architecture import ARCHITECTURES
 from nst.vgg.export import export_network
-from nst.vgg.sources import CAFFE, SOURCES, Pin
+from nst.weights import download, install, sources
+from nst.weights.sources import CAFFE, SOURCES, Pin
 
 PROGRAM = Path(__file__).parent / "published.py"
 

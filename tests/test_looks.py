@@ -6,7 +6,7 @@ import sys
 import numpy as np
 from matplotlib import rc_context, rcParams
 
-from nst import plots
+from nst.show import plots
 
 TASTE = {
     "text.usetex": True,

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from test_hostile_checkpoints import contents
 
-from nst import cli, demo, images, resume, stylize
+from nst import cli, demo, resume, stylize
 from nst.errors import NstError
 from nst.lookup import Lookup, portable, sha256
+from nst.pictures import images
 from nst.run import checkpoints
 from nst.settings import Painting
 

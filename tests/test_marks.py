@@ -16,9 +16,10 @@ from PIL import Image
 from running import paint
 from test_hostile_checkpoints import contents, forge
 
-from nst import cli, images, resume, stylize
+from nst import cli, resume, stylize
 from nst.devices import CPU
 from nst.errors import NstError
+from nst.pictures import images
 from nst.run import checkpoints, marks
 from nst.run.checkpoints import Keeper
 from nst.run.inputs import prepare

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from running import paint
 from small_networks import FOUR_BLOCKS
 
-from nst import images
 from nst.objective.tiling import cut, smallest_side
+from nst.pictures import images
 from nst.run.budget import least, too_large
 from nst.run.estimate import Work
 from nst.run.inputs import prepare

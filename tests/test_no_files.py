@@ -8,8 +8,9 @@ import pytest
 from picture_files import as_image
 from refusals import refusal_of
 
-from nst import Settings, cli, files, images, stylize
+from nst import Settings, cli, files, stylize
 from nst.errors import NstWarning
+from nst.pictures import images
 from nst.run import checkpoints
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")

@@ -28,9 +28,10 @@ from picture_files import (
 )
 from refusals import refusal_of
 
-from nst import decoding, images, memory, profiles, tiff
+from nst import memory
 from nst.errors import NstError, NstWarning
-from nst.reading import Input
+from nst.pictures import decoding, images, profiles, tiff
+from nst.pictures.reading import Input
 from nst.run.inputs import read_mask
 
 PICTURES = Path(__file__).with_name("pictures")
@@ -157,7 +158,8 @@ def test_what_libtiff_says_of_damage_does_not_reach_the_terminal(tmp_path):
             (tmp_path / f"{k}-{j}.tif").write_bytes(damaged[: len(whole) - 3 * (j % 3)])
     code = """
 import glob, sys, warnings
-from nst import NstError, images
+from nst import NstError
+from nst.pictures import images
 warnings.simplefilter("ignore")
 refused = 0
 for path in glob.glob(sys.argv[1] + "/*-*.tif"):
@@ -394,7 +396,8 @@ import sys, io, warnings
 import PIL.Image
 import pillow_heif
 pillow_heif.register_heif_opener()
-from nst import images, reading, decoding, memory
+from nst.pictures import images, reading, decoding
+from nst import memory
 from nst.devices import CPU
 warnings.simplefilter("ignore")
 given = reading.read(sys.argv[1])

@@ -17,10 +17,11 @@ from small_networks import NARROW_VGG16, draw_arrays
 from test_install import files, run, start
 
 from nst.errors import NstError, NstWarning
-from nst.vgg import install, packages, sources, weights
+from nst.vgg import weights
 from nst.vgg.architecture import ARCHITECTURES
-from nst.vgg.download import Unavailable
-from nst.vgg.sources import CAFFE, Pin, Source
+from nst.weights import install, packages, sources
+from nst.weights.download import Unavailable
+from nst.weights.sources import CAFFE, Pin, Source
 
 NAME, MEMBER = "painters_network", "painters_network/models/classifier.onnx"
 

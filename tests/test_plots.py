@@ -10,8 +10,9 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from nst import images, plots
 from nst.errors import NstError
+from nst.pictures import images
+from nst.show import plots
 
 
 @pytest.fixture

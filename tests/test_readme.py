@@ -48,6 +48,20 @@ def test_links_and_files_exist():
         assert (ROOT / target).exists(), target
 
 
+def test_the_file_tree_has_a_line_for_every_file():
+    sys.path.insert(0, str(ROOT / "scripts"))
+    import tree
+
+    (shown,) = tree.BLOCK.findall(README)
+    assert shown == tree.tree(), "files or their docstrings changed: run `python scripts/tree.py`"
+    assert {path.name for path in ROOT.glob("nst/**/*.py")} - set(
+        re.findall(r"\w+\.py", shown)
+    ) == {
+        "__init__.py",
+        "__main__.py",
+    }
+
+
 def test_options_in_the_table_exist():
     options = vars(cli._parser().parse_args(["demo"]))
     for option in re.findall(r"`--([a-z-]+)`", README):

@@ -11,9 +11,9 @@ from published import NARROW, TORCHVISION_INDICES, keras_h5
 from refusals import refusal_of
 from small_networks import NARROW_VGG16, NARROW_VGG19, draw_arrays
 
-from nst.vgg import formats
 from nst.vgg.architecture import ARCHITECTURES
-from nst.vgg.sources import CAFFE, TORCHVISION
+from nst.weights import formats
+from nst.weights.sources import CAFFE, TORCHVISION
 
 
 @pytest.fixture(autouse=True)

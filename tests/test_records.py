@@ -5,8 +5,8 @@ import csv
 import numpy as np
 import pytest
 
-from nst import images
 from nst.devices import CPU
+from nst.pictures import images
 from nst.run.records import Records
 from nst.run.scales import Scale
 from nst.settings import Settings

@@ -13,10 +13,12 @@ import pytest
 from playwright.sync_api import sync_playwright
 from running import begun
 
-from nst import cli, images, report, stylize
+from nst import cli, stylize
 from nst.errors import NstError
+from nst.pictures import images
 from nst.run.inputs import prepare
 from nst.settings import Painting
+from nst.show import report
 
 RED, BLUE, GREEN = (0.8, 0.1, 0.1), (0.1, 0.2, 0.8), (0.1, 0.7, 0.2)
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)

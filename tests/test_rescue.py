@@ -15,14 +15,16 @@ import running
 from refusals import raiser
 from running import begun
 
-from nst import cli, images, plots, signals, stylize
+from nst import cli, signals, stylize
 from nst import files as nst_files
 from nst.errors import NstError, NstWarning
 from nst.objective import Objective
 from nst.optimizers import Lbfgs
+from nst.pictures import images
 from nst.run.checkpoints import Keeper
 from nst.run.inputs import prepare
 from nst.run.records import Records
+from nst.show import plots
 from nst.signals import Signals
 from nst.stylize import complete
 
@@ -130,7 +132,7 @@ def test_what_can_go_on_is_kept_after_the_picture(settings, tmp_path, monkeypatc
     with pytest.raises(ZeroDivisionError) as error:
         stylize(asked, ending(3, ZeroDivisionError())[0])
     assert error.value.__notes__[1] == f"`nst resume {tmp_path / 'saved'}` goes on."
-    assert order == ["nst.images", "Keeper"]
+    assert order == ["nst.pictures.images", "Keeper"]
 
 
 def test_a_second_fault_does_not_hide_the_first(settings, monkeypatch):

@@ -11,10 +11,11 @@ import pytest
 from hostile import DEEP, SHELL, VALUES, changed, mutated, places
 from refusals import refusal_of
 
-from nst import cli, images, schema, terminal
+from nst import cli, schema, terminal
 from nst.arguments import options_of
 from nst.errors import NstError, brief, printable
 from nst.lookup import Lookup
+from nst.pictures import images
 from nst.run.inputs import override
 from nst.run.scales import scales_for
 from nst.settings import APART, Painting, Settings

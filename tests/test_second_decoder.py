@@ -18,9 +18,9 @@ import pytest
 import tifffile
 from picture_files import as_the_camera_stores, png_bytes, png_chunk, tiff_of_tags
 
-from nst import images
 from nst.errors import NstError, NstWarning
-from nst.reading import Input
+from nst.pictures import images
+from nst.pictures.reading import Input
 
 ROWS, COLUMNS = 37, 53
 LEVEL = 1.01 / 255

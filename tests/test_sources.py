@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from nst.vgg import formats, sources
 from nst.vgg.architecture import ARCHITECTURES
-from nst.vgg.sources import SOURCES
+from nst.weights import formats, sources
+from nst.weights.sources import SOURCES
 
 PARAMETERS = {"vgg16": 14_714_688, "vgg19": 20_024_384}  # Keras' summary() without the top
 

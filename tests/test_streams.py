@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nst import cli, images, streams
+from nst import cli, streams
+from nst.pictures import images
 from nst.streams import Lenient
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")

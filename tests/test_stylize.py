@@ -10,11 +10,12 @@ import pytest
 from running import begun, paint
 from small_networks import FOUR_BLOCKS, draw_arrays
 
-from nst import images, stylize
+from nst import stylize
 from nst.devices import CPU
 from nst.errors import NstError
 from nst.objective import Losses, Objective
 from nst.objective.recipes import RECIPES
+from nst.pictures import images
 from nst.run.inputs import override, prepare
 from nst.run.scales import Scale
 from nst.run.state import initial_image

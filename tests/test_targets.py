@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from running import begun
 
-from nst import images, stylize
+from nst import stylize
 from nst.objective import Region, Targets, Weights
 from nst.objective.objective import relative_to
 from nst.objective.recipes import RECIPES
 from nst.objective.styles.gram import GramStyle
+from nst.pictures import images
 from nst.run.inputs import override, prepare
 from nst.run.plan import draft
 from nst.run.scales import Scale

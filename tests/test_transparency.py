@@ -5,8 +5,9 @@ import PIL.Image
 import pytest
 from refusals import refusal_of
 
-from nst import colour, images, stylize
+from nst import stylize
 from nst.errors import NstError, NstWarning
+from nst.pictures import colour, images
 from nst.run.inputs import prepare, read_mask
 from nst.run.plan import draft
 from nst.run.targets import measure_style

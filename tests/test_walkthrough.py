@@ -11,9 +11,10 @@ import nbformat
 import numpy as np
 import pytest
 
-from nst import demo, images
+from nst import demo
 from nst.kernels import numpy_kernels
 from nst.objective import objective
+from nst.pictures import images
 from nst.vgg import Vgg
 
 ROOT = Path(__file__).parent.parent

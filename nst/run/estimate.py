@@ -20,9 +20,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from nst import images
 from nst.memory import said
 from nst.objective.tiling import smallest_side, spans
+from nst.pictures import images
 from nst.run.probe import Cost
 from nst.run.targets import network_size
 from nst.vgg.architecture import SMALLEST_SIDE, Architecture

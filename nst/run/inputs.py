@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from nst import colour, devices, files, images, kernels, reading
+from nst import devices, files, kernels
 from nst.devices import Device
 from nst.errors import NstError, NstWarning
 from nst.files import PathLike, current_folder
 from nst.objective.recipes import INITS, Recipe
-from nst.reading import Input
+from nst.pictures import colour, images, reading
+from nst.pictures.reading import Input
 from nst.run import checkpoints, marks
 from nst.run.scales import scales_for
 from nst.settings import Painting, Settings

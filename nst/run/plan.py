@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nst import images, memory
+from nst import memory
 from nst.kernels.blocks import blas_on_one_thread
+from nst.pictures import images
 from nst.run.budget import fit
 from nst.run.checkpoints import LONG_RUN
 from nst.run.estimate import IMAGE, Estimate, Work

@@ -9,9 +9,10 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from nst import files, images
+from nst import files
 from nst.devices import Device
 from nst.kernels import Array
+from nst.pictures import images
 from nst.run import marks
 from nst.run.scales import Scale
 from nst.settings import Settings

@@ -5,8 +5,8 @@ from math import log
 
 import numpy as np
 
-from nst import images
 from nst.errors import NstError
+from nst.pictures import images
 from nst.settings import LARGEST_SIDE, Settings
 from nst.vgg.architecture import SMALLEST_SIDE
 

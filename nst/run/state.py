@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from nst import devices, images
+from nst import devices
 from nst.errors import NstError
 from nst.kernels import Array
 from nst.lookup import Lookup
 from nst.objective.recipes import GREY_NOISE, Noise, Recipe
 from nst.objective.tiling import smallest_side
 from nst.optimizers import EPSILON, Adam, Lbfgs, NormalisedDescent, Optimizer
+from nst.pictures import images
 from nst.run import checkpoint_schema, checkpoints, marks
 from nst.run.checkpoints import Checkpoint
 from nst.run.inputs import Inputs, check_writable, open_inputs, read_files

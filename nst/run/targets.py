@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from nst import images
 from nst.kernels import Array
 from nst.objective import Objective, Region, Targets
 from nst.objective.recipes import Recipe
 from nst.objective.styles.finish import finish, statistic
 from nst.objective.styles.sums import Mask, mask_at
 from nst.objective.tiling import content_features, style_sums
+from nst.pictures import images
 from nst.run.inputs import Inputs, ReadPainting
 from nst.run.scales import Scale, side_of
 from nst.vgg.architecture import SMALLEST_SIDE

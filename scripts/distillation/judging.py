@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-import nst.images
+import nst.pictures.images
 from distillation.teacher import FILE, MEAN_BGR
 from nst import kernels
 from nst.run.inputs import prepare
@@ -58,7 +58,7 @@ def judge(arguments: argparse.Namespace) -> None:
                     device="cpu",
                 )
                 seconds = paint_with(network, settings)
-            image = nst.images.load(picture)
+            image = nst.pictures.images.load(picture)
             verdict = Verdict(*measure(networks["real"], image, content, style), seconds)
             verdicts[name].append(verdict)
         cells = [_cell(verdicts[name][-1], verdicts["real"][-1]) for name in networks]
@@ -81,10 +81,10 @@ def measure(real: Network, image: np.ndarray, content: Path, style: Path) -> tup
     """Return the ``(style, content)`` of a `Verdict` on ``image`` (3, H, W)."""
     vgg = Vgg(real, (*STYLE_TAPS, CONTENT_TAP))
     longer_side = max(image.shape[1:])
-    painting, photograph = (nst.images.load(path) for path in (style, content))
-    size = nst.images.fit(*painting.shape[1:], longer_side)
-    wanted = vgg.features(nst.images.resize(painting, *size))
-    start = vgg.features(nst.images.resize(photograph, *image.shape[1:]))
+    painting, photograph = (nst.pictures.images.load(path) for path in (style, content))
+    size = nst.pictures.images.fit(*painting.shape[1:], longer_side)
+    wanted = vgg.features(nst.pictures.images.resize(painting, *size))
+    start = vgg.features(nst.pictures.images.resize(photograph, *image.shape[1:]))
     found = vgg.features(image)
     k = kernels.of(image)
     style_loss = 0.0

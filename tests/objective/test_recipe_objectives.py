@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from small_networks import NARROW_VGG19, draw_arrays
 
-from nst import Settings, images
+from nst import Settings
 from nst.devices import CPU
 from nst.objective.recipes import RECIPES
+from nst.pictures import images
 from nst.run.inputs import Inputs, ReadPainting
 from nst.run.scales import Scale
 from nst.run.targets import objective_at

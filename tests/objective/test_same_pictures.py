@@ -16,8 +16,9 @@ import pytest
 from running import paint
 from small_networks import NARROW_VGG16, draw_arrays
 
-from nst import Settings, images
+from nst import Settings
 from nst.objective.recipes import RECIPES
+from nst.pictures import images
 from nst.run.inputs import prepare
 from nst.settings import Painting
 from nst.vgg import weights

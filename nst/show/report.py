@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from nst import files, images
+from nst import files
 from nst.objective.styles.gram import GramStyle
 from nst.objective.tiling import style_sums
+from nst.pictures import images
 from nst.run.inputs import Inputs
 from nst.run.plan import Plan
 from nst.run.state import State
@@ -154,7 +155,7 @@ def _pictures(report: Report) -> list[str]:
 
 
 def _losses(history: Sequence[Mapping[str, float]]) -> str:
-    from nst import plots  # matplotlib takes a while to import
+    from nst.show import plots  # matplotlib takes a while to import
 
     if not history:
         return "<p>No step was taken.</p>"

@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from nst.errors import NstError, NstWarning, brief
-from nst.vgg import recognition, sources, weights
+from nst.vgg import weights
 from nst.vgg.architecture import ARCHITECTURES, Architecture
-from nst.vgg.recognition import Stored
-from nst.vgg.sources import PREPROCESSINGS, Pin, Preprocessing
 from nst.vgg.weights import Network
+from nst.weights import recognition, sources
+from nst.weights.recognition import Stored
+from nst.weights.sources import PREPROCESSINGS, Pin, Preprocessing
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, TensorProto

@@ -28,9 +28,9 @@ from urllib.parse import urljoin, urlsplit
 
 from nst.errors import NstError, brief
 from nst.version import VERSION
-from nst.vgg import formats
 from nst.vgg.architecture import ARCHITECTURES
-from nst.vgg.sources import Source
+from nst.weights import formats
+from nst.weights.sources import Source
 
 if TYPE_CHECKING:
     from requests import Response, Session

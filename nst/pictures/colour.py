@@ -19,7 +19,8 @@ and once after painting.
 
 import numpy as np
 
-from nst import images, kernels
+from nst import kernels
+from nst.pictures import images
 
 COLORS = ("style", "content", "content-luminance", "match")
 STRIP = 64  # rows that are looked at or coloured at once

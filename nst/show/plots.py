@@ -30,7 +30,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine, LayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from nst import files, images
+from nst import files
+from nst.pictures import images
 
 DPI = 128  # a power of two: pixels / DPI * DPI is the same number of pixels
 INK, FAINT = "#222222", "#b0b0b0"

@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from nst.vgg import download
-from nst.vgg.download import Show, Unavailable
-from nst.vgg.sources import Source
+from nst.weights import download
+from nst.weights.download import Show, Unavailable
+from nst.weights.sources import Source
 
 PATIENCE = 300.0  # seconds without a byte: pip has time-outs and retries of its own
 LOOK = 0.1  # seconds between two looks at what pip has brought

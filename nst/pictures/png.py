@@ -9,9 +9,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from nst import profiles
 from nst.errors import brief
-from nst.profiles import Chromaticities
+from nst.pictures import profiles
+from nst.pictures.profiles import Chromaticities
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MOST_INFLATED = 2**25  # bytes, of a profile, and of all texts

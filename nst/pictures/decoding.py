@@ -19,11 +19,12 @@ from PIL import ImagePalette
 from PIL.Image import Transpose
 from PIL.ImageFile import ImageFile
 
-from nst import memory, png, profiles, tiff
+from nst import memory
 from nst.devices import CPU
 from nst.errors import NstError, NstWarning, brief
-from nst.profiles import Convert
-from nst.reading import Input
+from nst.pictures import png, profiles, tiff
+from nst.pictures.profiles import Convert
+from nst.pictures.reading import Input
 from nst.vgg.architecture import SMALLEST_SIDE
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints what it logs

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from nst import decoding, reading
 from nst.errors import NstError
 from nst.files import PathLike, check_writable, replace_atomically
-from nst.reading import Input
+from nst.pictures import decoding, reading
+from nst.pictures.reading import Input
 
 WRITES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 JPEG_LONGEST_SIDE = 65500  # pixels; libjpeg's limit

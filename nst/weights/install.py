@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nst.errors import NstError, NstWarning, brief
-from nst.vgg import download, formats, packages, sources, weights
-from nst.vgg.download import Show, Unavailable
-from nst.vgg.sources import PREPROCESSINGS, Source
+from nst.vgg import weights
 from nst.vgg.weights import Network
+from nst.weights import download, formats, packages, sources
+from nst.weights.download import Show, Unavailable
+from nst.weights.sources import PREPROCESSINGS, Source
 
 
 def fetch(model: str, show: Show) -> Path:
