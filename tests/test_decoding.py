@@ -116,7 +116,7 @@ def test_of_several_frames_the_first_is_taken(tmp_path, kind, options):
 @POSIX
 def test_a_pipe_will_do(tmp_path, pixels):
     PIL.Image.fromarray(pixels).save(tmp_path / "picture.png")
-    code = "import sys; from nst import images; print(images.load('/dev/stdin').shape)"
+    code = "import sys; from nst.pictures import images; print(images.load('/dev/stdin').shape)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         input=(tmp_path / "picture.png").read_bytes(),
@@ -632,7 +632,7 @@ def test_a_tiff_of_too_many_samples_is_refused_in_silence(tmp_path):
     assert data.count(three) == 1
     (tmp_path / "many.tif").write_bytes(data.replace(three, nine))
     program = (
-        "from nst import NstError, images\n"
+        "from nst import NstError\nfrom nst.pictures import images\n"
         "try: images.load('many.tif')\n"
         "except NstError as error: print(error)"
     )

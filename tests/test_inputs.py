@@ -274,7 +274,7 @@ def test_a_device_is_no_picture_however_much_it_holds():
     assert memory.highest() - most < 50_000_000
     with open("/dev/zero", "rb") as file:
         done = subprocess.run(
-            [sys.executable, "-c", "from nst import images; images.load('-')"],
+            [sys.executable, "-c", "from nst.pictures import images; images.load('-')"],
             stdin=file,
             capture_output=True,
             text=True,
@@ -301,7 +301,7 @@ def test_a_terminal_is_no_picture():
     """Without a pipe `-` would wait for somebody to type one."""
     controller, terminal = os.openpty()
     done = subprocess.run(
-        [sys.executable, "-c", "from nst import images; images.load('-')"],
+        [sys.executable, "-c", "from nst.pictures import images; images.load('-')"],
         stdin=terminal,
         capture_output=True,
         text=True,

@@ -183,7 +183,7 @@ print("still there", file=sys.stderr)
 )
 def test_what_we_say_of_a_tiff_does_reach_the_terminal(tmp_path, data, said):
     (tmp_path / "a.tif").write_bytes(data or (PICTURES / "iccint.tif").read_bytes())
-    code = "import sys; from nst import images; images.load(sys.argv[1])"
+    code = "import sys; from nst.pictures import images; images.load(sys.argv[1])"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "a.tif")], stderr=subprocess.PIPE, text=True
     )
@@ -193,7 +193,7 @@ def test_what_we_say_of_a_tiff_does_reach_the_terminal(tmp_path, data, said):
 def test_a_process_without_standard_error_reads_tiff(tmp_path, pixels):
     PIL.Image.fromarray(pixels).save(tmp_path / "a.tif", compression="tiff_lzw")
     code = "import os, sys; os.close(2)\n"
-    code += "from nst import images; print(images.load(sys.argv[1]).shape)"
+    code += "from nst.pictures import images; print(images.load(sys.argv[1]).shape)"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "a.tif")], stdout=subprocess.PIPE, text=True
     )

@@ -449,7 +449,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, name):
 def test_plots_need_no_display_and_leave_nothing_behind(path):
     code = (
         "import sys, matplotlib, numpy as np\n"
-        "from nst import plots\n"
+        "from nst.show import plots\n"
         "def settings():\n"  # to look at the backend is to choose one
         "    return {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != 'backend'}\n"
         "before = settings()\n"

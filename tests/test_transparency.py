@@ -3,14 +3,17 @@
 import numpy as np
 import PIL.Image
 import pytest
+from gradcheck import assert_gradient
 from refusals import refusal_of
 
 from nst import stylize
 from nst.errors import NstError, NstWarning
+from nst.objective.content import content_loss
 from nst.pictures import colour, images
 from nst.run.inputs import prepare, read_mask
 from nst.run.plan import draft
-from nst.run.targets import measure_style
+from nst.run.scales import Scale
+from nst.run.targets import measure_style, objective_at
 from nst.settings import Painting
 
 
@@ -212,3 +215,32 @@ def test_colours_that_cannot_be_seen_are_not_matched(rng):
     matched = colour.match_colours(image, target, alpha, alpha)
     expected = colour.match_colours(image[:, :, :9], target[:, :, :9])
     np.testing.assert_allclose(matched[:, :, :9], expected, atol=1e-6)
+
+
+def test_what_is_hidden_of_the_photograph_counts_for_nothing_in_the_content_loss(
+    settings, files, tmp_path, disc, rng
+):
+    """Whole and in tiles, against the formula written out."""
+    content = cut_out(tmp_path / "c.png", images.load(files / "photograph.png"), disc, [0, 0, 0])
+    inputs = prepare(settings(content=content, style_weight=0.0, tv_weight=0.0, output=None))
+    scale = Scale(180, 150, 1)
+    whole, tiled = objective_at(inputs, scale), objective_at(inputs, scale, side=96)
+    image = rng.random((3, 180, 150), np.float32)
+    (tap,) = inputs.recipe.content
+    features = inputs.vgg.features(image)[tap]
+    seen = whole.targets.seen[tap]
+    assert 0 < seen.mean() < 1
+    assert set(np.unique(seen)) == {0, 1}
+    expected = np.mean(((features - whole.targets.content[tap]) * seen) ** 2)
+    (losses, d_image), (in_tiles, d_in_tiles) = whole.evaluate(image), tiled.evaluate(image)
+    assert losses.floats()[f"content {tap}"] == pytest.approx(expected, rel=1e-5)
+    assert in_tiles.floats()[f"content {tap}"] == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(d_in_tiles, d_image, atol=1e-4 * np.abs(d_image).max())
+
+
+def test_the_gradient_of_content_that_is_seen_in_part_is_its_slope(rng):
+    features, target = rng.random((2, 3, 6, 5))
+    seen = (rng.random((6, 5)) > 0.4).astype(np.float64)
+    _, d_features = content_loss(features, target, d_loss=1.7, seen=seen)
+    assert (d_features[:, seen == 0] == 0).all()
+    assert_gradient(lambda f: 1.7 * content_loss(f, target, seen=seen)[0], features, d_features)

@@ -21,6 +21,7 @@ def content_loss(
     reduction: str = "mean",
     d_loss: float | Array = 1.0,
     out: Array | None = None,
+    seen: Array | None = None,
 ) -> tuple[Array, Array]:
     """Return ``(loss, d_features)`` for keeping the photograph's features.
 
@@ -36,7 +37,11 @@ def content_loss(
         How much the total grows with this loss: its weight.
     out : (C, H, W) float array, optional
         Takes ``d_features``; may be ``features``.
+    seen : (H, W) float array, optional
+        1 where the photograph shows something, 0 where it is transparent: nothing counts there,
+        though the mean is over all pixels.
     """
+    features, target = _seen(features, seen), _seen(target, seen)
     k = kernels.of(features, target)
     means = features.size / content_divisor(reduction, features.size)  # 1, unless it is a sum
     loss = k.mse(features, target)
@@ -71,8 +76,9 @@ class Squares:
         return Squares(self.total + other.total, self.count + other.count)
 
 
-def measure(features: Array, target: Array) -> Squares:
+def measure(features: Array, target: Array, seen: Array | None = None) -> Squares:
     """Return the sum of squared differences of a tile's ``features`` (C, H, W)."""
+    features, target = _seen(features, seen), _seen(target, seen)
     loss = kernels.of(features, target).mse(features, target)
     return Squares(loss.astype(np.float64) * target.size, target.size)
 
@@ -83,8 +89,18 @@ def compare(squares: Squares, reduction: str = "mean") -> Array:
 
 
 def spread(
-    d_squares: float | Array, features: Array, target: Array, out: Array | None = None
+    d_squares: float | Array,
+    features: Array,
+    target: Array,
+    out: Array | None = None,
+    seen: Array | None = None,
 ) -> Array:
     """Return a tile's ``d_features``, given how much the total grows with each square."""
+    features, target = _seen(features, seen), _seen(target, seen)
     d_loss = d_squares * target.size  # of mse, which divides by it
     return kernels.of(features, target).mse_backward(features, target, d_loss, out)
+
+
+def _seen(features: Array, seen: Array | None) -> Array:
+    """Return ``features``, 0 where nothing of the photograph is ``seen``."""
+    return features if seen is None else features * seen

@@ -23,7 +23,7 @@ Nothing is approximated: see tiling.py.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 from typing import Any, TypeAlias
@@ -56,13 +56,16 @@ class Targets:
 
     content: Mapping[str, Array | FileArray]  # (C, H, W) features of the photograph
     style: Mapping[str, Sequence[Region]]  # one, of everywhere, or several side by side
+    seen: Mapping[str, Array] = field(default_factory=dict)
+    # ^ (H, W), 0 where the photograph is transparent; a tap that is not there: seen everywhere
 
     def within(self, tap: str, place: Place, vgg: Vgg) -> "Targets":
         """Return those at ``tap``, for the features that a tile owns there."""
         contiguous = vgg.device.xp.ascontiguousarray
         content = {tap: contiguous(self.content[tap][place])} if tap in self.content else {}
         regions = [region.within(place) for region in self.style.get(tap, ())]
-        return Targets(content, {tap: regions} if regions else {})
+        seen = {tap: contiguous(self.seen[tap][place[1:]])} if tap in self.seen else {}
+        return Targets(content, {tap: regions} if regions else {}, seen)
 
     def readers(self, tap: str) -> int:
         """Return how many losses read the features at ``tap``."""
@@ -202,7 +205,12 @@ class Objective:
         for tap, target in self.targets.content.items():
             out, reduction = self._place(tap, features[tap]), self.recipe.content_reduction
             loss, d_features[tap] = content_loss(
-                features[tap], target, reduction, weights.content[tap], out
+                features[tap],
+                target,
+                reduction,
+                weights.content[tap],
+                out,
+                self.targets.seen.get(tap),
             )
             terms.append(Term("content", tap, self.weights.content[tap], loss))
         for tap, regions in self.targets.style.items():
@@ -272,7 +280,8 @@ class Objective:
     def measure(self, features: Mapping[str, Array], targets: Targets) -> Sums:
         """Return what the losses need of ``features``, against targets of their size."""
         content = {
-            tap: contents.measure(features[tap], target) for tap, target in targets.content.items()
+            tap: contents.measure(features[tap], target, targets.seen.get(tap))
+            for tap, target in targets.content.items()
         }
         style = {
             tap: [region.measure(features[tap]) for region in regions]
@@ -315,7 +324,9 @@ class Objective:
         d_features: dict[str, Array] = {}
         for tap, target in targets.content.items():
             out = self._place(tap, features[tap])
-            d_features[tap] = contents.spread(pulls.content[tap], features[tap], target, out)
+            d_features[tap] = contents.spread(
+                pulls.content[tap], features[tap], target, out, targets.seen.get(tap)
+            )
         for tap, regions in targets.style.items():
             out = self._place(tap, features[tap])
             for region, d_sums in zip(regions, pulls.style[tap], strict=True):
@@ -408,4 +419,4 @@ def relative_to(targets: Targets, weights: Weights) -> tuple[Targets, Weights]:
             replace(region, weight=region.weight * sizes[0] / size)
             for region, size in zip(regions, sizes, strict=True)
         ]
-    return Targets(targets.content, relative), Weights(content, style, weights.smoothness)
+    return replace(targets, style=relative), Weights(content, style, weights.smoothness)

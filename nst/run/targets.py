@@ -41,8 +41,22 @@ def objective_at(
     targets = Targets(
         content_features(inputs.vgg, content, inputs.recipe.content, side),
         {tap: [region[tap] for region in regions] for tap in inputs.recipe.style},
+        seen_at(inputs, scale),
     )
     return Objective(inputs.vgg, targets, inputs.recipe, side)
+
+
+def seen_at(inputs: Inputs, scale: Scale) -> dict[str, Array]:
+    """Return where content's taps see something of the photograph; {} where it hides nothing."""
+    if inputs.alpha is None or inputs.alpha.all():
+        return {}
+    size = scale.height, scale.width
+    shown = images.resize((inputs.alpha > 0).astype(np.float32), *size)
+    shape = inputs.vgg.network.architecture.shape
+    return {
+        tap: inputs.device.asarray(mask_at(shown, *shape(tap, *size)[1:]) > 0)
+        for tap in inputs.recipe.content
+    }
 
 
 def measure_region(
