@@ -202,6 +202,7 @@ def test_too_little_room_is_said_before_pip_is_asked(wheel, folder, monkeypatch)
         packages.bring(source_of(wheel), folder, lambda *_: None)
 
 
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_ends_pip_and_leaves_nothing(wheel, folder, tmp_path):
     """Another Python than ours stands in for a pip that never comes to an end."""
     python, told = tmp_path / "python", tmp_path / "pid"
