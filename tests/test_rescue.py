@@ -213,7 +213,7 @@ def test_a_log_that_finds_no_room_is_told_once(settings, tmp_path, monkeypatch):
 def test_a_log_that_cannot_be_opened_any_more_is_told_once(settings, tmp_path):
     inputs = prepare(settings(log=tmp_path / "losses.csv"))
     folders_at(tmp_path / "losses.csv")
-    with pytest.warns(NstWarning, match=r"no log was saved: .*losses.csv: is a dir") as told:
+    with pytest.warns(NstWarning, match=r"no log was saved: .*losses.csv: it is a folder") as told:
         assert len(running.paint(inputs).history) == 10
     assert len(told) == 1
 
@@ -242,7 +242,7 @@ def test_plots_and_report_that_cannot_be_written_are_told(settings, tmp_path):
 
 
 def test_a_bug_in_a_plot_is_not_hidden_and_says_where_the_picture_is(settings, monkeypatch):
-    monkeypatch.setattr(plots, "triptych", raiser(ZeroDivisionError("a bug")))
+    monkeypatch.setattr(plots, "draw_triptych", raiser(ZeroDivisionError("a bug")))
     asked = settings(plot=True)
     with pytest.raises(ZeroDivisionError) as error:
         stylize(asked)
