@@ -206,7 +206,7 @@ def test_too_little_room_is_said_before_pip_is_asked(wheel, folder, monkeypatch)
 def test_ctrl_c_ends_pip_and_leaves_nothing(wheel, folder, tmp_path):
     """Another Python than ours stands in for a pip that never comes to an end."""
     python, told = tmp_path / "python", tmp_path / "pid"
-    python.write_text(f"#!/bin/sh\necho $$ > {told}\nexec sleep 600\n")
+    python.write_text(f"#!/bin/sh\necho $$ > '{told}'\nexec sleep 600\n")
     python.chmod(0o755)
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import published; "
