@@ -86,7 +86,7 @@ def source_of(wheel, arrays=None, **changes):
 def links(wheel, monkeypatch):
     """The user's pip is set up to look into a folder and nowhere else."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    monkeypatch.setenv("PIP_FIND_LINKS", wheel.parent.as_uri())  # pip parts paths at spaces
 
 
 def fetch(monkeypatch, source):

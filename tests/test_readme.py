@@ -76,6 +76,8 @@ def test_every_painting_is_named():
 @pytest.fixture(scope="module")
 def dialogue(tmp_path_factory):
     """What the README's pdb session prints, word for word as it is typed there."""
+    if sys.version_info[:3] == (3, 13, 0):
+        pytest.skip("Python 3.13.0's pdb takes no options of the program; 3.13.1's does")
     (command,) = [c for c in COMMANDS if "pdb" in c]
     typed = re.findall(r"^\(Pdb\) (.*)$", README, re.MULTILINE)
     for file, number, expected in (
