@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from nst.run.plan import draft, plan
+from nst.run.plan import draft
 from nst.run.state import start
 from nst.stylize import complete
 
@@ -10,12 +10,6 @@ from nst.stylize import complete
 def paint(inputs, on_progress=None, **changes):
     """Paint as a whole and save nothing on the way, but for these ``changes`` of the plan."""
     planned = replace(draft(inputs), **changes)
-    return complete(inputs, planned, start(inputs, planned), on_progress)
-
-
-def paint_as_planned(inputs, on_progress=None):
-    """Paint as `nst.stylize` would, after the probe."""
-    planned = plan(inputs)
     return complete(inputs, planned, start(inputs, planned), on_progress)
 
 

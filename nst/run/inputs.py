@@ -183,9 +183,13 @@ def read_style(
         region = read_mask(read[painting.region])
         warn_of_shape(read[painting.region], region, None, photograph)
     mask = mask_within(mask, opacity, f"the style {painting.path}")
-    shown = None if alpha is None or alpha.all() else alpha > 0
-    region = mask_within(region, shown, "the photograph")
+    region = mask_within(region, where_shown(alpha), "the photograph")
     return ReadPainting(picture, painting.weight, mask, region, str(painting.region))
+
+
+def where_shown(alpha: np.ndarray | None) -> np.ndarray | None:
+    """Return where a picture is not wholly transparent, (H, W) of bool; None: everywhere."""
+    return None if alpha is None or alpha.all() else alpha > 0
 
 
 def read_mask(source: PathLike | Input) -> np.ndarray:

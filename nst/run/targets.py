@@ -17,7 +17,7 @@ from nst.objective.styles.finish import finish, statistic
 from nst.objective.styles.sums import Mask, mask_at
 from nst.objective.tiling import content_features, style_sums
 from nst.pictures import images
-from nst.run.inputs import Inputs, ReadPainting
+from nst.run.inputs import Inputs, ReadPainting, where_shown
 from nst.run.scales import Scale, side_of
 from nst.vgg.architecture import SMALLEST_SIDE
 
@@ -48,13 +48,14 @@ def objective_at(
 
 def seen_at(inputs: Inputs, scale: Scale) -> dict[str, Array]:
     """Return where content's taps see something of the photograph; {} where it hides nothing."""
-    if inputs.alpha is None or inputs.alpha.all():
+    shown = where_shown(inputs.alpha)
+    if shown is None:
         return {}
     size = scale.height, scale.width
-    shown = images.resize((inputs.alpha > 0).astype(np.float32), *size)
+    sized = images.resize(shown.astype(np.float32), *size)
     shape = inputs.vgg.network.architecture.shape
     return {
-        tap: inputs.device.asarray(mask_at(shown, *shape(tap, *size)[1:]) > 0)
+        tap: inputs.device.asarray(mask_at(sized, *shape(tap, *size)[1:]) > 0)
         for tap in inputs.recipe.content
     }
 

@@ -224,13 +224,11 @@ def _warning_shower(said: _Said):
 @contextmanager
 def _cli_warnings(said: _Said) -> Iterator[None]:
     """Let the command line's own way to show a warning tell foreign ones apart too."""
-    name = next(name for name in ("show_warning", "_show_warning") if hasattr(cli, name))
-    kept = getattr(cli, name)
-    setattr(cli, name, _warning_shower(said))
+    kept, cli.show_warning = cli.show_warning, _warning_shower(said)
     try:
         yield
     finally:
-        setattr(cli, name, kept)
+        cli.show_warning = kept
 
 
 # --- Time -------------------------------------------------------------------------------------
