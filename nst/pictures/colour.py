@@ -17,6 +17,8 @@ Gatys, Bethge, Hertzmann and Shechtman, "Preserving Color in Neural Artistic Sty
 and once after painting.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nst import kernels
@@ -118,12 +120,32 @@ def match_colours(
     than a grey level is left without spread, and not divided by its rounding: a grey image has
     two, a flat one three.
     """
-    mean, covariance = colour_moments(image, image_alpha)
-    target_mean, target_covariance = colour_moments(target, target_alpha)
+    return match_moments(image, colour_moments(target, target_alpha), image_alpha)
+
+
+def match_moments(
+    image: np.ndarray,
+    target: tuple[np.ndarray, np.ndarray],
+    alpha: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return ``image`` with the mean (3,) and covariance (3, 3) of ``target``; see above."""
+    mean, covariance = colour_moments(image, alpha)
+    target_mean, target_covariance = target
     to_target = _power(target_covariance, 0.5) @ _power(covariance, -0.5)
     flat = image.reshape(3, -1) - mean[:, None].astype(image.dtype)
     matched = to_target.astype(image.dtype) @ flat + target_mean[:, None].astype(image.dtype)
     return np.clip(matched, 0, 1).reshape(image.shape)
+
+
+def blended(
+    moments: Sequence[tuple[np.ndarray, np.ndarray]], weights: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and covariance of several pictures' colours together, each by its weight."""
+    shares = np.array(weights) / sum(weights)
+    means, covariances = (np.stack(each) for each in zip(*moments, strict=True))
+    mean = shares @ means
+    apart = means - mean
+    return mean, np.tensordot(shares, covariances, 1) + (shares[:, None] * apart).T @ apart
 
 
 def colour_moments(

@@ -14,7 +14,7 @@ from nst.files import PathLike, current_folder
 from nst.objective.recipes import INITS, Recipe
 from nst.pictures import colour, images, reading
 from nst.pictures.reading import Input
-from nst.run import checkpoints, marks
+from nst.run import checkpoints, marks, palettes
 from nst.run.scales import scales_for
 from nst.settings import Painting, Settings
 from nst.vgg import Vgg, weights
@@ -68,7 +68,10 @@ class Inputs:
 
         Recipes that do not clip while they paint may be beyond.
         """
-        painted = colour.as_grey(image.clip(0, 1)) if self.grey else image.clip(0, 1)
+        painted = image.clip(0, 1)
+        if self.recipe.palette == "moments":
+            painted = palettes.matched(self, painted)
+        painted = colour.as_grey(painted) if self.grey else painted
         return colour.finished(self.settings.color, painted, self.photograph)
 
 
