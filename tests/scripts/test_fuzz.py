@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import fuzz
 from fuzzing import judge, mutations, pictures, workers
 from fuzzing.kinds import KINDS
@@ -77,7 +77,7 @@ EXPECTED = {
 
 
 def test_everything_that_goes_wrong_is_noticed():
-    command = [sys.executable, str(Path(__file__).with_name("alarms.py"))]
+    command = [sys.executable, str(Path(__file__).parents[1] / "alarms.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     assert json.loads(done.stdout) == EXPECTED
 

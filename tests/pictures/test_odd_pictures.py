@@ -34,7 +34,7 @@ from nst.pictures import decoding, images, profiles, tiff
 from nst.pictures.reading import Input
 from nst.run.inputs import read_mask
 
-PICTURES = Path(__file__).with_name("pictures")
+PICTURES = Path(__file__).with_name("odd")
 RIGHT = [path.name.removesuffix(".npy") for path in sorted(PICTURES.glob("*.npy"))]
 
 
