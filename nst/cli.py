@@ -133,8 +133,8 @@ def _lookup(source: Path | None, texts: dict[str, str]) -> Lookup:
     if source is None:
         return Lookup()
     what = f"what {source} says of its inputs"
-    said = schema.parse_json(texts.get("nst inputs", "{}"), what)
-    sha256 = schema.convert(said, dict[str, str], what)
+    hashes = schema.parse_json(texts.get("nst inputs", "{}"), what)
+    sha256 = schema.convert(hashes, dict[str, str], what)
     return Lookup(f"what {source} says of its settings", None, (source.parent,), sha256)
 
 
@@ -334,8 +334,8 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong with the arguments in one line."""
 
     def error(self, message: str) -> NoReturn:
-        said = re.sub(r"(\S{100})\S+", r"\1...", printable(message))  # a word may be a page
-        self.exit(2, f"nst: {brief(said, 240)}; see `{self.prog} --help`.\n")
+        one_line = re.sub(r"(\S{100})\S+", r"\1...", printable(message))  # a word may be a page
+        self.exit(2, f"nst: {brief(one_line, 240)}; see `{self.prog} --help`.\n")
 
 
 def _parser(defaults: bool = True) -> argparse.ArgumentParser:
