@@ -60,7 +60,7 @@ def gram_backward(
 
 
 def moments(features: cp.ndarray, mask: cp.ndarray | None = None) -> cp.ndarray:
-    """The NumPy twin's formula; its block of pixels is here the whole layer."""
+    """Compute the NumPy twin's formula; where that has a block of pixels, the whole layer."""
     checks.has_rank(3, features=features)
     checks.is_map_of(features, mask)
     _is_float32("moments", features=features)

@@ -41,7 +41,14 @@ def style_to_paint(
 ) -> np.ndarray:
     """Return the style image that is measured, for one of COLORS; the two may differ in size.
 
-    Colours that an alpha channel (H, W) hides, where there is one, are not counted.
+    Parameters
+    ----------
+    color : one of COLORS
+        "match" and "content-luminance" bring the style's palette to the content's.
+    style, content : (3, H, W) float arrays
+        RGB in [0, 1].
+    style_alpha, content_alpha : (H, W) float arrays, optional
+        Colours that they hide are not counted.
     """
     if color == "match":
         return match_colours(style, content, style_alpha, content_alpha)
@@ -51,9 +58,16 @@ def style_to_paint(
 
 
 def finished(color: str, painted: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """Return the painted image in its final colours, for one of COLORS.
+    """Return the painted image in its final colours.
 
-    The content, of any size, is resized to the painted image where its colours are needed.
+    Parameters
+    ----------
+    color : one of COLORS
+        "content" and "content-luminance" take the chroma of the content.
+    painted : (3, H, W) float array
+        RGB in [0, 1].
+    content : (3, H, W) float array
+        Of any size: it is resized to the painted image where its colours are needed.
     """
     if not color.startswith("content"):
         return painted
@@ -117,6 +131,13 @@ def match_colours(
     symmetric form of Gatys et al. (2016).  A direction in which the image's colours spread by less
     than a grey level is left without spread, and not divided by its rounding: a grey image has
     two, a flat one three.
+
+    Parameters
+    ----------
+    image, target : (3, H, W) float arrays
+        RGB in [0, 1]; the two may differ in size.
+    image_alpha, target_alpha : (H, W) float arrays, optional
+        Pixels where it is 0 cannot be seen.
     """
     mean, covariance = colour_moments(image, image_alpha)
     target_mean, target_covariance = colour_moments(target, target_alpha)
