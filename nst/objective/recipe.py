@@ -32,6 +32,7 @@ class Recipe:
     style: Mapping[str, float]
     departs: tuple[str, ...] = ()  # where nst does otherwise: what the source does; what nst does
 
+    content_colors: str = "content"  # or style: the photograph is first matched to the paintings
     content_reduction: str = "mean"  # of the squared difference: mean, sum or half sum
     style_statistic: str = "gram"  # gram, covariance or moments; see styles/finish.py
     gram_normalization: str = "HW"  # the Gram matrix is divided by HW, CHW or nothing

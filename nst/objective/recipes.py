@@ -59,7 +59,8 @@ RECIPES = {
     "nst": Recipe(
         source="this program's default: four blocks, every loss relative to its target",
         content={"relu3_3": 1.0},
-        style=_each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 50.0),
+        content_colors="style",
+        style=_each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 15.0),
         relative=True,
         smoothness=0.5,
         pixel_range=1,

@@ -17,11 +17,14 @@ Gatys, Bethge, Hertzmann and Shechtman, "Preserving Color in Neural Artistic Sty
 and once after painting.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nst import kernels
 from nst.pictures import images
 
+Moments = tuple[np.ndarray, np.ndarray]  # mean (3,) and covariance (3, 3) of colours, float64
 COLORS = ("style", "content", "content-luminance", "match")
 STRIP = 64  # rows that are looked at or coloured at once
 GREY_LEVEL = 1 / 255  # a smaller spread of colours is rounding, and nothing to stretch
@@ -111,24 +114,30 @@ def match_colours(
 ) -> np.ndarray:
     """Return ``image`` with the colours' mean and covariance of ``target``, clipped to [0, 1].
 
+    Of the pixels that can be seen, by their alphas (H, W); see `match_moments`.
+    """
+    moments = colour_moments(image, image_alpha)
+    return match_moments(image, moments, colour_moments(target, target_alpha))
+
+
+def match_moments(image: np.ndarray, moments: Moments, target: Moments) -> np.ndarray:
+    """Return ``image``, whose colours have these ``moments``, with those of the ``target``.
+
     ``rgb -> S_target^(1/2) S_image^(-1/2) (rgb - mean_image) + mean_target``
 
-    with the covariances S (3, 3) over all pixels that can be seen, and their symmetric roots: the
-    symmetric form of Gatys et al. (2016).  A direction in which the image's colours spread by less
-    than a grey level is left without spread, and not divided by its rounding: a grey image has
-    two, a flat one three.
+    with the covariances S (3, 3) and their symmetric roots, clipped to [0, 1]: the symmetric form
+    of Gatys et al. (2016).  A direction in which the image's colours spread by less than a grey
+    level is left without spread, and not divided by its rounding: a grey image has two, a flat
+    one three.
     """
-    mean, covariance = colour_moments(image, image_alpha)
-    target_mean, target_covariance = colour_moments(target, target_alpha)
+    (mean, covariance), (target_mean, target_covariance) = moments, target
     to_target = _power(target_covariance, 0.5) @ _power(covariance, -0.5)
     flat = image.reshape(3, -1) - mean[:, None].astype(image.dtype)
     matched = to_target.astype(image.dtype) @ flat + target_mean[:, None].astype(image.dtype)
     return np.clip(matched, 0, 1).reshape(image.shape)
 
 
-def colour_moments(
-    image: np.ndarray, alpha: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def colour_moments(image: np.ndarray, alpha: np.ndarray | None = None) -> Moments:
     """Return the mean (3,) and the covariance (3, 3) of an image's colours, in float64.
 
     Of those that are not wholly transparent, where there is an ``alpha`` (H, W).
@@ -137,6 +146,21 @@ def colour_moments(
     mean = flat.mean(axis=1, dtype=np.float64)
     centred = flat - mean[:, None].astype(image.dtype)
     return mean, (centred @ centred.T).astype(np.float64) / flat.shape[1]
+
+
+def pooled(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
+    """Return the mean and covariance of several images' colours together, by their ``weights``.
+
+    As of one image in which each takes a part as large as its weight: ``m = sum(w m_k)`` and
+    ``S = sum(w (S_k + (m_k - m) (m_k - m)^T))``, with weights that sum to 1.
+    """
+    shares = np.asarray(weights, np.float64) / np.sum(weights)
+    mean = sum(share * m for share, (m, _) in zip(shares, moments, strict=True))
+    covariance = sum(
+        share * (s + np.outer(m - mean, m - mean))
+        for share, (m, s) in zip(shares, moments, strict=True)
+    )
+    return np.asarray(mean), np.asarray(covariance)
 
 
 def _power(covariance: np.ndarray, exponent: float) -> np.ndarray:
