@@ -149,12 +149,14 @@ def _settings(
     given = {name: value for name, value in options.items() if value is not None}
     changes = options_of(**given)
     settings = Settings.from_json(texts["nst settings"], lookup, APART, **changes)
-    if "size" in changes and "steps" not in changes and settings.steps is not None:
+    before = schema.parse_json(texts["nst settings"], lookup.text).get("size")
+    if settings.size != before and "steps" not in changes and settings.steps is not None:
         usual = replace(settings, steps=None).all_steps
         if settings.all_steps < usual:
             warn(
-                f"{source} was painted in {settings.all_steps} steps, and so is this; the recipe "
-                f"would take {usual}: give --steps for as many, or another number"
+                f"{source} was painted in {_counted(settings.all_steps, 'step')}, and so is this "
+                f"at another size; the recipe would take {usual}: give --steps for as many, or "
+                "another number"
             )
     return settings
 

@@ -104,6 +104,7 @@ def _complete(
                 state.history,
                 inputs.present,
                 inputs.mark,
+                inputs.alpha,
             ) as records,
         ):
             paint(inputs, plan, state, records, keeper, on_progress)
@@ -267,7 +268,10 @@ def show(inputs: Inputs, plan: Plan, state: State, image: np.ndarray) -> None:
         with beside.attempt("triptych"):
             from nst.show import plots  # matplotlib takes a while to import
 
-            plots.save(plots.draw_triptych(inputs.photograph, image, inputs.style), triptych, mark)
+            content = images.over_white(inputs.photograph, inputs.alpha)
+            mixed = images.over_white(image, inputs.alpha)
+            style = images.over_white(inputs.style, inputs.paintings[0].alpha)
+            plots.save(plots.draw_triptych(content, mixed, style), triptych, mark)
         with beside.attempt("plot of the losses"):
             if state.history:
                 from nst.show import plots

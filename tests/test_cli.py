@@ -298,8 +298,10 @@ def test_steps_of_a_smaller_picture_are_warned_of(pictures, monkeypatch, capsys)
     assert capsys.readouterr().err == ""
     assert cli.main([*estimate, "--size", "96"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("nst: warning: out.png was painted in 3 steps, and so is this; ")
+    assert line.startswith("nst: warning: out.png was painted in 3 steps, and so is this at ")
     assert "give --steps" in line
+    assert cli.main([*estimate, "--size", QUICK[QUICK.index("--size") + 1]]) == 0
+    assert capsys.readouterr().err == ""
     assert cli.main([*estimate, "--size", "96", "--steps", "5"]) == 0
     assert capsys.readouterr().err == ""
 

@@ -29,6 +29,7 @@ class ReadPainting:
     mask: np.ndarray | None = None  # (H, W) in [0, 1], of the painting
     region: np.ndarray | None = None  # (H, W) in [0, 1], of the photograph
     part: str = ""  # the name of that region: paintings of one part are blended
+    alpha: np.ndarray | None = None  # (H, W), of the painting's file
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def read_style(
         warn_of_shape(read[painting.region], region, None, photograph)
     mask = mask_within(mask, opacity, f"the style {painting.path}")
     region = mask_within(region, where_shown(alpha), "the photograph")
-    return ReadPainting(picture, painting.weight, mask, region, str(painting.region))
+    return ReadPainting(picture, painting.weight, mask, region, str(painting.region), opacity)
 
 
 def in_style_colours(
