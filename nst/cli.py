@@ -133,8 +133,8 @@ def _lookup(source: Path | None, texts: dict[str, str]) -> Lookup:
     if source is None:
         return Lookup()
     what = f"what {source} says of its inputs"
-    said = schema.parse_json(texts.get("nst inputs", "{}"), what)
-    sha256 = schema.convert(said, dict[str, str], what)
+    hashes = schema.parse_json(texts.get("nst inputs", "{}"), what)
+    sha256 = schema.convert(hashes, dict[str, str], what)
     return Lookup(f"what {source} says of its settings", None, (source.parent,), sha256)
 
 

@@ -63,5 +63,5 @@ def brief(error: object, most: int = 200) -> str:
     Control characters become blanks, and so does every line break.
     """
     text = "".join(sign if sign.isprintable() else " " for sign in str(error))
-    said = " ".join(text.split()).rstrip(".") or type(error).__name__
-    return said if len(said) <= most else said[: most - 3].rstrip() + "..."
+    line = " ".join(text.split()).rstrip(".") or type(error).__name__
+    return line if len(line) <= most else line[: most - 3].rstrip() + "..."

@@ -12,7 +12,7 @@ import cupy as cp
 
 from nst.kernels import checks
 
-GRAM_KERNEL: Literal["cublas", "tiled"] = "cublas"  # the library's product, or our own
+GRAM_KERNEL: Literal["cublas", "tiled"] = "cublas"  # cuBLAS' product, or kernels.cu's
 GRAM_TILE, GRAM_STRIP = 64, 256  # TILE and STRIP of kernels.cu
 GRAM_BLOCKS = 512  # enough to fill a GPU
 BLOCK = 256  # threads per block; the Gram kernel needs exactly these

@@ -74,6 +74,7 @@ RECIPES = {
     ),
     "gatys": Recipe(
         source="leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
+        # Lines of the file: Gram / HW 128, size 146, weights 259, steps 306-308.
         departs=(
             "the notebook has a second stage, at 800 pixels; nst takes it for a run of its own: "
             "--init FILE --size 800 --steps 200",
@@ -107,6 +108,7 @@ RECIPES = {
     ),
     "johnson": Recipe(
         source="jcjohnson/neural-style, neural_style.lua",
+        # Lines: size 17, weights 22-24, steps 25, noise 203, white 419-426, Gram 534, TV 576-597.
         departs=(
             "the program's printed loss leaves total variation out, of which it takes only the "
             "gradient; nst's total has it",
@@ -129,6 +131,7 @@ RECIPES = {
     ),
     "johnson-pt": Recipe(
         source="ProGamerGov/neural-style-pt, neural_style.py",
+        # Lines where it differs from neural_style.lua: white 343, TV 484-486, L-BFGS 270-274.
         departs=(_LINE_SEARCH, _LANCZOS, _CUT),
         content={"relu4_2": 5.0},
         style=_each(_FIRST_RELUS, 100.0),
@@ -143,6 +146,7 @@ RECIPES = {
     ),
     "anish": Recipe(
         source="anishathalye/neural-style, neural_style.py and stylize.py",
+        # Lines: weights and steps 15-27 of neural_style.py, TV 158-163 of stylize.py.
         departs=(
             "the program keeps the picture with the lowest loss; nst the last",
             "the program adds Adam's epsilon before the bias is taken out of the moments; nst "
@@ -166,6 +170,7 @@ RECIPES = {
     ),
     "crowson": Recipe(
         source="crowsonkb/style-transfer-pytorch, style_transfer.py",
+        # Lines of all defaults: 309-363.
         departs=(
             "the program's conv1_1 pads by replication; nst's with zeros",
             "the program's result, and the start of its next scale, is a running mean of the "
@@ -197,6 +202,7 @@ RECIPES = {
     ),
     "pystiche": Recipe(
         source="pystiche/pystiche, _cli.py",
+        # Lines of all defaults: 364-483.
         departs=(
             _LINE_SEARCH,
             "the program may end early, by a tolerance; nst takes the steps that it is told",
@@ -214,6 +220,7 @@ RECIPES = {
     ),
     "spst": Recipe(
         source="bgalerne/scaling_painting_style_transfer, spst.py",
+        # Lines: first size 23, weights 87-92, steps 145-150, history 152.
         departs=(
             "the program doubles the size up to the file's own, with a third of the steps each "
             "time, but 30 at least, and a history of 10; nst has its first scale only",
@@ -235,6 +242,7 @@ RECIPES = {
     ),
     "hvass": Recipe(
         source="Hvass-Labs/TensorFlow-Tutorials, 15_Style_Transfer.ipynb: where nst began",
+        # Lines of the file: Gram 301, style loss 328, TV 397, weights 414-415, step 525-531.
         departs=(
             "the tutorial leaves it to chance whether a weight is that of the step before; nst's "
             "is always that of the step",

@@ -26,7 +26,7 @@ from nst.pictures import images
 
 Moments = tuple[np.ndarray, np.ndarray]  # mean (3,) and covariance (3, 3) of colours, float64
 COLORS = ("style", "content", "content-luminance", "match")
-STRIP = 64  # rows that are looked at or coloured at once
+ROWS_AT_ONCE = 64  # looked at or coloured
 GREY_LEVEL = 1 / 255  # a smaller spread of colours is rounding, and nothing to stretch
 
 
@@ -68,9 +68,9 @@ def finished(color: str, painted: np.ndarray, content: np.ndarray) -> np.ndarray
 def is_grey(*pictures: np.ndarray) -> bool:
     """Return whether no pixel of any picture has a colour, but for the rounding of a JPEG."""
     return all(
-        np.ptp(picture[:, top : top + STRIP], axis=0).max() <= 2 * GREY_LEVEL
+        np.ptp(picture[:, top : top + ROWS_AT_ONCE], axis=0).max() <= 2 * GREY_LEVEL
         for picture in pictures
-        for top in range(0, picture.shape[1], STRIP)
+        for top in range(0, picture.shape[1], ROWS_AT_ONCE)
     )
 
 
@@ -91,8 +91,8 @@ def take_chroma(image: np.ndarray, content: np.ndarray) -> np.ndarray:
     if image.shape != content.shape:
         raise ValueError(f"take_chroma needs one shape, got {image.shape} and {content.shape}")
     coloured = np.empty_like(image)
-    for top in range(0, image.shape[1], STRIP):  # a poster has no room for a dozen images
-        rows = np.s_[:, top : top + STRIP]
+    for top in range(0, image.shape[1], ROWS_AT_ONCE):  # a poster has no room for a dozen images
+        rows = np.s_[:, top : top + ROWS_AT_ONCE]
         coloured[rows] = _take_chroma(image[rows], content[rows])
     return coloured
 

@@ -123,9 +123,9 @@ VGG16 = Architecture(((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3))
 VGG19 = Architecture(((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4))
 VGG16_SLIM = Architecture(((32, 32), (96, 96), (192, 160, 128), (192, 192, 176), (128, 96, 64)))
 
-# What is known by name.  None: a model's file says it (see weights.py).
+# The models that have a name; see weights.py for where their weights come from.
 ARCHITECTURES = {"vgg16": VGG16, "vgg19": VGG19, "vgg16-slim": VGG16_SLIM}
 POOLINGS = ("max", "average")
-CONVOLUTIONS = ("auto", "direct")  # auto: by winograd.py where that is faster
+CONVOLUTIONS = ("auto", "direct")  # auto: by Winograd's method where that is faster
 PRECISIONS = ("float32", "tf32")  # of products on a GPU
 SMALLEST_SIDE = 16  # pixels: four pools leave one

@@ -467,7 +467,7 @@ def test_a_large_picture_is_read_strip_by_strip_as_it_is_at_once(tmp_path, monke
     levels = rng.integers(0, 256, (50, 40, 4), dtype=np.uint8)
     PIL.Image.fromarray(levels).save(tmp_path / "a.png")
     at_once = images.load_with_alpha(tmp_path / "a.png")
-    monkeypatch.setattr(decoding, "STRIP", 120)
+    monkeypatch.setattr(decoding, "PIXELS_AT_ONCE", 120)
     by_strips = images.load_with_alpha(tmp_path / "a.png")
     for one, other in zip(at_once, by_strips, strict=True):
         np.testing.assert_array_equal(one, other)
