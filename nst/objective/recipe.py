@@ -47,6 +47,7 @@ class Recipe:
     input_gain: float = 1.0  # the network sees so many times the image
 
     pooling: str = "average"  # or max
+    pool_rounding: str = "floor"  # of an odd side: floor drops the last row, ceil keeps it
     init: str = "content"  # content, noise or style
     noise: Noise = GREY_NOISE
     size: int | None = 512  # pixels; None: the content file's own

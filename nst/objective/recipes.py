@@ -112,6 +112,8 @@ RECIPES = {
         departs=(
             "the program's printed loss leaves total variation out, of which it takes only the "
             "gradient; nst's total has it",
+            "the program's average pools drop an odd last row, which its maximum pools keep; "
+            "nst's keep it too",
             _LINE_SEARCH,
             _LANCZOS,
         ),
@@ -124,6 +126,7 @@ RECIPES = {
         pixel_range=256,
         input_gain=256 / 255,
         pooling="max",
+        pool_rounding="ceil",
         init="noise",
         noise=Noise("normal", _MEAN_COLOUR, 1e-3, white=256),
         steps=1000,
@@ -160,6 +163,7 @@ RECIPES = {
         smoothness_kind="l2",
         smoothness_reduction="means",  # of rows and of columns, each over as many as there are
         pooling="max",
+        pool_rounding="ceil",
         init="noise",
         noise=Noise("normal", _MEAN_COLOUR, 0.256),
         size=None,
@@ -258,6 +262,7 @@ RECIPES = {
         smoothness_kind="l1",
         smoothness_reduction="sum",
         pooling="max",
+        pool_rounding="ceil",
         init="noise",
         size=None,
         style_size=300,

@@ -143,6 +143,7 @@ def open_inputs(settings: Settings, device: Device, read: Mapping[Path, Input]) 
     """Return what the files hold that were ``read``, and open the network."""
     recipe = override(settings)
     network = weights.load(settings.model).brightened(recipe.input_gain)
+    network = network.rounded(recipe.pool_rounding)
     photograph, alpha = images.load_to_paint(read[settings.content])
     paintings = tuple(
         read_style(one, settings.color, photograph, read, alpha) for one in settings.style
