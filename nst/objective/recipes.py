@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from nst.objective.recipe import GREY_NOISE, INITS, OPTIMIZERS, Noise, Recipe
-from nst.objective.styles.finish import STATISTICS, statistic
-from nst.vgg.architecture import VGG16
+from nst.objective.styles.finish import STATISTICS, statistics
+from nst.vgg.architecture import HYPERCOLUMN, VGG16
 
 __all__ = [
     "GREY_NOISE",
@@ -68,6 +68,40 @@ RECIPES = {
         size=640,
         scales="auto",
         steps=300,
+        history=10,
+        step_size=0.02,
+        clip=True,
+    ),
+    "neighbours": Recipe(
+        source="this program's, after Kolkin et al., Neural Neighbor Style Transfer (2022)",
+        content={},
+        style={HYPERCOLUMN: 1.0},
+        style_statistic="neighbours",
+        relative=True,
+        pixel_range=1,
+        pooling="average",
+        palette="moments",
+        size=512,
+        scales="auto",
+        coarsest=64,
+        steps=120,
+        history=10,
+        step_size=0.02,
+        clip=True,
+    ),
+    "mixture": Recipe(
+        source="this program's: nearest features, and lightly the statistics of the default",
+        content={},
+        style={HYPERCOLUMN: 1.0} | _each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 0.05),
+        statistics={HYPERCOLUMN: "neighbours"},
+        relative=True,
+        pixel_range=1,
+        pooling="average",
+        palette="moments",
+        size=512,
+        scales="auto",
+        coarsest=64,
+        steps=120,
         history=10,
         step_size=0.02,
         clip=True,
@@ -306,7 +340,7 @@ _LEFT_OPEN = {
 def _unused(recipe: Recipe) -> set[str]:
     """Return the fields that say nothing in this recipe."""
     unused = {knob for style in STATISTICS.values() for knob in style.knobs}
-    unused -= set(statistic(recipe).knobs)
+    unused -= {knob for style in statistics(recipe) for knob in style.knobs}
     if not recipe.smoothness:
         unused |= {"smoothness_kind", "smoothness_reduction"}
     if recipe.init != "noise":

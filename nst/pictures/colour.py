@@ -116,25 +116,36 @@ def match_colours(
 
     Of the pixels that can be seen, by their alphas (H, W); see `match_moments`.
     """
-    moments = colour_moments(image, image_alpha)
-    return match_moments(image, moments, colour_moments(target, target_alpha))
+    return match_moments(image, colour_moments(target, target_alpha), image_alpha)
 
 
-def match_moments(image: np.ndarray, moments: Moments, target: Moments) -> np.ndarray:
-    """Return ``image``, whose colours have these ``moments``, with those of the ``target``.
+def match_moments(
+    image: np.ndarray, target: Moments, alpha: np.ndarray | None = None
+) -> np.ndarray:
+    """Return ``image`` with the colours' mean (3,) and covariance (3, 3) of ``target``.
 
     ``rgb -> S_target^(1/2) S_image^(-1/2) (rgb - mean_image) + mean_target``
 
-    with the covariances S (3, 3) and their symmetric roots, clipped to [0, 1]: the symmetric form
-    of Gatys et al. (2016).  A direction in which the image's colours spread by less than a grey
-    level is left without spread, and not divided by its rounding: a grey image has two, a flat
-    one three.
+    with the covariances S (3, 3) over all pixels that can be seen, and their symmetric roots,
+    clipped to [0, 1]: the symmetric form of Gatys et al. (2016).  A direction in which the
+    image's colours spread by less than a grey level is left without spread, and not divided by
+    its rounding: a grey image has two, a flat one three.
     """
-    (mean, covariance), (target_mean, target_covariance) = moments, target
+    mean, covariance = colour_moments(image, alpha)
+    target_mean, target_covariance = target
     to_target = _power(target_covariance, 0.5) @ _power(covariance, -0.5)
     flat = image.reshape(3, -1) - mean[:, None].astype(image.dtype)
     matched = to_target.astype(image.dtype) @ flat + target_mean[:, None].astype(image.dtype)
     return np.clip(matched, 0, 1).reshape(image.shape)
+
+
+def blended(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
+    """Return mean and covariance of several pictures' colours together, each by its weight."""
+    shares = np.array(weights) / sum(weights)
+    means, covariances = (np.stack(each) for each in zip(*moments, strict=True))
+    mean = shares @ means
+    apart = means - mean
+    return mean, np.tensordot(shares, covariances, 1) + (shares[:, None] * apart).T @ apart
 
 
 def colour_moments(image: np.ndarray, alpha: np.ndarray | None = None) -> Moments:
@@ -146,21 +157,6 @@ def colour_moments(image: np.ndarray, alpha: np.ndarray | None = None) -> Moment
     mean = flat.mean(axis=1, dtype=np.float64)
     centred = flat - mean[:, None].astype(image.dtype)
     return mean, (centred @ centred.T).astype(np.float64) / flat.shape[1]
-
-
-def pooled(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
-    """Return the mean and covariance of several images' colours together, by their ``weights``.
-
-    As of one image in which each takes a part as large as its weight: ``m = sum(w m_k)`` and
-    ``S = sum(w (S_k + (m_k - m) (m_k - m)^T))``, with weights that sum to 1.
-    """
-    shares = np.asarray(weights, np.float64) / np.sum(weights)
-    mean = sum(share * m for share, (m, _) in zip(shares, moments, strict=True))
-    covariance = sum(
-        share * (s + np.outer(m - mean, m - mean))
-        for share, (m, s) in zip(shares, moments, strict=True)
-    )
-    return np.asarray(mean), np.asarray(covariance)
 
 
 def _power(covariance: np.ndarray, exponent: float) -> np.ndarray:

@@ -14,7 +14,7 @@ from nst.files import PathLike, current_folder
 from nst.objective.recipes import INITS, Recipe
 from nst.pictures import colour, images, reading
 from nst.pictures.reading import Input
-from nst.run import checkpoints, marks
+from nst.run import checkpoints, marks, palettes
 from nst.run.scales import scales_for
 from nst.settings import Painting, Settings
 from nst.vgg import Vgg, weights
@@ -69,7 +69,10 @@ class Inputs:
 
         Recipes that do not clip while they paint may be beyond.
         """
-        painted = colour.as_grey(image.clip(0, 1)) if self.grey else image.clip(0, 1)
+        painted = image.clip(0, 1)
+        if self.recipe.palette == "moments":
+            painted = palettes.matched(self, painted)
+        painted = colour.as_grey(painted) if self.grey else painted
         return colour.finished(self.settings.color, painted, self.photograph)
 
 
@@ -209,15 +212,14 @@ def in_style_colours(
     for part in dict.fromkeys(painting.part for painting in paintings):
         sharing = [painting for painting in paintings if painting.part == part]
         region = _fitted(sharing[0].region, height, width)
-        of_region = colour.colour_moments(content, alpha if region is None else region)
-        of_paintings = colour.pooled(
+        of_paintings = colour.blended(
             [
                 colour.colour_moments(one.picture, _fitted(one.mask, *one.picture.shape[1:]))
                 for one in sharing
             ],
             [one.weight for one in sharing],
         )
-        matched = colour.match_moments(content, of_region, of_paintings)
+        matched = colour.match_moments(content, of_paintings, alpha if region is None else region)
         share = np.float32(1) if region is None else region
         coloured = coloured + share * (matched - content)
     return np.clip(coloured, 0, 1)
