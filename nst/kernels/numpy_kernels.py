@@ -10,6 +10,16 @@ from functools import partial
 import numpy as np
 
 from nst.kernels import blocks, checks
+from nst.kernels.numpy_neighbours import (  # noqa: F401  (one twin, in two files)
+    block_mean,
+    block_mean_backward,
+    cosine_distance,
+    cosine_distance_backward,
+    nearest,
+    resize,
+    resize_backward,
+    unit_vectors,
+)
 
 STRIP = 256  # values that are added up in float32 before float64 takes over, as in kernels.cu
 _ONE_AROUND = ((0, 0), (1, 1), (1, 1))  # of the pixels, none of the channels

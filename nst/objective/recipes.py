@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from nst.objective.recipe import GREY_NOISE, INITS, OPTIMIZERS, Noise, Recipe
-from nst.objective.styles.finish import STATISTICS, statistic
-from nst.vgg.architecture import VGG16
+from nst.objective.styles.finish import STATISTICS, statistics
+from nst.vgg.architecture import HYPERCOLUMN, VGG16
 
 __all__ = [
     "GREY_NOISE",
@@ -59,7 +59,8 @@ RECIPES = {
     "nst": Recipe(
         source="this program's default: four blocks, every loss relative to its target",
         content={"relu3_3": 1.0},
-        style=_each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 50.0),
+        content_colors="style",
+        style=_each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 15.0),
         relative=True,
         smoothness=0.5,
         pixel_range=1,
@@ -67,6 +68,40 @@ RECIPES = {
         size=640,
         scales="auto",
         steps=300,
+        history=10,
+        step_size=0.02,
+        clip=True,
+    ),
+    "neighbours": Recipe(
+        source="this program's, after Kolkin et al., Neural Neighbor Style Transfer (2022)",
+        content={},
+        style={HYPERCOLUMN: 1.0},
+        style_statistic="neighbours",
+        relative=True,
+        pixel_range=1,
+        pooling="average",
+        palette="moments",
+        size=512,
+        scales="auto",
+        coarsest=64,
+        steps=120,
+        history=10,
+        step_size=0.02,
+        clip=True,
+    ),
+    "mixture": Recipe(
+        source="this program's: nearest features, and lightly the statistics of the default",
+        content={},
+        style={HYPERCOLUMN: 1.0} | _each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 0.05),
+        statistics={HYPERCOLUMN: "neighbours"},
+        relative=True,
+        pixel_range=1,
+        pooling="average",
+        palette="moments",
+        size=512,
+        scales="auto",
+        coarsest=64,
+        steps=120,
         history=10,
         step_size=0.02,
         clip=True,
@@ -111,6 +146,8 @@ RECIPES = {
         departs=(
             "the program's printed loss leaves total variation out, of which it takes only the "
             "gradient; nst's total has it",
+            "the program's average pools drop an odd last row, which its maximum pools keep; "
+            "nst's keep it too",
             _LINE_SEARCH,
             _LANCZOS,
         ),
@@ -123,6 +160,7 @@ RECIPES = {
         pixel_range=256,
         input_gain=256 / 255,
         pooling="max",
+        pool_rounding="ceil",
         init="noise",
         noise=Noise("normal", _MEAN_COLOUR, 1e-3, white=256),
         steps=1000,
@@ -159,6 +197,7 @@ RECIPES = {
         smoothness_kind="l2",
         smoothness_reduction="means",  # of rows and of columns, each over as many as there are
         pooling="max",
+        pool_rounding="ceil",
         init="noise",
         noise=Noise("normal", _MEAN_COLOUR, 0.256),
         size=None,
@@ -257,6 +296,7 @@ RECIPES = {
         smoothness_kind="l1",
         smoothness_reduction="sum",
         pooling="max",
+        pool_rounding="ceil",
         init="noise",
         size=None,
         style_size=300,
@@ -300,7 +340,7 @@ _LEFT_OPEN = {
 def _unused(recipe: Recipe) -> set[str]:
     """Return the fields that say nothing in this recipe."""
     unused = {knob for style in STATISTICS.values() for knob in style.knobs}
-    unused -= set(statistic(recipe).knobs)
+    unused -= {knob for style in statistics(recipe) for knob in style.knobs}
     if not recipe.smoothness:
         unused |= {"smoothness_kind", "smoothness_reduction"}
     if recipe.init != "noise":

@@ -17,11 +17,14 @@ Gatys, Bethge, Hertzmann and Shechtman, "Preserving Color in Neural Artistic Sty
 and once after painting.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nst import kernels
 from nst.pictures import images
 
+Moments = tuple[np.ndarray, np.ndarray]  # mean (3,) and covariance (3, 3) of colours, float64
 COLORS = ("style", "content", "content-luminance", "match")
 ROWS_AT_ONCE = 64  # looked at or coloured
 GREY_LEVEL = 1 / 255  # a smaller spread of colours is rounding, and nothing to stretch
@@ -125,12 +128,7 @@ def match_colours(
 ) -> np.ndarray:
     """Return ``image`` with the colours' mean and covariance of ``target``, clipped to [0, 1].
 
-    ``rgb -> S_target^(1/2) S_image^(-1/2) (rgb - mean_image) + mean_target``
-
-    with the covariances S (3, 3) over all pixels that can be seen, and their symmetric roots: the
-    symmetric form of Gatys et al. (2016).  A direction in which the image's colours spread by less
-    than a grey level is left without spread, and not divided by its rounding: a grey image has
-    two, a flat one three.
+    Of the pixels that can be seen; see `match_moments`.
 
     Parameters
     ----------
@@ -139,17 +137,48 @@ def match_colours(
     image_alpha, target_alpha : (H, W) float arrays, optional
         Pixels where it is 0 cannot be seen.
     """
-    mean, covariance = colour_moments(image, image_alpha)
-    target_mean, target_covariance = colour_moments(target, target_alpha)
+    return match_moments(image, colour_moments(target, target_alpha), image_alpha)
+
+
+def match_moments(
+    image: np.ndarray, target: Moments, alpha: np.ndarray | None = None
+) -> np.ndarray:
+    """Return ``image`` with the colours' mean (3,) and covariance (3, 3) of ``target``.
+
+    ``rgb -> S_target^(1/2) S_image^(-1/2) (rgb - mean_image) + mean_target``
+
+    with the covariances S (3, 3) over all pixels that can be seen, and their symmetric roots,
+    clipped to [0, 1]: the symmetric form of Gatys et al. (2016).  A direction in which the
+    image's colours spread by less than a grey level is left without spread, and not divided by
+    its rounding: a grey image has two, a flat one three.
+
+    Parameters
+    ----------
+    image : (3, H, W) float array
+        RGB in [0, 1].
+    target : Moments
+        What `colour_moments` returns of another image.
+    alpha : (H, W) float array, optional
+        Pixels of ``image`` where it is 0 cannot be seen.
+    """
+    mean, covariance = colour_moments(image, alpha)
+    target_mean, target_covariance = target
     to_target = _power(target_covariance, 0.5) @ _power(covariance, -0.5)
     flat = image.reshape(3, -1) - mean[:, None].astype(image.dtype)
     matched = to_target.astype(image.dtype) @ flat + target_mean[:, None].astype(image.dtype)
     return np.clip(matched, 0, 1).reshape(image.shape)
 
 
-def colour_moments(
-    image: np.ndarray, alpha: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def blended(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
+    """Return mean and covariance of several pictures' colours together, each by its weight."""
+    shares = np.array(weights) / sum(weights)
+    means, covariances = (np.stack(each) for each in zip(*moments, strict=True))
+    mean = shares @ means
+    apart = means - mean
+    return mean, np.tensordot(shares, covariances, 1) + (shares[:, None] * apart).T @ apart
+
+
+def colour_moments(image: np.ndarray, alpha: np.ndarray | None = None) -> Moments:
     """Return the mean (3,) and the covariance (3, 3) of an image's colours, in float64.
 
     Of those that are not wholly transparent, where there is an ``alpha`` (H, W).

@@ -129,11 +129,13 @@ def _decoded(given: Input) -> Decoded:
         cover = _cover_of_16_bits(picture, data)
         _scale_transparent_level(picture)
         found = Decoded(picture, name, cover=cover)
+        if pages is not None:  # whose EXIF lies all over a file that is closed as it is loaded
+            found.profile = _profile(picture, given)
         with nullcontext() if pages is None else tiff.quietly():
             picture.load()
     if parts is not None and parts.says_colours:
         found.profile = parts.profile_bytes(name)
-    else:
+    elif pages is None:
         found.profile = _profile(picture, given)
     if pages is not None:
         found.bits = pages.tags.get(tiff.BITS, (16,))[0]  # 12, from some cameras and microscopes

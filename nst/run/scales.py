@@ -6,11 +6,12 @@ from math import log
 import numpy as np
 
 from nst.errors import NstError
+from nst.objective.recipe import Recipe
 from nst.pictures import images
 from nst.settings import LARGEST_SIDE, Settings
 from nst.vgg.architecture import SMALLEST_SIDE
 
-COARSEST = 256  # pixels, about: the longer side at which --scales auto starts
+COARSEST = Recipe.coarsest  # pixels, about: where --scales auto starts, if no recipe says
 SMALLEST_SCALE = 64  # pixels on a side: below, nothing of the picture would be left to see
 STEPS_RATIO = 1.5  # a scale gets so many times the steps of one twice its size
 
@@ -52,10 +53,11 @@ def scales_for(height: int, width: int, settings: Settings) -> list[Scale]:
     scales = recipe.scales if settings.scales is None else settings.scales
     full = result_side(height, width, settings)
     factor = recipe.scale_factor if settings.scale_factor is None else settings.scale_factor
-    sides = longer_sides(full, scales, factor)
+    sides = longer_sides(full, scales, factor, recipe.coarsest)
     sizes = [images.fit(height, width, side) for side in sides]
     if not isinstance(scales, tuple):
-        sizes = [size for size in sizes[:-1] if min(size) >= SMALLEST_SCALE] + sizes[-1:]
+        smallest = min(SMALLEST_SCALE, recipe.coarsest // 2)
+        sizes = [size for size in sizes[:-1] if min(size) >= smallest] + sizes[-1:]
     if min(sizes[0]) < SMALLEST_SIDE:
         side = max(sizes[0])
         raise NstError(
@@ -111,7 +113,9 @@ def side_of(height: int, width: int, side: str) -> int:
     return {"longer": longer, "shorter": shorter, "height": height, "width": width}[side]
 
 
-def longer_sides(full: int, scales: str | int | tuple[int, ...], factor: float) -> list[int]:
+def longer_sides(
+    full: int, scales: str | int | tuple[int, ...], factor: float, coarsest: int = COARSEST
+) -> list[int]:
     """Return the longer side at each scale in pixels, growing by ``factor`` up to ``full``.
 
     Parameters
@@ -120,9 +124,11 @@ def longer_sides(full: int, scales: str | int | tuple[int, ...], factor: float) 
         The longer side of the result, in pixels.
     scales : int, tuple of int or "auto"
         How many, or the sides themselves, of which those below ``full`` are taken; "auto": from
-        about COARSEST up.
+        about ``coarsest`` up.
     factor : float
         Above 1.
+    coarsest : int
+        Pixels.
 
     Examples
     --------
@@ -132,7 +138,7 @@ def longer_sides(full: int, scales: str | int | tuple[int, ...], factor: float) 
     if isinstance(scales, tuple):
         return [side for side in scales if side < full] + [full]
     if scales == "auto":
-        count = 1 + max(0, round(log(full / COARSEST, factor)))
+        count = 1 + max(0, round(log(full / coarsest, factor)))
     else:
         count = int(scales)
     sides = [int(full / factor**k + 1e-6) for k in range(count)]  # sqrt 2 squared is not 2

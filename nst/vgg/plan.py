@@ -37,6 +37,11 @@ class Plan:
         return self.architecture.layers_to(self.taps)
 
     @property
+    def rounding(self) -> str:
+        """How pools round half an odd side."""
+        return self.architecture.rounding
+
+    @property
     def saved(self) -> list[str]:
         """What the backward pass reads of the forward pass, shallow to deep.
 
@@ -128,7 +133,10 @@ class Plan:
         """
         here = rows
         for layer in layers:
-            here = here.around() if is_conv(layer) else here.pooled() if is_pool(layer) else here
+            if is_conv(layer):
+                here = here.around()
+            elif is_pool(layer):
+                here = here.pooled(self.height(layer))
         found = {layers[-1]: here}
         for before, layer in reversed(list(pairwise([x, *layers]))):
             if is_conv(layer):

@@ -52,6 +52,10 @@ class Network:
         colours = {name: self.arrays[name] / np.float32(gain) for name in ("mean", "std")}
         return self if gain == 1 else replace(self, arrays=self.arrays | colours)
 
+    def rounded(self, rounding: str) -> "Network":
+        """Return the network whose pools round half an odd side so: "floor" or "ceil"."""
+        return replace(self, architecture=replace(self.architecture, rounding=rounding))
+
     def metadata(self, taps: tuple[str, ...], pooling: str) -> dict[str, str]:
         """Return what an exported graph should say about itself."""
         return {

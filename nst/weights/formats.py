@@ -96,10 +96,10 @@ def check_suffix(path: Path) -> None:
     """Raise NstError unless ``path`` is of a kind that `read` takes."""
     if path.suffix.lower() in PICKLES:
         raise NstError(
-            f"{path} is a pickle, which can run any program when it is read, so it was not opened."
-            " Where you trust it, run in Python `import torch, safetensors.torch`, then"
-            f" `safetensors.torch.save_file(torch.load({path.name!r}, weights_only=True),"
-            f" {path.stem + '.safetensors'!r})`, and give that file."
+            f"{path} is a pickle, which runs any program when read, so it was not opened. Where "
+            "you trust it, run in Python `import torch, safetensors.torch`, then "
+            f"`safetensors.torch.save_file(torch.load({path.name!r}, weights_only=True), "
+            f"{path.stem + '.safetensors'!r})`, and give that file."
         )
     if path.suffix.lower() not in SUFFIXES:
         raise NstError(f"{path} has an unknown suffix; choose {', '.join(SUFFIXES)}.")

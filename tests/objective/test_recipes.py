@@ -13,6 +13,8 @@ from nst.objective.smoothness import smoothness_loss
 from nst.objective.styles.finish import STATISTICS
 from nst.objective.styles.gram import GRAM_NORMALIZATIONS
 from nst.run.inputs import prepare
+from nst.run.plan import draft, work_of
+from nst.run.probe import Cost
 from nst.run.scales import Scale, side_of
 from nst.run.state import choose_optimizer, initial_image
 from nst.vgg.architecture import POOLINGS, VGG16, VGG16_SLIM, VGG19
@@ -72,6 +74,17 @@ def test_a_recipe_is_run_as_its_program_runs_by_default(name):
     r = RECIPES[name]
     found = (r.size, r.side, r.scales, r.steps, r.init, r.optimizer, r.pooling)
     assert found == PROGRAMS[name]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_pools_keep_an_odd_row_where_loadcaffe_s_and_tensorflow_s_do(name, settings):
+    keeping = name in ("johnson", "anish", "hvass")
+    asked = settings(recipe=name, model="vgg16-slim", size=33, scales=1)
+    inputs = prepare(asked)
+    layer = inputs.vgg.network.architecture.shape("relu3_1", 33, 25)
+    assert layer[1:] == ((9, 7) if keeping else (8, 6))
+    work = work_of(inputs, draft(inputs), Cost(1.0, 1.0, 1.0, 1.0), 0.0)
+    assert work.architecture is inputs.vgg.network.architecture  # as the estimate counts them
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)

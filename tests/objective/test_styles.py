@@ -259,24 +259,26 @@ def test_a_blend_of_moments_is_that_of_all_their_pixels(rng):
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (17, 31), (40, 23)])
 @pytest.mark.parametrize("pools", [0, 1, 2, 4])
-def test_a_mask_is_halved_as_the_layers_are(rng, height, width, pools):
+@pytest.mark.parametrize(("rounding", "round_half"), [("floor", math.floor), ("ceil", math.ceil)])
+def test_a_mask_is_halved_as_the_layers_are(rng, height, width, pools, rounding, round_half):
     mask = rng.random((height, width)).astype(np.float32)
     expected = mask
     for _ in range(pools):
-        rows, columns = expected.shape[0] // 2, expected.shape[1] // 2
+        rows, columns = (round_half(side / 2) for side in expected.shape)
         halved = np.zeros((rows, columns))
         for row, column in np.ndindex(rows, columns):
             square = expected[2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
-            halved[row, column] = math.fsum(map(float, square.flat)) / 4
+            halved[row, column] = math.fsum(map(float, square.flat)) / square.size
         expected = halved
-    found = style_sums.mask_at(mask, height >> pools, width >> pools)
+    found = style_sums.mask_at(mask, *expected.shape, rounding)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_a_mask_of_another_picture_is_refused():
+@pytest.mark.parametrize("rounding", ["floor", "ceil"])
+def test_a_mask_of_another_picture_is_refused(rounding):
     with pytest.raises(ValueError, match=r"a mask of \(16, 20\) does not belong to .*\(8, 9\)"):
-        style_sums.mask_at(np.ones((16, 20)), 8, 9)
+        style_sums.mask_at(np.ones((16, 20)), 8, 9, rounding)
 
 
 def test_an_unknown_kind_or_normalization_is_named(rng):

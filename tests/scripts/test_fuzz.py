@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import random
 import subprocess
 import sys
@@ -49,6 +50,14 @@ def test_bytes_are_changed_in_every_way():
     assert sum(one != data for one in changed) > 290
     assert {len(one) > len(data) for one in changed} == {True, False}
     assert any(b"otherother" in one for one in changed)
+
+
+@pytest.mark.parametrize(
+    "old", [*mutations.TEXTS[:2], 7, 0.5, math.inf, -math.inf, math.nan, None, []]
+)
+def test_any_value_can_be_made_another(old):
+    rng = random.Random(5)
+    assert len({repr(mutations.near(rng, old)) for _ in range(100)}) > 20
 
 
 EXPECTED = {
