@@ -66,6 +66,8 @@ PROGRAMS = {
     "spst": (1023, "shorter", 1, 600, "content", "lbfgs", "max"),
     "hvass": (None, "longer", 1, 60, "noise", "descent", "max"),
     "nst": (640, "longer", "auto", 300, "content", "lbfgs", "average"),
+    "neighbours": (512, "longer", "auto", 120, "content", "lbfgs", "average"),
+    "mixture": (512, "longer", "auto", 120, "content", "lbfgs", "average"),
 }
 
 
@@ -253,6 +255,8 @@ def test_a_recipe_in_full_fits_on_a_screen_and_says_every_weight(name):
         ("spst", ["strong Wolfe", "first scale only", "1023", "enlarges", "Pillow's default"]),
         ("hvass", ["to chance", "once more", "cuts a side off"]),
         ("nst", []),
+        ("neighbours", []),
+        ("mixture", []),
     ],
 )
 def test_a_recipe_says_where_it_departs_from_its_source(name, told):
