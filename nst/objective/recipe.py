@@ -33,7 +33,7 @@ class Recipe:
     departs: tuple[str, ...] = ()  # where nst does otherwise: what the source does; what nst does
 
     content_reduction: str = "mean"  # of the squared difference: mean, sum or half sum
-    style_statistic: str = "gram"  # gram, covariance or moments; see styles/finish.py
+    style_statistic: str = "gram"  # gram, w2, newton-schulz, moments; see styles/finish.py
     gram_normalization: str = "HW"  # the Gram matrix is divided by HW, CHW or nothing
     moment_weight: float = 0.0  # of means and deviations beside the Gram matrix, times C**2
     relative: bool = False  # divide each loss by its target's own mean square

@@ -16,7 +16,7 @@ What a recipe cannot say, ``departs`` says: what its source does, and what nst d
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from nst.objective.recipe import GREY_NOISE, INITS, OPTIMIZERS, Noise, Recipe
 from nst.objective.styles.finish import STATISTICS, statistic
@@ -185,7 +185,7 @@ RECIPES = {
             "relu4_1": 4 / 341,
             "relu5_1": 1 / 341,
         },
-        style_statistic="covariance",
+        style_statistic="newton-schulz",
         smoothness=2.0,
         smoothness_kind="crowson",
         pixel_range=1,
@@ -263,6 +263,17 @@ RECIPES = {
         clip=True,
     ),
 }
+
+RECIPES["w2"] = replace(
+    RECIPES["crowson"],
+    source="the distance that crowson's program means: with exact roots",
+    departs=(
+        "the program's roots take 12 steps of Newton and Schulz, and have not converged: close to "
+        "the style its gradient is several times another, see crowson",
+        *RECIPES["crowson"].departs,
+    ),
+    style_statistic="w2",
+)
 
 
 def table() -> str:
