@@ -74,8 +74,9 @@ RECIPES = {
     "gatys": Recipe(
         source="leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
         departs=(
-            "the notebook has a second stage, at 800 pixels; nst takes it for a run of its own: "
-            "--init FILE --size 800 --steps 200",
+            "the notebook has a second stage, of 800 pixels on the shorter side; nst takes it for "
+            "a run of its own: --init FILE --size 1066 --steps 200 for a picture of 4 : 3, whose "
+            "longer side that is",
             _LINE_SEARCH,
             _TOLERANCE,
             _LANCZOS,
@@ -291,7 +292,9 @@ def describe(name: str) -> str:
         if field.name == "departs":
             rows += [("" if i else "departs", f"- {what}") for i, what in enumerate(value)]
         elif field.name not in _unused(recipe):
-            rows.append((field.name, _text(value) or _LEFT_OPEN[field.name]))
+            told = _text(value) or _LEFT_OPEN[field.name]
+            apart = field.name == "style_size" and value is not None
+            rows.append((field.name, f"{told}, whatever the result's" if apart else told))
     widest = max(len(label) for label, _ in rows) + 2
     lines = []
     for label, text in rows:

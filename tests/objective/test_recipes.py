@@ -1,5 +1,6 @@
 """Published objectives: the numbers that stand in their sources."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +16,9 @@ from nst.objective.styles.gram import GRAM_NORMALIZATIONS
 from nst.run.inputs import prepare
 from nst.run.plan import draft, work_of
 from nst.run.probe import Cost
-from nst.run.scales import Scale, side_of
+from nst.run.scales import Scale, scales_for, side_of
 from nst.run.state import choose_optimizer, initial_image
+from nst.run.targets import style_size
 from nst.vgg.architecture import POOLINGS, VGG16, VGG16_SLIM, VGG19
 
 
@@ -264,6 +266,31 @@ def test_a_recipe_says_where_it_departs_from_its_source(name, told):
     for words in told:
         assert words in said
     assert ("departs" in said) == bool(told)
+
+
+def test_the_second_stage_of_gatys_is_the_notebook_s(settings):
+    """Tuebingen, 1024 x 768: Scale(800) makes the shorter side 800 and cuts the other off."""
+    (told,) = re.findall(r"--init FILE (--size \d+) (--steps \d+)", flat(describe("gatys")))
+    size, steps = (int(option.split()[1]) for option in told)
+    asked = settings(recipe="gatys", size=size, steps=steps, scales=None)
+    (scale,) = scales_for(768, 1024, asked)
+    assert (scale.width, scale.height, scale.steps) == (int(800 * 1024 / 768), 800, 200)
+    height, width = style_size(768, 970, scale, RECIPES["gatys"])
+    assert (height, width) == (800, round(800 * 970 / 768))  # its shorter side, too
+
+
+@pytest.mark.parametrize("size", [None, 157, 900])
+def test_pystiche_s_style_has_a_size_of_its_own(settings, size):
+    """``--content-size`` and ``--style-size`` of _cli.py are 500 by default, each by itself."""
+    asked = settings(recipe="pystiche", size=size, scales=None, steps=None)
+    (scale,) = scales_for(300, 400, asked)
+    assert min(scale.height, scale.width) == (500 if size is None else round(size * 3 / 4))
+    assert style_size(640, 507, scale, RECIPES["pystiche"]) == (round(500 * 640 / 507), 500)
+    assert "500, whatever the result's" in describe("pystiche")
+
+
+def flat(text):
+    return " ".join(text.split())
 
 
 def test_a_recipe_says_nothing_of_what_it_does_not_use():
