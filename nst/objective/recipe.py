@@ -54,8 +54,9 @@ class Recipe:
     style_size: int | None = None  # pixels; None: as large as the result
     style_side: str = "longer"
     scales: int | str = 1  # coarse to fine; auto: see scales.py
+    coarsest: int | None = None  # pixels: instead, down to this longer side, from whatever size
     scale_factor: float = 2.0  # by which each is larger than the one before
-    steps: int | tuple[int, ...] = 500  # evaluations of the objective: all, or by scale
+    steps: int | tuple[int, int] = 500  # evaluations: all, or at the first scale, at each after
 
     optimizer: str = "lbfgs"  # lbfgs, adam or descent
     history: int = 100  # pairs that L-BFGS remembers
@@ -68,3 +69,25 @@ class Recipe:
     def taps(self) -> tuple[str, ...]:
         """Every tap that the recipe reads."""
         return tuple(dict.fromkeys([*self.content, *self.style]))
+
+    def sides_to(self, full: int, factor: float) -> list[int]:
+        """Return the longer side of each scale from the `coarsest` up to ``full``, in pixels."""
+        sides, coarsest = [full], self.coarsest or full
+        while (side := _smaller(full, factor ** len(sides))) >= coarsest:
+            sides.append(side)
+        return sides[::-1]
+
+    def steps_to(self, full: int, factor: float) -> int | tuple[int, ...]:
+        """Return the steps of a result of ``full`` pixels: all, or at each of `sides_to`."""
+        if not isinstance(self.steps, tuple):
+            return self.steps
+        first, after = self.steps
+        return first, *[after] * (len(self.sides_to(full, factor)) - 1)
+
+
+def _smaller(full: int, factor: float) -> int:
+    """Return ``full / factor``, of two whole numbers that are as near the even one.
+
+    A root of two that was squared is not quite two: hence the first rounding.
+    """
+    return round(round(full / factor, 6))

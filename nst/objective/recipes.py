@@ -191,9 +191,9 @@ RECIPES = {
         smoothness_kind="crowson",
         pixel_range=1,
         pooling="max",
-        scales=5,  # 128, 181, 256, 362, 512
+        coarsest=128,  # 128, 181, 256, 362, 512
         scale_factor=2**0.5,
-        steps=(1000, 500, 500, 500, 500),
+        steps=(1000, 500),
         optimizer="adam",
         step_size=0.02,
         betas=(0.9, 0.99),
@@ -312,6 +312,7 @@ def _unused(recipe: Recipe) -> set[str]:
     """Return the fields that say nothing in this recipe."""
     unused = {knob for style in STATISTICS.values() for knob in style.knobs}
     unused -= set(statistic(recipe).knobs)
+    unused |= {"coarsest"} if recipe.coarsest is None else {"scales"}
     if not recipe.smoothness:
         unused |= {"smoothness_kind", "smoothness_reduction"}
     if recipe.init != "noise":

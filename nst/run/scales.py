@@ -34,16 +34,19 @@ def scales_for(height: int, width: int, settings: Settings) -> list[Scale]:
 
     The last has the asked size.  Scales that were counted, not listed, are left out where they
     are too small to see anything, and so are scales without a step.  What the settings do not
-    say, the recipe says.
+    say, the recipe says: where it goes down to a size, as far as the network can follow.
     """
     recipe = settings.objective
     scales = recipe.scales if settings.scales is None else settings.scales
     full = result_side(height, width, settings)
-    factor = recipe.scale_factor if settings.scale_factor is None else settings.scale_factor
-    sides = longer_sides(full, scales, factor)
+    smallest = SMALLEST_SCALE
+    if settings.scales is None and recipe.coarsest is not None:
+        sides, smallest = recipe.sides_to(full, settings.factor), SMALLEST_SIDE
+    else:
+        sides = longer_sides(full, scales, settings.factor)
     sizes = [images.fit(height, width, side) for side in sides]
     if not isinstance(scales, tuple):
-        sizes = [size for size in sizes[:-1] if min(size) >= SMALLEST_SCALE] + sizes[-1:]
+        sizes = [size for size in sizes[:-1] if min(size) >= smallest] + sizes[-1:]
     if min(sizes[0]) < SMALLEST_SIDE:
         side = max(sizes[0])
         raise NstError(

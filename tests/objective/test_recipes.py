@@ -65,7 +65,7 @@ PROGRAMS = {
     "anish": (None, "longer", 1, 1000, "noise", "adam", "max"),
     **dict.fromkeys(
         ("crowson", "w2"),
-        (512, "longer", 5, (1000, 500, 500, 500, 500), "content", "adam", "max"),
+        (512, "longer", 1, (1000, 500), "content", "adam", "max"),
     ),
     "pystiche": (500, "shorter", 1, 500, "content", "lbfgs", "max"),
     "spst": (1023, "shorter", 1, 600, "content", "lbfgs", "max"),
@@ -79,6 +79,14 @@ def test_a_recipe_is_run_as_its_program_runs_by_default(name):
     r = RECIPES[name]
     found = (r.size, r.side, r.scales, r.steps, r.init, r.optimizer, r.pooling)
     assert found == PROGRAMS[name]
+
+
+def test_crowson_s_scales_go_down_to_128():
+    crowson = RECIPES["crowson"]
+    assert (crowson.coarsest, crowson.scale_factor) == (128, 2**0.5)
+    assert "\ncoarsest              128" in describe("crowson")
+    assert "\nscales" not in describe("crowson")
+    assert all(r.coarsest is None for name, r in RECIPES.items() if name not in ("crowson", "w2"))
 
 
 @pytest.mark.parametrize("name", RECIPES)
