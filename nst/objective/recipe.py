@@ -63,6 +63,7 @@ class Recipe:
     step_size: float = 1.0  # of Adam and descent, in units of pixel_range
     step_decay: float = 1.0  # step_size is multiplied by this at every step
     betas: tuple[float, float] = (0.9, 0.999)  # Adam's
+    average: float = 0.0  # of Adam's pictures a running mean with this decay; 0: the last one
     clip: bool = False  # keep pixels between black and white while painting
 
     @property

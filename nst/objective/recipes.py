@@ -172,8 +172,7 @@ RECIPES = {
         source="crowsonkb/style-transfer-pytorch, style_transfer.py",
         departs=(
             "the program's conv1_1 pads by replication; nst's with zeros",
-            "the program's result, and the start of its next scale, is a running mean of the "
-            "steps; nst's is the last step",
+            "the program takes a running mean of the steps with L-BFGS too; nst with Adam only",
             "the program keeps Adam's moments from one scale to the next; nst begins anew",
             "the program never enlarges a style image; nst does",
             "the program resizes pictures bicubically; nst by Lanczos' filter",
@@ -197,6 +196,7 @@ RECIPES = {
         optimizer="adam",
         step_size=0.02,
         betas=(0.9, 0.99),
+        average=0.99,
         clip=True,
     ),
     "pystiche": Recipe(
@@ -317,6 +317,7 @@ def _unused(recipe: Recipe) -> set[str]:
         unused |= {"smoothness_kind", "smoothness_reduction"}
     if recipe.init != "noise":
         unused |= {"noise"}
+    unused |= {"average"} if recipe.optimizer != "adam" or not recipe.average else set()
     if recipe.optimizer == "lbfgs":
         return unused | {"step_size", "step_decay", "betas"}
     return unused | {"history"} | ({"betas"} if recipe.optimizer == "descent" else set())

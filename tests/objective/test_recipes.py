@@ -5,14 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from running import begun
+from running import begun, paint
 
 from nst import optimizers
-from nst.objective import COMBINATIONS
+from nst.objective import COMBINATIONS, Objective
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES, describe, table
 from nst.objective.smoothness import smoothness_loss
 from nst.objective.styles.finish import STATISTICS
 from nst.objective.styles.gram import GRAM_NORMALIZATIONS
+from nst.pictures import images
 from nst.run.inputs import prepare
 from nst.run.plan import draft, work_of
 from nst.run.probe import Cost
@@ -135,6 +136,7 @@ def test_hvass_descends_as_he_does_in_grey_levels(rng):
 def test_the_optimizers_are_told_what_the_recipe_says():
     adam = choose_optimizer(RECIPES["crowson"])
     assert (adam.step_size, adam.betas, adam.bounds) == (0.02, (0.9, 0.99), (0, 1))
+    assert (adam.average, RECIPES["anish"].average) == (0.99, 0)
     assert choose_optimizer(RECIPES["gatys"]).history == 100
     assert choose_optimizer(RECIPES["nst"]).history == 10
 
@@ -261,7 +263,7 @@ def test_a_recipe_in_full_fits_on_a_screen_and_says_every_weight(name):
         ("johnson", ["strong Wolfe", "bilinearly", "only the gradient"]),
         ("johnson-pt", ["strong Wolfe", "bilinearly", "cuts a side off"]),
         ("anish", ["the lowest loss", "epsilon", "bilinearly"]),
-        ("crowson", ["pads by replication", "running mean", "moments", "enlarges", "bicubic"]),
+        ("crowson", ["pads by replication", "with L-BFGS too", "moments", "enlarges", "bicubic"]),
         ("w2", ["have not converged", "pads by replication", "enlarges", "bicubic"]),
         ("pystiche", ["strong Wolfe", "tolerance", "bilinearly"]),
         ("spst", ["strong Wolfe", "first scale only", "1023", "enlarges", "Pillow's default"]),
@@ -295,6 +297,30 @@ def test_pystiche_s_style_has_a_size_of_its_own(settings, size):
     assert min(scale.height, scale.width) == (500 if size is None else round(size * 3 / 4))
     assert style_size(640, 507, scale, RECIPES["pystiche"]) == (round(500 * 640 / 507), 500)
     assert "500, whatever the result's" in describe("pystiche")
+
+
+def test_crowson_s_next_scale_starts_from_the_mean_of_the_steps(settings, monkeypatch):
+    seen, evaluate = [], Objective.evaluate
+
+    def spy(self, image):
+        seen.append(image.copy())
+        return evaluate(self, image)
+
+    monkeypatch.setattr(Objective, "evaluate", spy)
+    tried = {}
+    for steps in ((2, 1), (3, 1)):
+        asked = settings(
+            recipe="crowson", model="vgg16-slim", size=40, scales=(24, 40), steps=steps
+        )
+        paint(prepare(asked))
+        tried[steps] = seen[:]
+        seen.clear()
+    *pictures, _ = tried[3, 1]  # of the smaller scale, the third after two steps
+    weights = 0.99 ** np.arange(3)[::-1]
+    mean = np.tensordot(weights / weights.sum(), pictures, 1).astype(np.float32)
+    expected = images.resize(mean, *tried[2, 1][-1].shape[1:])
+    np.testing.assert_allclose(tried[2, 1][-1], expected, atol=1e-6)
+    assert np.abs(expected - images.resize(pictures[-1], *expected.shape[1:])).max() > 1e-3
 
 
 def flat(text):
