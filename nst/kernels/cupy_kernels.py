@@ -99,6 +99,23 @@ def symmetric_power(matrix: cp.ndarray, exponent: float, smallest: float = 0.0) 
     return (vectors * cp.maximum(values, smallest) ** exponent) @ vectors.T
 
 
+def newton_schulz(matrix: cp.ndarray, steps: int) -> tuple[cp.ndarray, cp.ndarray]:
+    checks.is_square(matrix)
+    values, vectors = cp.linalg.eigh(matrix)
+    norm = (values**2).sum() ** 0.5
+    y, z = values / norm, 1.0
+    for _ in range(steps):
+        t = (3 - z * y) / 2
+        y, z = y * t, t * z
+    roots = y * norm**0.5
+    size = (roots**2).sum() ** 0.5
+    a, q = roots / size, 1 / size
+    for _ in range(steps):
+        t = (3 - a**2) / 2
+        a, q = a * t, q * t
+    return (vectors * roots) @ vectors.T, (vectors * (q / 2)) @ vectors.T
+
+
 def mse(x: cp.ndarray, target: cp.ndarray) -> cp.ndarray:
     checks.same_shape(x=x, target=target)
     return _sum("mse", x.size, x, target, x.size, divisor=x.size)
@@ -329,7 +346,7 @@ def unit_vectors(vectors: cp.ndarray) -> cp.ndarray:
 
 
 def nearest(queries: cp.ndarray, vectors: cp.ndarray) -> tuple[cp.ndarray, cp.ndarray]:
-    """The NumPy twin's products exist in the registers of the threads alone."""
+    """See the NumPy twin, whose products exist here in the registers of the threads alone."""
     checks.are_vectors_of_one_space(queries, vectors)
     (channels, count), others = queries.shape, vectors.shape[1]
     tiles = -(-count // GRAM_TILE)

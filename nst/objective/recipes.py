@@ -16,7 +16,7 @@ What a recipe cannot say, ``departs`` says: what its source does, and what nst d
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from nst.objective.recipe import GREY_NOISE, INITS, OPTIMIZERS, Noise, Recipe
@@ -62,7 +62,6 @@ _OURS: dict[str, Any] = {  # how our own recipes with nearest features are paint
     "pixel_range": 1,
     "pooling": "average",
     "palette": "moments",
-    "scales": "auto",
     "coarsest": 64,
     "steps": 120,
     "history": 10,
@@ -107,8 +106,9 @@ RECIPES = {
         source="leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
         # Lines of the file: Gram / HW 128, size 146, weights 259, steps 306-308.
         departs=(
-            "the notebook has a second stage, at 800 pixels; nst takes it for a run of its own: "
-            "--init FILE --size 800 --steps 200",
+            "the notebook has a second stage, of 800 pixels on the shorter side; nst takes it for "
+            "a run of its own: --init FILE --size 1066 --steps 200 for a picture of 4 : 3, whose "
+            "longer side that is",
             _LINE_SEARCH,
             _TOLERANCE,
             _LANCZOS,
@@ -208,8 +208,7 @@ RECIPES = {
         # Lines of all defaults: 309-363.
         departs=(
             "the program's conv1_1 pads by replication; nst's with zeros",
-            "the program's result, and the start of its next scale, is a running mean of the "
-            "steps; nst's is the last step",
+            "the program takes a running mean of the steps with L-BFGS too; nst with Adam only",
             "the program keeps Adam's moments from one scale to the next; nst begins anew",
             "the program never enlarges a style image; nst does",
             "the program resizes pictures bicubically; nst by Lanczos' filter",
@@ -222,17 +221,18 @@ RECIPES = {
             "relu4_1": 4 / 341,
             "relu5_1": 1 / 341,
         },
-        style_statistic="covariance",
+        style_statistic="newton-schulz",
         smoothness=2.0,
         smoothness_kind="crowson",
         pixel_range=1,
         pooling="max",
-        scales=5,  # 128, 181, 256, 362, 512
+        coarsest=128,  # 128, 181, 256, 362, 512
         scale_factor=2**0.5,
-        steps=(1000, 500, 500, 500, 500),
+        steps=(1000, 500),
         optimizer="adam",
         step_size=0.02,
         betas=(0.9, 0.99),
+        average=0.99,
         clip=True,
     ),
     "pystiche": Recipe(
@@ -304,6 +304,17 @@ RECIPES = {
     ),
 }
 
+RECIPES["w2"] = replace(
+    RECIPES["crowson"],
+    source="the distance that crowson's program means: with exact roots",
+    departs=(
+        "the program's roots take 12 steps of Newton and Schulz, and have not converged: close to "
+        "the style its gradient is several times another, see crowson",
+        *RECIPES["crowson"].departs,
+    ),
+    style_statistic="w2",
+)
+
 
 def table() -> str:
     """Return one line for each recipe: its name and its source."""
@@ -320,7 +331,9 @@ def describe(name: str) -> str:
         if field.name == "departs":
             rows += [("" if i else "departs", f"- {what}") for i, what in enumerate(value)]
         elif field.name not in _unused(recipe):
-            rows.append((field.name, _text(value) or _LEFT_OPEN[field.name]))
+            told = _text(value) or _LEFT_OPEN[field.name]
+            apart = field.name == "style_size" and value is not None
+            rows.append((field.name, f"{told}, whatever the result's" if apart else told))
     widest = max(len(label) for label, _ in rows) + 2
     lines = []
     for label, text in rows:
@@ -343,14 +356,14 @@ def _unused(recipe: Recipe) -> set[str]:
         unused |= {"content_reduction"}
     if not set(recipe.style) - set(recipe.statistics):
         unused |= {"style_statistic"}
-    if recipe.scales != "auto":
-        unused |= {"coarsest"}
     if recipe.palette == "painted":
         unused |= {"palette"}
+    unused |= {"coarsest"} if recipe.coarsest is None else {"scales"}
     if not recipe.smoothness:
         unused |= {"smoothness_kind", "smoothness_reduction"}
     if recipe.init != "noise":
         unused |= {"noise"}
+    unused |= {"average"} if recipe.optimizer != "adam" or not recipe.average else set()
     if recipe.optimizer == "lbfgs":
         return unused | {"step_size", "step_decay", "betas"}
     return unused | {"history"} | ({"betas"} if recipe.optimizer == "descent" else set())
