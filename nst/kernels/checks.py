@@ -30,15 +30,15 @@ def is_moments_of(features: Any, d_moments: Any) -> None:
     _belongs_to(features, "d_moments", d_moments, 1)
 
 
-def is_map_of(features: Any, weights: Any) -> None:
-    """Raise unless ``weights`` is None, or (H, W) for ``features`` (C, H, W), in its dtype."""
-    if weights is None:
+def is_map_of(features: Any, mask: Any) -> None:
+    """Raise unless ``mask`` is None, or (H, W) for ``features`` (C, H, W), in its dtype."""
+    if mask is None:
         return
-    _one_float_dtype({"weights": weights, "features": features})
-    if weights.shape != features.shape[1:]:
+    _one_float_dtype({"mask": mask, "features": features})
+    if mask.shape != features.shape[1:]:
         raise ValueError(
-            f"weights must be {features.shape[1:]} for features {features.shape}, "
-            f"got {weights.shape}; resize the mask to the layer"
+            f"mask must be {features.shape[1:]} for features {features.shape}, "
+            f"got {mask.shape}; resize it to the layer"
         )
 
 
@@ -87,8 +87,9 @@ def is_reduced(d_result: Any, features: Any, shape: tuple[int, ...]) -> None:
 
 
 def points_of(grid: str, length: int, count: int) -> tuple[float, float]:
-    """Return how far apart the ``count`` points of a ``grid`` are on a line of ``length`` pixels,
-    and where the first one is.
+    """Return how far apart the points of a ``grid`` are, and where the first one is, in pixels.
+
+    They are ``count`` on a line of ``length`` pixels.
     """
     if grid == "corners":
         return (length - 1) / max(1, count - 1), 0.0

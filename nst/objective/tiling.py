@@ -29,7 +29,7 @@ from nst.memory import FileArray
 from nst.objective.style import Style
 from nst.objective.styles.sums import Mask
 from nst.vgg import Vgg
-from nst.vgg.architecture import SMALLEST_SIDE, Architecture
+from nst.vgg.architecture import SMALLEST_SIDE, Architecture, features_along
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,15 @@ class Span:
     stop: int
     own_start: int  # a multiple of the deepest stride
     own_stop: int  # likewise, or the image's end
+    rounding: str = "floor"  # of the network's pools
 
     def own(self, stride: int) -> slice:
         """Return its own features of a tap with ``stride``, among those of the whole image.
 
-        What an odd remainder leaves over at the image's end is dropped, as a pool drops it.
+        What an odd remainder leaves over at the image's end is dropped or kept, as the pools do.
         """
-        return slice(self.own_start // stride, self.own_stop // stride)
+        stop = features_along(self.own_stop, stride, self.rounding)
+        return slice(self.own_start // stride, stop)
 
     def inside(self, stride: int) -> slice:
         """Return its own features of a tap with ``stride``, among those of its window."""
@@ -90,6 +92,8 @@ def cut(
     ----------
     architecture, taps
         Where features are read; they say how far a tile has to read beyond what it owns.
+    height, width : int
+        Pixels of the image.
     side : int or None
         The most that a window may have, in pixels along a side; `smallest_side` is the least
         that can be.  Windows are all alike, and what tiles own is about equal, so that none is
@@ -111,7 +115,7 @@ def spans(
             f"it needs {smallest_side(architecture, taps)}"
         )
     if side is None or length <= side:
-        return [Span(0, length, 0, length)]
+        return [Span(0, length, 0, length, architecture.rounding)]
     stride, unit, margin = _grid(architecture, taps)
     units = length // unit  # the last tile takes the remainder as well
     most = (side - (unit - 1) - 2 * margin) // unit  # units that a window has room for
@@ -124,7 +128,10 @@ def spans(
     window = max(stop - start for start, stop in zip(starts, stops, strict=True))
     window += (length - window) % stride  # so that the last one starts on the grid
     starts = [min(start, length - window) for start in starts]
-    return [Span(start, start + window, *own) for start, own in zip(starts, owned, strict=True)]
+    return [
+        Span(start, start + window, *own, architecture.rounding)
+        for start, own in zip(starts, owned, strict=True)
+    ]
 
 
 def smallest_side(architecture: Architecture, taps: Iterable[str]) -> int:

@@ -70,11 +70,16 @@ def seen_at(inputs: Inputs, scale: Scale) -> dict[str, Array]:
         return {}
     size = scale.height, scale.width
     sized = images.resize(shown.astype(np.float32), *size)
-    shape = inputs.vgg.network.architecture.shape
     return {
-        tap: inputs.device.asarray(mask_at(sized, *shape(tap, *size)[1:]) > 0)
+        tap: inputs.device.asarray(mask_of_layer(inputs, sized, tap) > 0)
         for tap in inputs.recipe.content
     }
+
+
+def mask_of_layer(inputs: Inputs, mask: np.ndarray, tap: str) -> np.ndarray:
+    """Return a ``mask`` (H, W) of an image of that size as the layer at ``tap`` sees it."""
+    architecture = inputs.vgg.network.architecture
+    return mask_at(mask, *architecture.shape(tap, *mask.shape)[1:], architecture.rounding)
 
 
 def measure_region(
@@ -156,9 +161,8 @@ def masks_at(
     if mask is None:
         return dict.fromkeys(inputs.recipe.style)
     sized = images.resize(mask, height, width)
-    shape = inputs.vgg.network.architecture.shape
     return {
-        tap: Mask.placed(mask_at(sized, *shape(tap, height, width)[1:]), inputs.device)
+        tap: Mask.placed(mask_of_layer(inputs, sized, tap), inputs.device)
         for tap in inputs.recipe.style
     }
 

@@ -35,7 +35,10 @@ MEASURED_SIDE = 640  # pixels: larger pictures are scaled down for their Gram ma
 
 @dataclass(frozen=True)
 class Report:
-    """What a report shows of a run.  Images are (3, H, W) RGB in [0, 1], of any sizes."""
+    """What a report shows of a run.  Images are (3, H, W) RGB in [0, 1], of any sizes.
+
+    What is transparent in them is the white of paper.
+    """
 
     content: np.ndarray
     styles: Mapping[str, np.ndarray]  # by name
@@ -97,9 +100,9 @@ def of_run(inputs: Inputs, plan: Plan, state: State, painted: np.ndarray) -> Rep
     shown["style"] = ", ".join(f"{names[p.path]} (weight {p.weight:g})" for p in settings.style)
     shown["model"] = f"{inputs.vgg.network.name}, sha256 {inputs.vgg.network.sha256}"
     return Report(
-        content=inputs.photograph,
-        styles={painting.path.name: read.picture for painting, read in named},
-        painted=painted,
+        content=images.over_white(inputs.photograph, inputs.alpha),
+        styles={one.path.name: images.over_white(r.picture, r.alpha) for one, r in named},
+        painted=images.over_white(painted, inputs.alpha),
         history=state.history,
         settings={**shown, "device": inputs.device.name, "nst": VERSION},
         grams=measure_grams(inputs, plan.side, painted) if whole else {},

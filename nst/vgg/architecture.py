@@ -22,6 +22,7 @@ class Architecture:
     """The output channels of each convolution, block by block."""
 
     blocks: tuple[tuple[int, ...], ...]
+    rounding: str = "floor"  # of half an odd side, by a pool: see `features_along`
 
     @property
     def convolutions(self) -> list[str]:
@@ -86,10 +87,12 @@ class Architecture:
     def shape(self, layer: str, height: int, width: int) -> tuple[int, int, int]:
         """Return the (C, H, W) of ``layer`` for an image of ``height`` x ``width``.
 
-        Each pool halves both sides and drops an odd last row or column, as torchvision's does.
+        Each pool halves both sides, and rounds them as the network says.
         """
-        stride = self.stride(layer)
-        return self.channels(layer), height // stride, width // stride
+        rows, columns = (
+            features_along(side, self.stride(layer), self.rounding) for side in (height, width)
+        )
+        return self.channels(layer), rows, columns
 
     def stride(self, layer: str) -> int:
         """Return how many pixels of the image one feature of ``layer`` stands for, along a side.
@@ -134,6 +137,16 @@ class Architecture:
                 )
 
 
+def features_along(pixels: int, stride: int, rounding: str) -> int:
+    """Return how many features of a ``stride`` stand for so many ``pixels`` of one side.
+
+    "floor": a pool drops an odd last row or column, as torchvision's does.  "ceil": it keeps it,
+    and takes the maximum or the mean of the pixels that there are, as Caffe's and TensorFlow's
+    "SAME" do.
+    """
+    return -(-pixels // stride) if rounding == "ceil" else pixels // stride
+
+
 def numbers(layer: str) -> tuple[int, int]:
     """Return block and index of a convolution or its ReLU: (4, 2) for ``relu4_2``."""
     block, index = layer.removeprefix("conv").removeprefix("relu").split("_")
@@ -155,9 +168,10 @@ VGG16 = Architecture(((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3))
 VGG19 = Architecture(((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4))
 VGG16_SLIM = Architecture(((32, 32), (96, 96), (192, 160, 128), (192, 192, 176), (128, 96, 64)))
 
-# What is known by name.  None: a model's file says it (see weights.py).
+# The models that have a name; see weights.py for where their weights come from.
 ARCHITECTURES = {"vgg16": VGG16, "vgg19": VGG19, "vgg16-slim": VGG16_SLIM}
 POOLINGS = ("max", "average")
-CONVOLUTIONS = ("auto", "direct")  # auto: by winograd.py where that is faster
+ROUNDINGS = ("floor", "ceil")
+CONVOLUTIONS = ("auto", "direct")  # auto: by Winograd's method where that is faster
 PRECISIONS = ("float32", "tf32")  # of products on a GPU
 SMALLEST_SIDE = 16  # pixels: four pools leave one

@@ -1,5 +1,6 @@
 """Blocks in strips of rows: which rows need which, by loops, and networks against whole ones."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,7 +10,7 @@ from onnx.reference import ReferenceEvaluator
 from small_networks import draw_arrays
 
 from nst.vgg import graphs, strips, winograd
-from nst.vgg.architecture import POOLINGS, Architecture
+from nst.vgg.architecture import POOLINGS, ROUNDINGS, Architecture
 from nst.vgg.plan import Plan
 from nst.vgg.strips import Rows
 
@@ -54,18 +55,21 @@ def test_what_a_convolution_puts_out_reads_no_row_that_is_not_there(height):
             assert rows.borders == (int(expected[0] == 0), int(expected[-1] == height - 1))
 
 
+@pytest.mark.parametrize("rounding", ROUNDINGS)
 @pytest.mark.parametrize("height", [2, 5, 8])
-def test_a_pool_takes_two_rows_for_one_and_drops_an_odd_one(height):
-    for rows in spans(height // 2):
+def test_a_pool_takes_two_rows_for_one_and_drops_or_keeps_an_odd_one(height, rounding):
+    half = height // 2 + (rounding == "ceil" and height % 2)
+    for rows in spans(half):
         unpooled = rows.unpooled(height)
         expected = touched(height, rows, lambda row: (2 * row, 2 * row + 1))
-        if rows.last == height // 2 and height % 2:
+        if rounding == "floor" and rows.last == half and height % 2:
             expected.append(height - 1)
         assert [*range(unpooled.first, unpooled.last)] == expected
-        assert unpooled.pooled() == rows
+        assert unpooled.pooled(half) == rows
     for rows in spans(height):
-        pooled = {row // 2 for row in range(rows.first, rows.last)} & set(range(height // 2))
-        assert {*range(rows.pooled().first, rows.pooled().last)} == pooled
+        pooled = {row // 2 for row in range(rows.first, rows.last)} & set(range(half))
+        found = rows.pooled(half)
+        assert {*range(found.first, found.last)} == pooled
 
 
 @pytest.mark.parametrize("values", [1, 99, 100, 101, 1000])
@@ -129,12 +133,13 @@ TAPS = [(tap,) for tap in FOUR_BLOCKS.taps] + [
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("rounding", ROUNDINGS)
 @pytest.mark.parametrize("taps", TAPS, ids="-".join)
-def test_strips_give_what_the_whole_gives(monkeypatch, taps, pooling, size):
+def test_strips_give_what_the_whole_gives(monkeypatch, taps, rounding, pooling, size):
     convolution = "auto" if size[0] % 2 else "direct"
     monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 4)
-    monkeypatch.setattr(winograd, "STRIP", 12)
-    plan = Plan(FOUR_BLOCKS, taps, pooling, size, convolution)
+    monkeypatch.setattr(winograd, "SQUARES_AT_ONCE", 12)
+    plan = Plan(replace(FOUR_BLOCKS, rounding=rounding), taps, pooling, size, convolution)
     image = np.random.default_rng(size[0]).random((3, *size))
     whole = evaluate(plan, image, ramp)
     monkeypatch.setattr(strips, "VALUES", 600)

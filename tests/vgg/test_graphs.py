@@ -1,5 +1,7 @@
 """The graphs against naive loops and slopes in float64, then ONNX Runtime against the graphs."""
 
+import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -17,9 +19,10 @@ from small_networks import (
     relative_error,
 )
 
+from nst.devices import onnxruntime
 from nst.errors import NstError
-from nst.vgg import Vgg, graphs
-from nst.vgg.architecture import POOLINGS, VGG16, VGG19, Architecture
+from nst.vgg import Vgg, graphs, weights
+from nst.vgg.architecture import POOLINGS, ROUNDINGS, VGG16, VGG19, Architecture
 from nst.vgg.plan import Plan
 
 SIZES = [(35, 22), (16, 16), (17, 31)]  # rows x columns
@@ -29,9 +32,9 @@ SEVERAL = ("relu4_2", "conv1_1", "relu1_2", "conv3_1", "relu3_1", "conv5_3")  # 
 
 
 @cache
-def network(name, pooling, *taps):
+def network(name, pooling, *taps, rounding="floor"):
     """A network with every tap, or with ``taps``; the same weights for both."""
-    architecture = NETWORKS[name]
+    architecture = replace(NETWORKS[name], rounding=rounding)
     arrays = draw_arrays(architecture, np.random.default_rng(14))
     return ReferenceVgg(architecture, arrays, taps or architecture.taps, pooling)
 
@@ -53,8 +56,9 @@ def naive_conv(x, weight, bias):
     return y
 
 
-def naive_pool(x, reduce):
-    y = np.empty((len(x), x.shape[1] // 2, x.shape[2] // 2))
+def naive_pool(x, reduce, rounding):
+    half = {"floor": math.floor, "ceil": math.ceil}[rounding]
+    y = np.empty((len(x), half(x.shape[1] / 2), half(x.shape[2] / 2)))
     for channel, row, column in np.ndindex(y.shape):
         y[channel, row, column] = reduce(
             x[channel, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
@@ -63,7 +67,8 @@ def naive_pool(x, reduce):
 
 
 @pytest.mark.parametrize(("pooling", "reduce"), [("max", np.max), ("average", np.mean)])
-def test_forward_is_normalisation_convolution_relu_and_pool(rng, pooling, reduce):
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+def test_forward_is_normalisation_convolution_relu_and_pool(rng, rounding, pooling, reduce):
     arrays = draw_arrays(TWO_BLOCKS, rng)
     mean, std = (0.5, 0.25, 0.125), (0.5, 2.0, 0.25)
     image = rng.random((3, 17, 19))
@@ -72,12 +77,14 @@ def test_forward_is_normalisation_convolution_relu_and_pool(rng, pooling, reduce
     x = np.stack([(image[c] - mean[c]) / std[c] for c in range(3)])
     for layer in ("conv1_1", "conv1_2", "pool", "conv2_1"):
         if layer == "pool":
-            x = naive_pool(x, reduce)
+            x = naive_pool(x, reduce, rounding)
             continue
         expected[layer] = naive_conv(x, arrays[f"{layer}.weight"], arrays[f"{layer}.bias"])
         x = expected[layer.replace("conv", "relu")] = expected[layer] * (expected[layer] > 0)
 
-    found = ReferenceVgg(TWO_BLOCKS, arrays, TWO_BLOCKS.taps, pooling, mean, std).forward(image)
+    architecture = replace(TWO_BLOCKS, rounding=rounding)
+    vgg = ReferenceVgg(architecture, arrays, architecture.taps, pooling, mean, std)
+    found = vgg.forward(image)
     assert set(found) == set(expected)
     for tap in expected:
         np.testing.assert_allclose(found[tap], expected[tap], rtol=1e-12, atol=1e-12)
@@ -102,9 +109,10 @@ def test_backward_from_every_tap_is_the_slope(rng, name, tap, pooling):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_backward_from_several_taps_is_the_slope_of_their_sum(rng, pooling, size):
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+def test_backward_from_several_taps_is_the_slope_of_their_sum(rng, rounding, pooling, size):
     image = photograph(*size)
-    vgg = network("vgg16", pooling, *SEVERAL)
+    vgg = network("vgg16", pooling, *SEVERAL, rounding=rounding)
     d_features = {t: rng.standard_normal(f.shape) for t, f in vgg.forward(image).items()}
     d_image = vgg.backward(d_features)
 
@@ -185,8 +193,8 @@ def centre_only(architecture):
     return arrays
 
 
-def only_pools(pooling, blocks=2):
-    architecture = Architecture(((1,),) * blocks)
+def only_pools(pooling, blocks=2, rounding="floor"):
+    architecture = Architecture(((1,),) * blocks, rounding)
     colours = (0.0,) * 3, (1.0,) * 3
     return ReferenceVgg(
         architecture, centre_only(architecture), [f"relu{blocks}_1"], pooling, *colours
@@ -234,16 +242,57 @@ def test_what_an_odd_side_drops_gets_no_gradient(rng, pooling):
     np.testing.assert_allclose(squares, 1)  # and nothing is lost on what is left
 
 
+@pytest.mark.parametrize("size", [None, (23, 29)], ids=["free", "known"])
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_what_an_odd_side_keeps_gets_the_gradient_of_its_square(pooling, size):
+    """23 -> 12 -> 6 rows and 29 -> 15 -> 8 columns: squares of four, two and one pixel."""
+    architecture = Architecture(((1,),) * 3, "ceil")
+    arrays = {name: a.astype(np.float32) for name, a in centre_only(architecture).items()}
+    arrays |= {"mean": np.zeros((1, 3, 1, 1), "f"), "std": np.ones((1, 3, 1, 1), "f")}
+    plan = Plan(architecture, ("relu3_1",), pooling, size)
+    models = graphs.forward(plan, arrays, plan.outputs), graphs.backward(plan, arrays)
+    image = np.random.default_rng(4).random((1, 3, 23, 29), np.float32) + np.float32(0.1)
+    d_pooled = np.random.default_rng(5).random((1, 1, 6, 8), np.float32)
+    found = []
+    for run in (evaluated, in_onnx_runtime):
+        outputs = dict(zip(plan.outputs, run(models[0], {"image": image}), strict=True))
+        saved = {name: outputs[name] for name in plan.saved}
+        (d_image,) = run(models[1], saved | {"d_relu3_1": d_pooled})
+        found.append(d_image[0, 0])
+        squares = [[d_image[0, 0, r : r + 4, c : c + 4] for c in range(0, 29, 4)]
+                   for r in range(0, 23, 4)]  # fmt: skip
+        sums = [[square.sum() for square in row] for row in squares]
+        np.testing.assert_allclose(sums, d_pooled[0, 0], rtol=1e-5)
+        corner = squares[-1][-1][:, 0]  # three pixels below each other: two and one
+        if pooling == "average":
+            np.testing.assert_allclose(corner, d_pooled[0, 0, -1, -1] * np.array([1, 1, 2]) / 4)
+            assert outputs["relu3_1"][0, 0, -1, -1] == pytest.approx(
+                image[0, 0, -3:, -1] @ [0.25, 0.25, 0.5]
+            )
+        else:
+            assert outputs["relu3_1"][0, 0, -1, -1] == image[0, 0, -3:, -1].max()
+    np.testing.assert_allclose(*found, rtol=1e-6)
+
+
+def evaluated(model, inputs):
+    return ReferenceEvaluator(model).run(None, inputs)
+
+
+def in_onnx_runtime(model, inputs):
+    session = onnxruntime().InferenceSession(model.SerializeToString())
+    return session.run(None, inputs)
+
+
 # ---- ONNX Runtime in float32, against float64 ----------------------------------------
 
 
-def assert_runtime_agrees(rng, name, pooling, taps, size):
-    reference = network(name, pooling, *taps)
+def assert_runtime_agrees(rng, name, pooling, taps, size, rounding="floor"):
+    reference = network(name, pooling, *taps, rounding=rounding)
     image = photograph(*size)
     expected = reference.forward(image)
     d_features = {t: rng.standard_normal(f.shape) for t, f in expected.items()}
     arrays = draw_arrays(NETWORKS[name], np.random.default_rng(14))
-    vgg = Vgg.from_arrays(arrays, taps, pooling)
+    vgg = Vgg(weights.from_arrays(arrays, pooling).rounded(rounding), taps)
     found = vgg.forward(image.astype(np.float32))
     d_image = vgg.backward({t: d.astype(np.float32) for t, d in d_features.items()})
     assert d_image.dtype == np.float32
@@ -261,8 +310,9 @@ def test_onnx_runtime_agrees_at_every_tap(rng, name, tap, pooling):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_onnx_runtime_agrees_with_several_taps_at_once(rng, pooling, size):
-    assert_runtime_agrees(rng, "vgg16", pooling, SEVERAL, size)
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+def test_onnx_runtime_agrees_with_several_taps_at_once(rng, rounding, pooling, size):
+    assert_runtime_agrees(rng, "vgg16", pooling, SEVERAL, size, rounding)
 
 
 # ---- The models themselves -----------------------------------------------------------

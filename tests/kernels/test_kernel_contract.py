@@ -35,14 +35,14 @@ def arguments_of(name, rng, dtype):
     drawn = {array: rng.random((3, 4, 7)).astype(dtype) for array in ARRAYS}
     drawn |= {"d_gram": rng.random((3, 3)).astype(dtype)} | OPTIONS
     drawn |= {"d_moments": rng.random((3, 4)).astype(dtype)}
-    drawn |= {"matrix": np.diag([0.5, 2.0, 3.0]).astype(dtype), "exponent": 0.5}
+    drawn |= {"matrix": np.diag([0.5, 2.0, 3.0]).astype(dtype), "exponent": 0.5, "steps": 12}
     parameters = inspect.signature(getattr(k, name)).parameters.values()
     return {p.name: drawn[p.name] for p in parameters if p.default is p.empty}
 
 
 LARGE = 3, 700, 701  # 1.5 million values: several blocks of every kind
 WHOLE = {  # for small matrices, for one picture, or, moments, in blocks larger than this array
-    *{"luminance", "moments", "symmetric_power"},
+    *{"luminance", "moments", "symmetric_power", "newton_schulz"},
     *{"total_variation_crowson", "total_variation_crowson_backward"},
 }
 
@@ -69,10 +69,11 @@ def test_kernels_work_through_the_cache(rng, name):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", NAMES)
 def test_the_dtype_that_goes_in_comes_out(rng, name, dtype):
-    result = getattr(k, name)(**arguments_of(name, rng, dtype))
-    assert isinstance(result, np.ndarray)  # a number too: 0-d, as on the GPU
-    assert (result.shape == ()) == (name in NUMBERS)
-    assert result.dtype == (np.float64 if name == "moments" else dtype)
+    found = getattr(k, name)(**arguments_of(name, rng, dtype))
+    for result in found if isinstance(found, tuple) else (found,):
+        assert isinstance(result, np.ndarray)  # a number too: 0-d, as on the GPU
+        assert (result.shape == ()) == (name in NUMBERS)
+        assert result.dtype == (np.float64 if name == "moments" else dtype)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -179,10 +180,10 @@ REFUSED = {
         ValueError,
         r"divisor must be positive or None for H\*W, got 0",
     ),
-    "weights of another layer": (
-        lambda: k.gram(IMAGE, weights=zeros(2, 3)),
+    "mask of another layer": (
+        lambda: k.gram(IMAGE, mask=zeros(2, 3)),
         ValueError,
-        r"weights must be \(2, 2\) for features \(3, 2, 2\), got \(2, 3\); resize",
+        r"mask must be \(2, 2\) for features \(3, 2, 2\), got \(2, 3\); resize",
     ),
     "moments of another layer": (
         lambda: k.moments_backward(zeros(3, 3), IMAGE),
@@ -211,6 +212,11 @@ REFUSED = {
     ),
     "the power of an oblong": (
         lambda: k.symmetric_power(zeros(2, 3), 0.5),
+        ValueError,
+        r"matrix must be square, got shape \(2, 3\)",
+    ),
+    "the root of an oblong": (
+        lambda: k.newton_schulz(zeros(2, 3), 12),
         ValueError,
         r"matrix must be square, got shape \(2, 3\)",
     ),

@@ -34,21 +34,23 @@ def public_names(module):
 NAMES = public_names(reference)
 ALL = [*NAMES, *public_names(numpy_neighbours)]  # which have tests of their own
 SHARED = {"add_up", "add_up_exactly"}  # of all that add up: first in the file
-LIBRARY = {"gram_backward", "moments", "moments_backward", "symmetric_power"}  # without a kernel
+OF_MATRICES = {"symmetric_power", "newton_schulz"}  # small, of any dtype and layout: the library's
+LIBRARY = {"gram_backward", "moments", "moments_backward"} | OF_MATRICES  # without a kernel
 DRAWN = object()  # stands for an argument that has a default and is drawn nevertheless
 ADDED = {"out": DRAWN, "add": True}
 PULLS = [{}, {"d_loss": 2}, {"d_loss": np.asarray(-1.3)}, {"out": DRAWN}]
 STEPS = [{}, {"reduction": "mean"}, {"reduction": "means"}]
 PULLED_STEPS = [*STEPS, *PULLS, {"reduction": "means", "d_loss": 0.7} | ADDED]
 CASES = {  # the arguments that are not arrays of the shape under test, and so are not drawn
-    "gram": [{}, {"divisor": 1}, {"divisor": 105.0}, {"weights": DRAWN}],
+    "gram": [{}, {"divisor": 1}, {"divisor": 105.0}, {"mask": DRAWN}],
     "gram_backward": [
-        *[{}, {"divisor": 1}, {"weights": DRAWN}, {"out": DRAWN}, ADDED],
-        {"divisor": 7.0, "weights": DRAWN} | ADDED,
+        *[{}, {"divisor": 1}, {"mask": DRAWN}, {"out": DRAWN}, ADDED],
+        {"divisor": 7.0, "mask": DRAWN} | ADDED,
     ],
-    "moments": [{}, {"weights": DRAWN}],
-    "moments_backward": [{}, {"weights": DRAWN}, {"out": DRAWN}, {"weights": DRAWN} | ADDED],
+    "moments": [{}, {"mask": DRAWN}],
+    "moments_backward": [{}, {"mask": DRAWN}, {"out": DRAWN}, {"mask": DRAWN} | ADDED],
     "symmetric_power": [{"exponent": 0.5}, {"exponent": -1, "smallest": 0.7}],
+    "newton_schulz": [{"steps": 2}, {"steps": 12}],
     "mse_backward": PULLS,
     "total_variation_l1": STEPS,
     "total_variation_l1_backward": PULLED_STEPS,
@@ -102,7 +104,7 @@ def draw(name, shape, rng):
         return rng.standard_normal((shape[0], shape[0]), np.float32)
     if name == "d_moments":
         return rng.standard_normal((shape[0], shape[0] + 1), np.float32)
-    if name == "weights":
+    if name == "mask":
         return rng.random(shape[1:], np.float32)
     if name == "second_moment":
         return rng.random(shape, np.float32)
@@ -133,6 +135,8 @@ def call(module, name, arguments, *, asarray=np.array):
 
 
 def on_host(value):
+    if isinstance(value, tuple):
+        return np.stack([on_host(one) for one in value])
     return value.get() if hasattr(value, "get") else value
 
 
@@ -319,15 +323,14 @@ def test_a_gradient_far_from_zero_keeps_the_digits_of_its_spread(twin, rng):
 # ---- the twins refuse ----------------------------------------------------------------
 
 
-# A symmetric_power is the library's, of small matrices in any dtype and layout.
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"symmetric_power"}))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - OF_MATRICES))
 def test_float64_is_refused_on_the_gpu(twin, name):
     arguments = small_arguments(name, np.float64)
     with pytest.raises(TypeError, match=rf"^{name}\w*: \w+ must be float32 on the GPU, got"):
         call(twin, name, arguments, asarray=twin.cp.array)
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"symmetric_power"}))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - OF_MATRICES))
 def test_a_view_that_is_not_contiguous_is_refused_on_the_gpu(twin, name):
     def every_second(array):
         array = twin.cp.array(array)
