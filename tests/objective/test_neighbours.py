@@ -5,19 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from gradcheck import assert_gradient
-from objectives import mask_of
+from objectives import mask_of, recipe_of
 from run.test_checkpoints import stop_after, without_seconds
 from running import begun, paint
-from small_networks import NARROW_VGG16, NARROW_VGG19, draw_arrays, relative_error
+from small_networks import NARROW_VGG16, NARROW_VGG19, ReferenceVgg, draw_arrays, relative_error
 
 from nst import resume, stylize
 from nst.devices import CPU
 from nst.errors import NstError
 from nst.memory import FileArray
-from nst.objective import Region
+from nst.objective import Objective, Region, Targets
 from nst.objective.recipes import RECIPES
 from nst.objective.style import style_loss
 from nst.objective.styles import neighbours, query
+from nst.objective.styles.gram import GramStyle
 from nst.objective.styles.neighbours import NeighboursStyle, Positions
 from nst.objective.styles.query import Query
 from nst.objective.styles.sums import Mask
@@ -30,7 +31,7 @@ from nst.run.targets import objective_at
 from nst.settings import Painting
 from nst.stylize import begin
 from nst.vgg import Vgg
-from nst.vgg.architecture import HYPERCOLUMN
+from nst.vgg.architecture import HYPERCOLUMN, Architecture
 
 pytestmark = pytest.mark.filterwarnings("ignore:the mask")
 RECIPE = RECIPES["neighbours"]
@@ -247,6 +248,33 @@ def test_a_hypercolumn_goes_back_beside_the_layers_that_it_is_made_of(rng):
     alone = [vgg.backward({tap: d.copy()}) for tap, d in pulls.items()]
     assert relative_error(together, sum(alone)) < 1e-5
     assert all(np.abs(d).max() > 0 for d in alone)
+
+
+@pytest.mark.parametrize("size", [(41, 150), (44, 155)])
+def test_the_whole_objective_is_exact_in_tiles_and_its_gradient_the_slope(rng, size):
+    """In float64, with fixed targets, a mask, and Gram matrices beside."""
+    architecture = Architecture(((3,), (4, 2), (3,), (2,)))
+    taps = (HYPERCOLUMN, "relu2_1")
+    vgg = ReferenceVgg(architecture, draw_arrays(architecture, rng), taps, "average")
+    channels, height, width = architecture.shape(HYPERCOLUMN, *size)
+    field = unit(rng.standard_normal((channels, height * width))).reshape(-1, height, width)
+    mask = mask_of(rng.random((height, width)))
+    targets = Targets(
+        {},
+        {
+            HYPERCOLUMN: [Region(NeighboursStyle(field, CPU), mask, 0.7)],
+            "relu2_1": [Region(GramStyle(rng.random((4, 4))))],
+        },
+    )
+    recipe = recipe_of({}, {HYPERCOLUMN: 2.0, "relu2_1": 3.0}, relative=True, smoothness=0.5)
+    image = rng.random((3, *size))
+    whole, tiled = (Objective(vgg, targets, recipe, side) for side in (None, 112))
+    assert len(tiles_of(vgg, image, 112)) > 1
+    expected, d_expected = whole.evaluate(image)
+    found, d_image = tiled.evaluate(image)
+    assert found.floats() == pytest.approx(expected.floats(), rel=1e-9)
+    assert relative_error(d_image, d_expected) < 1e-9
+    assert_gradient(lambda i: whole.evaluate(i)[0].total, image, d_expected)
 
 
 def total_of(recipe, vgg, image, targets):
