@@ -264,7 +264,16 @@ class Settings:
         """The steps over all scales, or by scale; none where the photograph is to stay."""
         if self.strength == 0:
             return 0
-        return self.objective.steps if self.steps is None else self.steps
+        if self.steps is not None:
+            return self.steps
+        recipe = self.objective
+        listed = self.scales[-1] if isinstance(self.scales, tuple) else None
+        return recipe.steps_to(self.size or listed or recipe.size or LARGEST_SIDE, self.factor)
+
+    @property
+    def factor(self) -> float:
+        """By which each scale is larger than the one before."""
+        return self.objective.scale_factor if self.scale_factor is None else self.scale_factor
 
     @property
     def all_steps(self) -> int:

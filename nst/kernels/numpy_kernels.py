@@ -189,6 +189,35 @@ def symmetric_power(matrix: np.ndarray, exponent: float, smallest: float = 0.0) 
     return power
 
 
+def newton_schulz(matrix: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what ``steps`` of Newton and Schulz make of a square root, and of its gradient.
+
+    ``(root, d_matrix)`` of a symmetric, positive ``matrix`` B (N, N): the root, and how much its
+    trace is said to grow with B.  With the norm ``|B| = sqrt(sum(B**2))``,
+
+        Y = B / |B|,  Z = 1;      T = (3 - Z Y) / 2,  Y = Y T,  Z = T Z;      root = Y |B|**(1/2)
+        A = root / |root|,  Q = 1 / |root|;     T = (3 - A A) / 2,  Q = Q T,  A = A T;    d = Q / 2
+
+    All of these have the eigenvectors of B, so the steps are taken by its eigenvalues alone.  They
+    end before they have reached the small ones: so that d is not the slope of the root's trace.
+    Lin and Maji, "Improved Bilinear Pooling with CNNs" (2017); see DERIVATIONS.md.
+    """
+    checks.is_square(matrix)
+    values, vectors = np.linalg.eigh(matrix)
+    norm = (values**2).sum() ** 0.5
+    y, z = values / norm, 1.0
+    for _ in range(steps):
+        t = (3 - z * y) / 2
+        y, z = y * t, t * z
+    roots = y * norm**0.5
+    size = (roots**2).sum() ** 0.5
+    a, q = roots / size, 1 / size
+    for _ in range(steps):
+        t = (3 - a**2) / 2
+        a, q = a * t, q * t
+    return (vectors * roots) @ vectors.T, (vectors * (q / 2)) @ vectors.T
+
+
 def mse(x: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Return the mean of ``(x - target) ** 2`` as a 0-d array; ValueError if shapes differ.
 

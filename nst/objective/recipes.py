@@ -16,7 +16,8 @@ What a recipe cannot say, ``departs`` says: what its source does, and what nst d
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
+from typing import Any
 
 from nst.objective.recipe import GREY_NOISE, INITS, OPTIMIZERS, Noise, Recipe
 from nst.objective.styles.finish import STATISTICS, statistics
@@ -35,6 +36,7 @@ __all__ = [
 
 _MEAN_COLOUR = (123.68, 116.779, 103.939)  # of ImageNet: zero behind the mean's subtraction
 _FIRST_RELUS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+_BELOW_BLOCK_5 = _FIRST_RELUS[:4]
 _FIRST_CONVOLUTIONS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 _BY_CHANNELS = {relu: 1e3 / VGG16.channels(relu) ** 2 for relu in _FIRST_RELUS}  # 64, ... 512
 
@@ -55,12 +57,24 @@ def _each(taps: tuple[str, ...], weight: float) -> dict[str, float]:
     return dict.fromkeys(taps, weight)
 
 
+_OURS: dict[str, Any] = {  # how our own recipes with nearest features are painted
+    "relative": True,
+    "pixel_range": 1,
+    "pooling": "average",
+    "palette": "moments",
+    "coarsest": 64,
+    "steps": 120,
+    "history": 10,
+    "step_size": 0.02,
+    "clip": True,
+}
+
 RECIPES = {
     "nst": Recipe(
         source="this program's default: four blocks, every loss relative to its target",
         content={"relu3_3": 1.0},
         content_colors="style",
-        style=_each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 15.0),
+        style=_each(_BELOW_BLOCK_5, 15.0),
         relative=True,
         smoothness=0.5,
         pixel_range=1,
@@ -73,45 +87,28 @@ RECIPES = {
         clip=True,
     ),
     "neighbours": Recipe(
-        source="this program's, after Kolkin et al., Neural Neighbor Style Transfer (2022)",
+        source="this program's; Kolkin et al., Neural Neighbor Style Transfer (2022), its base",
         content={},
         style={HYPERCOLUMN: 1.0},
         style_statistic="neighbours",
-        relative=True,
-        pixel_range=1,
-        pooling="average",
-        palette="moments",
-        size=512,
-        scales="auto",
-        coarsest=64,
-        steps=120,
-        history=10,
-        step_size=0.02,
-        clip=True,
+        smoothness=1.0,
+        **_OURS,
     ),
     "mixture": Recipe(
-        source="this program's: nearest features, and lightly the statistics of the default",
+        source="this program's: nearest features, and lightly the Gram matrices of the default",
         content={},
-        style={HYPERCOLUMN: 1.0} | _each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 0.05),
+        style={HYPERCOLUMN: 1.0} | _each(_BELOW_BLOCK_5, 0.1),
         statistics={HYPERCOLUMN: "neighbours"},
-        relative=True,
-        pixel_range=1,
-        pooling="average",
-        palette="moments",
-        size=512,
-        scales="auto",
-        coarsest=64,
-        steps=120,
-        history=10,
-        step_size=0.02,
-        clip=True,
+        smoothness=0.5,
+        **_OURS,
     ),
     "gatys": Recipe(
         source="leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
         # Lines of the file: Gram / HW 128, size 146, weights 259, steps 306-308.
         departs=(
-            "the notebook has a second stage, at 800 pixels; nst takes it for a run of its own: "
-            "--init FILE --size 800 --steps 200",
+            "the notebook has a second stage, of 800 pixels on the shorter side; nst takes it for "
+            "a run of its own: --init FILE --size 1066 --steps 200 for a picture of 4 : 3, whose "
+            "longer side that is",
             _LINE_SEARCH,
             _TOLERANCE,
             _LANCZOS,
@@ -211,8 +208,7 @@ RECIPES = {
         # Lines of all defaults: 309-363.
         departs=(
             "the program's conv1_1 pads by replication; nst's with zeros",
-            "the program's result, and the start of its next scale, is a running mean of the "
-            "steps; nst's is the last step",
+            "the program takes a running mean of the steps with L-BFGS too; nst with Adam only",
             "the program keeps Adam's moments from one scale to the next; nst begins anew",
             "the program never enlarges a style image; nst does",
             "the program resizes pictures bicubically; nst by Lanczos' filter",
@@ -225,17 +221,18 @@ RECIPES = {
             "relu4_1": 4 / 341,
             "relu5_1": 1 / 341,
         },
-        style_statistic="covariance",
+        style_statistic="newton-schulz",
         smoothness=2.0,
         smoothness_kind="crowson",
         pixel_range=1,
         pooling="max",
-        scales=5,  # 128, 181, 256, 362, 512
+        coarsest=128,  # 128, 181, 256, 362, 512
         scale_factor=2**0.5,
-        steps=(1000, 500, 500, 500, 500),
+        steps=(1000, 500),
         optimizer="adam",
         step_size=0.02,
         betas=(0.9, 0.99),
+        average=0.99,
         clip=True,
     ),
     "pystiche": Recipe(
@@ -307,6 +304,17 @@ RECIPES = {
     ),
 }
 
+RECIPES["w2"] = replace(
+    RECIPES["crowson"],
+    source="the distance that crowson's program means: with exact roots",
+    departs=(
+        "the program's roots take 12 steps of Newton and Schulz, and have not converged: close to "
+        "the style its gradient is several times another, see crowson",
+        *RECIPES["crowson"].departs,
+    ),
+    style_statistic="w2",
+)
+
 
 def table() -> str:
     """Return one line for each recipe: its name and its source."""
@@ -323,7 +331,9 @@ def describe(name: str) -> str:
         if field.name == "departs":
             rows += [("" if i else "departs", f"- {what}") for i, what in enumerate(value)]
         elif field.name not in _unused(recipe):
-            rows.append((field.name, _text(value) or _LEFT_OPEN[field.name]))
+            told = _text(value) or _LEFT_OPEN[field.name]
+            apart = field.name == "style_size" and value is not None
+            rows.append((field.name, f"{told}, whatever the result's" if apart else told))
     widest = max(len(label) for label, _ in rows) + 2
     lines = []
     for label, text in rows:
@@ -341,10 +351,19 @@ def _unused(recipe: Recipe) -> set[str]:
     """Return the fields that say nothing in this recipe."""
     unused = {knob for style in STATISTICS.values() for knob in style.knobs}
     unused -= {knob for style in statistics(recipe) for knob in style.knobs}
+    unused |= {name for name in ("content", "statistics") if not getattr(recipe, name)}
+    if not recipe.content:
+        unused |= {"content_reduction"}
+    if not set(recipe.style) - set(recipe.statistics):
+        unused |= {"style_statistic"}
+    if recipe.palette == "painted":
+        unused |= {"palette"}
+    unused |= {"coarsest"} if recipe.coarsest is None else {"scales"}
     if not recipe.smoothness:
         unused |= {"smoothness_kind", "smoothness_reduction"}
     if recipe.init != "noise":
         unused |= {"noise"}
+    unused |= {"average"} if recipe.optimizer != "adam" or not recipe.average else set()
     if recipe.optimizer == "lbfgs":
         return unused | {"step_size", "step_decay", "betas"}
     return unused | {"history"} | ({"betas"} if recipe.optimizer == "descent" else set())
@@ -354,7 +373,8 @@ def _text(value: object) -> str:
     if isinstance(value, Mapping):
         taps_of: dict[str, list[str]] = {}
         for tap, weight in value.items():
-            taps_of.setdefault(f"{weight:.6g}", []).append(tap)
+            said = weight if isinstance(weight, str) else f"{weight:.6g}"
+            taps_of.setdefault(said, []).append(tap)
         return "; ".join(f"{weight} at {', '.join(taps)}" for weight, taps in taps_of.items())
     if isinstance(value, Noise):
         return f"{value.kind}, {_text(value.base)} + {value.spread:g}, of {value.white:g}"

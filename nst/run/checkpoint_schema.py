@@ -66,6 +66,7 @@ class Adam(msgspec.Struct, forbid_unknown_fields=True):
     step_size: float
     steps: Count
     moments: list[Array]
+    mean: Array | None = None
 
 
 class Search(msgspec.Struct, forbid_unknown_fields=True):

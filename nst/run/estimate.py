@@ -96,6 +96,7 @@ class Work:
     paintings: int = 1
     regions: int = 0  # of the photograph: each has masks
     frames: bool = False  # are saved between steps
+    averaged: bool = False  # the picture is a running mean of Adam's steps
 
     def target_bytes(self, size: tuple[int, int], whole: bool) -> float:
         """Return the bytes of what an image of ``size`` is compared with: features and masks.
@@ -165,7 +166,7 @@ class Work:
         image = IMAGE * size[0] * size[1]
         network = self.cost.evaluating(*window)
         steps = max(n for height, width, n in self.sizes if (height, width) == size)
-        kept, passing = optimizer_images(self.optimizer, min(pairs, steps))
+        kept, passing = optimizer_images(self.optimizer, min(pairs, steps), self.averaged)
         targets = self.target_bytes(size, whole)
         if whole:
             stepping = network + passing * image
@@ -189,7 +190,7 @@ class Work:
         rows, columns, _ = self._windows(*size, side)
         cost = self.cost
         again = 0 if _is_whole(rows, columns) else cost.features_seconds
-        passes = cost.pass_seconds * optimizer_passes(self.optimizer, pairs)
+        passes = cost.pass_seconds * optimizer_passes(self.optimizer, pairs, self.averaged)
         seen = sum(rows) * sum(columns) * (cost.seconds + again)
         return seen + size[0] * size[1] * passes
 
@@ -217,20 +218,20 @@ def _is_whole(rows: list[int], columns: list[int]) -> bool:
     return len(rows) == len(columns) == 1
 
 
-def optimizer_images(kind: str, pairs: int) -> tuple[int, int]:
+def optimizer_images(kind: str, pairs: int, averaged: bool = False) -> tuple[int, int]:
     """Return how many arrays of the image's size an optimizer keeps, and needs in passing.
 
     L-BFGS keeps where its line search started, the gradient there, its direction, and its
-    ``pairs``; the best picture so far is a copy.
+    ``pairs``; the best picture so far is a copy, and so it is where Adam's are ``averaged``.
     """
     if kind == "descent":
         return 0, 1
     if kind == "adam":
-        return 2, 1
+        return 2 + averaged, 1
     return 4 + 2 * pairs, 4
 
 
-def optimizer_passes(kind: str, pairs: int) -> int:
+def optimizer_passes(kind: str, pairs: int, averaged: bool = False) -> int:
     """Return about how many passes over arrays of the image's size a step and its checks take.
 
     A pass is what adding one array to another takes.  L-BFGS' are two dot products and two sums
@@ -239,7 +240,7 @@ def optimizer_passes(kind: str, pairs: int) -> int:
     if kind == "descent":
         return 4
     if kind == "adam":
-        return 6
+        return 6 + 2 * averaged
     return 30 + 4 * pairs
 
 

@@ -6,12 +6,11 @@ from math import log
 import numpy as np
 
 from nst.errors import NstError
-from nst.objective.recipe import Recipe
 from nst.pictures import images
 from nst.settings import LARGEST_SIDE, Settings
 from nst.vgg.architecture import SMALLEST_SIDE
 
-COARSEST = Recipe.coarsest  # pixels, about: where --scales auto starts, if no recipe says
+COARSEST = 256  # pixels, about: the longer side at which --scales auto starts
 SMALLEST_SCALE = 64  # pixels on a side: below, nothing of the picture would be left to see
 STEPS_RATIO = 1.5  # a scale gets so many times the steps of one twice its size
 
@@ -35,7 +34,7 @@ def scales_for(height: int, width: int, settings: Settings) -> list[Scale]:
 
     The last has the asked size.  Scales that were counted, not listed, are left out where they
     are too small to see anything, and so are scales without a step.  What the settings do not
-    say, the recipe says.
+    say, the recipe says: where it goes down to a size, as far as the network can follow.
 
     Parameters
     ----------
@@ -52,11 +51,13 @@ def scales_for(height: int, width: int, settings: Settings) -> list[Scale]:
     recipe = settings.objective
     scales = recipe.scales if settings.scales is None else settings.scales
     full = result_side(height, width, settings)
-    factor = recipe.scale_factor if settings.scale_factor is None else settings.scale_factor
-    sides = longer_sides(full, scales, factor, recipe.coarsest)
+    smallest = SMALLEST_SCALE
+    if settings.scales is None and recipe.coarsest is not None:
+        sides, smallest = recipe.sides_to(full, settings.factor), SMALLEST_SIDE
+    else:
+        sides = longer_sides(full, scales, settings.factor)
     sizes = [images.fit(height, width, side) for side in sides]
     if not isinstance(scales, tuple):
-        smallest = min(SMALLEST_SCALE, recipe.coarsest // 2)
         sizes = [size for size in sizes[:-1] if min(size) >= smallest] + sizes[-1:]
     if min(sizes[0]) < SMALLEST_SIDE:
         side = max(sizes[0])
@@ -113,9 +114,7 @@ def side_of(height: int, width: int, side: str) -> int:
     return {"longer": longer, "shorter": shorter, "height": height, "width": width}[side]
 
 
-def longer_sides(
-    full: int, scales: str | int | tuple[int, ...], factor: float, coarsest: int = COARSEST
-) -> list[int]:
+def longer_sides(full: int, scales: str | int | tuple[int, ...], factor: float) -> list[int]:
     """Return the longer side at each scale in pixels, growing by ``factor`` up to ``full``.
 
     Parameters
@@ -124,11 +123,9 @@ def longer_sides(
         The longer side of the result, in pixels.
     scales : int, tuple of int or "auto"
         How many, or the sides themselves, of which those below ``full`` are taken; "auto": from
-        about ``coarsest`` up.
+        about `COARSEST` up.
     factor : float
         Above 1.
-    coarsest : int
-        Pixels.
 
     Examples
     --------
@@ -138,7 +135,7 @@ def longer_sides(
     if isinstance(scales, tuple):
         return [side for side in scales if side < full] + [full]
     if scales == "auto":
-        count = 1 + max(0, round(log(full / coarsest, factor)))
+        count = 1 + max(0, round(log(full / COARSEST, factor)))
     else:
         count = int(scales)
     sides = [int(full / factor**k + 1e-6) for k in range(count)]  # sqrt 2 squared is not 2

@@ -1,7 +1,7 @@
 """How far a run is: the picture, what the optimizer remembers, the history; begun and reopened."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -154,5 +154,6 @@ def choose_optimizer(recipe: Recipe, pairs: int | None = None) -> Optimizer:
     if recipe.optimizer == "descent":
         return NormalisedDescent(step_size, recipe.step_decay, bounds, epsilon)
     if recipe.optimizer == "adam":
-        return Adam(step_size, recipe.step_decay, bounds, recipe.betas, epsilon)
+        adam = Adam(step_size, recipe.step_decay, bounds, recipe.betas, epsilon)
+        return replace(adam, average=recipe.average)
     return Lbfgs(recipe.history if pairs is None else pairs, bounds)

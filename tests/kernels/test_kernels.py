@@ -6,6 +6,7 @@ import statistics
 import numpy as np
 import pytest
 from gradcheck import assert_gradient
+from matrix_roots import lyapunov_in_steps, root_in_steps
 
 from nst.kernels import blocks
 from nst.kernels import numpy_kernels as k
@@ -173,6 +174,47 @@ def test_a_power_lifts_the_smallest_eigenvalues(rng):
     raised = k.symmetric_power(side @ side.T, -0.5, smallest=0.01)
     assert np.linalg.eigvalsh(raised).max() == pytest.approx(10, rel=1e-9)
     assert np.isfinite(k.symmetric_power(side @ side.T, 0.5)).all()
+
+
+SPECTRA = {
+    "near": np.linspace(0.5, 4, 7),
+    "far": np.logspace(0, -9, 7),  # twelve steps do not reach the last ones
+    "lone": np.array([3.0]),
+}
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA.values(), ids=SPECTRA)
+@pytest.mark.parametrize("steps", [1, 5, 12])
+def test_newton_and_schulz_go_by_eigenvalues_as_they_go_by_matrices(rng, spectrum, steps):
+    vectors, _ = np.linalg.qr(rng.standard_normal((len(spectrum), len(spectrum))))
+    matrix = (vectors * spectrum) @ vectors.T
+    root, d_matrix = k.newton_schulz(matrix, steps)
+    expected = root_in_steps(matrix, steps)
+    np.testing.assert_allclose(root, expected, rtol=1e-10, atol=1e-12)
+    d_expected = lyapunov_in_steps(expected, np.eye(len(spectrum)), steps)
+    np.testing.assert_allclose(
+        d_matrix, d_expected, rtol=1e-10, atol=1e-12 * np.abs(d_expected).max()
+    )
+
+
+def test_where_they_have_converged_it_is_the_root_and_its_slope(rng):
+    matrix = draw_symmetric(rng, 5)
+    root, d_matrix = k.newton_schulz(matrix, 12)
+    np.testing.assert_allclose(root, k.symmetric_power(matrix, 0.5), rtol=1e-9, atol=1e-12)
+
+    def trace(matrix):
+        return np.trace(k.newton_schulz((matrix + matrix.T) / 2, 12)[0])
+
+    assert_gradient(trace, matrix, d_matrix)
+
+
+def test_twelve_steps_leave_small_eigenvalues_behind(rng):
+    vectors, _ = np.linalg.qr(rng.standard_normal((7, 7)))
+    matrix = (vectors * SPECTRA["far"]) @ vectors.T
+    root, d_matrix = k.newton_schulz(matrix, 12)
+    exact = k.symmetric_power(matrix, 0.5)
+    assert np.abs(root - exact).max() > 1e-4
+    assert np.linalg.norm(d_matrix) < np.linalg.norm(k.symmetric_power(matrix, -0.5)) / 50
 
 
 # ---- Into a given array --------------------------------------------------------------

@@ -10,6 +10,7 @@ from machine import cupy, needs_gpu, unavailable
 
 from nst import kernels
 from nst.kernels import numpy_kernels as reference
+from nst.kernels import numpy_neighbours
 
 SHAPES = [(1, 1, 1), (3, 1, 5), (3, 5, 1), (2, 4, 7), (3, 17, 31)]
 GRAM_SHAPES = [  # (C, H, W) around the tile's 64 channels, its 16 pixels and the strip's 256
@@ -31,8 +32,10 @@ def public_names(module):
 
 
 NAMES = public_names(reference)
+ALL = [*NAMES, *public_names(numpy_neighbours)]  # which have tests of their own
 SHARED = {"add_up", "add_up_exactly"}  # of all that add up: first in the file
-LIBRARY = {"gram_backward", "moments", "moments_backward", "symmetric_power"}  # without a kernel
+OF_MATRICES = {"symmetric_power", "newton_schulz"}  # small, of any dtype and layout: the library's
+LIBRARY = {"gram_backward", "moments", "moments_backward"} | OF_MATRICES  # without a kernel
 DRAWN = object()  # stands for an argument that has a default and is drawn nevertheless
 ADDED = {"out": DRAWN, "add": True}
 PULLS = [{}, {"d_loss": 2}, {"d_loss": np.asarray(-1.3)}, {"out": DRAWN}]
@@ -47,6 +50,7 @@ CASES = {  # the arguments that are not arrays of the shape under test, and so a
     "moments": [{}, {"mask": DRAWN}],
     "moments_backward": [{}, {"mask": DRAWN}, {"out": DRAWN}, {"mask": DRAWN} | ADDED],
     "symmetric_power": [{"exponent": 0.5}, {"exponent": -1, "smallest": 0.7}],
+    "newton_schulz": [{"steps": 2}, {"steps": 12}],
     "mse_backward": PULLS,
     "total_variation_l1": STEPS,
     "total_variation_l1_backward": PULLED_STEPS,
@@ -131,6 +135,8 @@ def call(module, name, arguments, *, asarray=np.array):
 
 
 def on_host(value):
+    if isinstance(value, tuple):
+        return np.stack([on_host(one) for one in value])
     return value.get() if hasattr(value, "get") else value
 
 
@@ -138,10 +144,10 @@ def on_host(value):
 
 
 def test_twins_define_the_same_functions_in_the_same_order():
-    assert public_names(import_twin()) == NAMES
+    assert public_names(import_twin()) == ALL
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_twins_have_the_same_signature(name):
     ours = inspect.signature(getattr(reference, name)).parameters.values()
     theirs = inspect.signature(getattr(import_twin(), name)).parameters.values()
@@ -156,11 +162,11 @@ def test_kernels_are_in_the_order_of_their_twins():
     kernels_of_all, own = np.split(kernel_names(SOURCE), [len(SHARED)])
     assert set(kernels_of_all) == SHARED
     for kernel in own:
-        owners = [n for n in NAMES if kernel == n or kernel.startswith(f"{n}_")]
+        owners = [n for n in ALL if kernel == n or kernel.startswith(f"{n}_")]
         assert owners, f"{kernel} has no twin"
-        order.append(NAMES.index(max(owners, key=len)))
+        order.append(ALL.index(max(owners, key=len)))
     assert order == sorted(order)
-    without_kernel = set(NAMES) - {NAMES[i] for i in order}
+    without_kernel = set(ALL) - {ALL[i] for i in order}
     assert without_kernel == LIBRARY
 
 
@@ -317,15 +323,14 @@ def test_a_gradient_far_from_zero_keeps_the_digits_of_its_spread(twin, rng):
 # ---- the twins refuse ----------------------------------------------------------------
 
 
-# A symmetric_power is the library's, of small matrices in any dtype and layout.
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"symmetric_power"}))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - OF_MATRICES))
 def test_float64_is_refused_on_the_gpu(twin, name):
     arguments = small_arguments(name, np.float64)
     with pytest.raises(TypeError, match=rf"^{name}\w*: \w+ must be float32 on the GPU, got"):
         call(twin, name, arguments, asarray=twin.cp.array)
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"symmetric_power"}))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - OF_MATRICES))
 def test_a_view_that_is_not_contiguous_is_refused_on_the_gpu(twin, name):
     def every_second(array):
         array = twin.cp.array(array)

@@ -10,6 +10,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from matrix_roots import lyapunov_in_steps, root_in_steps
 from small_networks import NARROW_VGG19, draw_arrays
 
 from nst import Settings
@@ -275,11 +276,40 @@ def wasserstein(features, style):
     return mean_square(mean - target) + (np.trace(a) + np.trace(b) - 2 * roots.sum()) / len(a)
 
 
-def crowson():
+class TwelveSteps:
+    """Crowson's distance, whose roots take twelve steps, and the gradient that is no slope of it.
+
+    trace(2 root(R A R)) pulls at A by R X R, where root X + X root = 2, solved in twelve steps.
+    """
+
+    def __init__(self, weight):
+        self.weight = weight
+
+    def __call__(self, features, style):
+        return self.weight * self.both(features, style)[0]
+
+    def gradient(self, features, style):
+        return self.weight * self.both(features, style)[1]
+
+    def both(self, features, style):
+        (mean, a), (target, b) = mean_and_covariance(features), mean_and_covariance(style)
+        one, pixels = np.eye(len(a)), pixels_of(features)
+        a, b = a + 1e-4 * one, b + 1e-4 * one
+        side = root_in_steps(b, 12)
+        root = root_in_steps(side @ a @ side, 12)
+        loss = mean_square(mean - target) + np.trace(a + b - 2 * root) / len(a)
+
+        d_a = (one - side @ lyapunov_in_steps(root, 2 * one, 12) @ side) / len(a)
+        centred = features - mean[:, None, None]
+        d_mean = 2 * (mean - target) / len(mean)
+        d_features = np.tensordot(d_a + d_a.T, centred, 1) + d_mean[:, None, None]
+        return loss, d_features / pixels
+
+
+def crowson(distance=TwelveSteps):
     content = {"relu4_2": lambda f, p: 0.015 * mean_square(f - p)}
     style = {
-        tap: lambda f, s, weight=weight: weight / 341 * wasserstein(f, s)
-        for tap, weight in zip(RELUS, (256, 64, 16, 4, 1), strict=True)
+        tap: distance(weight / 341) for tap, weight in zip(RELUS, (256, 64, 16, 4, 1), strict=True)
     }
 
     def smoothness(x):
@@ -287,6 +317,10 @@ def crowson():
         return 2.0 * loss, 2.0 * gradient
 
     return content, style, smoothness
+
+
+def w2():
+    return crowson(lambda weight: lambda f, s: weight * wasserstein(f, s))
 
 
 def pystiche():
@@ -345,11 +379,12 @@ PUBLISHED = {
     "johnson-pt": johnson_pt,
     "anish": anish,
     "crowson": crowson,
+    "w2": w2,
     "pystiche": pystiche,
     "spst": spst,
     "hvass": hvass,
 }
-TORCHVISION = ("nst", "crowson", "pystiche")  # others have Oxford's, for pixels of 0 .. 255
+TORCHVISION = ("nst", "crowson", "w2", "pystiche")  # others have Oxford's, for pixels of 0 .. 255
 AVERAGE = ("nst", "gatys-paper")  # pools; our own recipe takes those of the model
 CEIL = ("johnson", "anish", "hvass")  # loadcaffe's pools, and TensorFlow's "SAME"
 WHITE = {"johnson": 256.0}
@@ -397,7 +432,10 @@ class Oracle:
                     return function(features, target)
 
                 self.losses[kind] += loss(outputs[tap])
-                d_taps[tap] = slopes(loss, outputs[tap])
+                if isinstance(function, TwelveSteps):
+                    d_taps[tap] = function.gradient(outputs[tap], targets[tap])
+                else:
+                    d_taps[tap] = slopes(loss, outputs[tap])
             self.d_images[kind] = self.scale * network.backward(d_taps, outputs)
         if smoothness is not None:
             self.losses["smoothness"], d_pixels = smoothness(image)

@@ -103,6 +103,25 @@ def test_steps_of_adam_are_algorithm_1_of_the_paper(rng, betas):
         np.testing.assert_allclose(image, expected, rtol=1e-12)
 
 
+def test_the_picture_of_an_average_is_the_mean_with_falling_weights(rng):
+    """Bias-corrected, as Adam's moments are, with the picture before the first step in it."""
+    start, *gradients = rng.standard_normal((6, *SHAPE))
+    image, seen = start.copy(), [start.copy()]
+    plain, averaged = Adam(0.1), Adam(0.1, average=0.9)
+    alone = start.copy()
+    for count, g in enumerate(gradients, start=2):
+        plain.step(alone, np.asarray(0.0), g)
+        averaged.step(image, np.asarray(0.0), g)
+        np.testing.assert_array_equal(image, alone)  # where the next step starts is the same
+        seen.append(alone.copy())
+        weights = 0.9 ** np.arange(count)[::-1]
+        expected = np.tensordot(weights, seen, 1) / weights.sum()
+        np.testing.assert_allclose(averaged.best(image), expected, rtol=1e-12)
+    again = Adam(0.1, average=0.9)
+    again.restore(averaged.state())
+    assert again.best(image) is averaged.mean
+
+
 def test_descent_with_decay_takes_ever_smaller_steps():
     d_image = np.array([1.0, -1.0])  # of spread 1
     image = np.zeros(2)

@@ -23,6 +23,7 @@ from nst import memory, resume, stylize
 from nst.devices import CPU
 from nst.errors import NstError, NstWarning
 from nst.objective import Objective
+from nst.objective.recipes import RECIPES
 from nst.pictures import images
 from nst.run import checkpoints
 from nst.run.checkpoints import Checkpoint, Keeper, load, placed, save, saved
@@ -315,8 +316,13 @@ def without_seconds(history):
     return [{name: v for name, v in entry.items() if name != "seconds"} for entry in history]
 
 
-@pytest.mark.parametrize("optimizer", ["descent", "adam", "lbfgs"])
-def test_a_run_stopped_after_each_step_paints_the_same_picture(settings, tmp_path, optimizer):
+@pytest.mark.parametrize("optimizer", ["descent", "adam", "averaged", "lbfgs"])
+def test_a_run_stopped_after_each_step_paints_the_same_picture(
+    settings, tmp_path, monkeypatch, optimizer
+):
+    if optimizer == "averaged":
+        monkeypatch.setitem(RECIPES, "nst", dataclasses.replace(RECIPES["nst"], average=0.9))
+        optimizer = "adam"
     folder = tmp_path / "saved"
     asked = settings(optimizer=optimizer, init="noise", seed=3, steps=26)
     expected = stylize(asked)

@@ -217,7 +217,12 @@ def test_the_lines_say_sizes_tiles_memory_and_time():
 
 @pytest.mark.parametrize(
     ("kind", "optimizer"),
-    [("descent", NormalisedDescent()), ("adam", Adam()), ("lbfgs", Lbfgs(3))],
+    [
+        ("descent", NormalisedDescent()),
+        ("adam", Adam()),
+        ("averaged", Adam(average=0.9)),
+        ("lbfgs", Lbfgs(3)),
+    ],
 )
 def test_optimizers_take_the_images_that_they_are_said_to(kind, optimizer, rng):
     """Of a bowl in 2 million pixels; less than is said is fine, more is not."""
@@ -231,16 +236,27 @@ def test_optimizers_take_the_images_that_they_are_said_to(kind, optimizer, rng):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     del best
-    kept, passing = optimizer_images(kind, 3)
+    kept, passing = images_of(kind, 3)
     said = (1 + kept + passing) * image.nbytes  # and d_image
     assert 0.6 * said < peak < 1.1 * said
 
 
+def images_of(kind, pairs):
+    if kind == "averaged":
+        return optimizer_images("adam", pairs, averaged=True)
+    return optimizer_images(kind, pairs)
+
+
 @pytest.mark.parametrize("pairs", [1, 3, 6])
-@pytest.mark.parametrize("kind", ["descent", "adam", "lbfgs"])
+@pytest.mark.parametrize("kind", ["descent", "adam", "averaged", "lbfgs"])
 def test_no_image_that_an_optimizer_keeps_is_forgotten(kind, pairs, rng):
     """What it holds between two steps is counted to the image, and a step takes no more."""
-    optimizer = {"descent": NormalisedDescent(), "adam": Adam(), "lbfgs": Lbfgs(pairs)}[kind]
+    optimizer = {
+        "descent": NormalisedDescent(),
+        "adam": Adam(),
+        "averaged": Adam(average=0.9),
+        "lbfgs": Lbfgs(pairs),
+    }[kind]
     image = rng.random((3, 500, 600), np.float32)
     stiffness = rng.uniform(1, 90, image.shape).astype(np.float32)
     best, held, peaks = None, [], []
@@ -255,7 +271,7 @@ def test_no_image_that_an_optimizer_keeps_is_forgotten(kind, pairs, rng):
         held.append(now / image.nbytes)
         peaks.append(peak / image.nbytes)
     tracemalloc.stop()
-    kept, passing = optimizer_images(kind, pairs)
+    kept, passing = images_of(kind, pairs)
     assert max(held) == pytest.approx(1 + kept, abs=0.3)  # and d_image
     assert max(peaks) < 1 + kept + passing + 0.3
     del best

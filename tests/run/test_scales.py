@@ -71,23 +71,48 @@ def test_our_own_recipe_paints_640_pixels_in_two_scales(settings):
     assert scales == [Scale(240, 320, 180), Scale(480, 640, 120)]
 
 
-def test_crowson_s_scales_have_the_steps_that_he_gives_them(settings):
-    """gen_scales(128, 512) of the source: 512 / 2**(i / 2), and 1000 steps on the first."""
-    asked = settings(recipe="crowson", size=None, steps=None, scales=None)
+def crowson_s_sides(end):
+    """Return what the program goes through: end / 2**(i / 2), rounded, as long as it is 128."""
+    sides = {round(end / 2 ** (i / 2)) for i in range(40)}
+    return sorted(side for side in sides if side >= min(128, end))
+
+
+@pytest.mark.parametrize("size", [None, 64, 127, 128, 150, 256, 257, 340, 512, 518, 1024, 4096])
+def test_crowson_s_scales_have_the_steps_that_he_gives_them(settings, size):
+    asked = settings(recipe="crowson", size=size, steps=None, scales=None)
     scales = scales_for(600, 800, asked)
-    assert [(scale.width, scale.steps) for scale in scales] == [
-        *[(128, 1000), (181, 500), (256, 500), (362, 500), (512, 500)]
+    sides = crowson_s_sides(size or 512)
+    assert [scale.width for scale in scales] == sides
+    assert [scale.steps for scale in scales] == [1000, *[500] * (len(sides) - 1)]
+    assert asked.all_steps == sum(scale.steps for scale in scales)
+    known = {None: 5, 1024: 7, 256: 3}
+    assert len(sides) == known.get(size, len(sides))
+
+
+def test_crowson_s_scales_go_down_to_what_the_network_sees(settings):
+    asked = settings(recipe="crowson", size=None, steps=None, scales=None)
+    narrow = scales_for(100, 800, asked)
+    assert [(scale.width, scale.height) for scale in narrow][:2] == [(128, 16), (181, 23)]
+    narrower = scales_for(70, 800, asked)  # 128 x 11 is too small: its steps go to the others
+    assert [scale.width for scale in narrower] == [181, 256, 362, 512]
+    assert sum(scale.steps for scale in narrower) == asked.all_steps == 3000
+
+
+def test_with_another_factor_crowson_s_scales_still_go_down_to_128(settings):
+    asked = settings(recipe="crowson", size=1100, scale_factor=2, steps=None, scales=None)
+    assert [(scale.width, scale.steps) for scale in scales_for(600, 800, asked)] == [
+        *[(138, 1000), (275, 500), (550, 500), (1100, 500)]
     ]
-    assert asked.all_steps == 3000
+    assert asked.all_steps == 2500
 
 
 def test_a_recipe_s_list_of_steps_is_shared_out_over_other_scales(settings):
     asked = settings(recipe="crowson", size=None, steps=None, scales=2)
     assert [scale.width for scale in scales_for(600, 800, asked)] == [362, 512]
     assert sum(scale.steps for scale in scales_for(600, 800, asked)) == 3000
-    narrow = scales_for(200, 800, replace(asked, scales=None))  # 32 x 128 is too small to see
-    assert [scale.width for scale in narrow] == [256, 362, 512]
-    assert sum(scale.steps for scale in narrow) == 3000
+    listed = replace(asked, scales=(200, 300))
+    assert [scale.width for scale in scales_for(600, 800, listed)] == [200, 300]
+    assert sum(scale.steps for scale in scales_for(600, 800, listed)) == listed.all_steps == 2000
 
 
 @pytest.mark.parametrize("steps", [None, 7, (5, 6)])

@@ -8,11 +8,13 @@ from nst.objective.styles.covariance import CovarianceStyle
 from nst.objective.styles.gram import GramStyle
 from nst.objective.styles.moments import MomentsStyle
 from nst.objective.styles.neighbours import NeighboursStyle
+from nst.objective.styles.newton_schulz import NewtonSchulzStyle
 from nst.objective.styles.query import Query
 
 STATISTICS: dict[str, type[Style]] = {  # by what a recipe calls it
     "gram": GramStyle,  # the Gram matrix: Gatys et al. (2015)
-    "covariance": CovarianceStyle,  # mean and covariance, by Wasserstein's distance: Crowson
+    "w2": CovarianceStyle,  # mean and covariance, by Wasserstein's distance
+    "newton-schulz": NewtonSchulzStyle,  # the same by roots that have not converged: Crowson
     "moments": MomentsStyle,  # Gram matrix, means and deviations: Galerne et al. (2024)
     "neighbours": NeighboursStyle,  # of each position the nearest features: Kolkin et al. (2022)
 }
