@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``nst`` and return its exit status."""
     with streams.lenient() as output:
         arguments = vars(_parser().parse_args(argv))
-        if arguments.get("source") is not None:  # what is not given comes from there
+        if arguments.get("source") is not None:  # that run decides what is not given
             arguments = vars(_parser(defaults=False).parse_args(argv))
         command = arguments.pop("command")
         status = _run(command, arguments)

@@ -388,7 +388,7 @@ class Settings:
             for path in filter(None, paths):
                 self._check_free(option, path, taken)
                 taken[files.resolved(path)] = "the file of " + option
-        for path in self.frames_there():  # an input would be there, by this name or by a link
+        for path in self.frames_there():  # a link among the frames may lead to an input
             self._check_free("--save-every", path, taken)
         for path in taken:
             if self.output is not None and path.parent == files.resolved(self.output.parent):

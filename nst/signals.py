@@ -13,7 +13,7 @@ NUMBERS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name)
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal came: as on Ctrl-C, what there is is saved."""
+    """A signal came: as on Ctrl-C, the picture so far is saved."""
 
     def __init__(self, number: int) -> None:
         super().__init__()

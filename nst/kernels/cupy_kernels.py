@@ -15,7 +15,7 @@ from nst.kernels import checks
 GRAM_KERNEL: Literal["cublas", "tiled"] = "cublas"  # cuBLAS' product, or kernels.cu's
 GRAM_TILE, GRAM_STRIP = 64, 256  # TILE and STRIP of kernels.cu
 GRAM_BLOCKS = 512  # enough to fill a GPU
-NEAREST_BLOCKS = 512  # likewise
+NEAREST_BLOCKS = 512  # enough to fill a GPU
 BLOCK = 256  # threads per block; the Gram kernel needs exactly these
 MAX_BLOCKS = 1024  # grid-stride loops cover the rest
 

@@ -39,7 +39,7 @@ class Span:
     start: int  # of the window; a multiple of the deepest stride
     stop: int
     own_start: int  # a multiple of the deepest stride
-    own_stop: int  # likewise, or the image's end
+    own_stop: int  # a multiple of the deepest stride, or the image's end
     rounding: str = "floor"  # of the network's pools
 
     def own(self, stride: int) -> slice:
