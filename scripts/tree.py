@@ -17,6 +17,7 @@ WINGS = ("run", "show", "pictures", "objective", "optimizers", "weights", "vgg",
 BESIDE = {  # files that have no docstring
     "kernels": {
         "kernels.cu": "The CUDA kernels themselves.",
+        "neighbours.cu": "Those of nearest features.",
         "DERIVATIONS.md": "Every backward formula, derived from its definition.",
     },
 }
