@@ -71,7 +71,7 @@ def _models() -> tuple[list[str], list[str]]:
             path = weights.find(name)
             network = weights.load(path)
         except NstError as error:
-            facts.append(f"model {name}: {error}")
+            facts.append(f"model {name}: {str(error).removeprefix(f'model {name} is ')}")
             problems += [str(error)] if name == weights.EMBEDDED else []
             continue
         layers = len(network.architecture.convolutions)

@@ -34,8 +34,8 @@ def parse(text: str) -> int | None:
     return int(float(found[1]) * UNITS[found[2]])
 
 
-def said(amount: float) -> str:
-    """Return bytes as people say them: 850 MB, 1.4 GB, 12 GB."""
+def format_bytes(amount: float) -> str:
+    """Return bytes with their unit: 850 MB, 1.4 GB, 12 GB."""
     if amount < 999.5e6:
         return f"{amount / 1e6:.0f} MB"
     return f"{amount / 1e9:.1f} GB" if amount < 9.95e9 else f"{amount / 1e9:.0f} GB"
@@ -171,8 +171,9 @@ class FileArray:
                 self._file.truncate(size)
         except OSError as error:
             raise NstError(
-                f"no room for {said(size)} of the content's features in {tempfile.gettempdir()} "
-                f"({error.strerror}); set TMPDIR to a folder with room, or use a smaller --size."
+                f"no room for {format_bytes(size)} of the content's features in "
+                f"{tempfile.gettempdir()} ({error.strerror}); set TMPDIR to a folder with "
+                "room, or use a smaller --size."
             ) from None
 
     def __iter__(self) -> Iterator[np.ndarray]:

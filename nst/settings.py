@@ -20,10 +20,10 @@ from nst.pictures.colour import COLORS
 from nst.values import is_count, is_number, path_of, shown
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS, SMALLEST_SIDE
 
-LARGEST_SIDE = 16384  # pixels; a slip of the finger beyond
-MOST_STEPS = 1_000_000  # likewise
+LARGEST_SIDE = 16384  # pixels; a larger number is taken for a typing mistake
+MOST_STEPS = 1_000_000  # a larger number is taken for a typing mistake
 LARGEST_SEED = 2**64 - 1
-MOST_SCALES, MOST_STYLES = 64, 64  # that can be listed
+MOST_SCALES, MOST_STYLES = 64, 64  # in one run
 LARGEST_FACTOR = 1e12  # of weights: beyond, losses leave the finite numbers
 OUTPUTS = ("output", "log", "report", "checkpoint")
 # What does not change the picture, and so does not come with --from:
@@ -183,7 +183,7 @@ class Settings:
             )
         text = schema.convert(parsed, _text_schema(), lookup.text)
         left_out = {*without, *changes}
-        told = {name: value for name, value in schema.said(text).items() if name not in left_out}
+        told = {name: value for name, value in schema.given(text).items() if name not in left_out}
         _find_files(told, lookup)
         return cls(**told | changes)
 
@@ -264,7 +264,7 @@ class Settings:
             return self.steps
         recipe = self.objective
         listed = self.scales[-1] if isinstance(self.scales, tuple) else None
-        return recipe.steps_to(self.size or listed or recipe.size or LARGEST_SIDE, self.factor)
+        return recipe.steps_down(self.size or listed or recipe.size or LARGEST_SIDE, self.factor)
 
     @property
     def factor(self) -> float:
@@ -457,7 +457,7 @@ def _find_files(told: dict[str, Any], lookup: Lookup) -> None:
 
 
 def _find_painting(text: Any, lookup: Lookup) -> Painting:
-    values = schema.said(text)
+    values = schema.given(text)
     for name in ("path", "mask", "region"):
         if values.get(name) is not None:
             values[name] = lookup.find(values[name])

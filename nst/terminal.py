@@ -10,7 +10,7 @@ import warnings
 from typing import Any
 
 from nst.errors import NstWarning, printable
-from nst.run.estimate import time_said
+from nst.run.estimate import format_seconds
 from nst.run.records import Progress
 
 LINES_EVERY = 5.0  # seconds: of progress where nothing but lines can be shown
@@ -72,7 +72,7 @@ class ProgressBar:
         text = f"{size} px, step {progress.step}/{progress.steps}  {listed}"
         if self._lines is not None:
             left = progress.seconds * (1 / progress.done - 1) if progress.done else 0.0
-            times = f"{time_said(progress.seconds)} < {time_said(left)}"
+            times = f"{format_seconds(progress.seconds)} < {format_seconds(left)}"
             self._lines.show(progress.done, f"{times}  {text}")
             return
         self._bar.set_description_str(text, refresh=False)

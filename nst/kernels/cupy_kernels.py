@@ -12,7 +12,7 @@ import cupy as cp
 
 from nst.kernels import checks
 
-GRAM_KERNEL: Literal["cublas", "tiled"] = "cublas"  # the library's product, or our own
+GRAM_KERNEL: Literal["cublas", "tiled"] = "cublas"  # cuBLAS' product, or kernels.cu's
 GRAM_TILE, GRAM_STRIP = 64, 256  # TILE and STRIP of kernels.cu
 GRAM_BLOCKS = 512  # enough to fill a GPU
 BLOCK = 256  # threads per block; the Gram kernel needs exactly these
@@ -27,15 +27,15 @@ _PARAMETERS = {  # of each kernel: [["float*", "d_x"], ["const", "float*", "x"],
 
 
 def gram(
-    features: cp.ndarray, divisor: float | None = None, weights: cp.ndarray | None = None
+    features: cp.ndarray, divisor: float | None = None, mask: cp.ndarray | None = None
 ) -> cp.ndarray:
     checks.has_rank(3, features=features)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     _is_float32("gram", features=features)
     divisor = checks.divisor_or_pixels(divisor, features)
     flat = _flat(features)
-    if weights is not None:
-        flat = flat * cp.sqrt(_row(weights))
+    if mask is not None:
+        flat = flat * cp.sqrt(_row(mask))
     if GRAM_KERNEL == "tiled":
         return _gram_tiled(flat, divisor)
     products = flat @ flat.T
@@ -46,26 +46,26 @@ def gram_backward(
     d_gram: cp.ndarray,
     features: cp.ndarray,
     divisor: float | None = None,
-    weights: cp.ndarray | None = None,
+    mask: cp.ndarray | None = None,
     out: cp.ndarray | None = None,
     add: bool = False,
 ) -> cp.ndarray:
     checks.is_gram_of(features, d_gram)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     _is_float32("gram_backward", d_gram=d_gram, features=features)
     divisor = checks.divisor_or_pixels(divisor, features)
     both = d_gram + d_gram.T
     both = both if divisor == 1 else both / divisor
-    return _product(both, features, 0.0, weights, _output(out, features, add), add)
+    return _product(both, features, 0.0, mask, _output(out, features, add), add)
 
 
-def moments(features: cp.ndarray, weights: cp.ndarray | None = None) -> cp.ndarray:
+def moments(features: cp.ndarray, mask: cp.ndarray | None = None) -> cp.ndarray:
     """The NumPy twin's formula; its block of pixels is here the whole layer."""
     checks.has_rank(3, features=features)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     _is_float32("moments", features=features)
     flat = _flat(features)
-    row = cp.ones((1, flat.shape[1]), cp.float32) if weights is None else _row(weights)
+    row = cp.ones((1, flat.shape[1]), cp.float32) if mask is None else _row(mask)
     means = cp.mean(flat, axis=1, keepdims=True)
     deviations = flat - means
     weighed = deviations * cp.sqrt(row)
@@ -79,16 +79,16 @@ def moments(features: cp.ndarray, weights: cp.ndarray | None = None) -> cp.ndarr
 def moments_backward(
     d_moments: cp.ndarray,
     features: cp.ndarray,
-    weights: cp.ndarray | None = None,
+    mask: cp.ndarray | None = None,
     out: cp.ndarray | None = None,
     add: bool = False,
 ) -> cp.ndarray:
     checks.is_moments_of(features, d_moments)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     _is_float32("moments_backward", d_moments=d_moments, features=features)
     d_products, d_totals = d_moments[:, :-1], d_moments[:, -1:]
     both = d_products + d_products.T
-    return _product(both, features, d_totals, weights, _output(out, features, add), add)
+    return _product(both, features, d_totals, mask, _output(out, features, add), add)
 
 
 def symmetric_power(matrix: cp.ndarray, exponent: float, smallest: float = 0.0) -> cp.ndarray:
@@ -282,25 +282,25 @@ def _flat(features: cp.ndarray) -> cp.ndarray:
     return features.reshape(len(features), -1)
 
 
-def _row(weights: cp.ndarray) -> cp.ndarray:
-    return weights.reshape(1, -1)
+def _row(mask: cp.ndarray) -> cp.ndarray:
+    return mask.reshape(1, -1)
 
 
 def _product(
     both: cp.ndarray,
     features: cp.ndarray,
     offset: cp.ndarray | float,
-    weights: cp.ndarray | None,
+    mask: cp.ndarray | None,
     out: cp.ndarray,
     add: bool,
 ) -> cp.ndarray:
-    """Write ``weights * (both @ features + offset)`` into ``out``, or add it; return ``out``."""
+    """Write ``mask * (both @ features + offset)`` into ``out``, or add it; return ``out``."""
     apart = add or out is features  # cuBLAS does not write over what it reads
     product = cp.matmul(both, _flat(features), out=None if apart else _flat(out))
     if not isinstance(offset, float):
         product += offset
-    if weights is not None:
-        product *= _row(weights)
+    if mask is not None:
+        product *= _row(mask)
     if add:
         out += product.reshape(out.shape)
     elif apart:

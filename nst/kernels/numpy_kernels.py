@@ -10,17 +10,27 @@ from functools import partial
 import numpy as np
 
 from nst.kernels import blocks, checks
+from nst.kernels.numpy_neighbours import (  # noqa: F401  (one twin, in two files)
+    block_mean,
+    block_mean_backward,
+    cosine_distance,
+    cosine_distance_backward,
+    nearest,
+    resize,
+    resize_backward,
+    unit_vectors,
+)
 
 STRIP = 256  # values that are added up in float32 before float64 takes over, as in kernels.cu
 _ONE_AROUND = ((0, 0), (1, 1), (1, 1))  # of the pixels, none of the channels
 
 
 def gram(
-    features: np.ndarray, divisor: float | None = None, weights: np.ndarray | None = None
+    features: np.ndarray, divisor: float | None = None, mask: np.ndarray | None = None
 ) -> np.ndarray:
     """Return how strongly each pair of channels fires together.
 
-    ``gram[i, j] = (1 / divisor) * sum_p weights[p] * features[i, p] * features[j, p]``, that is
+    ``gram[i, j] = (1 / divisor) * sum_p mask[p] * features[i, p] * features[j, p]``, that is
     ``F F' / (H W)``, with F the features as a matrix: a row a channel, a column a pixel.
 
     BLAS adds up a block of pixels in the dtype of ``features``, and float64 the blocks.
@@ -32,8 +42,8 @@ def gram(
     divisor : float, optional
         H*W if not given, so that images of different sizes compare: the convention of
         Gatys' own notebook.  1 is Gatys et al. (2016, eq. 3) and Hvass, C*H*W Johnson's.
-    weights : (H, W) float array, optional
-        How much each pixel counts, 0 or more; all alike, 1, if not given.  A region's mask
+    mask : (H, W) float array, optional
+        How much each pixel counts, 0 or more; all alike, 1, if not given.  That of a region
         makes this the guided Gram matrix of Gatys et al. (2017).
 
     Returns
@@ -42,12 +52,12 @@ def gram(
         Symmetric.
     """
     checks.has_rank(3, features=features)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     flat = _flat(features)  # F, of which the blocks below are some columns each
-    if weights is None:
+    if mask is None:
         products = blocks.add_up(lambda f: f @ f.T, flat)
-    else:  # symmetric, and half the work, with the root of the weights on both sides
-        products = blocks.add_up(_weighed_times_transpose, flat, np.sqrt(weights).reshape(1, -1))
+    else:  # symmetric, and half the work, with the root of the mask on both sides
+        products = blocks.add_up(_weighed_times_transpose, flat, np.sqrt(mask).reshape(1, -1))
     gram = products / checks.divisor_or_pixels(divisor, features)
     return gram.astype(features.dtype)
 
@@ -56,62 +66,62 @@ def gram_backward(
     d_gram: np.ndarray,
     features: np.ndarray,
     divisor: float | None = None,
-    weights: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
     out: np.ndarray | None = None,
     add: bool = False,
 ) -> np.ndarray:
     """Return dL/dfeatures (C, H, W), given ``d_gram`` = dL/dgram (C, C).
 
     Channel i appears in row i and in column i of the Gram matrix, hence the
-    two terms: ``d_features = weights * (d_gram + d_gram.T) @ features / divisor``.
+    two terms: ``d_features = mask * (d_gram + d_gram.T) @ features / divisor``.
     """
     checks.is_gram_of(features, d_gram)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     d_features = _output(out, features, add)
     both = (d_gram + d_gram.T) / checks.divisor_or_pixels(divisor, features)
     matrices = [_flat(d_features), _flat(features)]
-    if weights is not None:
-        matrices.append(weights.reshape(1, -1))
+    if mask is not None:
+        matrices.append(mask.reshape(1, -1))
     blocks.write(partial(_write_product, both, add), *matrices)
     return d_features
 
 
-def moments(features: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+def moments(features: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     """Return the sums that channel means and covariances are made of: (C, C + 1), in float64.
 
-    ``moments[i, j] = sum_p weights[p] * features[i, p] * features[j, p]``, and as last column
-    ``moments[i, C] = sum_p weights[p] * features[i, p]``
+    ``moments[i, j] = sum_p mask[p] * features[i, p] * features[j, p]``, and as last column
+    ``moments[i, C] = sum_p mask[p] * features[i, p]``
 
     A covariance is what the products leave over when the means are taken away, and nothing
     would be left of it in float32 where a channel's mean is large beside its spread.  So BLAS
     gets the deviations from the means of a block of pixels; the means come back in float64.
     """
     checks.has_rank(3, features=features)
-    checks.is_map_of(features, weights)
-    if weights is None:
-        weights = np.ones(features.shape[1:], features.dtype)
-    return blocks.add_up(_moments, _flat(features), weights.reshape(1, -1))
+    checks.is_map_of(features, mask)
+    if mask is None:
+        mask = np.ones(features.shape[1:], features.dtype)
+    return blocks.add_up(_moments, _flat(features), mask.reshape(1, -1))
 
 
 def moments_backward(
     d_moments: np.ndarray,
     features: np.ndarray,
-    weights: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
     out: np.ndarray | None = None,
     add: bool = False,
 ) -> np.ndarray:
     """Return dL/dfeatures (C, H, W), given ``d_moments`` = dL/dmoments (C, C + 1).
 
-    ``d_features = weights * ((d_products + d_products.T) @ features + d_totals)`` with
+    ``d_features = mask * ((d_products + d_products.T) @ features + d_totals)`` with
     d_products the first C columns and d_totals the last one, the same at every pixel.
     """
     checks.is_moments_of(features, d_moments)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     d_features = _output(out, features, add)
     d_products, d_totals = d_moments[:, :-1], d_moments[:, -1:]
     matrices = [_flat(d_features), _flat(features)]
-    if weights is not None:
-        matrices.append(weights.reshape(1, -1))
+    if mask is not None:
+        matrices.append(mask.reshape(1, -1))
     write = partial(_write_product, d_products + d_products.T, add, offset=d_totals)
     blocks.write(write, *matrices)
     return d_features
@@ -490,18 +500,18 @@ def _weighed_times_transpose(flat: np.ndarray, root: np.ndarray) -> np.ndarray:
     return products
 
 
-def _moments(flat: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _moments(flat: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Return the products, and as a last column the totals, of a block of pixels.
 
-    With c the block's means, d = f - c the deviations, and n the sum of the weights,
+    With c the block's means, d = f - c the deviations, and n the sum of the mask,
     ``sum w f f' = sum w d d' + t c' + c t' + n c c'`` where ``t = sum w d``.
     """
     means = np.mean(flat, axis=1, keepdims=True)
     deviations = flat - means
-    weighed = deviations * np.sqrt(weights)
+    weighed = deviations * np.sqrt(mask)
     c = means.astype(np.float64)
-    t = np.sum(deviations * weights, axis=1, keepdims=True, dtype=np.float64)
-    n = np.sum(weights, dtype=np.float64)
+    t = np.sum(deviations * mask, axis=1, keepdims=True, dtype=np.float64)
+    n = np.sum(mask, dtype=np.float64)
     products = weighed @ weighed.T + t @ c.T + c @ t.T + n * (c @ c.T)
     return np.hstack([products, t + n * c])
 
@@ -511,15 +521,15 @@ def _write_product(
     add: bool,
     d_flat: np.ndarray,
     flat: np.ndarray,
-    weights: np.ndarray | float = 1.0,
+    mask: np.ndarray | float = 1.0,
     offset: np.ndarray | float = 0.0,
 ) -> None:
-    """Write ``weights * (both @ flat + offset)`` into ``d_flat``, or add it."""
+    """Write ``mask * (both @ flat + offset)`` into ``d_flat``, or add it."""
     product = np.matmul(both, flat, out=None if add else d_flat)
     if np.ndim(offset):
         product += offset
-    if np.ndim(weights):
-        product *= weights
+    if np.ndim(mask):
+        product *= mask
     if add:
         d_flat += product
 

@@ -297,9 +297,9 @@ class Objective:
             terms.append(Term("content", tap, self.weights.content[tap], loss))
         for tap, of_regions in sums.style.items():
             regions = self.targets.style[tap]
-            pairs = [r.compare(s) for r, s in zip(regions, of_regions, strict=True)]
-            d_style[tap] = [d_sums for _, d_sums in pairs]
-            losses = [loss for loss, _ in pairs]
+            compared = [r.compare(s) for r, s in zip(regions, of_regions, strict=True)]
+            d_style[tap] = [d_sums for _, d_sums in compared]
+            losses = [loss for loss, _ in compared]
             terms.append(Term("style", tap, self.weights.style[tap], sum(losses)))
         return terms, d_style
 

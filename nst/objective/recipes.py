@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 
 from nst.objective.recipe import GREY_NOISE, INITS, OPTIMIZERS, Noise, Recipe
-from nst.objective.styles.finish import STATISTICS, statistic
-from nst.vgg.architecture import VGG16
+from nst.objective.styles.finish import STATISTICS, statistics
+from nst.vgg.architecture import HYPERCOLUMN, VGG16
 
 __all__ = [
     "GREY_NOISE",
@@ -59,7 +59,8 @@ RECIPES = {
     "nst": Recipe(
         source="this program's default: four blocks, every loss relative to its target",
         content={"relu3_3": 1.0},
-        style=_each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 50.0),
+        content_colors="style",
+        style=_each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 15.0),
         relative=True,
         smoothness=0.5,
         pixel_range=1,
@@ -71,8 +72,43 @@ RECIPES = {
         step_size=0.02,
         clip=True,
     ),
+    "neighbours": Recipe(
+        source="this program's, after Kolkin et al., Neural Neighbor Style Transfer (2022)",
+        content={},
+        style={HYPERCOLUMN: 1.0},
+        style_statistic="neighbours",
+        relative=True,
+        pixel_range=1,
+        pooling="average",
+        palette="moments",
+        size=512,
+        scales="auto",
+        coarsest=64,
+        steps=120,
+        history=10,
+        step_size=0.02,
+        clip=True,
+    ),
+    "mixture": Recipe(
+        source="this program's: nearest features, and lightly the statistics of the default",
+        content={},
+        style={HYPERCOLUMN: 1.0} | _each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 0.05),
+        statistics={HYPERCOLUMN: "neighbours"},
+        relative=True,
+        pixel_range=1,
+        pooling="average",
+        palette="moments",
+        size=512,
+        scales="auto",
+        coarsest=64,
+        steps=120,
+        history=10,
+        step_size=0.02,
+        clip=True,
+    ),
     "gatys": Recipe(
         source="leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
+        # Lines of the file: Gram / HW 128, size 146, weights 259, steps 306-308.
         departs=(
             "the notebook has a second stage, of 800 pixels on the shorter side; nst takes it for "
             "a run of its own: --init FILE --size 1066 --steps 200 for a picture of 4 : 3, whose "
@@ -107,6 +143,7 @@ RECIPES = {
     ),
     "johnson": Recipe(
         source="jcjohnson/neural-style, neural_style.lua",
+        # Lines: size 17, weights 22-24, steps 25, noise 203, white 419-426, Gram 534, TV 576-597.
         departs=(
             "the program's printed loss leaves total variation out, of which it takes only the "
             "gradient; nst's total has it",
@@ -132,6 +169,7 @@ RECIPES = {
     ),
     "johnson-pt": Recipe(
         source="ProGamerGov/neural-style-pt, neural_style.py",
+        # Lines where it differs from neural_style.lua: white 343, TV 484-486, L-BFGS 270-274.
         departs=(_LINE_SEARCH, _LANCZOS, _CUT),
         content={"relu4_2": 5.0},
         style=_each(_FIRST_RELUS, 100.0),
@@ -146,6 +184,7 @@ RECIPES = {
     ),
     "anish": Recipe(
         source="anishathalye/neural-style, neural_style.py and stylize.py",
+        # Lines: weights and steps 15-27 of neural_style.py, TV 158-163 of stylize.py.
         departs=(
             "the program keeps the picture with the lowest loss; nst the last",
             "the program adds Adam's epsilon before the bias is taken out of the moments; nst "
@@ -170,6 +209,7 @@ RECIPES = {
     ),
     "crowson": Recipe(
         source="crowsonkb/style-transfer-pytorch, style_transfer.py",
+        # Lines of all defaults: 309-363.
         departs=(
             "the program's conv1_1 pads by replication; nst's with zeros",
             "the program takes a running mean of the steps with L-BFGS too; nst with Adam only",
@@ -190,6 +230,7 @@ RECIPES = {
         smoothness_kind="crowson",
         pixel_range=1,
         pooling="max",
+        scales="down",
         coarsest=128,  # 128, 181, 256, 362, 512
         scale_factor=2**0.5,
         steps=(1000, 500),
@@ -201,6 +242,7 @@ RECIPES = {
     ),
     "pystiche": Recipe(
         source="pystiche/pystiche, _cli.py",
+        # Lines of all defaults: 364-483.
         departs=(
             _LINE_SEARCH,
             "the program may end early, by a tolerance; nst takes the steps that it is told",
@@ -218,6 +260,7 @@ RECIPES = {
     ),
     "spst": Recipe(
         source="bgalerne/scaling_painting_style_transfer, spst.py",
+        # Lines: first size 23, weights 87-92, steps 145-150, history 152.
         departs=(
             "the program doubles the size up to the file's own, with a third of the steps each "
             "time, but 30 at least, and a history of 10; nst has its first scale only",
@@ -239,6 +282,7 @@ RECIPES = {
     ),
     "hvass": Recipe(
         source="Hvass-Labs/TensorFlow-Tutorials, 15_Style_Transfer.ipynb: where nst began",
+        # Lines of the file: Gram 301, style loss 328, TV 397, weights 414-415, step 525-531.
         departs=(
             "the tutorial leaves it to chance whether a weight is that of the step before; nst's "
             "is always that of the step",
@@ -311,8 +355,8 @@ _LEFT_OPEN = {
 def _unused(recipe: Recipe) -> set[str]:
     """Return the fields that say nothing in this recipe."""
     unused = {knob for style in STATISTICS.values() for knob in style.knobs}
-    unused -= set(statistic(recipe).knobs)
-    unused |= {"coarsest"} if recipe.coarsest is None else {"scales"}
+    unused -= {knob for style in statistics(recipe) for knob in style.knobs}
+    unused |= set() if isinstance(recipe.scales, str) else {"coarsest"}
     if not recipe.smoothness:
         unused |= {"smoothness_kind", "smoothness_reduction"}
     if recipe.init != "noise":

@@ -142,7 +142,7 @@ def smallest_side(architecture: Architecture, taps: Iterable[str]) -> int:
 @cache
 def _grid(architecture: Architecture, taps: tuple[str, ...]) -> tuple[int, int, int]:
     """Return the multiples on which windows and tiles begin, and how far windows reach beyond."""
-    stride = max(architecture.stride(tap) for tap in taps)
+    stride = max(architecture.coarsest(tap) for tap in taps)
     radius = max(architecture.radius(tap) for tap in taps)
     return stride, max(stride, SMALLEST_SIDE), -(-radius // stride) * stride
 
@@ -180,10 +180,10 @@ def style_sums(
     vgg: Vgg,
     image: Array,
     masks: Mapping[str, Mask | None],
-    statistic: type[Style],
+    statistics: Mapping[str, type[Style]],
     side: int | None = None,
 ) -> dict[str, Any]:
-    """Return what ``statistic`` collects of a painting at each tap of ``masks``.
+    """Return what its statistic collects of a painting at each tap of ``masks``.
 
     A mask is that of the tap; None: all pixels.
     """
@@ -194,7 +194,7 @@ def style_sums(
             stride = vgg.network.architecture.stride(tap)
             own = vgg.device.xp.ascontiguousarray(features[tap][tile.inside(stride)])
             mask_there = None if mask is None else mask.within(tile.own(stride))
-            there = statistic.collect(own, mask_there)
+            there = statistics[tap].collect(own, mask_there)
             whole[tap] = whole[tap] + there if tap in whole else there
     vgg.release()  # the painting has a size of its own
     return whole

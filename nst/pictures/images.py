@@ -27,7 +27,7 @@ def load(source: PathLike | Input) -> np.ndarray:
     See ``load_with_alpha``, which keeps colours and opacity apart.
     """
     rgb, alpha = load_with_alpha(source)
-    return rgb if alpha is None else _over_white(rgb, alpha)
+    return over_white(rgb, alpha)
 
 
 def load_with_alpha(source: PathLike | Input) -> tuple[np.ndarray, np.ndarray | None]:
@@ -57,6 +57,17 @@ def load_to_paint(source: PathLike | Input) -> tuple[np.ndarray, np.ndarray | No
     if alpha is not None:
         fill_hidden(rgb, alpha)
     return rgb, alpha
+
+
+def over_white(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    """Return an image (3, H, W) as it is seen on white paper; ``alpha`` None is opaque.
+
+    ``alpha`` (H, W) may be of another size; it is resized.
+    """
+    if alpha is None:
+        return rgb
+    opacity = alpha if alpha.shape == rgb.shape[1:] else resize(alpha, *rgb.shape[1:])
+    return opacity * rgb + (1 - opacity)
 
 
 def fill_hidden(rgb: np.ndarray, alpha: np.ndarray) -> None:
@@ -222,13 +233,9 @@ def _encode_jpeg(
             f"cannot write {path}: JPEG holds {JPEG_LONGEST_SIDE} pixels a side, and the image "
             f"is {width} x {height}; end the name in .png"
         )
-    opaque = image if alpha is None else _over_white(image, alpha)
+    opaque = over_white(image, alpha)
     encoded = BytesIO()
     PIL.Image.fromarray(as_uint8(opaque)).save(
         encoded, "JPEG", quality=95, subsampling=0, comment=metadata.get("nst run", "")
     )
     return encoded.getvalue()
-
-
-def _over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    return alpha * rgb + (1 - alpha)

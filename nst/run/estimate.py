@@ -20,7 +20,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from nst.memory import said
+from nst.memory import format_bytes
 from nst.objective.tiling import smallest_side, spans
 from nst.pictures import images
 from nst.run.probe import Cost
@@ -69,13 +69,13 @@ class Estimate:
     def lines(self) -> list[str]:
         """Return a line a scale, and one for the whole."""
         rows = [
-            f"{scale.width:6} x {scale.height:<6}{_tiles_said(scale):24}"
+            f"{scale.width:6} x {scale.height:<6}{_format_tiles(scale):24}"
             f"{scale.steps:5} {'steps of' if scale.steps != 1 else 'step of':8} "
-            f"{time_said(scale.seconds):8}{said(scale.bytes):>8}"
+            f"{format_seconds(scale.seconds):8}{format_bytes(scale.bytes):>8}"
             for scale in self.scales
         ]
-        memory_said = f"{said(self.bytes)} of {said(self.budget)} memory"
-        return [*rows, f"about {time_said(self.seconds)}, {memory_said}"]
+        of_memory = f"{format_bytes(self.bytes)} of {format_bytes(self.budget)} memory"
+        return [*rows, f"about {format_seconds(self.seconds)}, {of_memory}"]
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def optimizer_passes(kind: str, pairs: int, averaged: bool = False) -> int:
 # --- As people say it -----------------------------------------------------------------
 
 
-def time_said(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """Return a duration as people say it: 0.4 s, 12 s, 7 min, 3.5 h."""
     if seconds < 9.95:
         return f"{seconds:.2g} s"
@@ -258,7 +258,7 @@ def time_said(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _tiles_said(scale: ScaleEstimate) -> str:
+def _format_tiles(scale: ScaleEstimate) -> str:
     rows, columns = scale.tiles
     if rows * columns == 1:
         return "as a whole"

@@ -6,11 +6,12 @@ from math import log
 import numpy as np
 
 from nst.errors import NstError
+from nst.objective.recipe import Recipe
 from nst.pictures import images
 from nst.settings import LARGEST_SIDE, Settings
 from nst.vgg.architecture import SMALLEST_SIDE
 
-COARSEST = 256  # pixels, about: the longer side at which --scales auto starts
+COARSEST = Recipe.coarsest  # pixels, about: where --scales auto starts, if no recipe says
 SMALLEST_SCALE = 64  # pixels on a side: below, nothing of the picture would be left to see
 STEPS_RATIO = 1.5  # a scale gets so many times the steps of one twice its size
 
@@ -39,11 +40,11 @@ def scales_for(height: int, width: int, settings: Settings) -> list[Scale]:
     recipe = settings.objective
     scales = recipe.scales if settings.scales is None else settings.scales
     full = result_side(height, width, settings)
-    smallest = SMALLEST_SCALE
-    if settings.scales is None and recipe.coarsest is not None:
-        sides, smallest = recipe.sides_to(full, settings.factor), SMALLEST_SIDE
+    smallest = min(SMALLEST_SCALE, recipe.coarsest // 2)
+    if scales == "down":
+        sides, smallest = recipe.sides_down(full, settings.factor), SMALLEST_SIDE
     else:
-        sides = longer_sides(full, scales, settings.factor)
+        sides = longer_sides(full, scales, settings.factor, recipe.coarsest)
     sizes = [images.fit(height, width, side) for side in sides]
     if not isinstance(scales, tuple):
         sizes = [size for size in sizes[:-1] if min(size) >= smallest] + sizes[-1:]
@@ -82,12 +83,14 @@ def side_of(height: int, width: int, side: str) -> int:
     return {"longer": longer, "shorter": shorter, "height": height, "width": width}[side]
 
 
-def longer_sides(full: int, scales: str | int | tuple[int, ...], factor: float) -> list[int]:
+def longer_sides(
+    full: int, scales: str | int | tuple[int, ...], factor: float, coarsest: int = COARSEST
+) -> list[int]:
     """Return the longer side at each scale in pixels, growing by ``factor`` up to ``full``."""
     if isinstance(scales, tuple):
         return [side for side in scales if side < full] + [full]
     if scales == "auto":
-        count = 1 + max(0, round(log(full / COARSEST, factor)))
+        count = 1 + max(0, round(log(full / coarsest, factor)))
     else:
         count = int(scales)
     sides = [int(full / factor**k + 1e-6) for k in range(count)]  # sqrt 2 squared is not 2

@@ -79,9 +79,9 @@ def cut(height: int, values: int) -> list[Rows]:
 
     They are about equal, and begin at even rows.
     """
-    pairs = height // 2
-    count = max(1, min(pairs, -(-values // VALUES)))
-    ends = [2 * (pairs * k // count) for k in range(count)] + [height]
+    even = height // 2  # places where a strip may begin
+    count = max(1, min(even, -(-values // VALUES)))
+    ends = [2 * (even * k // count) for k in range(count)] + [height]
     return [Rows(a, b, height) for a, b in pairwise(ends)]
 
 

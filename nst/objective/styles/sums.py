@@ -8,7 +8,7 @@ sum of the mask, the area, regions of different sizes compare.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -67,6 +67,7 @@ class SumStyle:
     """What a statistic has from its sums being sums: it blends, and looks alike in every tile."""
 
     measure: Callable[..., StyleSums]  # of the statistic
+    per_scale: ClassVar[bool] = False  # what it compares with is the painting's alone
 
     @classmethod
     def collect(cls, features: Array, mask: Mask | None = None) -> StyleSums:

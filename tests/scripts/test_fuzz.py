@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import random
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import fuzz
 from fuzzing import judge, mutations, pictures, workers
 from fuzzing.kinds import KINDS
@@ -51,6 +52,14 @@ def test_bytes_are_changed_in_every_way():
     assert any(b"otherother" in one for one in changed)
 
 
+@pytest.mark.parametrize(
+    "old", [*mutations.TEXTS[:2], 7, 0.5, math.inf, -math.inf, math.nan, None, []]
+)
+def test_any_value_can_be_made_another(old):
+    rng = random.Random(5)
+    assert len({repr(mutations.near(rng, old)) for _ in range(100)}) > 20
+
+
 EXPECTED = {
     "well": judge.FINE,
     "with a warning": judge.FINE,
@@ -77,7 +86,7 @@ EXPECTED = {
 
 
 def test_everything_that_goes_wrong_is_noticed():
-    command = [sys.executable, str(Path(__file__).with_name("alarms.py"))]
+    command = [sys.executable, str(Path(__file__).parents[1] / "alarms.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     assert json.loads(done.stdout) == EXPECTED
 

@@ -7,7 +7,7 @@ import pytest
 
 from nst import cli
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import options
 
 

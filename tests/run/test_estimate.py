@@ -19,7 +19,14 @@ from nst.kernels import numpy_kernels
 from nst.optimizers import Adam, Lbfgs, NormalisedDescent
 from nst.pictures import images
 from nst.run.budget import fit, least
-from nst.run.estimate import SAVING, Estimate, Work, optimizer_images, optimizer_passes, time_said
+from nst.run.estimate import (
+    SAVING,
+    Estimate,
+    Work,
+    format_seconds,
+    optimizer_images,
+    optimizer_passes,
+)
 from nst.run.inputs import prepare
 from nst.run.plan import draft, plan, work_of
 from nst.run.probe import Cost
@@ -193,7 +200,7 @@ def test_where_nothing_fits_only_memory_helps():
     ],
 )
 def test_times_that_people_read(seconds, text):
-    assert time_said(seconds) == text
+    assert format_seconds(seconds) == text
 
 
 def test_the_lines_say_sizes_tiles_memory_and_time():

@@ -138,7 +138,7 @@ TAPS = [(tap,) for tap in FOUR_BLOCKS.taps] + [
 def test_strips_give_what_the_whole_gives(monkeypatch, taps, rounding, pooling, size):
     convolution = "auto" if size[0] % 2 else "direct"
     monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 4)
-    monkeypatch.setattr(winograd, "STRIP", 12)
+    monkeypatch.setattr(winograd, "SQUARES_AT_ONCE", 12)
     plan = Plan(replace(FOUR_BLOCKS, rounding=rounding), taps, pooling, size, convolution)
     image = np.random.default_rng(size[0]).random((3, *size))
     whole = evaluate(plan, image, ramp)

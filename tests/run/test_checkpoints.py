@@ -36,7 +36,7 @@ from nst.stylize import complete
 from nst.vgg import weights
 from nst.vgg.export import export_network
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 @pytest.fixture

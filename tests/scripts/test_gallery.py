@@ -10,7 +10,7 @@ from PIL import Image
 
 from nst import cli
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import gallery
 
 

@@ -185,7 +185,7 @@ WRONG = {
     "empty.png": "cannot read empty.png: the file is empty; give a JPEG,",
     "/dev/null": "cannot read /dev/null: the file is empty; give a JPEG,",
     "photograph.png/x": "image not found: photograph.png/x. Check the path.",
-    "x" * 300: f"cannot read {'x' * 300}: file name too long; check the file and its permissions",
+    "x" * 300: "xxx: file name too long; check the file and its permissions",
     "a\0b": "'a\\x00b'",
 }
 PLACES = {

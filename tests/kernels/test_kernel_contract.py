@@ -176,10 +176,10 @@ REFUSED = {
         ValueError,
         r"divisor must be positive or None for H\*W, got 0",
     ),
-    "weights of another layer": (
-        lambda: k.gram(IMAGE, weights=zeros(2, 3)),
+    "mask of another layer": (
+        lambda: k.gram(IMAGE, mask=zeros(2, 3)),
         ValueError,
-        r"weights must be \(2, 2\) for features \(3, 2, 2\), got \(2, 3\); resize",
+        r"mask must be \(2, 2\) for features \(3, 2, 2\), got \(2, 3\); resize",
     ),
     "moments of another layer": (
         lambda: k.moments_backward(zeros(3, 3), IMAGE),

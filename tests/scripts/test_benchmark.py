@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from small_networks import NARROW_VGG16
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 import benchmark
 from benchmarking import children, contenders, convergence, machine, tables, timing, work

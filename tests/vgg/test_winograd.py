@@ -63,7 +63,7 @@ def test_one_row_is_exact_in_fractions():
 @pytest.mark.parametrize("strip", [1, 4, 1024], ids="strips of {} squares".format)
 @pytest.mark.parametrize("size", [(1, 1), (3, 9), (4, 4), (5, 8), (12, 7), (17, 22)])
 def test_it_is_the_convolution(rng, monkeypatch, size, strip):
-    monkeypatch.setattr(winograd, "STRIP", strip)
+    monkeypatch.setattr(winograd, "SQUARES_AT_ONCE", strip)
     x, weight = rng.standard_normal((3, *size)), rng.standard_normal((5, 3, 3, 3))
     np.testing.assert_allclose(run(x, weight), naive_conv(x, weight), rtol=0, atol=1e-12)
 
@@ -80,7 +80,7 @@ def test_it_pays_with_many_channels_either_way():
 def everywhere(monkeypatch):
     """Let it be used for the few channels of a test, and in more than one strip."""
     monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 3)
-    monkeypatch.setattr(winograd, "STRIP", 12)
+    monkeypatch.setattr(winograd, "SQUARES_AT_ONCE", 12)
 
 
 @pytest.mark.usefixtures("everywhere")

@@ -10,7 +10,7 @@ from running import begun
 from nst.run.inputs import prepare
 from nst.stylize import complete
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import coarse_to_fine
 
 

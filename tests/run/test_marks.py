@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from run.test_hostile_checkpoints import contents, forge
 from running import paint
-from test_hostile_checkpoints import contents, forge
 
 from nst import cli, resume, stylize
 from nst.devices import CPU

@@ -61,7 +61,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(blocks, "WRITTEN_ELEMENTS", 12)
 
 
-def draw_weights(rng, shape):
+def draw_mask(rng, shape):
     """Weights of 0 to 1 as in a mask with soft edges, some of them 0."""
     return np.maximum(rng.uniform(-0.3, 1.0, shape[1:]), 0)
 
@@ -69,35 +69,35 @@ def draw_weights(rng, shape):
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gram_weighs_each_pixel(rng, shape):
-    features, weights = rng.standard_normal(shape), draw_weights(rng, shape)
+    features, mask = rng.standard_normal(shape), draw_mask(rng, shape)
     expected = np.zeros((shape[0], shape[0]))
     for i, j, row, column in np.ndindex(shape[0], *shape):
         product = features[i, row, column] * features[j, row, column]
-        expected[i, j] += weights[row, column] * product / 3
-    np.testing.assert_allclose(k.gram(features, 3, weights), expected, rtol=1e-12, atol=1e-14)
+        expected[i, j] += mask[row, column] * product / 3
+    np.testing.assert_allclose(k.gram(features, 3, mask), expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_weighed_gram_backward_is_its_slope(rng, shape):
-    features, weights = rng.standard_normal(shape), draw_weights(rng, shape)
+    features, mask = rng.standard_normal(shape), draw_mask(rng, shape)
     d_gram = rng.standard_normal((shape[0], shape[0]))
     assert_gradient(
-        lambda f: np.vdot(d_gram, k.gram(f, 7, weights)),
+        lambda f: np.vdot(d_gram, k.gram(f, 7, mask)),
         features,
-        k.gram_backward(d_gram, features, 7, weights),
+        k.gram_backward(d_gram, features, 7, mask),
     )
 
 
 @pytest.mark.parametrize("weighed", [False, True])
 @pytest.mark.parametrize("shape", [(2, 4, 7), (5, 16, 16)])
 def test_gram_of_two_parts_adds_up_to_that_of_the_whole(rng, shape, weighed):
-    features, weights = rng.standard_normal(shape), draw_weights(rng, shape)
+    features, mask = rng.standard_normal(shape), draw_mask(rng, shape)
     parts = [
-        k.gram(features[:, :, part], 1, weights[:, part] if weighed else None)
+        k.gram(features[:, :, part], 1, mask[:, part] if weighed else None)
         for part in (slice(None, 3), slice(3, None))
     ]
-    whole = k.gram(features, 1, weights if weighed else None)
+    whole = k.gram(features, 1, mask if weighed else None)
     np.testing.assert_allclose(sum(parts), whole, rtol=1e-12)
 
 
@@ -116,14 +116,14 @@ def test_gram_adds_its_blocks_in_float64(monkeypatch):
 @pytest.mark.parametrize("weighed", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_moments_are_the_weighed_sums_of_products_and_of_values(rng, shape, weighed):
-    features, weights = rng.standard_normal(shape), draw_weights(rng, shape)
+    features, mask = rng.standard_normal(shape), draw_mask(rng, shape)
     expected = np.zeros((shape[0], shape[0] + 1))
     for i, row, column in np.ndindex(shape):
-        value = features[i, row, column] * (weights[row, column] if weighed else 1)
+        value = features[i, row, column] * (mask[row, column] if weighed else 1)
         expected[i, -1] += value
         for j in range(shape[0]):
             expected[i, j] += value * features[j, row, column]
-    found = k.moments(features, weights) if weighed else k.moments(features)
+    found = k.moments(features, mask) if weighed else k.moments(features)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
 
 
@@ -132,12 +132,12 @@ def test_moments_are_the_weighed_sums_of_products_and_of_values(rng, shape, weig
 @pytest.mark.parametrize("shape", SHAPES)
 def test_moments_backward_is_their_slope(rng, shape, weighed):
     features = rng.standard_normal(shape)
-    weights = draw_weights(rng, shape) if weighed else None
+    mask = draw_mask(rng, shape) if weighed else None
     d_moments = rng.standard_normal((shape[0], shape[0] + 1))
     assert_gradient(
-        lambda f: np.vdot(d_moments, k.moments(f, weights)),
+        lambda f: np.vdot(d_moments, k.moments(f, mask)),
         features,
-        k.moments_backward(d_moments, features, weights),
+        k.moments_backward(d_moments, features, mask),
     )
 
 

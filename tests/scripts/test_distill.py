@@ -16,7 +16,7 @@ try:
 except ImportError:  # the extra `train` is for those who train
     torch = None
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 NOWHERE = ["--teacher", "nowhere", "--images", "nowhere"]
 TINY = Architecture(((3, 4), (5, 6), (7, 8, 9), (10, 11, 12), (13, 14, 15)))  # no width twice
 

