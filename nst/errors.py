@@ -26,7 +26,7 @@ class NstWarning(UserWarning):
 
 
 def printable(text: object) -> str:
-    """Return ``text`` as one line that no terminal obeys: ``\\x1b`` for an escape character.
+    r"""Return ``text`` as one line that no terminal obeys: ``\x1b`` for an escape character.
 
     Names and texts of files end up in messages, and a terminal would take a control character in
     them for a command.  Everything that is printed goes through here.

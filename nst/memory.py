@@ -25,7 +25,11 @@ SAMPLE_SECONDS = 0.002
 
 
 def parse(text: str) -> int | None:
-    """Return the bytes that ``text`` such as "4GB", "1.5 GB" or "800MB" means; None for "auto"."""
+    """Return the bytes that a text means; None for "auto", and NstError for any other text.
+
+    >>> parse("1.5 GB"), parse("800MB"), parse("auto")
+    (1500000000, 800000000, None)
+    """
     if text == "auto":
         return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?", text.strip().upper())
@@ -35,7 +39,11 @@ def parse(text: str) -> int | None:
 
 
 def format_bytes(amount: float) -> str:
-    """Return bytes with their unit: 850 MB, 1.4 GB, 12 GB."""
+    """Return bytes with their unit.
+
+    >>> [format_bytes(amount) for amount in (850e6, 1.42e9, 12e9)]
+    ['850 MB', '1.4 GB', '12 GB']
+    """
     if amount < 999.5e6:
         return f"{amount / 1e6:.0f} MB"
     return f"{amount / 1e9:.1f} GB" if amount < 9.95e9 else f"{amount / 1e9:.0f} GB"

@@ -55,6 +55,7 @@ class Painting:
 
     @property
     def files(self) -> list[Path]:
+        """The picture's and its masks'."""
         return [path for path in (self.path, self.mask, self.region) if path is not None]
 
 
@@ -62,7 +63,10 @@ class Painting:
 class Settings:
     """One stylization.  Weights are factors on the recipe's own; None leaves it to the recipe.
 
-    Raises NstError, naming the command-line option, if a value is out of its range.
+    Raises
+    ------
+    NstError
+        If a value is out of its range; it names the command-line option.
     """
 
     content: Path  # the photograph
@@ -264,7 +268,7 @@ class Settings:
             return self.steps
         recipe = self.objective
         listed = self.scales[-1] if isinstance(self.scales, tuple) else None
-        return recipe.steps_down(self.size or listed or recipe.size or LARGEST_SIDE, self.factor)
+        return recipe.steps_to(self.size or listed or recipe.size or LARGEST_SIDE, self.factor)
 
     @property
     def factor(self) -> float:

@@ -45,6 +45,7 @@ class Signals:
             signal.signal(number, handler)
 
     def check(self) -> None:
+        """Raise Stopped if a signal has come."""
         if self._pending is not None:
             raise Stopped(self._pending)
 

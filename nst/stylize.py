@@ -47,13 +47,27 @@ class Result:
 def stylize(settings: Settings, on_progress: Callable[[Progress], None] | None = None) -> Result:
     """Paint ``settings.content`` in the style of ``settings.style``; save and return the result.
 
-    ``on_progress`` is called after every step.  Whatever ends the run after its first one (Ctrl-C,
-    a loss that is no longer finite, a full memory, an error of ``on_progress``), the best picture
-    so far is saved, and the exception goes on with a note that says where.  What cannot be written
-    beside it is told in a warning.  A run that takes minutes is saved on the way too, and
-    ``resume`` goes on with it.
+    Whatever ends the run after its first step (Ctrl-C, a loss that is no longer finite, a full
+    memory, an error of ``on_progress``), the best picture so far is saved, and the exception goes
+    on with a note that says where.  What cannot be written beside it is told in a warning.  A run
+    that takes minutes is saved on the way too, and ``resume`` goes on with it.
 
-    Raises NstError for what the user can mend: a bad image, an unknown model or tap, no GPU.
+    Parameters
+    ----------
+    settings : Settings
+        What to paint, and how.
+    on_progress : function of a Progress, optional
+        Called after every step.
+
+    Returns
+    -------
+    result : Result
+        The image, RGB in [0, 1], and the losses of every step.
+
+    Raises
+    ------
+    NstError
+        For what the user can mend: a bad image, an unknown model or tap, no GPU.
     """
     inputs = prepare(settings)  # read
     planned = plan(inputs)
@@ -66,7 +80,17 @@ def resume(folder: Path, on_progress: Callable[[Progress], None] | None = None) 
 
     On the CPU the result is, bit for bit, that of a run that was never stopped.
 
-    Raises NstError if there is no checkpoint, or if a file that the run reads has changed.
+    Parameters
+    ----------
+    folder : path
+        Of the checkpoints, such as ``out-checkpoint``.
+    on_progress : function of a Progress, optional
+        Called after every step.
+
+    Raises
+    ------
+    NstError
+        If there is no checkpoint, or if a file that the run reads has changed.
     """
     return complete(*reopen_to_paint(folder), on_progress)
 

@@ -87,8 +87,9 @@ def is_reduced(d_result: Any, features: Any, shape: tuple[int, ...]) -> None:
 
 
 def points_of(grid: str, length: int, count: int) -> tuple[float, float]:
-    """Return how far apart the ``count`` points of a ``grid`` are on a line of ``length`` pixels,
-    and where the first one is.
+    """Return how far apart the points of a ``grid`` are, and where the first one is, in pixels.
+
+    They are ``count`` on a line of ``length`` pixels.
     """
     if grid == "corners":
         return (length - 1) / max(1, count - 1), 0.0

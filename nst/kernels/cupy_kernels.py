@@ -15,10 +15,12 @@ from nst.kernels import checks
 GRAM_KERNEL: Literal["cublas", "tiled"] = "cublas"  # cuBLAS' product, or kernels.cu's
 GRAM_TILE, GRAM_STRIP = 64, 256  # TILE and STRIP of kernels.cu
 GRAM_BLOCKS = 512  # enough to fill a GPU
+NEAREST_BLOCKS = 512  # likewise
 BLOCK = 256  # threads per block; the Gram kernel needs exactly these
 MAX_BLOCKS = 1024  # grid-stride loops cover the rest
 
-SOURCE = Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
+SOURCES = [Path(__file__).with_name(name) for name in ("kernels.cu", "neighbours.cu")]
+SOURCE = "".join(source.read_text(encoding="utf-8") for source in SOURCES)
 _module = cp.RawModule(code=SOURCE, options=("--std=c++17",))  # compiled on first launch
 _PARAMETERS = {  # of each kernel: [["float*", "d_x"], ["const", "float*", "x"], ...]
     name: [parameter.split() for parameter in parameters.split(",")]
@@ -60,7 +62,7 @@ def gram_backward(
 
 
 def moments(features: cp.ndarray, mask: cp.ndarray | None = None) -> cp.ndarray:
-    """The NumPy twin's formula; its block of pixels is here the whole layer."""
+    """Compute the NumPy twin's formula; where that has a block of pixels, the whole layer."""
     checks.has_rank(3, features=features)
     checks.is_map_of(features, mask)
     _is_float32("moments", features=features)
@@ -272,6 +274,137 @@ def adam_step(
     return image
 
 
+# ---- Nearest features: see numpy_neighbours ------------------------------------------
+
+
+def block_mean(
+    features: cp.ndarray, side: int, factor: float = 1.0, out: cp.ndarray | None = None
+) -> cp.ndarray:
+    means = _new_output(out, features, checks.blocks_of(features, side))
+    channels, height, width = means.shape
+    sizes = channels * height, height, width, *features.shape[1:], side
+    _launch("block_mean", _blocks(means.size), means, features, factor, *sizes)
+    return means
+
+
+def block_mean_backward(
+    d_means: cp.ndarray,
+    features: cp.ndarray,
+    side: int,
+    factor: float = 1.0,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    checks.is_reduced(d_means, features, checks.blocks_of(features, side))
+    d_features = _output(out, features, add)
+    lines = len(features) * features.shape[1]
+    sizes = lines, *d_means.shape[1:], *features.shape[1:], side, add
+    arrays = d_features, d_means
+    _launch("block_mean_backward", _blocks(features.size), *arrays, factor, *sizes)
+    return d_features
+
+
+def resize(
+    features: cp.ndarray,
+    height: int,
+    width: int,
+    grid: str = "centres",
+    factor: float = 1.0,
+    out: cp.ndarray | None = None,
+) -> cp.ndarray:
+    checks.has_rank(3, features=features)
+    resized = _new_output(out, features, (len(features), height, width))
+    numbers = factor, *_both_axes(features, height, width, grid)
+    sizes = len(features) * height, height, width, *features.shape[1:]
+    _launch("resize", _blocks(resized.size), resized, features, *numbers, *sizes)
+    return resized
+
+
+def resize_backward(
+    d_resized: cp.ndarray,
+    features: cp.ndarray,
+    grid: str = "centres",
+    factor: float = 1.0,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    checks.has_rank(3, d_resized=d_resized, features=features)
+    _, height, width = d_resized.shape
+    checks.is_reduced(d_resized, features, (len(features), height, width))
+    d_features = _output(out, features, add)
+    numbers = factor, *_both_axes(features, height, width, grid)
+    sizes = len(features) * features.shape[1], height, width, *features.shape[1:], add
+    _launch("resize_backward", _blocks(features.size), d_features, d_resized, *numbers, *sizes)
+    return d_features
+
+
+def unit_vectors(vectors: cp.ndarray) -> cp.ndarray:
+    checks.has_rank(2, vectors=vectors)
+    units = cp.empty_like(vectors, order="C")
+    _launch("unit_vectors", _blocks(vectors.shape[1]), units, vectors, *vectors.shape)
+    return units
+
+
+def nearest(queries: cp.ndarray, vectors: cp.ndarray) -> tuple[cp.ndarray, cp.ndarray]:
+    """See the NumPy twin, whose products exist here in the registers of the threads alone."""
+    checks.are_vectors_of_one_space(queries, vectors)
+    (channels, count), others = queries.shape, vectors.shape[1]
+    tiles = -(-count // GRAM_TILE)
+    squares = -(-others // GRAM_TILE)
+    slices = max(1, min(squares, NEAREST_BLOCKS // tiles))
+    partials = cp.empty((slices, count), cp.float32)
+    places = cp.empty((slices, count), cp.int32)
+    products, index = cp.empty(count, cp.float32), cp.empty(count, cp.int32)
+    sizes = channels, count, others, slices
+    _launch("nearest_partials", slices * tiles, partials, places, queries, vectors, *sizes)
+    _launch("nearest", _blocks(count), products, index, partials, places, count, slices)
+    return index, products
+
+
+def cosine_distance(
+    features: cp.ndarray, target: cp.ndarray, weights: cp.ndarray | None = None
+) -> cp.ndarray:
+    checks.same_shape(features=features, target=target)
+    checks.is_map_of(features, weights)
+    positions = features[0].size
+    return _sum("cosine_distance", positions, features, target, weights, len(features), positions)
+
+
+def cosine_distance_backward(
+    features: cp.ndarray,
+    target: cp.ndarray,
+    weights: cp.ndarray | None = None,
+    d_loss: float | cp.ndarray = 1.0,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    checks.same_shape(features=features, target=target)
+    checks.is_map_of(features, weights)
+    checks.is_scalar(d_loss=d_loss)
+    d_features = _output(out, features, add)
+    positions = features[0].size
+    arrays, sizes = (features, target, weights), (len(features), positions, add)
+    name = "cosine_distance_backward"
+    _launch(name, _blocks(positions), d_features, *arrays, *_factor(d_loss), *sizes)
+    return d_features
+
+
+# ---- What launches them --------------------------------------------------------------
+
+
+def _new_output(out: cp.ndarray | None, like: cp.ndarray, shape: tuple[int, ...]) -> cp.ndarray:
+    """Return ``out``, checked, or a new array of this shape."""
+    checks.is_new_output(out, like, shape)
+    return cp.empty(shape, cp.float32) if out is None else out
+
+
+def _both_axes(features: cp.ndarray, height: int, width: int, grid: str) -> tuple[float, ...]:
+    """Return how far apart the points of the rows are, and the first; likewise of the columns."""
+    _, full_height, full_width = features.shape
+    rows = checks.points_of(grid, full_height, height)
+    return *rows, *checks.points_of(grid, full_width, width)
+
+
 def _output(out: cp.ndarray | None, like: cp.ndarray, add: bool = False) -> cp.ndarray:
     """Return ``out``, checked, or a new array."""
     checks.is_output(out, like, add)
@@ -394,10 +527,10 @@ def _run(name: str, blocks: int, args: list[Any]) -> None:
 def _argument(kernel: str, parameter: list[str], value: Any) -> Any:
     """Return ``value`` as ``kernel`` takes its parameter ["const", "float*", "x"], or raise."""
     *_, c_type, name = parameter
-    if c_type == "float*":
+    if c_type == "float*" and (value is not None or name != "weights"):
         _is_float32(kernel, **{name: value})
         return value
-    if c_type == "double*":  # made in this file, never by the caller
+    if c_type.endswith("*"):  # made in this file, never by the caller, or no weights
         return 0 if value is None else value  # CuPy passes 0 as eight bytes: no pointer
     return {"long": int, "double": float}[c_type](value)
 

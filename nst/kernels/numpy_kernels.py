@@ -50,6 +50,23 @@ def gram(
     -------
     gram : (C, C) float array
         Symmetric.
+
+    Raises
+    ------
+    ValueError
+        If ``mask`` is not of the size of ``features``, or ``divisor`` not above 0.
+
+    Examples
+    --------
+    Two channels of one row: the first fires at both pixels, the second at the last one.
+
+    >>> features = np.array([[[1.0, 2.0]], [[0.0, 3.0]]])
+    >>> gram(features, divisor=1)
+    array([[5., 6.],
+           [6., 9.]])
+    >>> gram(features, divisor=1, mask=np.array([[1.0, 0.0]]))
+    array([[1., 0.],
+           [0., 0.]])
     """
     checks.has_rank(3, features=features)
     checks.is_map_of(features, mask)
@@ -74,6 +91,17 @@ def gram_backward(
 
     Channel i appears in row i and in column i of the Gram matrix, hence the
     two terms: ``d_features = mask * (d_gram + d_gram.T) @ features / divisor``.
+
+    Parameters
+    ----------
+    d_gram : (C, C) float array
+        Need not be symmetric.
+    features, divisor, mask
+        As `gram` took them.
+    out : (C, H, W) float array, optional
+        Takes the result; may be ``features``, unless ``add``.
+    add : bool
+        Add the result to what ``out`` holds.
     """
     checks.is_gram_of(features, d_gram)
     checks.is_map_of(features, mask)
@@ -95,6 +123,19 @@ def moments(features: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     A covariance is what the products leave over when the means are taken away, and nothing
     would be left of it in float32 where a channel's mean is large beside its spread.  So BLAS
     gets the deviations from the means of a block of pixels; the means come back in float64.
+
+    Parameters
+    ----------
+    features : (C, H, W) float array
+        Activations of one layer.
+    mask : (H, W) float array, optional
+        How much each pixel counts, 0 or more; 1 if not given.
+
+    Examples
+    --------
+    >>> moments(np.array([[[1.0, 2.0]], [[0.0, 3.0]]]))
+    array([[5., 6., 3.],
+           [6., 9., 3.]])
     """
     checks.has_rank(3, features=features)
     checks.is_map_of(features, mask)
@@ -132,6 +173,15 @@ def symmetric_power(matrix: np.ndarray, exponent: float, smallest: float = 0.0) 
 
     ``V diag(max(values, smallest) ** exponent) V'`` with its eigenvectors V and values, which
     rounding may have pushed below ``smallest``.
+
+    Parameters
+    ----------
+    matrix : (N, N) float array
+        Symmetric; such as a covariance.
+    exponent : float
+        0.5 for the square root, -0.5 for its inverse.
+    smallest : float
+        What an eigenvalue is at the least; above 0 where ``exponent`` is below.
     """
     checks.is_square(matrix)
     values, vectors = np.linalg.eigh(matrix)
@@ -169,7 +219,11 @@ def newton_schulz(matrix: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarra
 
 
 def mse(x: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return the mean of ``(x - target) ** 2`` as a 0-d array."""
+    """Return the mean of ``(x - target) ** 2`` as a 0-d array; ValueError if shapes differ.
+
+    >>> mse(np.array([1.0, 4.0]), np.array([0.0, 1.0]))
+    array(5.)
+    """
     checks.same_shape(x=x, target=target)
     total = 0.0
     for here, wanted in blocks.of(x, target):
@@ -184,7 +238,22 @@ def mse_backward(
     d_loss: float | np.ndarray = 1.0,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return dL/dx = ``d_loss * 2 * (x - target) / x.size``, the shape of ``x``."""
+    """Return dL/dx = ``d_loss * 2 * (x - target) / x.size``, the shape of ``x``.
+
+    Parameters
+    ----------
+    x, target : float arrays of one shape
+        As `mse` took them.
+    d_loss : float or 0-d array
+        dL/dmse: how much the total grows with this mean.
+    out : float array of the same shape, optional
+        Takes the result; may be ``x``.
+
+    Examples
+    --------
+    >>> mse_backward(np.array([1.0, 4.0]), np.array([0.0, 1.0]))
+    array([1., 3.])
+    """
     checks.same_shape(x=x, target=target)
     checks.is_scalar(d_loss=d_loss)
     d_x = _output(out, x)
@@ -200,8 +269,21 @@ def total_variation_l1(image: np.ndarray, reduction: str = "sum") -> np.ndarray:
 
     ``L = sum |right - here| / m + sum |below - here| / n``; the last column has no right
     neighbour and the last row none below.  The anisotropic form of Rudin, Osher and Fatemi
-    (1992).  ``reduction`` says what m and n are: "sum", 1, as Hvass has it; "mean", C*H*W;
-    "means", the number of steps in that direction.
+    (1992).
+
+    Parameters
+    ----------
+    image : (C, H, W) float array
+        Of any range.
+    reduction : "sum", "mean" or "means"
+        What m and n are: 1, as Hvass has it; C*H*W; the number of steps in that direction.
+
+    Examples
+    --------
+    Steps of 1 and 2 to the right, and of 3 and 5 below:
+
+    >>> total_variation_l1(np.array([[[0.0, 1.0], [3.0, 5.0]]]))
+    array(10.)
     """
     checks.has_rank(3, image=image)
     m, n = checks.step_divisors(reduction, image)
@@ -223,6 +305,17 @@ def total_variation_l1_backward(
 
     Where two neighbours are equal |step| has no slope, and 0 is taken: the middle of
     its subgradients -1 .. 1.
+
+    Parameters
+    ----------
+    image, reduction
+        As the forward function took them; so also for the other kinds of total variation.
+    d_loss : float or 0-d array
+        dL/d(total variation): how much the total grows with it.
+    out : (C, H, W) float array, optional
+        Takes the result.
+    add : bool
+        Add the result to what ``out`` holds.
     """
     checks.has_rank(3, image=image)
     checks.is_scalar(d_loss=d_loss)
@@ -349,6 +442,9 @@ def luminance(image: np.ndarray) -> np.ndarray:
 
     ``Y' = 0.299 R + 0.587 G + 0.114 B``: they sum to 1, so the range stays that of the
     image.
+
+    >>> luminance(np.array([1.0, 0.5, 0.0]).reshape(3, 1, 1))
+    array([[0.5925]])
     """
     checks.is_rgb(image)
     red, green, blue = image
@@ -357,7 +453,11 @@ def luminance(image: np.ndarray) -> np.ndarray:
 
 
 def dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the inner product ``sum x * y`` of two arrays of one shape, as a 0-d array."""
+    """Return the inner product ``sum x * y`` of two arrays of one shape, as a 0-d array.
+
+    >>> dot(np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    array(11.)
+    """
     checks.same_shape(x=x, y=y)
     return np.asarray(_dot(x, y), x.dtype)
 
@@ -365,7 +465,12 @@ def dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def axpy(scale: float | np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Add ``scale * x`` to ``y`` in place, and return ``y``.  BLAS calls this axpy.
 
-    ``scale`` is a number or a 0-d array, such as ``dot`` returns.
+    Parameters
+    ----------
+    scale : float or 0-d array
+        Such as ``dot`` returns.
+    x, y : float arrays of one shape
+        ``y`` changes.
     """
     checks.is_scalar(scale=scale)
     checks.same_shape(x=x, y=y)
@@ -384,7 +489,15 @@ def scale(factor: float | np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def clip(image: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Limit ``image`` to ``low`` .. ``high`` in place, and return it.  NaN stays NaN."""
+    """Limit ``image`` to ``low`` .. ``high`` in place, and return it.  NaN stays NaN.
+
+    Parameters
+    ----------
+    image : float array
+        Of any shape; changes.
+    low, high : float
+        ValueError unless ``low <= high``.
+    """
     checks.is_range(low, high)
     checks.same_shape(image=image)
     return np.clip(image, low, high, out=image)
@@ -399,6 +512,15 @@ def normalised_descent_step(
 
     From Hvass' Tutorial 15, with a step of 10 grey levels.  The spread of the gradient
     is divided out, so the step never shrinks by itself: to converge, decay ``step_size``.
+
+    Parameters
+    ----------
+    image, d_image : float arrays of one shape
+        ``image`` changes.
+    step_size : float
+        In the unit of ``image``: 10 / 255 where white is 1.
+    epsilon : float
+        In the unit of ``d_image``; keeps the quotient finite where the gradient is flat.
     """
     checks.same_shape(image=image, d_image=d_image)
     axpy(-step_size / (_standard_deviation(d_image) + epsilon), d_image, image)
@@ -432,6 +554,8 @@ def adam_step(
         Counts from 1.
     step_size : float
         About the largest move of a pixel in one step, in the unit of ``image``.
+    beta1, beta2 : float
+        How much of each running mean stays at a step, 0 to below 1.
     epsilon : float
         In the unit of ``d_image``: a gradient that is no larger moves its pixel less.
     """

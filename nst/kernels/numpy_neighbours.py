@@ -123,7 +123,9 @@ def nearest(queries: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.nd
     Parameters
     ----------
     queries : (C, N) float array
+        In columns.
     vectors : (C, M) float array
+        In columns.
 
     Returns
     -------

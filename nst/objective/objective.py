@@ -157,6 +157,11 @@ class Objective:
     side : int, optional
         The network is never given more than a window of so many pixels a side.  None: the image
         in one piece, as is any that fits into one window.
+
+    Raises
+    ------
+    ValueError
+        If the recipe's weights are not at the targets' taps.
     """
 
     def __init__(
@@ -182,9 +187,19 @@ class Objective:
         self._buffers: dict[str, Array] = {}  # d_features by tap, where several losses meet: flat
 
     def evaluate(self, image: Array) -> tuple[Losses, Array]:
-        """Return ``(losses, d_image)`` at ``image`` (3, H, W), RGB in [0, 1].
+        """Return the losses at an image, and the gradient of their total.
 
-        The features stay the network's and the losses'; ``d_image`` is a new array.
+        Parameters
+        ----------
+        image : (3, H, W) float array
+            RGB in [0, 1], on the network's device.
+
+        Returns
+        -------
+        losses : Losses
+            The total that is minimised, and each loss unweighted.
+        d_image : (3, H, W) float array
+            A new array.
         """
         tiles = [] if self.side is None else tiles_of(self.vgg, image, self.side)
         if len(tiles) > 1:

@@ -34,7 +34,7 @@ class Recipe:
 
     content_colors: str = "content"  # or style: the photograph is first matched to the paintings
     content_reduction: str = "mean"  # of the squared difference: mean, sum or half sum
-    style_statistic: str = "gram"  # or w2, newton-schulz, moments, neighbours: styles/finish.py
+    style_statistic: str = "gram"  # see styles/finish.py
     statistics: Mapping[str, str] = field(default_factory=dict)  # tap: another statistic there
     gram_normalization: str = "HW"  # the Gram matrix is divided by HW, CHW or nothing
     moment_weight: float = 0.0  # of means and deviations beside the Gram matrix, times C**2
@@ -56,8 +56,8 @@ class Recipe:
     side: str = "longer"  # which side of the result that is
     style_size: int | None = None  # pixels; None: as large as the result
     style_side: str = "longer"
-    scales: int | str = 1  # coarse to fine; auto, down: see scales.py
-    coarsest: int = 256  # pixels: the longer side to which "down" goes, and "auto", about
+    scales: int | str = 1  # coarse to fine; auto: see scales.py
+    coarsest: int | None = None  # pixels: instead, down to this longer side, from whatever size
     scale_factor: float = 2.0  # by which each is larger than the one before
     steps: int | tuple[int, int] = 500  # evaluations: all, or at the first scale, at each after
 
@@ -66,8 +66,8 @@ class Recipe:
     step_size: float = 1.0  # of Adam and descent, in units of pixel_range
     step_decay: float = 1.0  # step_size is multiplied by this at every step
     betas: tuple[float, float] = (0.9, 0.999)  # Adam's
-    average: float = 0.0  # of Adam's pictures a running mean with this decay; 0: the last one
     palette: str = "painted"  # or moments: the painting's mean and covariance; see colour.py
+    average: float = 0.0  # of Adam's pictures a running mean with this decay; 0: the last one
     clip: bool = False  # keep pixels between black and white while painting
 
     @property
@@ -75,19 +75,19 @@ class Recipe:
         """Every tap that the recipe reads."""
         return tuple(dict.fromkeys([*self.content, *self.style]))
 
-    def sides_down(self, full: int, factor: float) -> list[int]:
+    def sides_to(self, full: int, factor: float) -> list[int]:
         """Return the longer side of each scale from the `coarsest` up to ``full``, in pixels."""
-        sides = [full]
-        while (side := _smaller(full, factor ** len(sides))) >= self.coarsest:
+        sides, coarsest = [full], self.coarsest or full
+        while (side := _smaller(full, factor ** len(sides))) >= coarsest:
             sides.append(side)
         return sides[::-1]
 
-    def steps_down(self, full: int, factor: float) -> int | tuple[int, ...]:
-        """Return the steps of a result of ``full`` pixels: all, or at each of `sides_down`."""
+    def steps_to(self, full: int, factor: float) -> int | tuple[int, ...]:
+        """Return the steps of a result of ``full`` pixels: all, or at each of `sides_to`."""
         if not isinstance(self.steps, tuple):
             return self.steps
         first, after = self.steps
-        return first, *[after] * (len(self.sides_down(full, factor)) - 1)
+        return first, *[after] * (len(self.sides_to(full, factor)) - 1)
 
 
 def _smaller(full: int, factor: float) -> int:

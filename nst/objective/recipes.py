@@ -17,6 +17,7 @@ What a recipe cannot say, ``departs`` says: what its source does, and what nst d
 import textwrap
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 from nst.objective.recipe import GREY_NOISE, INITS, OPTIMIZERS, Noise, Recipe
 from nst.objective.styles.finish import STATISTICS, statistics
@@ -35,6 +36,7 @@ __all__ = [
 
 _MEAN_COLOUR = (123.68, 116.779, 103.939)  # of ImageNet: zero behind the mean's subtraction
 _FIRST_RELUS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+_BELOW_BLOCK_5 = _FIRST_RELUS[:4]
 _FIRST_CONVOLUTIONS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 _BY_CHANNELS = {relu: 1e3 / VGG16.channels(relu) ** 2 for relu in _FIRST_RELUS}  # 64, ... 512
 
@@ -55,12 +57,24 @@ def _each(taps: tuple[str, ...], weight: float) -> dict[str, float]:
     return dict.fromkeys(taps, weight)
 
 
+_OURS: dict[str, Any] = {  # how our own recipes with nearest features are painted
+    "relative": True,
+    "pixel_range": 1,
+    "pooling": "average",
+    "palette": "moments",
+    "coarsest": 64,
+    "steps": 120,
+    "history": 10,
+    "step_size": 0.02,
+    "clip": True,
+}
+
 RECIPES = {
     "nst": Recipe(
         source="this program's default: four blocks, every loss relative to its target",
         content={"relu3_3": 1.0},
         content_colors="style",
-        style=_each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 15.0),
+        style=_each(_BELOW_BLOCK_5, 15.0),
         relative=True,
         smoothness=0.5,
         pixel_range=1,
@@ -73,38 +87,20 @@ RECIPES = {
         clip=True,
     ),
     "neighbours": Recipe(
-        source="this program's, after Kolkin et al., Neural Neighbor Style Transfer (2022)",
+        source="this program's; Kolkin et al., Neural Neighbor Style Transfer (2022), its base",
         content={},
         style={HYPERCOLUMN: 1.0},
         style_statistic="neighbours",
-        relative=True,
-        pixel_range=1,
-        pooling="average",
-        palette="moments",
-        size=512,
-        scales="auto",
-        coarsest=64,
-        steps=120,
-        history=10,
-        step_size=0.02,
-        clip=True,
+        smoothness=1.0,
+        **_OURS,
     ),
     "mixture": Recipe(
-        source="this program's: nearest features, and lightly the statistics of the default",
+        source="this program's: nearest features, and lightly the Gram matrices of the default",
         content={},
-        style={HYPERCOLUMN: 1.0} | _each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 0.05),
+        style={HYPERCOLUMN: 1.0} | _each(_BELOW_BLOCK_5, 0.1),
         statistics={HYPERCOLUMN: "neighbours"},
-        relative=True,
-        pixel_range=1,
-        pooling="average",
-        palette="moments",
-        size=512,
-        scales="auto",
-        coarsest=64,
-        steps=120,
-        history=10,
-        step_size=0.02,
-        clip=True,
+        smoothness=0.5,
+        **_OURS,
     ),
     "gatys": Recipe(
         source="leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
@@ -230,7 +226,6 @@ RECIPES = {
         smoothness_kind="crowson",
         pixel_range=1,
         pooling="max",
-        scales="down",
         coarsest=128,  # 128, 181, 256, 362, 512
         scale_factor=2**0.5,
         steps=(1000, 500),
@@ -356,7 +351,14 @@ def _unused(recipe: Recipe) -> set[str]:
     """Return the fields that say nothing in this recipe."""
     unused = {knob for style in STATISTICS.values() for knob in style.knobs}
     unused -= {knob for style in statistics(recipe) for knob in style.knobs}
-    unused |= set() if isinstance(recipe.scales, str) else {"coarsest"}
+    unused |= {name for name in ("content", "statistics") if not getattr(recipe, name)}
+    if not recipe.content:
+        unused |= {"content_reduction"}
+    if not set(recipe.style) - set(recipe.statistics):
+        unused |= {"style_statistic"}
+    if recipe.palette == "painted":
+        unused |= {"palette"}
+    unused |= {"coarsest"} if recipe.coarsest is None else {"scales"}
     if not recipe.smoothness:
         unused |= {"smoothness_kind", "smoothness_reduction"}
     if recipe.init != "noise":
@@ -371,7 +373,8 @@ def _text(value: object) -> str:
     if isinstance(value, Mapping):
         taps_of: dict[str, list[str]] = {}
         for tap, weight in value.items():
-            taps_of.setdefault(f"{weight:.6g}", []).append(tap)
+            said = weight if isinstance(weight, str) else f"{weight:.6g}"
+            taps_of.setdefault(said, []).append(tap)
         return "; ".join(f"{weight} at {', '.join(taps)}" for weight, taps in taps_of.items())
     if isinstance(value, Noise):
         return f"{value.kind}, {_text(value.base)} + {value.spread:g}, of {value.white:g}"

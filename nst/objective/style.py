@@ -36,6 +36,12 @@ def style_loss(
         Takes ``d_features``, and may be ``features``; with ``add`` it is added to what is there.
     sums : optional
         What ``target.measure(features)`` returns, where that was asked before.
+
+    Returns
+    -------
+    loss : 0-d float array
+    d_features : (C, H, W) float array
+        Its gradient, times ``d_loss``.
     """
     sums = target.measure(features) if sums is None else sums
     loss, d_sums = target.compare(sums)

@@ -92,6 +92,8 @@ def cut(
     ----------
     architecture, taps
         Where features are read; they say how far a tile has to read beyond what it owns.
+    height, width : int
+        Pixels of the image.
     side : int or None
         The most that a window may have, in pixels along a side; `smallest_side` is the least
         that can be.  Windows are all alike, and what tiles own is about equal, so that none is

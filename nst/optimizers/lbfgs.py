@@ -199,7 +199,15 @@ def two_loop_direction(
 
     Nocedal and Wright (2006), Algorithm 7.4, with H0 = (s . y) / (y . y) of the newest pair
     (eq. 7.20).  Without pairs, the gradient scaled to a root mean square move of FIRST_MOVE.
-    ``products`` are (y . s, y . y) of each pair, if they are known.
+
+    Parameters
+    ----------
+    d_image : float array
+        The gradient.
+    pairs : list of (s, y), oldest first
+        Of arrays of the same shape: a move, and the change of gradient along it.
+    products : list of (y . s, y . y), optional
+        Of each pair, where they are known.
     """
     k = kernels.of(d_image)
     q = d_image.copy()

@@ -44,7 +44,14 @@ def style_to_paint(
 ) -> np.ndarray:
     """Return the style image that is measured, for one of COLORS; the two may differ in size.
 
-    Colours that an alpha channel (H, W) hides, where there is one, are not counted.
+    Parameters
+    ----------
+    color : one of COLORS
+        "match" and "content-luminance" bring the style's palette to the content's.
+    style, content : (3, H, W) float arrays
+        RGB in [0, 1].
+    style_alpha, content_alpha : (H, W) float arrays, optional
+        Colours that they hide are not counted.
     """
     if color == "match":
         return match_colours(style, content, style_alpha, content_alpha)
@@ -54,9 +61,16 @@ def style_to_paint(
 
 
 def finished(color: str, painted: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """Return the painted image in its final colours, for one of COLORS.
+    """Return the painted image in its final colours.
 
-    The content, of any size, is resized to the painted image where its colours are needed.
+    Parameters
+    ----------
+    color : one of COLORS
+        "content" and "content-luminance" take the chroma of the content.
+    painted : (3, H, W) float array
+        RGB in [0, 1].
+    content : (3, H, W) float array
+        Of any size: it is resized to the painted image where its colours are needed.
     """
     if not color.startswith("content"):
         return painted
@@ -114,7 +128,14 @@ def match_colours(
 ) -> np.ndarray:
     """Return ``image`` with the colours' mean and covariance of ``target``, clipped to [0, 1].
 
-    Of the pixels that can be seen, by their alphas (H, W); see `match_moments`.
+    Of the pixels that can be seen; see `match_moments`.
+
+    Parameters
+    ----------
+    image, target : (3, H, W) float arrays
+        RGB in [0, 1]; the two may differ in size.
+    image_alpha, target_alpha : (H, W) float arrays, optional
+        Pixels where it is 0 cannot be seen.
     """
     return match_moments(image, colour_moments(target, target_alpha), image_alpha)
 
@@ -130,6 +151,15 @@ def match_moments(
     clipped to [0, 1]: the symmetric form of Gatys et al. (2016).  A direction in which the
     image's colours spread by less than a grey level is left without spread, and not divided by
     its rounding: a grey image has two, a flat one three.
+
+    Parameters
+    ----------
+    image : (3, H, W) float array
+        RGB in [0, 1].
+    target : Moments
+        What `colour_moments` returns of another image.
+    alpha : (H, W) float array, optional
+        Pixels of ``image`` where it is 0 cannot be seen.
     """
     mean, covariance = colour_moments(image, alpha)
     target_mean, target_covariance = target

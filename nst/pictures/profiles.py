@@ -82,6 +82,7 @@ def converter(mode: str, profile: object, name: str) -> Convert | None:
 
 
 def warn(name: str, what: str) -> None:
+    """Warn that the colours of the picture ``name`` cannot be converted, and ``what`` is why."""
     warnings.warn(
         f"{name}: {what}; its colours are taken as they are: convert it to sRGB if they look "
         "wrong",

@@ -42,6 +42,7 @@ def normalise(image: str, y: str) -> list[NodeProto]:
 
 
 def normalise_backward(d_y: str, d_image: str) -> list[NodeProto]:
+    """d_image = d_y / std."""
     return [make_node("Div", [d_y, "std"], [d_image], d_image)]
 
 
@@ -77,6 +78,7 @@ def _pads(borders: Borders) -> list[int]:
 
 
 def relu(x: str, y: str) -> list[NodeProto]:
+    """y = max(x, 0)."""
     return [make_node("Relu", [x], [y], y)]
 
 

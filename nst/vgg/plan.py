@@ -164,10 +164,12 @@ def layer_of(name: str) -> str:
 
 
 def is_conv(layer: str) -> bool:
+    """Tell whether a layer is a convolution."""
     return layer.startswith("conv")
 
 
 def is_pool(layer: str) -> bool:
+    """Tell whether a layer is a pool."""
     return layer.startswith("pool")
 
 

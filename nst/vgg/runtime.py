@@ -53,7 +53,10 @@ class Vgg:
     precision : "float32" or "tf32"
         Of the convolutions on a GPU.  TF32 is faster there, and has 10 bits of mantissa for 23.
 
-    Raises NstError if the model is unknown or damaged, or lacks a tap.
+    Raises
+    ------
+    NstError
+        If the model is unknown or damaged, or lacks a tap.
     """
 
     def __init__(
@@ -111,8 +114,19 @@ class Vgg:
     ) -> "Vgg":
         """Return the network of ``{"conv1_1.weight": (O, I, 3, 3), "conv1_1.bias": (O,), ...}``.
 
-        Any widths; the first convolution reads RGB normalised as (image - mean) / std.  Raises
-        ValueError if the arrays do not fit each other.
+        Parameters
+        ----------
+        arrays : mapping of str to float array
+            Any widths; the first convolution reads RGB.
+        mean, std : tuples of three floats
+            It is normalised as (image - mean) / std, the image in [0, 1].
+        taps, pooling, device, convolution, precision
+            As for `Vgg`.
+
+        Raises
+        ------
+        ValueError
+            If the arrays do not fit each other.
         """
         network = weights.from_arrays(arrays, pooling, mean, std)
         return cls(network, taps, None, device, convolution, precision)
@@ -147,7 +161,15 @@ class Vgg:
     def backward(self, d_features: Mapping[str, Array]) -> Array:
         """Return dL/dimage (3, H, W), given dL/dfeatures at the taps, for the last `forward`.
 
-        A tap that is not given counts as zero.
+        Parameters
+        ----------
+        d_features : mapping of tap to (C, H, W) float array
+            A tap that is not given counts as zero.
+
+        Raises
+        ------
+        ValueError
+            Before any `forward`; for a tap that is none, and an array of another shape.
         """
         if not self._activations:
             raise ValueError("backward needs a forward first: it is the gradient at its image")
@@ -205,8 +227,10 @@ class Vgg:
         return arrays + largest
 
     def least_bytes(self, height: int, width: int, kept: bool = True) -> int:
-        """Return what `forward` takes at the least, or `features`: what is bound for it, and what
-        goes into the largest layer and comes out of it."""
+        """Return the bytes that `forward` takes at the least, or `features`.
+
+        That is what is bound for it, and what goes into the largest layer and comes out of it.
+        """
         arrays, largest = self._bound_bytes(height, width, kept)
         return arrays + 2 * largest
 

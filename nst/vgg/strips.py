@@ -41,6 +41,7 @@ class Rows:
 
     @property
     def count(self) -> int:
+        """How many they are."""
         return self.last - self.first
 
     @property

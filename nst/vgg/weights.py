@@ -211,16 +211,24 @@ def folders() -> list[Path]:
     here = Path(__file__).parents[1]
     inside_wheel, inside_checkout = here / "models", here.parent / "models"
     ours = inside_wheel if inside_wheel.is_dir() else inside_checkout
-    return [user_folder(), ours]
+    return [folder for folder in (user_folder(), ours) if folder is not None]
 
 
-def user_folder() -> Path:
-    """Return the folder for the user's own models: NST_MODELS, or the platform's cache folder."""
+def user_folder() -> Path | None:
+    """Return the folder for the user's own models: NST_MODELS, or the platform's cache folder.
+
+    None where there is no HOME, and the system knows none of this user: a folder of the name "~"
+    in the current one is nobody's.
+    """
     if "NST_MODELS" in os.environ:
         return Path(os.environ["NST_MODELS"])
     import platformdirs
 
-    return platformdirs.user_cache_path("nst") / "models"
+    try:
+        folder = platformdirs.user_cache_path("nst") / "models"
+    except RuntimeError:
+        return None
+    return folder if folder.is_absolute() else None  # of an older platformdirs
 
 
 def check_pooling(pooling: str) -> None:

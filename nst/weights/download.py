@@ -50,7 +50,7 @@ Show: TypeAlias = Callable[[str, int, int], None]  # host, bytes that have come,
 
 
 class Unavailable(Exception):
-    """This source does not work, for the reason given; another may."""
+    """A source does not work, for the reason given; another may."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(brief(reason, LONGEST_REASON))

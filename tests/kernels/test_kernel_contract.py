@@ -23,7 +23,11 @@ IN_PLACE = {
 }
 NORMS = ["l1", "l2", "johnson", "crowson"]
 NUMBERS = {"mse", "dot"} | {f"total_variation_{n}" for n in NORMS}  # the rest return arrays
-NAMES = [n for n, f in vars(k).items() if inspect.isfunction(f) and not n.startswith("_")]
+NAMES = [
+    name
+    for name, f in vars(k).items()
+    if inspect.isfunction(f) and f.__module__ == k.__name__ and not name.startswith("_")
+]
 
 
 def arguments_of(name, rng, dtype):

@@ -10,6 +10,7 @@ from machine import cupy, needs_gpu, unavailable
 
 from nst import kernels
 from nst.kernels import numpy_kernels as reference
+from nst.kernels import numpy_neighbours
 
 SHAPES = [(1, 1, 1), (3, 1, 5), (3, 5, 1), (2, 4, 7), (3, 17, 31)]
 GRAM_SHAPES = [  # (C, H, W) around the tile's 64 channels, its 16 pixels and the strip's 256
@@ -31,6 +32,7 @@ def public_names(module):
 
 
 NAMES = public_names(reference)
+ALL = [*NAMES, *public_names(numpy_neighbours)]  # which have tests of their own
 SHARED = {"add_up", "add_up_exactly"}  # of all that add up: first in the file
 OF_MATRICES = {"symmetric_power", "newton_schulz"}  # small, of any dtype and layout: the library's
 LIBRARY = {"gram_backward", "moments", "moments_backward"} | OF_MATRICES  # without a kernel
@@ -142,10 +144,10 @@ def on_host(value):
 
 
 def test_twins_define_the_same_functions_in_the_same_order():
-    assert public_names(import_twin()) == NAMES
+    assert public_names(import_twin()) == ALL
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_twins_have_the_same_signature(name):
     ours = inspect.signature(getattr(reference, name)).parameters.values()
     theirs = inspect.signature(getattr(import_twin(), name)).parameters.values()
@@ -160,11 +162,11 @@ def test_kernels_are_in_the_order_of_their_twins():
     kernels_of_all, own = np.split(kernel_names(SOURCE), [len(SHARED)])
     assert set(kernels_of_all) == SHARED
     for kernel in own:
-        owners = [n for n in NAMES if kernel == n or kernel.startswith(f"{n}_")]
+        owners = [n for n in ALL if kernel == n or kernel.startswith(f"{n}_")]
         assert owners, f"{kernel} has no twin"
-        order.append(NAMES.index(max(owners, key=len)))
+        order.append(ALL.index(max(owners, key=len)))
     assert order == sorted(order)
-    without_kernel = set(NAMES) - {NAMES[i] for i in order}
+    without_kernel = set(ALL) - {ALL[i] for i in order}
     assert without_kernel == LIBRARY
 
 

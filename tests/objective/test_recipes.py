@@ -66,12 +66,14 @@ PROGRAMS = {
     "anish": (None, "longer", 1, 1000, "noise", "adam", "max"),
     **dict.fromkeys(
         ("crowson", "w2"),
-        (512, "longer", "down", (1000, 500), "content", "adam", "max"),
+        (512, "longer", 1, (1000, 500), "content", "adam", "max"),
     ),
     "pystiche": (500, "shorter", 1, 500, "content", "lbfgs", "max"),
     "spst": (1023, "shorter", 1, 600, "content", "lbfgs", "max"),
     "hvass": (None, "longer", 1, 60, "noise", "descent", "max"),
     "nst": (640, "longer", "auto", 300, "content", "lbfgs", "average"),
+    "neighbours": (512, "longer", "auto", 120, "content", "lbfgs", "average"),
+    "mixture": (512, "longer", "auto", 120, "content", "lbfgs", "average"),
 }
 
 
@@ -85,9 +87,9 @@ def test_a_recipe_is_run_as_its_program_runs_by_default(name):
 def test_crowson_s_scales_go_down_to_128():
     crowson = RECIPES["crowson"]
     assert (crowson.coarsest, crowson.scale_factor) == (128, 2**0.5)
-    assert "\nscales                down" in describe("crowson")
     assert "\ncoarsest              128" in describe("crowson")
-    assert "\ncoarsest" not in describe("gatys")
+    assert "\nscales" not in describe("crowson")
+    assert all(r.coarsest is None for name, r in RECIPES.items() if name not in ("crowson", "w2"))
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -269,6 +271,8 @@ def test_a_recipe_in_full_fits_on_a_screen_and_says_every_weight(name):
         ("spst", ["strong Wolfe", "first scale only", "1023", "enlarges", "Pillow's default"]),
         ("hvass", ["to chance", "once more", "cuts a side off"]),
         ("nst", []),
+        ("neighbours", []),
+        ("mixture", []),
     ],
 )
 def test_a_recipe_says_where_it_departs_from_its_source(name, told):

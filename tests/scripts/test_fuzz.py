@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import fuzz
+from fuzzing import checkpoints as fuzzed_checkpoints
 from fuzzing import judge, mutations, pictures, workers
 from fuzzing.kinds import KINDS
 
@@ -58,6 +59,11 @@ def test_bytes_are_changed_in_every_way():
 def test_any_value_can_be_made_another(old):
     rng = random.Random(5)
     assert len({repr(mutations.near(rng, old)) for _ in range(100)}) > 20
+
+
+def test_a_checkpoint_s_arrays_can_be_changed_twice():
+    (_, data), *_ = fuzzed_checkpoints.saved()
+    assert len({fuzzed_checkpoints._arrays(random.Random(k), data) for k in range(300)}) > 100
 
 
 EXPECTED = {

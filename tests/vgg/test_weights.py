@@ -1,18 +1,24 @@
 """Networks to files and back, and every file that is no network."""
 
 import hashlib
+import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from refusals import raiser
 from small_networks import TWO_BLOCKS, draw_arrays
 
+from nst import cli
 from nst.errors import NstError
 from nst.vgg import Vgg, weights
 from nst.vgg.architecture import VGG16_SLIM
 from nst.vgg.export import export_network
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
 
 @pytest.fixture
@@ -346,6 +352,27 @@ def test_without_nst_models_the_cache_folder_is_used(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
     assert weights.user_folder().parts[-2:] == ("nst", "models")
+
+
+@pytest.fixture
+def nobody(monkeypatch, tmp_path):
+    """A process without HOME, whose user the system does not know, as containers have it."""
+    for name in ("HOME", "XDG_CACHE_HOME", "NST_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", raiser(KeyError("getpwuid(): uid not found")))
+    monkeypatch.chdir(tmp_path)
+
+
+@POSIX
+def test_without_a_home_no_folder_is_made_up(nobody, capsys):
+    Path("~/.cache/nst/models").mkdir(parents=True)  # somebody else's
+    Path("~/.cache/nst/models/vgg16.onnx").write_bytes(b"no model")
+    assert cli.main(["models"]) == 0
+    assert "vgg16       13 convolutions  not installed" in capsys.readouterr().out
+    assert weights.load(weights.EMBEDDED).name == "vgg16-slim"
+    assert cli.main(["models", "fetch", "vgg16", "--quiet"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "nst: this user has no folder of their own; let NST_MODELS name one."
 
 
 # ---- The embedded model --------------------------------------------------------------
