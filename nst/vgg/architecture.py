@@ -129,6 +129,11 @@ class Architecture:
         """Raise NstError unless there is at least one tap and all of them exist."""
         if not taps:
             raise NstError(f"no taps given; choose from {', '.join(self.taps)}")
+        if HYPERCOLUMN in taps and self.rounding == "ceil":
+            raise NstError(
+                "the recipe's pools keep an odd last row, and a hypercolumn is made of whole "
+                f"squares; choose from {', '.join(self.taps)}, or another --recipe."
+            )
         for tap in taps:
             if tap not in [*self.taps, HYPERCOLUMN]:
                 raise NstError(
