@@ -1,8 +1,8 @@
 """The command line: arguments -> Settings -> stylize -> exit status.
 
 Exit status: 0 for done, 1 if nobody read to the end what was asked, 2 for what the user can mend
-(one line says how), 130 for Ctrl-C, 143 for SIGTERM and 129 for SIGHUP: 128 and the signal's
-number, as shells have it.
+(one line says how), 130 for Ctrl-C, 143 for SIGTERM: 128 and the signal's number, as
+shells have it.
 """
 
 import argparse

@@ -383,6 +383,7 @@ class Settings:
             raise NstError("--plot and --save-every write beside the output; give --output.")
         written = {"--output": [self.output], "--log": [self.log], "--report": [self.report]}
         written["--plot"] = [*self.plots]
+        written["--checkpoint"] = [self.checkpoint]
         taken = {files.resolved(path): "an input" for path in self.inputs}
         for option, paths in written.items():
             for path in filter(None, paths):
