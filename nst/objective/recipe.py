@@ -46,6 +46,7 @@ class Recipe:
     input_gain: float = 1.0  # the network sees so many times the image
 
     pooling: str = "average"  # or max
+    padding: int = 0  # pixels, mirrored, that the network sees on each side of a picture, or more
     init: str = "content"  # content, noise or style
     noise: Noise = GREY_NOISE
     size: int | None = 512  # pixels; None: the content file's own

@@ -64,6 +64,7 @@ RECIPES = {
         smoothness=0.5,
         pixel_range=1,
         pooling="average",
+        padding=8,
         size=640,
         scales="auto",
         steps=300,
@@ -297,6 +298,8 @@ def _unused(recipe: Recipe) -> set[str]:
         unused |= {"smoothness_kind", "smoothness_reduction"}
     if recipe.init != "noise":
         unused |= {"noise"}
+    if not recipe.padding:
+        unused |= {"padding"}
     if recipe.optimizer == "lbfgs":
         return unused | {"step_size", "step_decay", "betas"}
     return unused | {"history"} | ({"betas"} if recipe.optimizer == "descent" else set())

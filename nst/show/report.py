@@ -22,7 +22,7 @@ from nst.pictures import images
 from nst.run.inputs import Inputs
 from nst.run.plan import Plan
 from nst.run.state import State
-from nst.run.targets import network_size
+from nst.run.targets import network_size, padding_in
 from nst.settings import Settings
 from nst.version import VERSION
 
@@ -126,7 +126,8 @@ def measure_grams(
         height, width = image.shape[1:]
         placed = images.resize(image, *network_size(height, width, longer))
         everywhere = dict.fromkeys(inputs.recipe.style)
-        sums = style_sums(inputs.vgg, inputs.device.asarray(placed), everywhere, GramStyle, side)
+        there, padding = inputs.device.asarray(placed), padding_in(inputs)
+        sums = style_sums(inputs.vgg, there, everywhere, GramStyle, side, padding)
         found.append({tap: inputs.device.asnumpy(s.sums) / s.area for tap, s in sums.items()})
     of_painted, *of_styles = found
     return {
