@@ -207,6 +207,27 @@ def total_variation_crowson_backward(
     return d_image
 
 
+def reflect(image: cp.ndarray, margin: int) -> cp.ndarray:
+    checks.has_rank(3, image=image)
+    channels, height, width = image.shape
+    checks.is_margin_of(height, width, margin)
+    reflected = cp.empty((channels, height + 2 * margin, width + 2 * margin), cp.float32)
+    sizes = channels * (height + 2 * margin), height, width, margin
+    _launch("reflect", _blocks(reflected.size), reflected, image, *sizes)
+    return reflected
+
+
+def reflect_backward(d_reflected: cp.ndarray, margin: int) -> cp.ndarray:
+    checks.has_rank(3, d_reflected=d_reflected)
+    channels, height, width = d_reflected.shape
+    height, width = height - 2 * margin, width - 2 * margin
+    checks.is_margin_of(height, width, margin)
+    d_image = cp.empty((channels, height, width), cp.float32)
+    sizes = channels * height, height, width, margin
+    _launch("reflect_backward", _blocks(d_image.size), d_image, d_reflected, *sizes)
+    return d_image
+
+
 def luminance(image: cp.ndarray) -> cp.ndarray:
     checks.is_rgb(image)
     luma = cp.empty(image.shape[1:], cp.float32)

@@ -437,6 +437,49 @@ def total_variation_crowson_backward(
     return d_image
 
 
+def reflect(image: np.ndarray, margin: int) -> np.ndarray:
+    """Return ``image`` with ``margin`` pixels around it, in which it is mirrored at its border.
+
+    ``reflected[c, r, s] = image[c, mirror(r - margin, H), mirror(s - margin, W)]`` with
+    ``mirror(-1, H) = 0``, ``mirror(-2, H) = 1`` and ``mirror(H, H) = H - 1``: the border itself
+    is repeated, so that there is no step across it.
+
+    Parameters
+    ----------
+    image : (C, H, W) float array
+        Pixels, or anything else of a picture's shape.
+    margin : int
+        0 up to the shorter side of ``image``.
+
+    Returns
+    -------
+    reflected : (C, H + 2 * margin, W + 2 * margin) float array
+    """
+    checks.has_rank(3, image=image)
+    _, height, width = image.shape
+    checks.is_margin_of(height, width, margin)
+    return np.pad(image, ((0, 0), (margin, margin), (margin, margin)), "symmetric")
+
+
+def reflect_backward(d_reflected: np.ndarray, margin: int) -> np.ndarray:
+    """Return dL/dimage (C, H, W), given ``d_reflected`` = dL/dreflected: the margin folded in.
+
+    What pulls on a mirrored pixel pulls on the pixel that it shows.
+    """
+    checks.has_rank(3, d_reflected=d_reflected)
+    _, height, width = d_reflected.shape
+    checks.is_margin_of(height - 2 * margin, width - 2 * margin, margin)
+    if not margin:
+        return d_reflected.copy()
+    d_rows = d_reflected[:, margin:-margin].copy()
+    d_rows[:, :margin] += d_reflected[:, margin - 1 :: -1]
+    d_rows[:, -margin:] += d_reflected[:, : -margin - 1 : -1]
+    d_image = d_rows[:, :, margin:-margin].copy()
+    d_image[:, :, :margin] += d_rows[:, :, margin - 1 :: -1]
+    d_image[:, :, -margin:] += d_rows[:, :, : -margin - 1 : -1]
+    return d_image
+
+
 def luminance(image: np.ndarray) -> np.ndarray:
     """Return the luma Y' (H, W) of an RGB image (3, H, W), by the weights of Rec. 601.
 

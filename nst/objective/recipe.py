@@ -50,6 +50,7 @@ class Recipe:
 
     pooling: str = "average"  # or max
     pool_rounding: str = "floor"  # of an odd side: floor drops the last row, ceil keeps it
+    padding: int = 0  # pixels, mirrored, that the network sees on each side of a picture, or more
     init: str = "content"  # content, noise or style
     noise: Noise = GREY_NOISE
     size: int | None = 512  # pixels; None: the content file's own

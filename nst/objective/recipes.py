@@ -79,6 +79,7 @@ RECIPES = {
         smoothness=0.5,
         pixel_range=1,
         pooling="average",
+        padding=8,
         size=640,
         scales="auto",
         steps=300,
@@ -363,6 +364,8 @@ def _unused(recipe: Recipe) -> set[str]:
     if recipe.init != "noise":
         unused |= {"noise"}
     unused |= {"average"} if recipe.optimizer != "adam" or not recipe.average else set()
+    if not recipe.padding:
+        unused |= {"padding"}
     if recipe.optimizer == "lbfgs":
         return unused | {"step_size", "step_decay", "betas"}
     return unused | {"history"} | ({"betas"} if recipe.optimizer == "descent" else set())

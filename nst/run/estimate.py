@@ -97,6 +97,7 @@ class Work:
     regions: int = 0  # of the photograph: each has masks
     frames: bool = False  # are saved between steps
     averaged: bool = False  # the picture is a running mean of Adam's steps
+    padding: int = 0  # pixels around a picture that the network is shown
 
     def target_bytes(self, size: tuple[int, int], whole: bool) -> float:
         """Return the bytes of what an image of ``size`` is compared with: features and masks.
@@ -121,7 +122,8 @@ class Work:
     @property
     def longest(self) -> int:
         """The side, in pixels, of the smallest window that holds every picture as a whole."""
-        return max(max(*size[:2], *style) for size, style in self._pairs())
+        longest = max(max(*size[:2], *style) for size, style in self._pairs())
+        return longest + 2 * self.padding
 
     @property
     def smallest(self) -> int:
@@ -177,6 +179,13 @@ class Work:
         style_network = self.cost.measuring(*style_window)
         measuring = 2 * image + targets + style_image + style_network
         evaluating = (2 + kept) * image + targets + stepping
+        if self.padding:  # the image with its margin, and its gradient
+            shown, style_shown = (
+                IMAGE * math.prod(length + 2 * self.padding for length in lengths)
+                for lengths in (size, style_size)
+            )
+            measuring += max(shown, style_shown)
+            evaluating += 2 * shown
         saving = (1 + kept + SAVING) * image
         if self.frames:
             saving += image + targets + (network if whole else 0)
@@ -207,8 +216,9 @@ class Work:
         self, height: int, width: int, side: int | None
     ) -> tuple[list[int], list[int], tuple[int, int]]:
         """Return the windows' heights, widths, and the largest of each."""
+        how = self.architecture, self.taps
         rows, columns = (
-            [span.stop - span.start for span in spans(self.architecture, self.taps, length, side)]
+            [span.stop - span.start for span in spans(*how, length, side, self.padding)]
             for length in (height, width)
         )
         return rows, columns, (max(rows), max(columns))

@@ -18,7 +18,7 @@ from nst.objective.style import Style
 from nst.objective.styles.finish import finish, statistic
 from nst.objective.styles.query import Query
 from nst.objective.styles.sums import Mask, mask_at
-from nst.objective.tiling import content_features, style_sums
+from nst.objective.tiling import content_features, padding_of, style_sums
 from nst.pictures import images
 from nst.run.inputs import Inputs, ReadPainting, where_shown
 from nst.run.scales import Scale, side_of
@@ -56,7 +56,7 @@ def objective_at(
         for part in parts
     ]
     targets = Targets(
-        content_features(inputs.vgg, content, inputs.recipe.content, side),
+        content_features(inputs.vgg, content, inputs.recipe.content, side, padding_in(inputs)),
         {tap: [region[tap] for region in regions] for tap in inputs.recipe.style},
         seen_at(inputs, scale),
     )
@@ -141,7 +141,11 @@ def measure_style(
     side: int | None = None,
     share: float = 1.0,
 ) -> dict[str, Any]:
-    """Return what a painting's style is made of at each tap, at the size that suits ``scale``."""
+    """Return what a painting's style is made of at each tap, at the size that suits ``scale``.
+
+    A margin is mirrored around it as around the image.  Else its statistics would be of the zeros
+    around it, too, of which the image has none: it would get speckles in their place.
+    """
     size = painting_size(inputs, painting, scale, share)
     picture = inputs.device.asarray(images.resize(painting.picture, *size))
     return sums_at(inputs, picture, masks_at(inputs, painting.mask, *size), side)
@@ -151,7 +155,13 @@ def sums_at(
     inputs: Inputs, image: Array, masks: Mapping[str, Mask | None], side: int | None
 ) -> dict[str, Any]:
     """Return what the style of ``image`` is made of where its masks are."""
-    return style_sums(inputs.vgg, image, masks, kinds_of(inputs.recipe), side)
+    kinds, padding = kinds_of(inputs.recipe), padding_in(inputs)
+    return style_sums(inputs.vgg, image, masks, kinds, side, padding)
+
+
+def padding_in(inputs: Inputs) -> int:
+    """Return how many pixels around a picture the network is shown in this run."""
+    return padding_of(inputs.recipe.padding, inputs.vgg)
 
 
 def masks_at(

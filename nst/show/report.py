@@ -22,7 +22,7 @@ from nst.pictures import images
 from nst.run.inputs import Inputs
 from nst.run.plan import Plan
 from nst.run.state import State
-from nst.run.targets import kinds_of, network_size
+from nst.run.targets import kinds_of, network_size, padding_in
 from nst.settings import Settings
 from nst.version import VERSION
 
@@ -131,9 +131,9 @@ def measure_grams(
     for image in [painted, *pictures]:
         height, width = image.shape[1:]
         placed = images.resize(image, *network_size(height, width, longer))
-        placed = inputs.device.asarray(placed)
+        placed, padding = inputs.device.asarray(placed), padding_in(inputs)
         grams = dict.fromkeys(taps, GramStyle)
-        sums = style_sums(inputs.vgg, placed, dict.fromkeys(taps), grams, side)
+        sums = style_sums(inputs.vgg, placed, dict.fromkeys(taps), grams, side, padding)
         found.append({tap: inputs.device.asnumpy(s.sums) / s.area for tap, s in sums.items()})
     of_painted, *of_styles = found
     return {

@@ -59,6 +59,8 @@ CASES = {  # the arguments that are not arrays of the shape under test, and so a
     "total_variation_johnson": STEPS,
     "total_variation_johnson_backward": PULLED_STEPS,
     "total_variation_crowson_backward": [*PULLS, {"d_loss": 0.7} | ADDED],
+    "reflect": [{"margin": 1}, {"margin": 0}],
+    "reflect_backward": [{"margin": 1}],
     "axpy": [{"scale": -0.7}, {"scale": 2}, {"scale": np.asarray(1.3, np.float32)}],
     "scale": [{"factor": -0.7}, {"factor": 2}, {"factor": np.asarray(1.3, np.float32)}],
     "clip": [{"low": 0, "high": 1}, {"low": 0.25, "high": 0.25}],
@@ -104,6 +106,8 @@ def draw(name, shape, rng):
         return rng.standard_normal((shape[0], shape[0]), np.float32)
     if name == "d_moments":
         return rng.standard_normal((shape[0], shape[0] + 1), np.float32)
+    if name == "d_reflected":  # around an image of this shape, with a margin of 1
+        return rng.standard_normal((shape[0], shape[1] + 2, shape[2] + 2), np.float32)
     if name == "mask":
         return rng.random(shape[1:], np.float32)
     if name == "second_moment":
@@ -232,6 +236,19 @@ def test_lines_wider_than_a_block_has_threads(twin, rng, name):
     np.testing.assert_allclose(actual, expected, rtol=3e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("margin", [2, 5])
+@pytest.mark.parametrize("width", [5, 300])  # more columns than a block has threads
+def test_margins_up_to_the_width_of_the_image(twin, rng, margin, width):
+    image = rng.random((2, 5, width), np.float32)
+    d_reflected = rng.random((2, 5 + 2 * margin, width + 2 * margin), np.float32)
+    given = {"reflect": {"image": image}, "reflect_backward": {"d_reflected": d_reflected}}
+    for name, arguments in given.items():
+        arguments |= {"margin": margin}
+        expected, _ = call(reference, name, arguments)
+        actual, _ = call(twin, name, arguments, asarray=twin.cp.array)
+        np.testing.assert_array_equal(actual, expected)  # added up in the same order
+
+
 @pytest.mark.parametrize("shape", GRAM_SHAPES)
 def test_tiled_gram_agrees_with_the_library_product(twin, rng, monkeypatch, shape):
     features = twin.cp.asarray(rng.standard_normal(shape, np.float32))
@@ -344,7 +361,7 @@ def test_a_view_that_is_not_contiguous_is_refused_on_the_gpu(twin, name):
 def small_arguments(name, dtype):
     """Zeros of (3, 2, 3) for every array that has a feature map's shape."""
     case = CASES.get(name, [{}])[0]
-    shapes = {"d_gram": (3, 3), "d_moments": (3, 4)}
+    shapes = {"d_gram": (3, 3), "d_moments": (3, 4), "d_reflected": (3, 4, 5)}
     return case | {p: np.zeros(shapes.get(p, (3, 2, 3)), dtype) for p in to_draw(name, case)}
 
 
