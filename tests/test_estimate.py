@@ -209,10 +209,15 @@ def test_the_lines_say_sizes_tiles_memory_and_time():
 
 
 @pytest.mark.parametrize(
-    ("kind", "optimizer"),
-    [("descent", NormalisedDescent()), ("adam", Adam()), ("lbfgs", Lbfgs(3))],
+    ("kind", "optimizer", "bands"),
+    [
+        ("descent", NormalisedDescent(), 1),
+        ("adam", Adam(), 1),
+        ("lbfgs", Lbfgs(3), 1),
+        ("lbfgs", Lbfgs(3, bands=12), 12),
+    ],
 )
-def test_optimizers_take_the_images_that_they_are_said_to(kind, optimizer, rng):
+def test_optimizers_take_the_images_that_they_are_said_to(kind, optimizer, bands, rng):
     """Of a bowl in 2 million pixels; less than is said is fine, more is not."""
     image = rng.random((3, 800, 900), np.float32)
     tracemalloc.start()
@@ -224,16 +229,18 @@ def test_optimizers_take_the_images_that_they_are_said_to(kind, optimizer, rng):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     del best
-    kept, passing = optimizer_images(kind, 3)
+    kept, passing = optimizer_images(kind, 3, bands)
     said = (1 + kept + passing) * image.nbytes  # and d_image
     assert 0.6 * said < peak < 1.1 * said
 
 
 @pytest.mark.parametrize("pairs", [1, 3, 6])
-@pytest.mark.parametrize("kind", ["descent", "adam", "lbfgs"])
+@pytest.mark.parametrize("kind", ["descent", "adam", "lbfgs", "lbfgs in bands"])
 def test_no_image_that_an_optimizer_keeps_is_forgotten(kind, pairs, rng):
     """What it holds between two steps is counted to the image, and a step takes no more."""
-    optimizer = {"descent": NormalisedDescent(), "adam": Adam(), "lbfgs": Lbfgs(pairs)}[kind]
+    kind, bands = kind.split()[0], 12 if "bands" in kind else 1
+    lbfgs = Lbfgs(pairs, bands=bands)
+    optimizer = {"descent": NormalisedDescent(), "adam": Adam(), "lbfgs": lbfgs}[kind]
     image = rng.random((3, 500, 600), np.float32)
     stiffness = rng.uniform(1, 90, image.shape).astype(np.float32)
     best, held, peaks = None, [], []
@@ -248,7 +255,7 @@ def test_no_image_that_an_optimizer_keeps_is_forgotten(kind, pairs, rng):
         held.append(now / image.nbytes)
         peaks.append(peak / image.nbytes)
     tracemalloc.stop()
-    kept, passing = optimizer_images(kind, pairs)
+    kept, passing = optimizer_images(kind, pairs, bands)
     assert max(held) == pytest.approx(1 + kept, abs=0.3)  # and d_image
     assert max(peaks) < 1 + kept + passing + 0.3
     del best

@@ -12,17 +12,37 @@ import pytest
 from nst import kernels
 from nst.kernels import numpy_kernels as k
 
-ARRAYS = ["features", "image", "d_image", "first_moment", "second_moment", "x", "y", "target"]
-OPTIONS = {"scale": 0.5, "factor": 0.5, "low": 0.2, "high": 0.8, "step": 2, "step_size": 0.1}
+ARRAYS = [
+    "features",
+    "image",
+    "d_image",
+    "first_moment",
+    "second_moment",
+    "x",
+    "y",
+    "target",
+    "spectrum",
+]
+OPTIONS = {
+    "scale": 0.5,
+    "factor": 0.5,
+    "low": 0.2,
+    "high": 0.8,
+    "step": 2,
+    "step_size": 0.1,
+    "bands": 4,
+}
 IN_PLACE = {
     "axpy": {"y"},
     "scale": {"x"},
     "clip": {"image"},
     "normalised_descent_step": {"image"},
     "adam_step": {"image", "first_moment", "second_moment"},
+    "scale_bands": {"spectrum"},
 }
 NORMS = ["l1", "l2", "johnson", "crowson"]
 NUMBERS = {"mse", "dot"} | {f"total_variation_{n}" for n in NORMS}  # the rest return arrays
+EXACT = {"moments", "band_squares"}  # in float64 whatever comes in
 NAMES = [n for n, f in vars(k).items() if inspect.isfunction(f) and not n.startswith("_")]
 
 
@@ -32,6 +52,7 @@ def arguments_of(name, rng, dtype):
     drawn |= {"d_gram": rng.random((3, 3)).astype(dtype)} | OPTIONS
     drawn |= {"d_moments": rng.random((3, 4)).astype(dtype)}
     drawn |= {"matrix": np.diag([0.5, 2.0, 3.0]).astype(dtype), "exponent": 0.5}
+    drawn |= {"factors": rng.random((3, 4))}
     parameters = inspect.signature(getattr(k, name)).parameters.values()
     return {p.name: drawn[p.name] for p in parameters if p.default is p.empty}
 
@@ -40,6 +61,7 @@ LARGE = 3, 700, 701  # 1.5 million values: several blocks of every kind
 WHOLE = {  # for small matrices, for one picture, or, moments, in blocks larger than this array
     *{"luminance", "moments", "symmetric_power"},
     *{"total_variation_crowson", "total_variation_crowson_backward"},
+    *{"cosine_transform", "inverse_cosine_transform", "band_squares"},  # by SciPy, as a whole
 }
 
 
@@ -68,7 +90,7 @@ def test_the_dtype_that_goes_in_comes_out(rng, name, dtype):
     result = getattr(k, name)(**arguments_of(name, rng, dtype))
     assert isinstance(result, np.ndarray)  # a number too: 0-d, as on the GPU
     assert (result.shape == ()) == (name in NUMBERS)
-    assert result.dtype == (np.float64 if name == "moments" else dtype)
+    assert result.dtype == (np.float64 if name in EXACT else dtype)
 
 
 @pytest.mark.parametrize("name", NAMES)

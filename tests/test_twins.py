@@ -2,9 +2,11 @@
 
 import inspect
 import statistics
+import sys
 
 import numpy as np
 import pytest
+import scipy.fft
 from host_cuda import SOURCE, kernel_names
 from machine import cupy, needs_gpu, unavailable
 
@@ -32,7 +34,10 @@ def public_names(module):
 
 NAMES = public_names(reference)
 SHARED = {"add_up", "add_up_exactly"}  # of all that add up: first in the file
-LIBRARY = {"gram_backward", "moments", "moments_backward", "symmetric_power"}  # without a kernel
+LIBRARY = {  # without a kernel
+    *{"gram_backward", "moments", "moments_backward", "symmetric_power"},
+    *{"cosine_transform", "inverse_cosine_transform", "band_squares", "scale_bands"},
+}
 DRAWN = object()  # stands for an argument that has a default and is drawn nevertheless
 ADDED = {"out": DRAWN, "add": True}
 PULLS = [{}, {"d_loss": 2}, {"d_loss": np.asarray(-1.3)}, {"out": DRAWN}]
@@ -58,6 +63,7 @@ CASES = {  # the arguments that are not arrays of the shape under test, and so a
     "axpy": [{"scale": -0.7}, {"scale": 2}, {"scale": np.asarray(1.3, np.float32)}],
     "scale": [{"factor": -0.7}, {"factor": 2}, {"factor": np.asarray(1.3, np.float32)}],
     "clip": [{"low": 0, "high": 1}, {"low": 0.25, "high": 0.25}],
+    "band_squares": [{"bands": 1}, {"bands": 5}],
     "normalised_descent_step": [{"step_size": 10 / 255}, {"step_size": 1, "epsilon": 0.7}],
     "adam_step": [
         {"step": 1, "step_size": 0.02},
@@ -80,6 +86,7 @@ def twin(request, monkeypatch):
             host.launch(name, blocks, cupy_kernels.BLOCK, args, backwards=backwards)
 
         monkeypatch.setattr(cupy_kernels, "cp", np)
+        monkeypatch.setitem(sys.modules, "cupyx.scipy.fft", scipy.fft)
         monkeypatch.setattr(cupy_kernels, "_run", run)
         monkeypatch.setattr(cupy_kernels, "MAX_BLOCKS", 2)  # so that every loop strides
         monkeypatch.setattr(cupy_kernels, "GRAM_BLOCKS", 6)
@@ -100,6 +107,8 @@ def draw(name, shape, rng):
         return rng.standard_normal((shape[0], shape[0]), np.float32)
     if name == "d_moments":
         return rng.standard_normal((shape[0], shape[0] + 1), np.float32)
+    if name == "factors":
+        return rng.random((shape[0], 5))
     if name == "weights":
         return rng.random(shape[1:], np.float32)
     if name == "second_moment":
@@ -207,7 +216,7 @@ def test_twins_agree(twin, rng, name, case, shape):
     actual, actual_after = call(twin, name, arguments, asarray=twin.cp.array)
 
     assert isinstance(actual, np.ndarray)
-    assert actual.dtype == (np.float64 if name == "moments" else np.float32)
+    assert actual.dtype == (np.float64 if name in ("moments", "band_squares") else np.float32)
     assert actual.shape == expected.shape
     # BLAS and cuBLAS add up a Gram matrix in float32, each in its own order
     atol = 2e-5 if name in ("gram", "moments") else 1e-6
@@ -339,7 +348,7 @@ def test_a_view_that_is_not_contiguous_is_refused_on_the_gpu(twin, name):
 def small_arguments(name, dtype):
     """Zeros of (3, 2, 3) for every array that has a feature map's shape."""
     case = CASES.get(name, [{}])[0]
-    shapes = {"d_gram": (3, 3), "d_moments": (3, 4)}
+    shapes = {"d_gram": (3, 3), "d_moments": (3, 4), "factors": (3, 5)}
     return case | {p: np.zeros(shapes.get(p, (3, 2, 3)), dtype) for p in to_draw(name, case)}
 
 

@@ -29,6 +29,7 @@ from nst.vgg.architecture import SMALLEST_SIDE, Architecture
 
 IMAGE = 12  # bytes a pixel: three float32
 SAVING = 4.5  # images: on the host, scaled to grey levels, as bytes, encoded
+TRANSFORM = 16  # passes that one cosine transform takes, and the sums over its bands
 FIRST_PASS = 1 / 3  # of a tile, forward only: what it takes of the second, forward and backward
 
 
@@ -96,6 +97,7 @@ class Work:
     paintings: int = 1
     regions: int = 0  # of the photograph: each has masks
     frames: bool = False  # are saved between steps
+    bands: int = 1  # of frequencies in which L-BFGS begins
 
     def target_bytes(self, size: tuple[int, int], whole: bool) -> float:
         """Return the bytes of what an image of ``size`` is compared with: features and masks.
@@ -165,7 +167,7 @@ class Work:
         image = IMAGE * size[0] * size[1]
         network = self.cost.evaluating(*window)
         steps = max(n for height, width, n in self.sizes if (height, width) == size)
-        kept, passing = optimizer_images(self.optimizer, min(pairs, steps))
+        kept, passing = optimizer_images(self.optimizer, min(pairs, steps), self.bands)
         targets = self.target_bytes(size, whole)
         if whole:
             stepping = network + passing * image
@@ -189,7 +191,7 @@ class Work:
         rows, columns, _ = self._windows(*size, side)
         cost = self.cost
         again = 0 if _is_whole(rows, columns) else cost.features_seconds
-        passes = cost.pass_seconds * optimizer_passes(self.optimizer, pairs)
+        passes = cost.pass_seconds * optimizer_passes(self.optimizer, pairs, self.bands)
         seen = sum(rows) * sum(columns) * (cost.seconds + again)
         return seen + size[0] * size[1] * passes
 
@@ -217,30 +219,31 @@ def _is_whole(rows: list[int], columns: list[int]) -> bool:
     return len(rows) == len(columns) == 1
 
 
-def optimizer_images(kind: str, pairs: int) -> tuple[int, int]:
+def optimizer_images(kind: str, pairs: int, bands: int = 1) -> tuple[int, int]:
     """Return how many arrays of the image's size an optimizer keeps, and needs in passing.
 
     L-BFGS keeps where its line search started, the gradient there, its direction, and its
-    ``pairs``; the best picture so far is a copy.
+    ``pairs``; the best picture so far is a copy.  Beginning in ``bands``, it transforms images,
+    on a GPU through complex numbers.
     """
     if kind == "descent":
         return 0, 1
     if kind == "adam":
         return 2, 1
-    return 4 + 2 * pairs, 4
+    return 4 + 2 * pairs, 4 if bands == 1 else 8
 
 
-def optimizer_passes(kind: str, pairs: int) -> int:
+def optimizer_passes(kind: str, pairs: int, bands: int = 1) -> int:
     """Return about how many passes over arrays of the image's size a step and its checks take.
 
     A pass is what adding one array to another takes.  L-BFGS' are two dot products and two sums
-    for each of its ``pairs``, and its line search's.
+    for each of its ``pairs``, and its line search's; and in ``bands``, four cosine transforms.
     """
     if kind == "descent":
         return 4
     if kind == "adam":
         return 6
-    return 30 + 4 * pairs
+    return 30 + 4 * pairs + (0 if bands == 1 else 4 * TRANSFORM)
 
 
 # --- As people say it -----------------------------------------------------------------

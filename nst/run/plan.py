@@ -93,6 +93,7 @@ def work_of(inputs: Inputs, plan: Plan, cost: Cost, base: float) -> Work:
         paintings=len(paintings),
         regions=len({one.part for one in paintings if one.region is not None}),
         frames=inputs.settings.save_every > 0,
+        bands=inputs.recipe.bands,
     )
 
 
