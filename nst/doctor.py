@@ -11,7 +11,7 @@ from nst.vgg import weights
 from nst.vgg.architecture import ARCHITECTURES
 
 PACKAGES = (
-    "numpy", "onnx", "pillow", "matplotlib", "platformdirs", "threadpoolctl", "tqdm",
+    "numpy", "scipy", "onnx", "pillow", "matplotlib", "platformdirs", "threadpoolctl", "tqdm",
     "requests", "filelock", "h5py", "safetensors",
 )  # fmt: skip
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu")

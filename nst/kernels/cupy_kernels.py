@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import cupy as cp
 
-from nst.kernels import checks
+from nst.kernels import checks, frequencies
 
 GRAM_KERNEL: Literal["cublas", "tiled"] = "cublas"  # cuBLAS' product, or kernels.cu's
 GRAM_TILE, GRAM_STRIP = 64, 256  # TILE and STRIP of kernels.cu
@@ -293,6 +293,46 @@ def adam_step(
     numbers = step_size, beta1, beta2, epsilon, 1 - beta1**step, 1 - beta2**step
     _launch("adam_step", _blocks(image.size), *arrays, *numbers, image.size)
     return image
+
+
+def cosine_transform(image: cp.ndarray) -> cp.ndarray:
+    from cupyx.scipy.fft import dctn
+
+    checks.has_rank(3, image=image)
+    _is_float32("cosine_transform", image=image)
+    return cp.ascontiguousarray(dctn(image, norm="ortho"))
+
+
+def inverse_cosine_transform(spectrum: cp.ndarray) -> cp.ndarray:
+    from cupyx.scipy.fft import idctn
+
+    checks.has_rank(3, spectrum=spectrum)
+    _is_float32("inverse_cosine_transform", spectrum=spectrum)
+    return cp.ascontiguousarray(idctn(spectrum, norm="ortho"))
+
+
+def band_squares(spectrum: cp.ndarray, bands: int) -> cp.ndarray:
+    checks.has_rank(3, spectrum=spectrum)
+    _is_float32("band_squares", spectrum=spectrum)
+    squares = spectrum * spectrum
+    sums = cp.zeros((len(spectrum), bands), cp.float64)
+    for band, parts in enumerate(frequencies.rings(spectrum.shape, bands)):
+        own = sums[:, band]  # a view: `sums[:, band] += ...` would copy it onto itself too
+        for part in parts:
+            own += squares[part].sum(axis=(1, 2), dtype=cp.float64)
+    return sums
+
+
+def scale_bands(factors: cp.ndarray, spectrum: cp.ndarray) -> cp.ndarray:
+    checks.has_rank(3, spectrum=spectrum)
+    _is_float32("scale_bands", spectrum=spectrum)
+    channels, bands = factors.shape
+    factors = factors.astype(spectrum.dtype).reshape(channels, bands, 1, 1)
+    for band, parts in enumerate(frequencies.rings(spectrum.shape, bands)):
+        for part in parts:
+            own = spectrum[part]
+            own *= factors[:, band]
+    return spectrum
 
 
 # ---- Nearest features: see numpy_neighbours ------------------------------------------

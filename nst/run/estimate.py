@@ -29,6 +29,7 @@ from nst.vgg.architecture import SMALLEST_SIDE, Architecture
 
 IMAGE = 12  # bytes a pixel: three float32
 SAVING = 4.5  # images: on the host, scaled to grey levels, as bytes, encoded
+TRANSFORM = 16  # passes that one cosine transform takes, and the sums over its bands
 FIRST_PASS = 1 / 3  # of a tile, forward only: what it takes of the second, forward and backward
 
 
@@ -98,6 +99,7 @@ class Work:
     frames: bool = False  # are saved between steps
     averaged: bool = False  # the picture is a running mean of Adam's steps
     padding: int = 0  # pixels around a picture that the network is shown
+    bands: int = 1  # of frequencies in which L-BFGS begins
 
     def target_bytes(self, size: tuple[int, int], whole: bool) -> float:
         """Return the bytes of what an image of ``size`` is compared with: features and masks.
@@ -168,7 +170,8 @@ class Work:
         image = IMAGE * size[0] * size[1]
         network = self.cost.evaluating(*window)
         steps = max(n for height, width, n in self.sizes if (height, width) == size)
-        kept, passing = optimizer_images(self.optimizer, min(pairs, steps), self.averaged)
+        kept_pairs = min(pairs, steps), self.averaged, self.bands
+        kept, passing = optimizer_images(self.optimizer, *kept_pairs)
         targets = self.target_bytes(size, whole)
         if whole:
             stepping = network + passing * image
@@ -190,7 +193,7 @@ class Work:
         if self.frames:
             saving += image + targets + (network if whole else 0)
         held = self.base + self.start * self.sizes[0][0] * self.sizes[0][1]
-        return held + max(measuring, evaluating, saving)
+        return HELD + max(measuring, evaluating, saving)
 
     def _pairs(self) -> list[tuple[tuple[int, int, int], tuple[int, int]]]:
         return list(zip(self.sizes, self.style_sizes, strict=True))
@@ -199,7 +202,8 @@ class Work:
         rows, columns, _ = self._windows(*size, side)
         cost = self.cost
         again = 0 if _is_whole(rows, columns) else cost.features_seconds
-        passes = cost.pass_seconds * optimizer_passes(self.optimizer, pairs, self.averaged)
+        kept_pairs = pairs, self.averaged, self.bands
+        passes = cost.pass_seconds * optimizer_passes(self.optimizer, *kept_pairs)
         seen = sum(rows) * sum(columns) * (cost.seconds + again)
         return seen + size[0] * size[1] * passes
 
@@ -228,30 +232,33 @@ def _is_whole(rows: list[int], columns: list[int]) -> bool:
     return len(rows) == len(columns) == 1
 
 
-def optimizer_images(kind: str, pairs: int, averaged: bool = False) -> tuple[int, int]:
+def optimizer_images(
+    kind: str, pairs: int, averaged: bool = False, bands: int = 1
+) -> tuple[int, int]:
     """Return how many arrays of the image's size an optimizer keeps, and needs in passing.
 
     L-BFGS keeps where its line search started, the gradient there, its direction, and its
     ``pairs``; the best picture so far is a copy, and so it is where Adam's are ``averaged``.
+    Beginning in ``bands``, it transforms images, on a GPU through complex numbers.
     """
     if kind == "descent":
         return 0, 1
     if kind == "adam":
         return 2 + averaged, 1
-    return 4 + 2 * pairs, 4
+    return 4 + 2 * pairs, 4 if bands == 1 else 8
 
 
-def optimizer_passes(kind: str, pairs: int, averaged: bool = False) -> int:
+def optimizer_passes(kind: str, pairs: int, averaged: bool = False, bands: int = 1) -> int:
     """Return about how many passes over arrays of the image's size a step and its checks take.
 
     A pass is what adding one array to another takes.  L-BFGS' are two dot products and two sums
-    for each of its ``pairs``, and its line search's.
+    for each of its ``pairs``, and its line search's; and in ``bands``, four cosine transforms.
     """
     if kind == "descent":
         return 4
     if kind == "adam":
         return 6 + 2 * averaged
-    return 30 + 4 * pairs
+    return 30 + 4 * pairs + (0 if bands == 1 else 4 * TRANSFORM)
 
 
 # --- As people say it -----------------------------------------------------------------

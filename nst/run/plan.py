@@ -95,6 +95,7 @@ def work_of(inputs: Inputs, plan: Plan, cost: Cost, base: float) -> Work:
         frames=inputs.settings.save_every > 0,
         averaged=inputs.recipe.average > 0,
         padding=padding_in(inputs),
+        bands=inputs.recipe.bands,
     )
 
 

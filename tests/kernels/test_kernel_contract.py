@@ -12,7 +12,10 @@ import pytest
 from nst import kernels
 from nst.kernels import numpy_kernels as k
 
-ARRAYS = ["features", "image", "d_image", "first_moment", "second_moment", "x", "y", "target"]
+ARRAYS = [
+    *["features", "image", "d_image", "first_moment", "second_moment", "x", "y", "target"],
+    "spectrum",
+]
 OPTIONS = {
     "margin": 1,
     "scale": 0.5,
@@ -21,6 +24,7 @@ OPTIONS = {
     "high": 0.8,
     "step": 2,
     "step_size": 0.1,
+    "bands": 4,
 }
 IN_PLACE = {
     "axpy": {"y"},
@@ -28,9 +32,11 @@ IN_PLACE = {
     "clip": {"image"},
     "normalised_descent_step": {"image"},
     "adam_step": {"image", "first_moment", "second_moment"},
+    "scale_bands": {"spectrum"},
 }
 NORMS = ["l1", "l2", "johnson", "crowson"]
 NUMBERS = {"mse", "dot"} | {f"total_variation_{n}" for n in NORMS}  # the rest return arrays
+EXACT = {"moments", "band_squares"}  # in float64 whatever comes in
 NAMES = [
     name
     for name, f in vars(k).items()
@@ -45,6 +51,7 @@ def arguments_of(name, rng, dtype):
     drawn |= {"d_moments": rng.random((3, 4)).astype(dtype)}
     drawn |= {"d_reflected": rng.random((3, 4, 7)).astype(dtype)}
     drawn |= {"matrix": np.diag([0.5, 2.0, 3.0]).astype(dtype), "exponent": 0.5, "steps": 12}
+    drawn |= {"factors": rng.random((3, 4))}
     parameters = inspect.signature(getattr(k, name)).parameters.values()
     return {p.name: drawn[p.name] for p in parameters if p.default is p.empty}
 
@@ -53,6 +60,7 @@ LARGE = 3, 700, 701  # 1.5 million values: several blocks of every kind
 WHOLE = {  # for small matrices, for one picture, or, moments, in blocks larger than this array
     *{"luminance", "moments", "symmetric_power", "newton_schulz", "reflect", "reflect_backward"},
     *{"total_variation_crowson", "total_variation_crowson_backward"},
+    *{"cosine_transform", "inverse_cosine_transform", "band_squares"},  # by SciPy, as a whole
 }
 
 
@@ -82,7 +90,7 @@ def test_the_dtype_that_goes_in_comes_out(rng, name, dtype):
     for result in found if isinstance(found, tuple) else (found,):
         assert isinstance(result, np.ndarray)  # a number too: 0-d, as on the GPU
         assert (result.shape == ()) == (name in NUMBERS)
-        assert result.dtype == (np.float64 if name == "moments" else dtype)
+        assert result.dtype == (np.float64 if name in EXACT else dtype)
 
 
 @pytest.mark.parametrize("name", NAMES)

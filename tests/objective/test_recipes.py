@@ -136,12 +136,19 @@ def test_hvass_descends_as_he_does_in_grey_levels(rng):
     np.testing.assert_allclose(255 * image, expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "nst"])
+def test_a_published_recipe_keeps_its_own_optimizer(name):
+    """Only nst's own begins in bands of frequencies."""
+    assert RECIPES[name].bands == 1
+
+
 def test_the_optimizers_are_told_what_the_recipe_says():
     adam = choose_optimizer(RECIPES["crowson"])
     assert (adam.step_size, adam.betas, adam.bounds) == (0.02, (0.9, 0.99), (0, 1))
     assert (adam.average, RECIPES["anish"].average) == (0.99, 0)
     assert choose_optimizer(RECIPES["gatys"]).history == 100
-    assert choose_optimizer(RECIPES["nst"]).history == 10
+    ours = choose_optimizer(RECIPES["nst"])
+    assert (ours.history, ours.bands, ours.clip_every) == (30, 12, 40)
 
 
 @pytest.mark.parametrize("name", ["johnson", "anish", "gatys-paper", "hvass"])
