@@ -193,7 +193,7 @@ class Work:
         if self.frames:
             saving += image + targets + (network if whole else 0)
         held = self.base + self.start * self.sizes[0][0] * self.sizes[0][1]
-        return HELD + max(measuring, evaluating, saving)
+        return held + max(measuring, evaluating, saving)
 
     def _pairs(self) -> list[tuple[tuple[int, int, int], tuple[int, int]]]:
         return list(zip(self.sizes, self.style_sizes, strict=True))
