@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``nst`` and return its exit status."""
     with streams.lenient() as output:
         arguments = vars(_parser().parse_args(argv))
-        if arguments.get("source") is not None:  # what is not given comes from there
+        if arguments.get("source") is not None:  # that run decides what is not given
             arguments = vars(_parser(defaults=False).parse_args(argv))
         command = arguments.pop("command")
         status = _run(command, arguments)
@@ -133,8 +133,8 @@ def _lookup(source: Path | None, texts: dict[str, str]) -> Lookup:
     if source is None:
         return Lookup()
     what = f"what {source} says of its inputs"
-    said = schema.parse_json(texts.get("nst inputs", "{}"), what)
-    sha256 = schema.convert(said, dict[str, str], what)
+    hashes = schema.parse_json(texts.get("nst inputs", "{}"), what)
+    sha256 = schema.convert(hashes, dict[str, str], what)
     return Lookup(f"what {source} says of its settings", None, (source.parent,), sha256)
 
 

@@ -26,7 +26,7 @@ class NstWarning(UserWarning):
 
 
 def printable(text: object) -> str:
-    """Return ``text`` as one line that no terminal obeys: ``\\x1b`` for an escape character.
+    r"""Return ``text`` as one line that no terminal obeys: ``\x1b`` for an escape character.
 
     Names and texts of files end up in messages, and a terminal would take a control character in
     them for a command.  Everything that is printed goes through here.
@@ -63,5 +63,5 @@ def brief(error: object, most: int = 200) -> str:
     Control characters become blanks, and so does every line break.
     """
     text = "".join(sign if sign.isprintable() else " " for sign in str(error))
-    said = " ".join(text.split()).rstrip(".") or type(error).__name__
-    return said if len(said) <= most else said[: most - 3].rstrip() + "..."
+    line = " ".join(text.split()).rstrip(".") or type(error).__name__
+    return line if len(line) <= most else line[: most - 3].rstrip() + "..."

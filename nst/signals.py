@@ -15,7 +15,7 @@ NUMBERS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name)
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal came: as on Ctrl-C, what there is is saved."""
+    """A signal came: as on Ctrl-C, the picture so far is saved."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -47,6 +47,7 @@ class Signals:
             signal.signal(number, handler)
 
     def check(self) -> None:
+        """Raise Stopped if a signal has come."""
         if self._pending is not None:
             raise Stopped(self._pending)
 

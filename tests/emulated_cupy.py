@@ -22,7 +22,7 @@ import numpy as np
 import nst
 
 __version__ = "14, emulated"
-float32, float64 = np.float32, np.float64
+float32, float64, int32 = np.float32, np.float64, np.int32
 UNIT = 512  # bytes: what the pool gives is a multiple
 LARGEST = 1 << 30  # bytes of the GPU; what nobody touches takes nothing
 NST = str(Path(nst.__file__).parent)

@@ -35,9 +35,9 @@ class Lbfgs:
     pairs: list[tuple[Array, Array]] = field(default_factory=list)  # (s, y), oldest first
     search: LineSearch | None = None
     searches: int = 0  # since the last clip
-    start: Array = None  # where the running line search started,
-    d_start: Array = None  # the gradient there,
-    direction: Array = None  # and where it leads: image = start + step * direction
+    start: Array = None  # where the running line search started
+    d_start: Array = None  # the gradient at `start`
+    direction: Array = None  # of the search: image = start + step * direction
     products: list[tuple[Array, Array]] = field(default_factory=list)  # of the pairs: y.s, y.y
     change: tuple[Array, Array] | None = None  # of the gradient since the start, y, and y.y
 
@@ -76,7 +76,7 @@ class Lbfgs:
                 self.search = None  # the gradient belongs to the point before the clip
             else:
                 self._begin(image, here, d_image)
-        else:  # give up at the best trial, forget the history, and start afresh from there
+        else:  # go back to the best trial, and begin again from it without a history
             self._move_to(self.search.low.step, image)
             self._clip(image)
             self.search = None
@@ -199,7 +199,15 @@ def two_loop_direction(
 
     Nocedal and Wright (2006), Algorithm 7.4, with H0 = (s . y) / (y . y) of the newest pair
     (eq. 7.20).  Without pairs, the gradient scaled to a root mean square move of FIRST_MOVE.
-    ``products`` are (y . s, y . y) of each pair, if they are known.
+
+    Parameters
+    ----------
+    d_image : float array
+        The gradient.
+    pairs : list of (s, y), oldest first
+        Of arrays of the same shape: a move, and the change of gradient along it.
+    products : list of (y . s, y . y), optional
+        Of each pair, where they are known.
     """
     k = kernels.of(d_image)
     q = d_image.copy()

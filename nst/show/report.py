@@ -22,7 +22,7 @@ from nst.pictures import images
 from nst.run.inputs import Inputs
 from nst.run.plan import Plan
 from nst.run.state import State
-from nst.run.targets import network_size
+from nst.run.targets import kinds_of, network_size, padding_in
 from nst.settings import Settings
 from nst.version import VERSION
 
@@ -121,6 +121,9 @@ def measure_grams(
     pictures are brought to the same longer side, MEASURED_SIDE at most, and are seen in tiles of
     ``side``.
     """
+    taps = [tap for tap, kind in kinds_of(inputs.recipe).items() if not kind.per_scale]
+    if not taps:
+        return {}
     longer = min(max(painted.shape[1:]), MEASURED_SIDE)
     weights = np.array([one.weight for one in inputs.paintings])
     pictures = [one.picture for one in inputs.paintings]
@@ -128,13 +131,14 @@ def measure_grams(
     for image in [painted, *pictures]:
         height, width = image.shape[1:]
         placed = images.resize(image, *network_size(height, width, longer))
-        everywhere = dict.fromkeys(inputs.recipe.style)
-        sums = style_sums(inputs.vgg, inputs.device.asarray(placed), everywhere, GramStyle, side)
+        placed, padding = inputs.device.asarray(placed), padding_in(inputs)
+        grams = dict.fromkeys(taps, GramStyle)
+        sums = style_sums(inputs.vgg, placed, dict.fromkeys(taps), grams, side, padding)
         found.append({tap: inputs.device.asnumpy(s.sums) / s.area for tap, s in sums.items()})
     of_painted, *of_styles = found
     return {
         tap: (np.average([grams[tap] for grams in of_styles], 0, weights), of_painted[tap])
-        for tap in inputs.recipe.style
+        for tap in taps
     }
 
 

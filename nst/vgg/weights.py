@@ -15,11 +15,12 @@ import numpy as np
 from nst.errors import NstError, brief
 from nst.vgg.architecture import ARCHITECTURES, POOLINGS, Architecture
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB in [0, 1]; torchvision's
+# The mean and standard deviation of ImageNet's RGB in [0, 1], as torchvision has them.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 EMBEDDED = "vgg16-slim"
 BEST = "vgg16"  # what "auto" takes where it is installed
-SMALLEST_GAIN, LARGEST_GAIN = 1e-4, 1e4  # of a layer, for noise
+SMALLEST_GAIN, LARGEST_GAIN = 1e-4, 1e4  # output over input of a layer, for noise
 LARGEST_BIAS = 1e5
 LARGEST_FILE = 1 << 31  # bytes; what the ONNX format can hold
 
@@ -50,6 +51,10 @@ class Network:
         """
         colours = {name: self.arrays[name] / np.float32(gain) for name in ("mean", "std")}
         return self if gain == 1 else replace(self, arrays=self.arrays | colours)
+
+    def rounded(self, rounding: str) -> "Network":
+        """Return the network whose pools round half an odd side so: "floor" or "ceil"."""
+        return replace(self, architecture=replace(self.architecture, rounding=rounding))
 
     def metadata(self, taps: tuple[str, ...], pooling: str) -> dict[str, str]:
         """Return what an exported graph should say about itself."""
@@ -152,18 +157,18 @@ def load(model: str | Path) -> Network:
         raise NstError(
             f"{path} is not a readable ONNX file ({brief(error)}); export it again."
         ) from None
-    said = {str(entry.key): str(entry.value) for entry in stored.metadata_props}
+    metadata = {str(entry.key): str(entry.value) for entry in stored.metadata_props}
     try:
-        mean, std = (tuple(map(float, said[key].split())) for key in ("mean", "std"))
-        network = from_arrays(arrays, said["pooling"], mean, std, said["model"])
+        mean, std = (tuple(map(float, metadata[key].split())) for key in ("mean", "std"))
+        network = from_arrays(arrays, metadata["pooling"], mean, std, metadata["model"])
     except (KeyError, ValueError, NstError) as error:
         raise NstError(
             f"{path} is no model of this program ({brief(error)}); make one with `nst export`."
         ) from None
-    if network.sha256 != said.get("sha256"):
+    if network.sha256 != metadata.get("sha256"):
         raise NstError(
             f"{path} is damaged or cut: its weights have sha256 {network.sha256[:12]}..., it says "
-            f"{said.get('sha256', 'nothing')[:12]}...; get it again."
+            f"{metadata.get('sha256', 'nothing')[:12]}...; get it again."
         )
     return network
 
