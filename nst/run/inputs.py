@@ -1,7 +1,7 @@
 """What a run has read: every file once, decoded and checked, and the network opened."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from nst import devices, files, kernels
 from nst.devices import Device
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, NstWarning, brief
 from nst.files import PathLike, current_folder
 from nst.objective.recipes import INITS, Recipe
 from nst.pictures import colour, images, reading
@@ -29,6 +29,11 @@ class ReadPainting:
     mask: np.ndarray | None = None  # (H, W) in [0, 1], of the painting
     region: np.ndarray | None = None  # (H, W) in [0, 1], of the photograph
     part: str = ""  # the name of that region: paintings of one part are blended
+    taps: tuple[str, ...] | None = None  # at which it is taken; None: all
+
+    def taken_at(self, tap: str) -> bool:
+        """Return whether this style is taken at ``tap``."""
+        return self.taps is None or tap in self.taps
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,8 @@ def read_style(
         warn_of_shape(read[painting.region], region, None, photograph)
     mask = mask_within(mask, opacity, f"the style {painting.path}")
     region = mask_within(region, where_shown(alpha), "the photograph")
-    return ReadPainting(picture, painting.weight, mask, region, str(painting.region))
+    part = str(painting.region)
+    return ReadPainting(picture, painting.weight, mask, region, part, painting.taps)
 
 
 def where_shown(alpha: np.ndarray | None) -> np.ndarray | None:
@@ -250,6 +256,8 @@ def override(settings: Settings) -> Recipe:
     named = {name: getattr(settings, name) for name in ("pooling", "init", "optimizer")}
     if settings.strength == 0:
         named["init"] = "content"
+    _check_taken(settings.style, style)
+    style = {tap: w for tap, w in style.items() if any(s.taken_at(tap) for s in settings.style)}
     return replace(
         recipe,
         content={t: w * settings.content_weight for t, w in content.items()},
@@ -257,3 +265,14 @@ def override(settings: Settings) -> Recipe:
         smoothness=recipe.smoothness * settings.tv_weight * settings.strength,
         **{name: value for name, value in named.items() if value is not None},
     )
+
+
+def _check_taken(paintings: Sequence[Painting], style: Mapping[str, float]) -> None:
+    """Raise NstError if a style is to be taken where the recipe takes none."""
+    for painting in paintings:
+        if unknown := [tap for tap in painting.taps or () if tap not in style]:
+            raise NstError(
+                f"style {painting.path} is to be taken at {brief(', '.join(unknown))}, where the "
+                f"recipe has no weight; choose from {brief(', '.join(style))}, or give "
+                "--tap-weights."
+            )

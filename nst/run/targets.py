@@ -40,7 +40,7 @@ def objective_at(
     ]
     targets = Targets(
         content_features(inputs.vgg, content, inputs.recipe.content, side, padding_in(inputs)),
-        {tap: [region[tap] for region in regions] for tap in inputs.recipe.style},
+        {tap: [r[tap] for r in regions if tap in r] for tap in inputs.recipe.style},
         seen_at(inputs, scale),
     )
     return Objective(inputs.vgg, targets, inputs.recipe, side)
@@ -68,19 +68,26 @@ def measure_region(
     side: int | None,
     share: float,
 ) -> dict[str, Region]:
-    """Return, for each tap, the region that these ``paintings`` share, and their style blended.
+    """Return the region that these ``paintings`` share, and their style blended: by tap.
 
+    A tap at which none of them is taken is left out.
     With a strength below 1 the content's own style is blended in, and at 0 it is all there is.
     """
     blend = statistic(inputs.recipe).blend
     measured = [measure_style(inputs, painting, scale, side, share) for painting in paintings]
-    weights = [painting.weight for painting in paintings]
     masks = masks_at(inputs, paintings[0].region, scale.height, scale.width)
     strength = inputs.settings.strength
     own = sums_at(inputs, content, masks, side) if strength < 1 else {}
     regions = {}
     for tap, mask in masks.items():
-        sums = blend([one[tap] for one in measured], weights)
+        taken = [
+            (sums[tap], painting.weight)
+            for sums, painting in zip(measured, paintings, strict=True)
+            if painting.taken_at(tap)
+        ]
+        if not taken:
+            continue
+        sums = blend(*zip(*taken, strict=True))
         if own:
             sums = blend([own[tap], sums], [1 - strength, strength])
         covered = 1.0 if mask is None else float(mask.host.mean())
@@ -102,7 +109,9 @@ def measure_style(
     """
     size = painting_size(inputs, painting, scale, share)
     picture = inputs.device.asarray(images.resize(painting.picture, *size))
-    return sums_at(inputs, picture, masks_at(inputs, painting.mask, *size), side)
+    masks = masks_at(inputs, painting.mask, *size)
+    taken = {tap: mask for tap, mask in masks.items() if painting.taken_at(tap)}
+    return sums_at(inputs, picture, taken, side)
 
 
 def sums_at(

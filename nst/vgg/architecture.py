@@ -7,6 +7,7 @@ A *tap* is a place where features are read: ``conv4_2`` is the second convolutio
 block before its ReLU, ``relu4_2`` the same after it.
 """
 
+import re
 from dataclasses import dataclass
 
 from nst.errors import NstError
@@ -112,6 +113,11 @@ def numbers(layer: str) -> tuple[int, int]:
     """Return block and index of a convolution or its ReLU: (4, 2) for ``relu4_2``."""
     block, index = layer.removeprefix("conv").removeprefix("relu").split("_")
     return int(block), int(index)
+
+
+def is_tap_name(text: str) -> bool:
+    """Return whether a network could have a tap of this name."""
+    return re.fullmatch(r"(conv|relu)[1-9]_[1-9]\d?", text) is not None
 
 
 def relu_of(convolution: str) -> str:
