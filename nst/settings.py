@@ -18,12 +18,18 @@ from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
 from nst.pictures import reading
 from nst.pictures.colour import COLORS
 from nst.values import is_count, is_number, path_of, shown
-from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS, SMALLEST_SIDE
+from nst.vgg.architecture import (
+    CONVOLUTIONS,
+    POOLINGS,
+    PRECISIONS,
+    SMALLEST_SIDE,
+    is_tap_name,
+)
 
 LARGEST_SIDE = 16384  # pixels; a larger number is taken for a typing mistake
 MOST_STEPS = 1_000_000  # a larger number is taken for a typing mistake
 LARGEST_SEED = 2**64 - 1
-MOST_SCALES, MOST_STYLES = 64, 64  # in one run
+MOST_SCALES, MOST_STYLES, MOST_TAPS = 64, 64, 64  # that can be listed
 LARGEST_FACTOR = 1e12  # of weights: beyond, losses leave the finite numbers
 OUTPUTS = ("output", "log", "report", "checkpoint")
 # What does not change the picture, and so does not come with --from:
@@ -38,6 +44,7 @@ class Painting:
     weight: float = 1.0  # above 0; relative to the other paintings of the same region
     mask: Path | None = None  # an image, white where the painting is looked at
     region: Path | None = None  # an image, white where the photograph takes this style
+    taps: tuple[str, ...] | None = None  # layers that take this style; None: all of the recipe's
 
     def __post_init__(self) -> None:
         kinds = {"path": "style", "mask": "style mask", "region": "content mask"}
@@ -52,6 +59,23 @@ class Painting:
                 f"above 0, up to {LARGEST_FACTOR:g}."
             )
         object.__setattr__(self, "weight", float(self.weight))
+        if self.taps is not None:
+            object.__setattr__(self, "taps", self._checked_taps())
+
+    def _checked_taps(self) -> tuple[str, ...]:
+        """Return the taps, each once; the network and the recipe know which there can be."""
+        taps = self.taps
+        named = isinstance(taps, list | tuple) and 0 < len(taps) <= MOST_TAPS
+        if not named or not all(isinstance(tap, str) and is_tap_name(tap) for tap in taps or ()):
+            raise NstError(
+                f"the taps of style {self.path} are {shown(taps)}; give names of layers such as "
+                "relu1_1,relu2_1."
+            )
+        return tuple(dict.fromkeys(taps or ()))
+
+    def taken_at(self, tap: str) -> bool:
+        """Return whether this style is taken at ``tap``."""
+        return self.taps is None or tap in self.taps
 
     @property
     def files(self) -> list[Path]:

@@ -57,7 +57,7 @@ def objective_at(
     ]
     targets = Targets(
         content_features(inputs.vgg, content, inputs.recipe.content, side, padding_in(inputs)),
-        {tap: [region[tap] for region in regions] for tap in inputs.recipe.style},
+        {tap: [r[tap] for r in regions if tap in r] for tap in inputs.recipe.style},
         seen_at(inputs, scale),
     )
     return Objective(inputs.vgg, targets, inputs.recipe, side)
@@ -90,13 +90,13 @@ def measure_region(
     side: int | None,
     share: float,
 ) -> dict[str, Region]:
-    """Return, for each tap, the region that these ``paintings`` share, and their style blended.
+    """Return the region that these ``paintings`` share, and their style blended: by tap.
 
+    A tap at which none of them is taken is left out.
     With a strength below 1 the content's own style is blended in, and at 0 it is all there is.
     """
     kinds = kinds_of(inputs.recipe)
     measured = [measure_style(inputs, painting, scale, side, share) for painting in paintings]
-    weights = [painting.weight for painting in paintings]
     masks = masks_at(inputs, paintings[0].region, scale.height, scale.width)
     strength = inputs.settings.strength
     summed = {tap: mask for tap, mask in masks.items() if not kinds[tap].per_scale}
@@ -104,8 +104,15 @@ def measure_region(
     asking = asking_at(inputs, seen, masks, side)
     regions = {}
     for tap, mask in masks.items():
+        taken = [
+            (sums[tap], painting.weight)
+            for sums, painting in zip(measured, paintings, strict=True)
+            if painting.taken_at(tap)
+        ]
+        if not taken:
+            continue
         blend = kinds[tap].blend
-        sums = blend([one[tap] for one in measured], weights)
+        sums = blend(*zip(*taken, strict=True))
         if tap in own:
             sums = blend([own[tap], sums], [1 - strength, strength])
         covered = 1.0 if mask is None else float(mask.host.mean())
@@ -148,7 +155,9 @@ def measure_style(
     """
     size = painting_size(inputs, painting, scale, share)
     picture = inputs.device.asarray(images.resize(painting.picture, *size))
-    return sums_at(inputs, picture, masks_at(inputs, painting.mask, *size), side)
+    masks = masks_at(inputs, painting.mask, *size)
+    taken = {tap: mask for tap, mask in masks.items() if painting.taken_at(tap)}
+    return sums_at(inputs, picture, taken, side)
 
 
 def sums_at(

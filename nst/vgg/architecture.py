@@ -8,6 +8,7 @@ block before its ReLU, ``relu4_2`` the same after it.  ``hypercolumn`` is a tap 
 that the ReLUs of the first four blocks see at one place; see hypercolumn.py.
 """
 
+import re
 from dataclasses import dataclass
 
 from nst.errors import NstError
@@ -162,6 +163,11 @@ def stride_of(layer: str) -> int:
     """Return the stride of a convolution, its ReLU or a pool, in any of these architectures."""
     pools = int(layer.removeprefix("pool")) if "pool" in layer else numbers(layer)[0] - 1
     return int(2**pools)
+
+
+def is_tap_name(text: str) -> bool:
+    """Return whether a network could have a tap of this name."""
+    return text == HYPERCOLUMN or re.fullmatch(r"(conv|relu)[1-9]_[1-9]\d?", text) is not None
 
 
 def relu_of(convolution: str) -> str:
