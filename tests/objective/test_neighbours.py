@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from gradcheck import assert_gradient
 from objectives import mask_of
+from run.test_checkpoints import stop_after, without_seconds
 from running import begun, paint
 from small_networks import NARROW_VGG16, NARROW_VGG19, draw_arrays, relative_error
-from test_checkpoints import stop_after, without_seconds
 
 from nst import resume, stylize
 from nst.devices import CPU

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gradcheck import assert_gradient
-from test_twins import call, on_host, public_names, twin  # noqa: F401
+from kernels.test_twins import call, on_host, public_names, twin  # noqa: F401
 
 from nst import kernels
 from nst.kernels import numpy_kernels as k
