@@ -76,8 +76,8 @@ def measure_region(
     blend = statistic(inputs.recipe).blend
     measured = [measure_style(inputs, painting, scale, side, share) for painting in paintings]
     masks = masks_at(inputs, paintings[0].region, scale.height, scale.width)
-    strength = inputs.settings.strength
-    own = sums_at(inputs, content, masks, side) if strength < 1 else {}
+    painted = inputs.settings.style_share
+    own = sums_at(inputs, content, masks, side) if painted < 1 else {}
     regions = {}
     for tap, mask in masks.items():
         taken = [
@@ -89,7 +89,7 @@ def measure_region(
             continue
         sums = blend(*zip(*taken, strict=True))
         if own:
-            sums = blend([own[tap], sums], [1 - strength, strength])
+            sums = blend([own[tap], sums], [1 - painted, painted])
         covered = 1.0 if mask is None else float(mask.host.mean())
         regions[tap] = Region(finish(sums, inputs.recipe), mask, covered)
     return regions
