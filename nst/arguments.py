@@ -98,7 +98,11 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
         metavar="FILE.toml",
         help="tables [content] and [style] of tap = weight, in place of the recipe's",
     )
-    add("strength", type=float, help="from 0, the photograph, to 1, the full style")
+    add(
+        "strength",
+        type=float,
+        help="from 0, the photograph, to 1, the full style; 0.5 is about half way",
+    )
     add("style_scale", type=float, help="size of the style's strokes: 2 for twice as large")
     add(
         "color",

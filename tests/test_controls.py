@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from running import begun
+from running import begun, paint
 from small_networks import FOUR_BLOCKS, draw_arrays, relative_error
 
 from nst import cli, demo, stylize
@@ -162,8 +162,18 @@ def test_a_missing_mask_is_named(first, tmp_path):
 def test_strength_blends_the_photograph_s_own_style_in(settings, files):
     (full,) = style_grams(settings())
     (own,) = style_grams(settings(style=files / "photograph.png"))
-    (half,) = style_grams(settings(strength=0.5))
-    np.testing.assert_allclose(half, (full + own) / 2, rtol=1e-4)
+    (half,) = style_grams(settings(strength=0.125))  # of which the painting's share is 1/4
+    np.testing.assert_allclose(half, full / 4 + own * 3 / 4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("painting", ["swirl", "waves", "garden"])
+def test_half_the_strength_is_half_the_way(painting):
+    content, style = demo.content_path(), demo.style_path(painting)
+    asked = Settings(content, style, None, size=96, steps=40, model="vgg16-slim", device="cpu")
+    full, half = (paint(prepare(replace(asked, strength=s))).image for s in (1, 0.5))
+    photograph = images.resize(images.load(content), *full.shape[1:])
+    share = np.abs(half - photograph).mean() / np.abs(full - photograph).mean()
+    assert 0.4 <= share <= 0.6
 
 
 @pytest.fixture

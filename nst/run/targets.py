@@ -98,9 +98,9 @@ def measure_region(
     kinds = kinds_of(inputs.recipe)
     measured = [measure_style(inputs, painting, scale, side, share) for painting in paintings]
     masks = masks_at(inputs, paintings[0].region, scale.height, scale.width)
-    strength = inputs.settings.strength
+    painted = inputs.settings.style_share
     summed = {tap: mask for tap, mask in masks.items() if not kinds[tap].per_scale}
-    own = sums_at(inputs, seen.photograph, summed, side) if strength < 1 and summed else {}
+    own = sums_at(inputs, seen.photograph, summed, side) if painted < 1 and summed else {}
     asking = asking_at(inputs, seen, masks, side)
     regions = {}
     for tap, mask in masks.items():
@@ -114,7 +114,7 @@ def measure_region(
         blend = kinds[tap].blend
         sums = blend(*zip(*taken, strict=True))
         if tap in own:
-            sums = blend([own[tap], sums], [1 - strength, strength])
+            sums = blend([own[tap], sums], [1 - painted, painted])
         covered = 1.0 if mask is None else float(mask.host.mean())
         regions[tap] = Region(finish(sums, inputs.recipe, tap, asking.get(tap)), mask, covered)
     return regions
