@@ -364,7 +364,7 @@ def nst():
     def style(features, painting):
         target = gram(painting) / pixels_of(painting)
         difference = gram(features) / pixels_of(features) - target
-        return 50 * mean_square(difference) / mean_square(target)
+        return 15 * mean_square(difference) / mean_square(target)
 
     pairs = list(neighbours(False, *[0.5 / (3 * HEIGHT * WIDTH)] * 2))
     content = {"relu3_3": lambda f, p: mean_square(f - p) / mean_square(p)}
