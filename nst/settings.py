@@ -147,6 +147,11 @@ class Settings:
         self._check_count("seed", 0, LARGEST_SEED)
         for name in ("content_weight", "style_weight", "tv_weight"):
             self._check_number(name, 0, LARGEST_FACTOR)
+        if self.content_weight != 1 and not (self.content_taps or self.objective.content):
+            raise NstError(
+                f"--content-weight has nothing to weigh: recipe {self.recipe} has no content loss "
+                "and keeps its subject by itself. Use --strength for more of the photograph."
+            )
         self._check_number("strength", 0, 1)
         self._check_number("style_scale", 0.1, 10)
         for name in ("content_taps", "style_taps"):

@@ -100,9 +100,9 @@ RECIPES = {
     "mixture": Recipe(
         source="this program's: nearest features, and lightly the Gram matrices of the default",
         content={},
-        style={HYPERCOLUMN: 1.0} | _each(_BELOW_BLOCK_5, 0.1),
+        style={HYPERCOLUMN: 1.0} | _each(_BELOW_BLOCK_5, 0.03),
         statistics={HYPERCOLUMN: "neighbours"},
-        smoothness=0.5,
+        smoothness=0.7,
         **_OURS,
     ),
     "gatys": Recipe(

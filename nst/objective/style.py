@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, Self
 
 from nst.kernels import Array
-from nst.objective.styles.sums import Mask, Place
+from nst.objective.styles.sums import Effort, Mask, Place
 
 
 def style_loss(
@@ -84,6 +84,10 @@ class Style(Protocol):
 
     def mean_square(self) -> float:
         """Return the size of the target, by which a relative loss is divided."""
+
+    @staticmethod
+    def effort(channels: int, asking: int, painting: int) -> Effort:
+        """Return what making a target takes, for so many positions of both pictures."""
 
     def within(self, place: Place) -> Self:
         """Return what a tile's own features are compared with.

@@ -9,18 +9,21 @@ What is no part of an evaluation is counted in whole images, I = 12 bytes a pixe
 
 ``base`` is what the process holds when everything is open, and the image that painting starts
 from.  A window is the part of the image that the network is given at once: all of it, or the
-largest tile's.  Targets are the photograph's features, unless they are in files, and the regions'
-masks as each layer sees them.  Gram matrices, plots and the report are small at any size.
+largest tile's.  Targets are the photograph's features and what is made for each scale, unless
+they are in files, and the regions' masks as each layer sees them.  Gram matrices, plots and the
+report are small at any size.
 
 Time is that of the evaluations and of the optimizer's passes over whole images, of opening the
 graphs of a size, and of measuring the targets there.  Saving is left out.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from nst.memory import format_bytes
+from nst.objective.style import Style
+from nst.objective.styles.sums import Effort
 from nst.objective.tiling import smallest_side, spans
 from nst.pictures import images
 from nst.run.probe import Cost
@@ -97,6 +100,9 @@ class Work:
     paintings: int = 1
     regions: int = 0  # of the photograph: each has masks
     frames: bool = False  # are saved between steps
+    asking: Mapping[str, type[Style]] = field(default_factory=dict)
+    # ^ the taps whose targets are made for each scale, and what makes them
+    blended: bool = False  # the photograph's own features go into these targets
     averaged: bool = False  # the picture is a running mean of Adam's steps
     padding: int = 0  # pixels around a picture that the network is shown
     bands: int = 1  # of frequencies in which L-BFGS begins
@@ -110,8 +116,28 @@ class Work:
             [self.architecture.shape(tap, *size) for tap in taps]
             for taps in (self.content_taps, self.style_taps)
         )
+        content += [self.architecture.shape(tap, *size) for tap in self.asking] * self.fields
         features = sum(map(math.prod, content)) if whole else 0
         return 4.0 * (features + self.regions * sum(height * width for _, height, width in style))
+
+    @property
+    def fields(self) -> int:
+        """How many targets of the image's own size there are at a tap that asks: by region."""
+        return max(1, self.regions)
+
+    def asked(self, size: tuple[int, int], style_size: tuple[int, int], whole: bool) -> Effort:
+        """Return what it takes to make the targets that are made for each scale."""
+        values = products = 0.0
+        for tap, kind in self.asking.items():
+            shape = self.architecture.shape
+            channels, *positions = shape(tap, *size)
+            painted = self.paintings * math.prod(shape(tap, *style_size)[1:])
+            effort = kind.effort(channels, math.prod(positions), painted)
+            own = channels * math.prod(positions)
+            in_file = 0 if whole else own
+            values += effort.values - in_file + (own if whole and self.blended else 0)
+            products += effort.products
+        return Effort(values, products)
 
     def at_size(self, longer: int) -> "Work":
         """Return the same for a last scale of another size, and no other scale."""
@@ -181,6 +207,7 @@ class Work:
         style_image = 2 * IMAGE * style_size[0] * style_size[1]
         style_network = self.cost.measuring(*style_window)
         measuring = 2 * image + targets + style_image + style_network
+        measuring += 4 * self.asked(size, style_size, whole).values
         evaluating = (2 + kept) * image + targets + stepping
         if self.padding:  # the image with its margin, and its gradient
             shown, style_shown = (
@@ -213,8 +240,12 @@ class Work:
         """Return the time to open the network at one scale and to measure the targets."""
         rows, columns, _ = self._windows(*size, side)
         style_rows, style_columns, _ = self._windows(*style_size, side)
-        pixels = sum(rows) * sum(columns) + self.paintings * sum(style_rows) * sum(style_columns)
-        return self.cost.opening_seconds + pixels * self.cost.features_seconds
+        seen = sum(rows) * sum(columns)
+        pixels = seen + self.paintings * sum(style_rows) * sum(style_columns)
+        if self.asking:
+            pixels += seen * (2 if self.blended else 1)
+        matching = self.asked(size, style_size, True).products * self.cost.product_seconds
+        return self.cost.opening_seconds + pixels * self.cost.features_seconds + matching
 
     def _windows(
         self, height: int, width: int, side: int | None

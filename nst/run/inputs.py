@@ -14,7 +14,7 @@ from nst.files import PathLike, current_folder
 from nst.objective.recipes import INITS, Recipe
 from nst.pictures import colour, images, reading
 from nst.pictures.reading import Input
-from nst.run import checkpoints, marks, palettes
+from nst.run import checkpoints, marks
 from nst.run.scales import scales_for
 from nst.settings import Painting, Settings
 from nst.vgg import Vgg, weights
@@ -76,7 +76,9 @@ class Inputs:
         """
         painted = image.clip(0, 1)
         if self.recipe.palette == "moments":
-            painted = palettes.matched(self, painted)
+            alpha = _fitted(self.alpha, *painted.shape[1:])
+            matched = in_style_colours(painted, alpha, self.paintings)
+            painted = painted + np.float32(self.settings.strength) * (matched - painted)
         painted = colour.as_grey(painted) if self.grey else painted
         return colour.finished(self.settings.color, painted, self.photograph)
 

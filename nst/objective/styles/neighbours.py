@@ -23,8 +23,8 @@ from nst.errors import NstError
 from nst.kernels import Array
 from nst.memory import FileArray
 from nst.objective.recipe import Recipe
-from nst.objective.styles.query import Query
-from nst.objective.styles.sums import TINY_AREA, Mask, Place, area_of
+from nst.objective.styles.query import STRIP_POSITIONS, Query
+from nst.objective.styles.sums import TINY_AREA, Effort, Mask, Place, area_of
 
 MOST_POSITIONS = 1 << 15  # of a painting that are looked at: of more, every second, third, ...
 SEEN = 0.5  # of the mask's largest value: a position of less is not looked at
@@ -79,7 +79,7 @@ class NeighboursStyle:
             return Positions((vectors,), (None,))
         weights = mask.host.reshape(-1)
         seen = (mask.pixels.reshape(-1) > 0).nonzero()[0]
-        return Positions((vectors[:, seen],), (weights[weights > 0],))
+        return Positions((vectors.take(seen, axis=1),), (weights[weights > 0],))
 
     @staticmethod
     def blend(styles: Sequence[Positions], shares: Sequence[float]) -> Paintings:
@@ -98,7 +98,7 @@ class NeighboursStyle:
             if not len(positions):
                 continue
             chosen = index[first : first + len(positions)]
-            wanted = _directions(joined[:, query.device.xp.asarray(chosen)])
+            wanted = _directions(joined.take(query.device.xp.asarray(chosen), axis=1))
             if query.own is not None:  # the photograph's own direction keeps its share
                 own = _directions(query.vectors(query.own, strip, positions))
                 wanted = query.strength * wanted + (1 - query.strength) * own
@@ -106,6 +106,14 @@ class NeighboursStyle:
             _put(target, strip, positions, wanted, query.device)
             first += len(positions)
         return cls(target, query.device)
+
+    @staticmethod
+    def effort(channels: int, asking: int, painting: int) -> Effort:
+        """Return what it takes to make the target, for so many positions of both pictures."""
+        looked_at = min(painting, MOST_POSITIONS)
+        strip = min(asking, STRIP_POSITIONS)
+        held = channels * (painting + looked_at + asking + 3 * strip)  # and the target itself
+        return Effort(held, float(channels) * asking * looked_at)
 
     def measure(self, features: Array, mask: Mask | None = None) -> Distances:
         """Return the sum of ``1 - cos`` over the positions, weighed by the mask."""
@@ -157,7 +165,7 @@ def _looked_at(painting: Positions, device: Device) -> Array:
     for vectors, weights in zip(painting.vectors, painting.weights, strict=True):
         if weights is not None:
             seen = np.flatnonzero(weights >= SEEN * most)
-            vectors = vectors[:, device.xp.asarray(seen)]
+            vectors = vectors.take(device.xp.asarray(seen), axis=1)
         kept.append(vectors)
     step = -(-sum(vectors.shape[1] for vectors in kept) // MOST_POSITIONS)
     if not step:

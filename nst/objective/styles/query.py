@@ -48,7 +48,7 @@ class Query:
         flat = rows.reshape(len(rows), -1)
         if len(positions) == flat.shape[1]:
             return flat
-        return flat[:, self.device.xp.asarray(positions)]
+        return flat.take(self.device.xp.asarray(positions), axis=1)
 
     def field(self) -> Array | FileArray:
         """Return a field of zeros like the features', kept where they are."""
