@@ -90,7 +90,8 @@ def assert_same(case, vgg, dtype, tolerance):
     d_expected = d_expected.copy()
     tiled = Objective(vgg, targets, recipe, case.side)
     found, d_image = tiled.evaluate(image)
-    assert found.floats() == pytest.approx(expected.floats(), rel=tolerance)
+    rounded = pytest.approx(expected.floats(), rel=tolerance, abs=tolerance / 10)  # of traces of 1
+    assert found.floats() == rounded
     assert d_image.dtype == image.dtype
     assert relative_error(d_image, d_expected) <= tolerance
 
