@@ -26,8 +26,8 @@ from nst.vgg.architecture import (
     is_tap_name,
 )
 
-LARGEST_SIDE = 16384  # pixels; a slip of the finger beyond
-MOST_STEPS = 1_000_000  # likewise
+LARGEST_SIDE = 16384  # pixels; a larger number is taken for a typing mistake
+MOST_STEPS = 1_000_000  # a larger number is taken for a typing mistake
 LARGEST_SEED = 2**64 - 1
 MOST_SCALES, MOST_STYLES, MOST_TAPS = 64, 64, 64  # that can be listed
 STRENGTH_POWER = 2 / 3  # of which the painting's share of the style is; see `style_share`
@@ -80,6 +80,7 @@ class Painting:
 
     @property
     def files(self) -> list[Path]:
+        """The picture's and its masks'."""
         return [path for path in (self.path, self.mask, self.region) if path is not None]
 
 
@@ -87,7 +88,10 @@ class Painting:
 class Settings:
     """One stylization.  Weights are factors on the recipe's own; None leaves it to the recipe.
 
-    Raises NstError, naming the command-line option, if a value is out of its range.
+    Raises
+    ------
+    NstError
+        If a value is out of its range; it names the command-line option.
     """
 
     content: Path  # the photograph
@@ -208,7 +212,7 @@ class Settings:
             )
         text = schema.convert(parsed, _text_schema(), lookup.text)
         left_out = {*without, *changes}
-        told = {name: value for name, value in schema.said(text).items() if name not in left_out}
+        told = {name: value for name, value in schema.given(text).items() if name not in left_out}
         _find_files(told, lookup)
         return cls(**told | changes)
 
@@ -294,7 +298,16 @@ class Settings:
         """The steps over all scales, or by scale; none where the photograph is to stay."""
         if self.strength == 0:
             return 0
-        return self.objective.steps if self.steps is None else self.steps
+        if self.steps is not None:
+            return self.steps
+        recipe = self.objective
+        listed = self.scales[-1] if isinstance(self.scales, tuple) else None
+        return recipe.steps_to(self.size or listed or recipe.size or LARGEST_SIDE, self.factor)
+
+    @property
+    def factor(self) -> float:
+        """By which each scale is larger than the one before."""
+        return self.objective.scale_factor if self.scale_factor is None else self.scale_factor
 
     @property
     def all_steps(self) -> int:
@@ -404,12 +417,13 @@ class Settings:
             raise NstError("--plot and --save-every write beside the output; give --output.")
         written = {"--output": [self.output], "--log": [self.log], "--report": [self.report]}
         written["--plot"] = [*self.plots]
+        written["--checkpoint"] = [self.checkpoint]
         taken = {files.resolved(path): "an input" for path in self.inputs}
         for option, paths in written.items():
             for path in filter(None, paths):
                 self._check_free(option, path, taken)
                 taken[files.resolved(path)] = "the file of " + option
-        for path in self.frames_there():  # an input would be there, by this name or by a link
+        for path in self.frames_there():  # a link among the frames may lead to an input
             self._check_free("--save-every", path, taken)
         for path in taken:
             if self.output is not None and path.parent == files.resolved(self.output.parent):
@@ -482,7 +496,7 @@ def _find_files(told: dict[str, Any], lookup: Lookup) -> None:
 
 
 def _find_painting(text: Any, lookup: Lookup) -> Painting:
-    values = schema.said(text)
+    values = schema.given(text)
     for name in ("path", "mask", "region"):
         if values.get(name) is not None:
             values[name] = lookup.find(values[name])

@@ -18,11 +18,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import scipy.fft
 
 import nst
 
 __version__ = "14, emulated"
-float32, float64 = np.float32, np.float64
+float32, float64, int32 = np.float32, np.float64, np.int32
 UNIT = 512  # bytes: what the pool gives is a multiple
 LARGEST = 1 << 30  # bytes of the GPU; what nobody touches takes nothing
 NST = str(Path(nst.__file__).parent)
@@ -369,6 +370,18 @@ class linalg:
     def eigh(matrix):
         values, vectors = np.linalg.eigh(_host(matrix))
         return _result(values), _result(np.asfortranarray(vectors))
+
+
+class fft:
+    """In place of cupyx.scipy.fft."""
+
+    @staticmethod
+    def dctn(x, norm):
+        return _call(scipy.fft.dctn, x, norm=norm)
+
+    @staticmethod
+    def idctn(x, norm):
+        return _call(scipy.fft.idctn, x, norm=norm)
 
 
 # ---- Kernels and streams -------------------------------------------------------------

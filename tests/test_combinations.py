@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from run.test_checkpoints import stop_after, without_seconds
 from running import begun
-from test_checkpoints import stop_after, without_seconds
-from test_report import pictures
+from show.test_report import pictures
 
 from nst import cli, resume, stylize
 from nst.pictures import images

@@ -158,7 +158,7 @@ extern "C" __global__ void gram(float* result, const double* partials, long long
 }
 
 // gram_backward, moments and moments_backward are matrix products, which cuBLAS does for
-// cupy_kernels.py; symmetric_power is cuSOLVER's.
+// cupy_kernels.py; symmetric_power and newton_schulz are cuSOLVER's.
 
 // ---- Mean squared error ------------------------------------------------------------
 

@@ -160,6 +160,11 @@ class Objective:
     side : int, optional
         The network is never given more than a window of so many pixels a side.  None: the image
         in one piece, as is any that fits into one window.
+
+    Raises
+    ------
+    ValueError
+        If the recipe's weights are not at the targets' taps.
     """
 
     def __init__(
@@ -186,9 +191,19 @@ class Objective:
         self._buffers: dict[str, Array] = {}  # d_features by tap, where several losses meet: flat
 
     def evaluate(self, image: Array) -> tuple[Losses, Array]:
-        """Return ``(losses, d_image)`` at ``image`` (3, H, W), RGB in [0, 1].
+        """Return the losses at an image, and the gradient of their total.
 
-        The features stay the network's and the losses'; ``d_image`` is a new array.
+        Parameters
+        ----------
+        image : (3, H, W) float array
+            RGB in [0, 1], on the network's device.
+
+        Returns
+        -------
+        losses : Losses
+            The total that is minimised, and each loss unweighted.
+        d_image : (3, H, W) float array
+            A new array.
         """
         tiles = tiles_of(self.vgg, image, self.side, self.padding)
         if len(tiles) > 1:
@@ -335,9 +350,9 @@ class Objective:
             terms.append(Term("content", tap, self.weights.content[tap], loss))
         for tap, of_regions in sums.style.items():
             regions = self.targets.style[tap]
-            pairs = [r.compare(s) for r, s in zip(regions, of_regions, strict=True)]
-            d_style[tap] = [d_sums for _, d_sums in pairs]
-            losses = [loss for loss, _ in pairs]
+            compared = [r.compare(s) for r, s in zip(regions, of_regions, strict=True)]
+            d_style[tap] = [d_sums for _, d_sums in compared]
+            losses = [loss for loss, _ in compared]
             terms.append(Term("style", tap, self.weights.style[tap], sum(losses)))
         return terms, d_style
 

@@ -34,7 +34,7 @@ from nst.memory import FileArray
 from nst.objective.style import Style
 from nst.objective.styles.sums import Mask
 from nst.vgg import Vgg
-from nst.vgg.architecture import SMALLEST_SIDE, Architecture
+from nst.vgg.architecture import SMALLEST_SIDE, Architecture, features_along
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,16 @@ class Span:
     start: int  # of the window; a multiple of the deepest stride, below 0 in the margin
     stop: int
     own_start: int  # a multiple of the deepest stride
-    own_stop: int  # likewise, or the image's end
+    own_stop: int  # a multiple of the deepest stride, or the image's end
+    rounding: str = "floor"  # of the network's pools
 
     def own(self, stride: int) -> slice:
         """Return its own features of a tap with ``stride``, among those of the whole image.
 
-        What an odd remainder leaves over at the image's end is dropped, as a pool drops it.
+        What an odd remainder leaves over at the image's end is dropped or kept, as the pools do.
         """
-        return slice(self.own_start // stride, self.own_stop // stride)
+        stop = features_along(self.own_stop, stride, self.rounding)
+        return slice(self.own_start // stride, stop)
 
     def inside(self, stride: int) -> slice:
         """Return its own features of a tap with ``stride``, among those of its window."""
@@ -104,6 +106,8 @@ def cut(
     ----------
     architecture, taps
         Where features are read; they say how far a tile has to read beyond what it owns.
+    height, width : int
+        Pixels of the image.
     side : int or None
         The most that a window may have, in pixels along a side; `smallest_side` is the least
         that can be.  Windows are all alike, and what tiles own is about equal, so that none is
@@ -133,8 +137,9 @@ def spans(
             f"it needs {smallest_side(architecture, taps)}"
         )
     first, end = -padding, length + padding
+    rounding = architecture.rounding
     if side is None or end - first <= side:
-        return [Span(first, end, 0, length)]
+        return [Span(first, end, 0, length, rounding)]
     stride, unit, margin = _grid(architecture, taps)
     units = length // unit  # the last tile takes the remainder as well
     most = (side - (unit - 1) - 2 * margin) // unit  # units that a window has room for
@@ -147,7 +152,10 @@ def spans(
     window = max(stop - start for start, stop in zip(starts, stops, strict=True))
     window += (end - window) % stride  # so that the last one starts on the grid
     starts = [min(start, end - window) for start in starts]
-    return [Span(start, start + window, *own) for start, own in zip(starts, owned, strict=True)]
+    return [
+        Span(start, start + window, *own, rounding)
+        for start, own in zip(starts, owned, strict=True)
+    ]
 
 
 def smallest_side(architecture: Architecture, taps: Iterable[str]) -> int:
@@ -160,7 +168,7 @@ def smallest_side(architecture: Architecture, taps: Iterable[str]) -> int:
 @cache
 def _grid(architecture: Architecture, taps: tuple[str, ...]) -> tuple[int, int, int]:
     """Return the multiples on which windows and tiles begin, and how far windows reach beyond."""
-    stride = max(architecture.stride(tap) for tap in taps)
+    stride = max(architecture.coarsest(tap) for tap in taps)
     radius = max(architecture.radius(tap) for tap in taps)
     return stride, max(stride, SMALLEST_SIDE), -(-radius // stride) * stride
 
@@ -215,11 +223,11 @@ def style_sums(
     vgg: Vgg,
     image: Array,
     masks: Mapping[str, Mask | None],
-    statistic: type[Style],
+    statistics: Mapping[str, type[Style]],
     side: int | None = None,
     padding: int = 0,
 ) -> dict[str, Any]:
-    """Return what ``statistic`` collects of a painting at each tap of ``masks``.
+    """Return what its statistic collects of a painting at each tap of ``masks``.
 
     A mask is that of the tap; None: all pixels.
     """
@@ -231,7 +239,7 @@ def style_sums(
             stride = vgg.network.architecture.stride(tap)
             own = vgg.device.xp.ascontiguousarray(features[tap][tile.inside(stride)])
             mask_there = None if mask is None else mask.within(tile.own(stride))
-            there = statistic.collect(own, mask_there)
+            there = statistics[tap].collect(own, mask_there)
             whole[tap] = whole[tap] + there if tap in whole else there
     vgg.release()  # the painting has a size of its own
     return whole

@@ -20,7 +20,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from nst.memory import said
+from nst.memory import format_bytes
 from nst.objective.tiling import smallest_side, spans
 from nst.pictures import images
 from nst.run.probe import Cost
@@ -29,6 +29,7 @@ from nst.vgg.architecture import SMALLEST_SIDE, Architecture
 
 IMAGE = 12  # bytes a pixel: three float32
 SAVING = 4.5  # images: on the host, scaled to grey levels, as bytes, encoded
+TRANSFORM = 16  # passes that one cosine transform takes, and the sums over its bands
 FIRST_PASS = 1 / 3  # of a tile, forward only: what it takes of the second, forward and backward
 
 
@@ -69,13 +70,13 @@ class Estimate:
     def lines(self) -> list[str]:
         """Return a line a scale, and one for the whole."""
         rows = [
-            f"{scale.width:6} x {scale.height:<6}{_tiles_said(scale):24}"
+            f"{scale.width:6} x {scale.height:<6}{_format_tiles(scale):24}"
             f"{scale.steps:5} {'steps of' if scale.steps != 1 else 'step of':8} "
-            f"{time_said(scale.seconds):8}{said(scale.bytes):>8}"
+            f"{format_seconds(scale.seconds):8}{format_bytes(scale.bytes):>8}"
             for scale in self.scales
         ]
-        memory_said = f"{said(self.bytes)} of {said(self.budget)} memory"
-        return [*rows, f"about {time_said(self.seconds)}, {memory_said}"]
+        of_memory = f"{format_bytes(self.bytes)} of {format_bytes(self.budget)} memory"
+        return [*rows, f"about {format_seconds(self.seconds)}, {of_memory}"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,9 @@ class Work:
     paintings: int = 1
     regions: int = 0  # of the photograph: each has masks
     frames: bool = False  # are saved between steps
+    averaged: bool = False  # the picture is a running mean of Adam's steps
     padding: int = 0  # pixels around a picture that the network is shown
+    bands: int = 1  # of frequencies in which L-BFGS begins
 
     def target_bytes(self, size: tuple[int, int], whole: bool) -> float:
         """Return the bytes of what an image of ``size`` is compared with: features and masks.
@@ -167,7 +170,8 @@ class Work:
         image = IMAGE * size[0] * size[1]
         network = self.cost.evaluating(*window)
         steps = max(n for height, width, n in self.sizes if (height, width) == size)
-        kept, passing = optimizer_images(self.optimizer, min(pairs, steps))
+        kept_pairs = min(pairs, steps), self.averaged, self.bands
+        kept, passing = optimizer_images(self.optimizer, *kept_pairs)
         targets = self.target_bytes(size, whole)
         if whole:
             stepping = network + passing * image
@@ -198,7 +202,8 @@ class Work:
         rows, columns, _ = self._windows(*size, side)
         cost = self.cost
         again = 0 if _is_whole(rows, columns) else cost.features_seconds
-        passes = cost.pass_seconds * optimizer_passes(self.optimizer, pairs)
+        kept_pairs = pairs, self.averaged, self.bands
+        passes = cost.pass_seconds * optimizer_passes(self.optimizer, *kept_pairs)
         seen = sum(rows) * sum(columns) * (cost.seconds + again)
         return seen + size[0] * size[1] * passes
 
@@ -227,36 +232,39 @@ def _is_whole(rows: list[int], columns: list[int]) -> bool:
     return len(rows) == len(columns) == 1
 
 
-def optimizer_images(kind: str, pairs: int) -> tuple[int, int]:
+def optimizer_images(
+    kind: str, pairs: int, averaged: bool = False, bands: int = 1
+) -> tuple[int, int]:
     """Return how many arrays of the image's size an optimizer keeps, and needs in passing.
 
     L-BFGS keeps where its line search started, the gradient there, its direction, and its
-    ``pairs``; the best picture so far is a copy.
+    ``pairs``; the best picture so far is a copy, and so it is where Adam's are ``averaged``.
+    Beginning in ``bands``, it transforms images, on a GPU through complex numbers.
     """
     if kind == "descent":
         return 0, 1
     if kind == "adam":
-        return 2, 1
-    return 4 + 2 * pairs, 4
+        return 2 + averaged, 1
+    return 4 + 2 * pairs, 4 if bands == 1 else 8
 
 
-def optimizer_passes(kind: str, pairs: int) -> int:
+def optimizer_passes(kind: str, pairs: int, averaged: bool = False, bands: int = 1) -> int:
     """Return about how many passes over arrays of the image's size a step and its checks take.
 
     A pass is what adding one array to another takes.  L-BFGS' are two dot products and two sums
-    for each of its ``pairs``, and its line search's.
+    for each of its ``pairs``, and its line search's; and in ``bands``, four cosine transforms.
     """
     if kind == "descent":
         return 4
     if kind == "adam":
-        return 6
-    return 30 + 4 * pairs
+        return 6 + 2 * averaged
+    return 30 + 4 * pairs + (0 if bands == 1 else 4 * TRANSFORM)
 
 
 # --- As people say it -----------------------------------------------------------------
 
 
-def time_said(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """Return a duration as people say it: 0.4 s, 12 s, 7 min, 3.5 h."""
     if seconds < 9.95:
         return f"{seconds:.2g} s"
@@ -267,7 +275,7 @@ def time_said(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _tiles_said(scale: ScaleEstimate) -> str:
+def _format_tiles(scale: ScaleEstimate) -> str:
     rows, columns = scale.tiles
     if rows * columns == 1:
         return "as a whole"

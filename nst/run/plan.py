@@ -93,7 +93,9 @@ def work_of(inputs: Inputs, plan: Plan, cost: Cost, base: float) -> Work:
         paintings=len(paintings),
         regions=len({one.part for one in paintings if one.region is not None}),
         frames=inputs.settings.save_every > 0,
+        averaged=inputs.recipe.average > 0,
         padding=padding_in(inputs),
+        bands=inputs.recipe.bands,
     )
 
 

@@ -22,7 +22,7 @@ from nst.pictures import images
 from nst.run.inputs import Inputs, ReadPainting
 from nst.run.plan import Plan
 from nst.run.state import State
-from nst.run.targets import network_size, padding_in
+from nst.run.targets import kinds_of, network_size, padding_in
 from nst.settings import Settings
 from nst.version import VERSION
 
@@ -35,7 +35,10 @@ MEASURED_SIDE = 640  # pixels: larger pictures are scaled down for their Gram ma
 
 @dataclass(frozen=True)
 class Report:
-    """What a report shows of a run.  Images are (3, H, W) RGB in [0, 1], of any sizes."""
+    """What a report shows of a run.  Images are (3, H, W) RGB in [0, 1], of any sizes.
+
+    What is transparent in them is the white of paper.
+    """
 
     content: np.ndarray
     styles: Mapping[str, np.ndarray]  # by name
@@ -100,9 +103,9 @@ def of_run(inputs: Inputs, plan: Plan, state: State, painted: np.ndarray) -> Rep
     )
     shown["model"] = f"{inputs.vgg.network.name}, sha256 {inputs.vgg.network.sha256}"
     return Report(
-        content=inputs.photograph,
-        styles={painting.path.name: read.picture for painting, read in named},
-        painted=painted,
+        content=images.over_white(inputs.photograph, inputs.alpha),
+        styles={one.path.name: images.over_white(r.picture, r.alpha) for one, r in named},
+        painted=images.over_white(painted, inputs.alpha),
         history=state.history,
         settings={**shown, "device": inputs.device.name, "nst": VERSION},
         grams=measure_grams(inputs, plan.side, painted) if whole else {},
@@ -121,21 +124,21 @@ def measure_grams(
     pictures are brought to the same longer side, MEASURED_SIDE at most, and are seen in tiles of
     ``side``.
     """
+    taps = [tap for tap, kind in kinds_of(inputs.recipe).items() if not kind.per_scale]
+    if not taps:
+        return {}
     longer = min(max(painted.shape[1:]), MEASURED_SIDE)
     pictures = [one.picture for one in inputs.paintings]
     found = []
     for image in [painted, *pictures]:
         height, width = image.shape[1:]
         placed = images.resize(image, *network_size(height, width, longer))
-        everywhere = dict.fromkeys(inputs.recipe.style)
-        there, padding = inputs.device.asarray(placed), padding_in(inputs)
-        sums = style_sums(inputs.vgg, there, everywhere, GramStyle, side, padding)
+        placed, padding = inputs.device.asarray(placed), padding_in(inputs)
+        grams = dict.fromkeys(taps, GramStyle)
+        sums = style_sums(inputs.vgg, placed, dict.fromkeys(taps), grams, side, padding)
         found.append({tap: inputs.device.asnumpy(s.sums) / s.area for tap, s in sums.items()})
     of_painted, *of_styles = found
-    return {
-        tap: (_blended(tap, of_styles, inputs.paintings), of_painted[tap])
-        for tap in inputs.recipe.style
-    }
+    return {tap: (_blended(tap, of_styles, inputs.paintings), of_painted[tap]) for tap in taps}
 
 
 def _blended(

@@ -1,5 +1,7 @@
 """Tiles against their definition: every pixel and feature owned once, and seen exactly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from small_networks import ReferenceVgg, draw_arrays
 
 from nst.objective.tiling import cut, smallest_side
-from nst.vgg.architecture import POOLINGS, VGG16, VGG19, Architecture
+from nst.vgg.architecture import POOLINGS, ROUNDINGS, VGG16, VGG19, Architecture
 
 ONE_BLOCK = Architecture(((3, 2),))
 THREE_BLOCKS = Architecture(((3,), (2, 4), (3, 2)))
@@ -18,6 +20,7 @@ FIVE_BLOCKS = Architecture(((2,), (3,), (2,), (3,), (2, 3)))
 def cases(draw):
     """An architecture, taps of it, an image's size and a tile's, with odd remainders."""
     architecture = draw(st.sampled_from([ONE_BLOCK, THREE_BLOCKS, FIVE_BLOCKS]))
+    architecture = replace(architecture, rounding=draw(st.sampled_from(ROUNDINGS)))
     taps = draw(st.lists(st.sampled_from(architecture.taps), min_size=1, max_size=3, unique=True))
     least = smallest_side(architecture, taps)
     side = draw(st.integers(least, least + 30))
@@ -88,6 +91,9 @@ def test_a_row_of_tiles_by_hand():
     assert right.own(2) == (slice(None), slice(0, 10), slice(16, 32))  # the odd column is dropped
     assert right.inside(2) == (slice(None), slice(0, 10), slice(2, 18))
     assert right.own(1)[2] == slice(32, 65)
+    _, kept = cut(replace(architecture, rounding="ceil"), ["relu2_1"], 20, 65, 55)
+    assert kept.own(2) == (slice(None), slice(0, 10), slice(16, 33))
+    assert kept.inside(2) == (slice(None), slice(0, 10), slice(2, 19))
 
 
 def test_a_tile_too_small_to_own_anything_is_refused():

@@ -8,7 +8,7 @@ sum of the mask, the area, regions of different sizes compare.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -67,6 +67,7 @@ class SumStyle:
     """What a statistic has from its sums being sums: it blends, and looks alike in every tile."""
 
     measure: Callable[..., StyleSums]  # of the statistic
+    per_scale: ClassVar[bool] = False  # what it compares with is the painting's alone
 
     @classmethod
     def collect(cls, features: Array, mask: Mask | None = None) -> StyleSums:
@@ -91,22 +92,33 @@ class SumStyle:
         return self
 
 
-def mask_at(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+def mask_at(mask: np.ndarray, height: int, width: int, rounding: str = "floor") -> np.ndarray:
     """Return a region's mask (H, W) as a layer of ``height`` x ``width`` sees it: averaged.
 
-    Each pooling halves both sides and leaves out a last odd row or column, and so does this.
+    Each pooling halves both sides, and leaves out or keeps a last odd row or column by its
+    ``rounding``, and so does this.
     """
-    side = 1
+    size, side = mask.shape, 1
+    while rounding == "ceil" and (mask.shape[0] > height or mask.shape[1] > width):
+        mask = _halved(mask)
     while 2 * side * height <= mask.shape[0] and 2 * side * width <= mask.shape[1]:
         side *= 2
     if mask.shape[0] // side != height or mask.shape[1] // side != width:
         raise ValueError(
-            f"a mask of {mask.shape} does not belong to a layer of {(height, width)}; "
+            f"a mask of {size} does not belong to a layer of {(height, width)}; "
             "resize it to the image that the layer is of"
         )
     squares = mask[: side * height, : side * width].reshape(height, side, width, side)
     averaged: np.ndarray = squares.mean(axis=(1, 3))
     return averaged
+
+
+def _halved(mask: np.ndarray) -> np.ndarray:
+    """Return the mean of each 2x2 square, of as many pixels as there are of it."""
+    rows, columns = mask.shape
+    even = np.pad(mask, ((0, rows % 2), (0, columns % 2)), "edge")  # twice what has no other
+    halved: np.ndarray = even.reshape(-(-rows // 2), 2, -(-columns // 2), 2).mean(axis=(1, 3))
+    return halved
 
 
 # ---- Sums of products and of channels, which covariance and moments are made of --------
