@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from objectives import features_seen
 from running import begun, paint
 from small_networks import FOUR_BLOCKS, draw_arrays, relative_error
 
@@ -82,7 +83,7 @@ def test_a_style_mask_says_where_the_painting_is_looked_at(settings, first, file
     images.save(files / "soft.png", np.stack([soft] * 3))
     asked = settings(style=Painting(first, mask=files / "soft.png"), size=66, scales=1)
     run = prepare(asked)
-    features = run.vgg.features(images.load(first))
+    features = features_seen(run, images.load(first))
     mask = images.load(files / "soft.png")[0]
     found = objective_at(run, Scale(66, 55, 1)).targets.style
     np.testing.assert_allclose(
@@ -233,7 +234,7 @@ def test_a_finer_scale_begins_with_the_details_that_strength_leaves(settings, de
 def test_style_scale_is_the_size_of_the_style_image(settings, first):
     run = prepare(settings(style_scale=0.5))
     found = objective_at(run, Scale(160, 133, 1)).targets.style["relu1_1"][0].style.gram
-    features = run.vgg.features(images.resize(images.load(first), 61, 80))["relu1_1"]
+    features = features_seen(run, images.resize(images.load(first), 61, 80))["relu1_1"]
     np.testing.assert_allclose(found, gram_in_loops(features, np.ones((61, 80))), rtol=1e-4)
 
 
