@@ -318,10 +318,10 @@ def asked(request, recipe, settings, masked, first, other):
 
 
 def test_it_paints(asked):
-    result = stylize(asked)
+    result = stylize(replace(asked, size=96, scales=(64, 96), steps=(2, 4)))
     last = [entry for entry in result.history if entry["scale"] == 2]
     assert last[-1]["total"] < last[0]["total"]
-    assert np.abs(result.image - images.resize(prepare(asked).content, 128, 107)).mean() > 1e-2
+    assert np.abs(result.image - images.resize(prepare(asked).content, 96, 80)).mean() > 1e-2
 
 
 def begun_at_the_last_scale(settings):
@@ -360,13 +360,10 @@ def test_stopped_and_resumed_it_paints_the_same_picture(asked, tmp_path):
     assert without_seconds(result.history) == without_seconds(expected.history)
 
 
-def test_the_same_run_gives_the_same_bits(asked):
-    one, other = stylize(asked), stylize(replace(asked, output=None))
-    np.testing.assert_array_equal(one.image, other.image)
-
-
 @pytest.mark.parametrize("side", [None, 112], ids=["whole", "tiles"])
-def test_on_the_gpu_it_paints_the_same_picture(gpu, asked, side):
+def test_on_the_gpu_it_paints_the_same_picture(gpu, recipe, settings, masked, side):
+    changes = {"size": 128, "scales": (64, 128), "steps": (2, 3)}
+    asked = settings(recipe=recipe, strength=0.9, **changes, **masked)
     results = []
     for device in ("cuda", "cpu"):
         inputs = prepare(replace(asked, device=device, conv="direct"))
