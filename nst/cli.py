@@ -1,8 +1,8 @@
 """The command line: arguments -> Settings -> stylize -> exit status.
 
 Exit status: 0 for done, 1 if nobody read to the end what was asked, 2 for what the user can mend
-(one line says how), 130 for Ctrl-C, 143 for SIGTERM and 129 for SIGHUP: 128 and the signal's
-number, as shells have it.
+(one line says how), 130 for Ctrl-C, 143 for SIGTERM: 128 and the signal's number, as
+shells have it.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``nst`` and return its exit status."""
     with streams.lenient() as output:
         arguments = vars(_parser().parse_args(argv))
-        if arguments.get("source") is not None:  # what is not given comes from there
+        if arguments.get("source") is not None:  # that run decides what is not given
             arguments = vars(_parser(defaults=False).parse_args(argv))
         command = arguments.pop("command")
         status = _run(command, arguments)

@@ -11,7 +11,7 @@ from nst.vgg import weights
 from nst.vgg.architecture import ARCHITECTURES
 
 PACKAGES = (
-    "numpy", "onnx", "pillow", "matplotlib", "platformdirs", "threadpoolctl", "tqdm",
+    "numpy", "scipy", "onnx", "pillow", "matplotlib", "platformdirs", "threadpoolctl", "tqdm",
     "requests", "filelock", "h5py", "safetensors",
 )  # fmt: skip
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
@@ -59,7 +59,7 @@ def _gpu() -> tuple[list[str], list[str]]:
         return [*facts, "GPU: CuPy found none; --device auto takes the CPU"], []
     except NstError as error:
         trial, problems = "GPU: does not work; --device auto takes the CPU", [str(error)]
-    with suppress(Exception):  # what it is said to be, as far as it says
+    with suppress(Exception):  # a GPU that does not work may not name itself
         facts += gpu.facts(cupy)
     return [*facts, trial], problems
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import scipy.fft
 
 import nst
 
@@ -370,6 +371,18 @@ class linalg:
     def eigh(matrix):
         values, vectors = np.linalg.eigh(_host(matrix))
         return _result(values), _result(np.asfortranarray(vectors))
+
+
+class fft:
+    """In place of cupyx.scipy.fft."""
+
+    @staticmethod
+    def dctn(x, norm):
+        return _call(scipy.fft.dctn, x, norm=norm)
+
+    @staticmethod
+    def idctn(x, norm):
+        return _call(scipy.fft.idctn, x, norm=norm)
 
 
 # ---- Kernels and streams -------------------------------------------------------------

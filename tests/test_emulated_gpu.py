@@ -149,7 +149,8 @@ def test_a_step_waits_for_the_gpu_once_and_copies_nothing_to_it(gpu, settings, r
         waits.append(sum(gpu.waits.values()))
         uploads.append(sum(gpu.uploads.values()))
 
-    picture = {"size": 32, "scales": 1, "steps": 13, "style_scale": 0.4, "model": "vgg16-slim"}
+    steps = 3 + max(RECIPES[recipe].clip_every, 10)
+    picture = {"size": 32, "scales": 1, "steps": steps, "style_scale": 0.4, "model": "vgg16-slim"}
     asked = settings(device="cuda", recipe=recipe, optimizer=optimizer, **picture)
     paint(prepare(asked), after_step)
     assert max(np.diff(waits)) == 1, gpu.waits

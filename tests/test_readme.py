@@ -73,6 +73,14 @@ def test_every_painting_is_named():
         assert f"`{name}`" in README
 
 
+def test_the_files_that_contributing_names_exist():
+    text = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = re.findall(r"(?:nst|tests|scripts|\.ci)/[\w./-]*\w", text)
+    assert len(paths) > 20
+    for path in paths:
+        assert (ROOT / path).exists(), path
+
+
 @pytest.fixture(scope="module")
 def dialogue(tmp_path_factory):
     """What the README's pdb session prints, word for word as it is typed there."""

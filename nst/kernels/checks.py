@@ -118,6 +118,14 @@ def is_rgb(image: Any) -> None:
         raise ValueError(f"image must be RGB of shape (3, H, W), got {image.shape}")
 
 
+def is_margin_of(height: int, width: int, margin: int) -> None:
+    """Raise unless ``margin`` is 0 or more, and an image of this size can be mirrored into it."""
+    if not 0 <= margin <= min(height, width):
+        raise ValueError(
+            f"margin must be from 0 to the shorter side, got {margin} around {height} x {width}"
+        )
+
+
 def is_scalar(**values: Any) -> None:
     """Raise ValueError unless each named value is a number or a 0-d array."""
     for name, value in values.items():

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import cupy as cp
 
-from nst.kernels import checks
+from nst.kernels import checks, frequencies
 
 GRAM_KERNEL: Literal["cublas", "tiled"] = "cublas"  # cuBLAS' product, or kernels.cu's
 GRAM_TILE, GRAM_STRIP = 64, 256  # TILE and STRIP of kernels.cu
 GRAM_BLOCKS = 512  # enough to fill a GPU
-NEAREST_BLOCKS = 512  # likewise
+NEAREST_BLOCKS = 512  # enough to fill a GPU
 BLOCK = 256  # threads per block; the Gram kernel needs exactly these
 MAX_BLOCKS = 1024  # grid-stride loops cover the rest
 
@@ -207,6 +207,27 @@ def total_variation_crowson_backward(
     return d_image
 
 
+def reflect(image: cp.ndarray, margin: int) -> cp.ndarray:
+    checks.has_rank(3, image=image)
+    channels, height, width = image.shape
+    checks.is_margin_of(height, width, margin)
+    reflected = cp.empty((channels, height + 2 * margin, width + 2 * margin), cp.float32)
+    sizes = channels * (height + 2 * margin), height, width, margin
+    _launch("reflect", _blocks(reflected.size), reflected, image, *sizes)
+    return reflected
+
+
+def reflect_backward(d_reflected: cp.ndarray, margin: int) -> cp.ndarray:
+    checks.has_rank(3, d_reflected=d_reflected)
+    channels, height, width = d_reflected.shape
+    height, width = height - 2 * margin, width - 2 * margin
+    checks.is_margin_of(height, width, margin)
+    d_image = cp.empty((channels, height, width), cp.float32)
+    sizes = channels * height, height, width, margin
+    _launch("reflect_backward", _blocks(d_image.size), d_image, d_reflected, *sizes)
+    return d_image
+
+
 def luminance(image: cp.ndarray) -> cp.ndarray:
     checks.is_rgb(image)
     luma = cp.empty(image.shape[1:], cp.float32)
@@ -272,6 +293,46 @@ def adam_step(
     numbers = step_size, beta1, beta2, epsilon, 1 - beta1**step, 1 - beta2**step
     _launch("adam_step", _blocks(image.size), *arrays, *numbers, image.size)
     return image
+
+
+def cosine_transform(image: cp.ndarray) -> cp.ndarray:
+    from cupyx.scipy.fft import dctn
+
+    checks.has_rank(3, image=image)
+    _is_float32("cosine_transform", image=image)
+    return cp.ascontiguousarray(dctn(image, norm="ortho"))
+
+
+def inverse_cosine_transform(spectrum: cp.ndarray) -> cp.ndarray:
+    from cupyx.scipy.fft import idctn
+
+    checks.has_rank(3, spectrum=spectrum)
+    _is_float32("inverse_cosine_transform", spectrum=spectrum)
+    return cp.ascontiguousarray(idctn(spectrum, norm="ortho"))
+
+
+def band_squares(spectrum: cp.ndarray, bands: int) -> cp.ndarray:
+    checks.has_rank(3, spectrum=spectrum)
+    _is_float32("band_squares", spectrum=spectrum)
+    squares = spectrum * spectrum
+    sums = cp.zeros((len(spectrum), bands), cp.float64)
+    for band, parts in enumerate(frequencies.rings(spectrum.shape, bands)):
+        own = sums[:, band]  # a view: `sums[:, band] += ...` would copy it onto itself too
+        for part in parts:
+            own += squares[part].sum(axis=(1, 2), dtype=cp.float64)
+    return sums
+
+
+def scale_bands(factors: cp.ndarray, spectrum: cp.ndarray) -> cp.ndarray:
+    checks.has_rank(3, spectrum=spectrum)
+    _is_float32("scale_bands", spectrum=spectrum)
+    channels, bands = factors.shape
+    factors = factors.astype(spectrum.dtype).reshape(channels, bands, 1, 1)
+    for band, parts in enumerate(frequencies.rings(spectrum.shape, bands)):
+        for part in parts:
+            own = spectrum[part]
+            own *= factors[:, band]
+    return spectrum
 
 
 # ---- Nearest features: see numpy_neighbours ------------------------------------------

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from nst.kernels import blocks, checks
+from nst.kernels import blocks, checks, frequencies
 from nst.kernels.numpy_neighbours import (  # noqa: F401  (one twin, in two files)
     block_mean,
     block_mean_backward,
@@ -437,6 +437,49 @@ def total_variation_crowson_backward(
     return d_image
 
 
+def reflect(image: np.ndarray, margin: int) -> np.ndarray:
+    """Return ``image`` with ``margin`` pixels around it, in which it is mirrored at its border.
+
+    ``reflected[c, r, s] = image[c, mirror(r - margin, H), mirror(s - margin, W)]`` with
+    ``mirror(-1, H) = 0``, ``mirror(-2, H) = 1`` and ``mirror(H, H) = H - 1``: the border itself
+    is repeated, so that there is no step across it.
+
+    Parameters
+    ----------
+    image : (C, H, W) float array
+        Pixels, or anything else of a picture's shape.
+    margin : int
+        0 up to the shorter side of ``image``.
+
+    Returns
+    -------
+    reflected : (C, H + 2 * margin, W + 2 * margin) float array
+    """
+    checks.has_rank(3, image=image)
+    _, height, width = image.shape
+    checks.is_margin_of(height, width, margin)
+    return np.pad(image, ((0, 0), (margin, margin), (margin, margin)), "symmetric")
+
+
+def reflect_backward(d_reflected: np.ndarray, margin: int) -> np.ndarray:
+    """Return dL/dimage (C, H, W), given ``d_reflected`` = dL/dreflected: the margin folded in.
+
+    What pulls on a mirrored pixel pulls on the pixel that it shows.
+    """
+    checks.has_rank(3, d_reflected=d_reflected)
+    _, height, width = d_reflected.shape
+    checks.is_margin_of(height - 2 * margin, width - 2 * margin, margin)
+    if not margin:
+        return d_reflected.copy()
+    d_rows = d_reflected[:, margin:-margin].copy()
+    d_rows[:, :margin] += d_reflected[:, margin - 1 :: -1]
+    d_rows[:, -margin:] += d_reflected[:, : -margin - 1 : -1]
+    d_image = d_rows[:, :, margin:-margin].copy()
+    d_image[:, :, :margin] += d_rows[:, :, margin - 1 :: -1]
+    d_image[:, :, -margin:] += d_rows[:, :, : -margin - 1 : -1]
+    return d_image
+
+
 def luminance(image: np.ndarray) -> np.ndarray:
     """Return the luma Y' (H, W) of an RGB image (3, H, W), by the weights of Rec. 601.
 
@@ -572,6 +615,56 @@ def adam_step(
         mean_square = v / (1 - beta2**step)
         here -= step_size * mean / (np.sqrt(mean_square) + epsilon)
     return image
+
+
+def cosine_transform(image: np.ndarray) -> np.ndarray:
+    """Return the cosine transform of an image: how much there is of each frequency, (C, H, W).
+
+    ``spectrum[k, i, j] = sum image[c, r, q] u_k(c, C) u_i(r, H) u_j(q, W)`` over channels, rows
+    and columns, with ``u_i(r, H) = sqrt(2 / H) cos(pi i (2 r + 1) / (2 H))``, and for i = 0
+    ``sqrt(1 / H)``: DCT-II, orthonormal.  It keeps ``dot``, and ``inverse_cosine_transform`` turns
+    it back.  Frequencies grow along rows and columns from the mean at (0, 0).  Across red, green
+    and blue they are grey, red against blue, and green against both.
+    """
+    from scipy.fft import dctn  # takes a while to import
+
+    checks.has_rank(3, image=image)
+    spectrum: np.ndarray = dctn(image, norm="ortho")
+    return spectrum
+
+
+def inverse_cosine_transform(spectrum: np.ndarray) -> np.ndarray:
+    """Return the image (C, H, W) whose ``cosine_transform`` is ``spectrum``."""
+    from scipy.fft import idctn
+
+    checks.has_rank(3, spectrum=spectrum)
+    image: np.ndarray = idctn(spectrum, norm="ortho")
+    return image
+
+
+def band_squares(spectrum: np.ndarray, bands: int) -> np.ndarray:
+    """Return the sum of squares in each band of each channel: (C, bands), in float64.
+
+    ``spectrum`` is a cosine transform; its bands are those of ``frequencies.rings``, coarse first.
+    """
+    checks.has_rank(3, spectrum=spectrum)
+    squares = spectrum * spectrum
+    sums = np.zeros((len(spectrum), bands))
+    for band, parts in enumerate(frequencies.rings(spectrum.shape, bands)):
+        for part in parts:
+            sums[:, band] += squares[part].sum(axis=(1, 2), dtype=np.float64)
+    return sums
+
+
+def scale_bands(factors: np.ndarray, spectrum: np.ndarray) -> np.ndarray:
+    """Multiply each band of each channel in place by its own of the ``factors``, (C, bands)."""
+    checks.has_rank(3, spectrum=spectrum)
+    channels, bands = factors.shape
+    factors = factors.astype(spectrum.dtype).reshape(channels, bands, 1, 1)
+    for band, parts in enumerate(frequencies.rings(spectrum.shape, bands)):
+        for part in parts:
+            spectrum[part] *= factors[:, band]
+    return spectrum
 
 
 # ---- What the kernels are made of ----------------------------------------------------

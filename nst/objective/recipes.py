@@ -79,10 +79,13 @@ RECIPES = {
         smoothness=0.5,
         pixel_range=1,
         pooling="average",
+        padding=8,
         size=640,
         scales="auto",
         steps=300,
-        history=10,
+        history=30,
+        bands=12,
+        clip_every=40,
         step_size=0.02,
         clip=True,
     ),
@@ -309,8 +312,7 @@ RECIPES["w2"] = replace(
     source="the distance that crowson's program means: with exact roots",
     departs=(
         "the program's roots take 12 steps of Newton and Schulz, and have not converged: close to "
-        "the style its gradient is several times another, see crowson",
-        *RECIPES["crowson"].departs,
+        "the style its gradient is several times another; for the rest see crowson",
     ),
     style_statistic="w2",
 )
@@ -364,9 +366,16 @@ def _unused(recipe: Recipe) -> set[str]:
     if recipe.init != "noise":
         unused |= {"noise"}
     unused |= {"average"} if recipe.optimizer != "adam" or not recipe.average else set()
+    if not recipe.padding:
+        unused |= {"padding"}
     if recipe.optimizer == "lbfgs":
+        unused |= set() if recipe.clip else {"clip_every"}
         return unused | {"step_size", "step_decay", "betas"}
-    return unused | {"history"} | ({"betas"} if recipe.optimizer == "descent" else set())
+    return (
+        unused
+        | {"history", "bands", "clip_every"}
+        | ({"betas"} if recipe.optimizer == "descent" else set())
+    )
 
 
 def _text(value: object) -> str:

@@ -1,8 +1,11 @@
 """L-BFGS: the gradients of the last steps stand in for the second derivatives.
 
 It clips only where a line search has ended: inside, the search would see a function that its
-gradient does not belong to.  And it clips only after every tenth, because each clip costs an
-evaluation at the point that it moved to.
+gradient does not belong to.  And it clips only after some of them, because each clip costs an
+evaluation at the point that it moved to, and the pairs from before it fit less well.
+
+With ``bands`` it begins with a curvature for each band of frequencies in place of one for all:
+see first_curvatures.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +16,13 @@ import numpy as np
 
 from nst import kernels
 from nst.kernels import Array
+from nst.optimizers import first_curvatures
+from nst.optimizers.first_curvatures import Pair, known_of
 from nst.optimizers.line_search import LineSearch
 from nst.optimizers.optimizer import clipped
 
 FIRST_MOVE = 0.02  # root mean square move of the first trial, in units of the pixel range
 SHORTEST = 1e-30  # length of a gradient: shorter ones need not be divided by
-CLIP_EVERY = 10  # line searches between two clips
 
 
 @dataclass
@@ -32,13 +36,15 @@ class Lbfgs:
 
     history: int = 10
     bounds: tuple[float, float] | None = (0.0, 1.0)
+    bands: int = 1  # of frequencies, each with a first curvature of its own; 1: one for all
+    clip_every: int = 10  # line searches between two clips
     pairs: list[tuple[Array, Array]] = field(default_factory=list)  # (s, y), oldest first
     search: LineSearch | None = None
     searches: int = 0  # since the last clip
-    start: Array = None  # where the running line search started,
-    d_start: Array = None  # the gradient there,
-    direction: Array = None  # and where it leads: image = start + step * direction
-    products: list[tuple[Array, Array]] = field(default_factory=list)  # of the pairs: y.s, y.y
+    start: Array = None  # where the running line search started
+    d_start: Array = None  # the gradient at `start`
+    direction: Array = None  # of the search: image = start + step * direction
+    known: list[Pair] = field(default_factory=list)  # of the pairs: products, and what is in bands
     change: tuple[Array, Array] | None = None  # of the gradient since the start, y, and y.y
 
     def asks(self, image: Array, loss: Array, d_image: Array) -> list[Array | float]:
@@ -49,7 +55,7 @@ class Lbfgs:
         y = k.axpy(-1.0, self.d_start, d_image.copy())
         self.change = y, k.dot(y, y)
         slopes = [self.search.zero.slope, k.dot(d_image, self.direction)]
-        outside = self._outside(image) if self.searches + 1 >= CLIP_EVERY else 0.0
+        outside = self._outside(image) if self.searches + 1 >= self.clip_every else 0.0
         return [loss, *slopes, k.dot(self.direction, y), self.change[1], outside]
 
     def step(
@@ -70,13 +76,13 @@ class Lbfgs:
         elif self.search.accepted:
             self._remember(change, self.search.trial * bend > 1e-10 * square)
             self.searches += 1
-            if self.searches >= CLIP_EVERY:
+            if self.searches >= self.clip_every:
                 self._clip(image)
             if outside:
                 self.search = None  # the gradient belongs to the point before the clip
             else:
                 self._begin(image, here, d_image)
-        else:  # give up at the best trial, forget the history, and start afresh from there
+        else:  # go back to the best trial, and begin again from it without a history
             self._move_to(self.search.low.step, image)
             self._clip(image)
             self.search = None
@@ -147,15 +153,14 @@ class Lbfgs:
         share of the direction would spoil that of the others, and the run would stall far from
         the minimum.  Bertsekas, "Projected Newton methods ..." (1982).
         """
-        k = kernels.of(d_image)
-        if len(self.products) != len(self.pairs):  # of another optimizer's state
-            self.products = [(k.dot(y, s), k.dot(y, y)) for s, y in self.pairs]
+        if len(self.known) != len(self.pairs):  # of another optimizer's state
+            self.known = [known_of(s, y, bands=self.bands) for s, y in self.pairs]
         if self.bounds is None:
-            return two_loop_direction(d_image, self.pairs, self.products)
+            return two_loop_direction(d_image, self.pairs, self.known)
         low, high = self.bounds
         held = ((image <= low) & (d_image > 0)) | ((image >= high) & (d_image < 0))
         free = (~held).astype(d_image.dtype)
-        return free * two_loop_direction(free * d_image, self.pairs, self.products)
+        return free * two_loop_direction(free * d_image, self.pairs, self.known)
 
     def _move_to(self, step: float, image: Array) -> None:
         """Set ``image`` to start + step * direction."""
@@ -173,10 +178,10 @@ class Lbfgs:
         if curved:
             too_many = max(0, len(self.pairs) + 1 - self.history)
             self.pairs = [*self.pairs, (s, y)][too_many:]
-            self.products = [*self.products, (k.dot(y, s), square)][too_many:]
+            self.known = [*self.known, known_of(s, y, square, self.bands)][too_many:]
 
     def _forget(self) -> None:
-        self.pairs, self.products = [], []
+        self.pairs, self.known = [], []
 
     def _outside(self, image: Array) -> Array | float:
         """Return whether a clip would move ``image``, a 0-d array."""
@@ -191,14 +196,12 @@ class Lbfgs:
 
 
 def two_loop_direction(
-    d_image: Array,
-    pairs: list[tuple[Array, Array]],
-    products: list[tuple[Array, Array]] | None = None,
+    d_image: Array, pairs: list[tuple[Array, Array]], known: list[Pair] | None = None
 ) -> Array:
     """Return ``-H d_image``, where H is the inverse Hessian that ``pairs`` describe.
 
-    Nocedal and Wright (2006), Algorithm 7.4, with H0 = (s . y) / (y . y) of the newest pair
-    (eq. 7.20).  Without pairs, the gradient scaled to a root mean square move of FIRST_MOVE.
+    Nocedal and Wright (2006), Algorithm 7.4, from the H0 of `first_curvatures`.  Without pairs,
+    the gradient scaled to a root mean square move of FIRST_MOVE.
 
     Parameters
     ----------
@@ -206,24 +209,23 @@ def two_loop_direction(
         The gradient.
     pairs : list of (s, y), oldest first
         Of arrays of the same shape: a move, and the change of gradient along it.
-    products : list of (y . s, y . y), optional
-        Of each pair, where they are known.
+    known : list of Pair, optional
+        `known_of` each pair, if it is at hand; else H0 is one number, eq. 7.20.
     """
     k = kernels.of(d_image)
     q = d_image.copy()
     if not pairs:
         return k.scale(_over_length(-FIRST_MOVE * q.size**0.5, k.dot(q, q)), q)
-    if products is None:
-        products = [(k.dot(y, s), k.dot(y, y)) for s, y in pairs]
+    if known is None:
+        known = [known_of(s, y) for s, y in pairs]
     alphas = []
-    for (s, y), (curvature, _) in zip(reversed(pairs), reversed(products), strict=True):
-        alpha = k.dot(s, q) / curvature
+    for (s, y), pair in zip(reversed(pairs), reversed(known), strict=True):
+        alpha = k.dot(s, q) / pair.product
         k.axpy(-alpha, y, q)
         alphas.append(alpha)
-    curvature, square = products[-1]
-    r = k.scale(curvature / square, q)
-    for (s, y), (curvature, _), alpha in zip(pairs, products, reversed(alphas), strict=True):
-        beta = k.dot(y, r) / curvature
+    r = first_curvatures.begin(known, q)
+    for (s, y), pair, alpha in zip(pairs, known, reversed(alphas), strict=True):
+        beta = k.dot(y, r) / pair.product
         k.axpy(alpha - beta, s, r)
     return k.scale(-1.0, r)
 

@@ -68,8 +68,8 @@ class Decoded:
     name: str  # as messages call it
     profile: object = None  # an ICC profile, or what stands in its place; None: sRGB
     cover: PIL.Image.Image | None = None  # 0 where one colour of 16 bits is transparent, or 255
-    bits: int = 16  # of a grey with more than 8
-    inverted: bool = False  # the same, where 0 is white
+    bits: int = 16  # of a grey picture with more than 8
+    inverted: bool = False  # of a grey picture with more than 8 bits: 0 is white
 
 
 def decode(given: Input) -> tuple[np.ndarray, np.ndarray | None]:

@@ -100,9 +100,9 @@ def _note(found: Png, kind: bytes, data: bytes) -> None:
             found.gamma = 100_000 / struct.unpack(">I", data)[0]
         elif kind == b"cHRM":
             white, *colours = struct.iter_unpack(">2I", data)
-            points = [(x / 100_000, y / 100_000) for x, y in (*colours, white)]
-            if all(0 < x < 1 and 0 < y < 1 for x, y in points):
-                found.chromaticities = tuple(points)
+            coordinates = [(x / 100_000, y / 100_000) for x, y in (*colours, white)]
+            if all(0 < x < 1 and 0 < y < 1 for x, y in coordinates):
+                found.chromaticities = tuple(coordinates)
         elif kind in _TEXTS:
             _note_text(found, kind, data)
     except (ValueError, LookupError, struct.error, zlib.error, ZeroDivisionError) as error:

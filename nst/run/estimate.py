@@ -32,6 +32,7 @@ from nst.vgg.architecture import SMALLEST_SIDE, Architecture
 
 IMAGE = 12  # bytes a pixel: three float32
 SAVING = 4.5  # images: on the host, scaled to grey levels, as bytes, encoded
+TRANSFORM = 16  # passes that one cosine transform takes, and the sums over its bands
 FIRST_PASS = 1 / 3  # of a tile, forward only: what it takes of the second, forward and backward
 
 
@@ -103,6 +104,8 @@ class Work:
     # ^ the taps whose targets are made for each scale, and what makes them
     blended: bool = False  # the photograph's own features go into these targets
     averaged: bool = False  # the picture is a running mean of Adam's steps
+    padding: int = 0  # pixels around a picture that the network is shown
+    bands: int = 1  # of frequencies in which L-BFGS begins
 
     def target_bytes(self, size: tuple[int, int], whole: bool) -> float:
         """Return the bytes of what an image of ``size`` is compared with: features and masks.
@@ -147,7 +150,8 @@ class Work:
     @property
     def longest(self) -> int:
         """The side, in pixels, of the smallest window that holds every picture as a whole."""
-        return max(max(*size[:2], *style) for size, style in self._pairs())
+        longest = max(max(*size[:2], *style) for size, style in self._pairs())
+        return longest + 2 * self.padding
 
     @property
     def smallest(self) -> int:
@@ -192,7 +196,8 @@ class Work:
         image = IMAGE * size[0] * size[1]
         network = self.cost.evaluating(*window)
         steps = max(n for height, width, n in self.sizes if (height, width) == size)
-        kept, passing = optimizer_images(self.optimizer, min(pairs, steps), self.averaged)
+        kept_pairs = min(pairs, steps), self.averaged, self.bands
+        kept, passing = optimizer_images(self.optimizer, *kept_pairs)
         targets = self.target_bytes(size, whole)
         if whole:
             stepping = network + passing * image
@@ -204,6 +209,13 @@ class Work:
         measuring = 2 * image + targets + style_image + style_network
         measuring += 4 * self.asked(size, style_size, whole).values
         evaluating = (2 + kept) * image + targets + stepping
+        if self.padding:  # the image with its margin, and its gradient
+            shown, style_shown = (
+                IMAGE * math.prod(length + 2 * self.padding for length in lengths)
+                for lengths in (size, style_size)
+            )
+            measuring += max(shown, style_shown)
+            evaluating += 2 * shown
         saving = (1 + kept + SAVING) * image
         if self.frames:
             saving += image + targets + (network if whole else 0)
@@ -217,7 +229,8 @@ class Work:
         rows, columns, _ = self._windows(*size, side)
         cost = self.cost
         again = 0 if _is_whole(rows, columns) else cost.features_seconds
-        passes = cost.pass_seconds * optimizer_passes(self.optimizer, pairs, self.averaged)
+        kept_pairs = pairs, self.averaged, self.bands
+        passes = cost.pass_seconds * optimizer_passes(self.optimizer, *kept_pairs)
         seen = sum(rows) * sum(columns) * (cost.seconds + again)
         return seen + size[0] * size[1] * passes
 
@@ -238,8 +251,9 @@ class Work:
         self, height: int, width: int, side: int | None
     ) -> tuple[list[int], list[int], tuple[int, int]]:
         """Return the windows' heights, widths, and the largest of each."""
+        how = self.architecture, self.taps
         rows, columns = (
-            [span.stop - span.start for span in spans(self.architecture, self.taps, length, side)]
+            [span.stop - span.start for span in spans(*how, length, side, self.padding)]
             for length in (height, width)
         )
         return rows, columns, (max(rows), max(columns))
@@ -249,30 +263,33 @@ def _is_whole(rows: list[int], columns: list[int]) -> bool:
     return len(rows) == len(columns) == 1
 
 
-def optimizer_images(kind: str, pairs: int, averaged: bool = False) -> tuple[int, int]:
+def optimizer_images(
+    kind: str, pairs: int, averaged: bool = False, bands: int = 1
+) -> tuple[int, int]:
     """Return how many arrays of the image's size an optimizer keeps, and needs in passing.
 
     L-BFGS keeps where its line search started, the gradient there, its direction, and its
     ``pairs``; the best picture so far is a copy, and so it is where Adam's are ``averaged``.
+    Beginning in ``bands``, it transforms images, on a GPU through complex numbers.
     """
     if kind == "descent":
         return 0, 1
     if kind == "adam":
         return 2 + averaged, 1
-    return 4 + 2 * pairs, 4
+    return 4 + 2 * pairs, 4 if bands == 1 else 8
 
 
-def optimizer_passes(kind: str, pairs: int, averaged: bool = False) -> int:
+def optimizer_passes(kind: str, pairs: int, averaged: bool = False, bands: int = 1) -> int:
     """Return about how many passes over arrays of the image's size a step and its checks take.
 
     A pass is what adding one array to another takes.  L-BFGS' are two dot products and two sums
-    for each of its ``pairs``, and its line search's.
+    for each of its ``pairs``, and its line search's; and in ``bands``, four cosine transforms.
     """
     if kind == "descent":
         return 4
     if kind == "adam":
         return 6 + 2 * averaged
-    return 30 + 4 * pairs
+    return 30 + 4 * pairs + (0 if bands == 1 else 4 * TRANSFORM)
 
 
 # --- As people say it -----------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 
 from nst import devices, files, kernels
 from nst.devices import Device
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, NstWarning, brief
 from nst.files import PathLike, current_folder
 from nst.objective.recipes import INITS, Recipe
 from nst.pictures import colour, images, reading
@@ -30,6 +30,11 @@ class ReadPainting:
     region: np.ndarray | None = None  # (H, W) in [0, 1], of the photograph
     part: str = ""  # the name of that region: paintings of one part are blended
     alpha: np.ndarray | None = None  # (H, W), of the painting's file
+    taps: tuple[str, ...] | None = None  # at which it is taken; None: all
+
+    def taken_at(self, tap: str) -> bool:
+        """Return whether this style is taken at ``tap``."""
+        return self.taps is None or tap in self.taps
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,8 @@ def open_inputs(settings: Settings, device: Device, read: Mapping[Path, Input]) 
     )
     content = colour.content_to_paint(settings.color, photograph)
     if recipe.content_colors == "style":
-        matched = in_style_colours(content, alpha, paintings)
+        colouring = [one for one in paintings if one.taken_at(min(recipe.style))]
+        matched = in_style_colours(content, alpha, colouring or paintings)
         content = content + np.float32(settings.strength) * (matched - content)
     return Inputs(
         settings=settings,
@@ -194,7 +200,8 @@ def read_style(
         warn_of_shape(read[painting.region], region, None, photograph)
     mask = mask_within(mask, opacity, f"the style {painting.path}")
     region = mask_within(region, where_shown(alpha), "the photograph")
-    return ReadPainting(picture, painting.weight, mask, region, str(painting.region), opacity)
+    part = str(painting.region)
+    return ReadPainting(picture, painting.weight, mask, region, part, opacity, painting.taps)
 
 
 def in_style_colours(
@@ -294,10 +301,23 @@ def override(settings: Settings) -> Recipe:
     named = {name: getattr(settings, name) for name in ("pooling", "init", "optimizer")}
     if settings.strength == 0:
         named["init"] = "content"
+    _check_taken(settings.style, style)
+    style = {tap: w for tap, w in style.items() if any(s.taken_at(tap) for s in settings.style)}
     return replace(
         recipe,
         content={t: w * settings.content_weight for t, w in content.items()},
         style={t: w * settings.style_weight for t, w in style.items()},
-        smoothness=recipe.smoothness * settings.tv_weight * settings.strength,
+        smoothness=recipe.smoothness * settings.tv_weight * settings.style_share,
         **{name: value for name, value in named.items() if value is not None},
     )
+
+
+def _check_taken(paintings: Sequence[Painting], style: Mapping[str, float]) -> None:
+    """Raise NstError if a style is to be taken where the recipe takes none."""
+    for painting in paintings:
+        if unknown := [tap for tap in painting.taps or () if tap not in style]:
+            raise NstError(
+                f"style {painting.path} is to be taken at {brief(', '.join(unknown))}, where the "
+                f"recipe has no weight; choose from {brief(', '.join(style))}, or give "
+                "--tap-weights."
+            )

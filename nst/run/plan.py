@@ -13,7 +13,7 @@ from nst.run.estimate import IMAGE, Estimate, Work
 from nst.run.inputs import Inputs, default_folder
 from nst.run.probe import Cost, probe, probe_size
 from nst.run.scales import Scale, scales_for
-from nst.run.targets import kinds_of, objective_at, painting_size
+from nst.run.targets import kinds_of, objective_at, padding_in, painting_size
 from nst.settings import Settings
 
 
@@ -96,6 +96,8 @@ def work_of(inputs: Inputs, plan: Plan, cost: Cost, base: float) -> Work:
         asking={t: kind for t, kind in kinds_of(inputs.recipe).items() if kind.per_scale},
         blended=inputs.settings.strength < 1,
         averaged=inputs.recipe.average > 0,
+        padding=padding_in(inputs),
+        bands=inputs.recipe.bands,
     )
 
 

@@ -16,6 +16,7 @@ from nst import kernels
 from nst.kernels import Array
 from nst.memory import Peak
 from nst.objective import Objective
+from nst.objective.tiling import with_margin
 from nst.run.targets import network_size
 
 PROBE_SECONDS = 0.3
@@ -49,22 +50,23 @@ class Cost:
 def probe(objective: Objective, image: Array) -> Cost:
     """Return what ``objective`` takes for each pixel of ``image``, seen as a whole."""
     vgg = objective.vgg
-    _, height, width = image.shape
+    shown = with_margin(image, objective.padding)  # of whose pixels windows are made
+    _, height, width = shown.shape
     pixels = height * width
     on_gpu = vgg.growing_bytes(height, width) is None
     if on_gpu:  # where libraries load what they need at its first use, which does not grow
         objective.evaluate(image)
     vgg.release()
     with Peak(vgg.device) as features_peak:
-        vgg.features(image)
+        vgg.features(shown)
     vgg.release()
     with Peak(vgg.device) as peak:
         first = _seconds(lambda: objective.evaluate(image)[0].floats(), most=1)
         seconds = _seconds(lambda: objective.evaluate(image)[0].floats())
-    features_seconds = _seconds(lambda: vgg.features(image))
+    features_seconds = _seconds(lambda: vgg.features(shown))
     vgg.release()
-    total, k = image.copy(), kernels.of(image)
-    pass_seconds = _seconds(lambda: k.axpy(0.5, image, total))
+    total, k = shown.copy(), kernels.of(shown)
+    pass_seconds = _seconds(lambda: k.axpy(0.5, shown, total))
     square = vgg.device.xp.ones((PROBE_PRODUCT, PROBE_PRODUCT), np.float32)
     product_seconds = _seconds(lambda: kernels.floats([k.nearest(square, square)[1][0]]))
     if on_gpu:  # should the runtime have had some of it already

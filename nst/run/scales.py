@@ -158,9 +158,10 @@ def share(steps: int | tuple[int, ...], sides: list[int]) -> list[int]:
     if isinstance(steps, tuple):
         if len(steps) != len(sides):
             listed = ", ".join(map(str, sides))
+            scales = f"are {len(sides)} scales" if len(sides) > 1 else "is 1 scale"
             raise NstError(
-                f"--steps lists {len(steps)} numbers, and there are {len(sides)} scales, of "
-                f"{listed} pixels; list one number for each, or give one number in all."
+                f"--steps lists {len(steps)} numbers, and there {scales}, of {listed} pixels; "
+                "list one number for each, or give one number in all."
             )
         return list(steps)
     shares = np.array([sides[-1] / side for side in sides]) ** np.log2(STEPS_RATIO)

@@ -156,4 +156,5 @@ def choose_optimizer(recipe: Recipe, pairs: int | None = None) -> Optimizer:
     if recipe.optimizer == "adam":
         adam = Adam(step_size, recipe.step_decay, bounds, recipe.betas, epsilon)
         return replace(adam, average=recipe.average)
-    return Lbfgs(recipe.history if pairs is None else pairs, bounds)
+    history = recipe.history if pairs is None else pairs
+    return Lbfgs(history, bounds, recipe.bands, recipe.clip_every)

@@ -18,7 +18,7 @@ from nst.objective.style import Style
 from nst.objective.styles.finish import finish, statistic
 from nst.objective.styles.query import Query
 from nst.objective.styles.sums import Mask, mask_at
-from nst.objective.tiling import content_features, style_sums
+from nst.objective.tiling import content_features, padding_of, style_sums
 from nst.pictures import images
 from nst.run.inputs import Inputs, ReadPainting, where_shown
 from nst.run.scales import Scale, side_of
@@ -56,8 +56,8 @@ def objective_at(
         for part in parts
     ]
     targets = Targets(
-        content_features(inputs.vgg, content, inputs.recipe.content, side),
-        {tap: [region[tap] for region in regions] for tap in inputs.recipe.style},
+        content_features(inputs.vgg, content, inputs.recipe.content, side, padding_in(inputs)),
+        {tap: [r[tap] for r in regions if tap in r] for tap in inputs.recipe.style},
         seen_at(inputs, scale),
     )
     return Objective(inputs.vgg, targets, inputs.recipe, side)
@@ -90,24 +90,31 @@ def measure_region(
     side: int | None,
     share: float,
 ) -> dict[str, Region]:
-    """Return, for each tap, the region that these ``paintings`` share, and their style blended.
+    """Return the region that these ``paintings`` share, and their style blended: by tap.
 
+    A tap at which none of them is taken is left out.
     With a strength below 1 the content's own style is blended in, and at 0 it is all there is.
     """
     kinds = kinds_of(inputs.recipe)
     measured = [measure_style(inputs, painting, scale, side, share) for painting in paintings]
-    weights = [painting.weight for painting in paintings]
     masks = masks_at(inputs, paintings[0].region, scale.height, scale.width)
-    strength = inputs.settings.strength
+    painted = inputs.settings.style_share
     summed = {tap: mask for tap, mask in masks.items() if not kinds[tap].per_scale}
-    own = sums_at(inputs, seen.photograph, summed, side) if strength < 1 and summed else {}
+    own = sums_at(inputs, seen.photograph, summed, side) if painted < 1 and summed else {}
     asking = asking_at(inputs, seen, masks, side)
     regions = {}
     for tap, mask in masks.items():
+        taken = [
+            (sums[tap], painting.weight)
+            for sums, painting in zip(measured, paintings, strict=True)
+            if painting.taken_at(tap)
+        ]
+        if not taken:
+            continue
         blend = kinds[tap].blend
-        sums = blend([one[tap] for one in measured], weights)
+        sums = blend(*zip(*taken, strict=True))
         if tap in own:
-            sums = blend([own[tap], sums], [1 - strength, strength])
+            sums = blend([own[tap], sums], [1 - painted, painted])
         covered = 1.0 if mask is None else float(mask.host.mean())
         regions[tap] = Region(finish(sums, inputs.recipe, tap, asking.get(tap)), mask, covered)
     return regions
@@ -141,17 +148,29 @@ def measure_style(
     side: int | None = None,
     share: float = 1.0,
 ) -> dict[str, Any]:
-    """Return what a painting's style is made of at each tap, at the size that suits ``scale``."""
+    """Return what a painting's style is made of at each tap, at the size that suits ``scale``.
+
+    A margin is mirrored around it as around the image.  Else its statistics would be of the zeros
+    around it, too, of which the image has none: it would get speckles in their place.
+    """
     size = painting_size(inputs, painting, scale, share)
     picture = inputs.device.asarray(images.resize(painting.picture, *size))
-    return sums_at(inputs, picture, masks_at(inputs, painting.mask, *size), side)
+    masks = masks_at(inputs, painting.mask, *size)
+    taken = {tap: mask for tap, mask in masks.items() if painting.taken_at(tap)}
+    return sums_at(inputs, picture, taken, side)
 
 
 def sums_at(
     inputs: Inputs, image: Array, masks: Mapping[str, Mask | None], side: int | None
 ) -> dict[str, Any]:
     """Return what the style of ``image`` is made of where its masks are."""
-    return style_sums(inputs.vgg, image, masks, kinds_of(inputs.recipe), side)
+    kinds, padding = kinds_of(inputs.recipe), padding_in(inputs)
+    return style_sums(inputs.vgg, image, masks, kinds, side, padding)
+
+
+def padding_in(inputs: Inputs) -> int:
+    """Return how many pixels around a picture the network is shown in this run."""
+    return padding_of(inputs.recipe.padding, inputs.vgg)
 
 
 def masks_at(

@@ -19,10 +19,10 @@ from nst import files
 from nst.objective.styles.gram import GramStyle
 from nst.objective.tiling import style_sums
 from nst.pictures import images
-from nst.run.inputs import Inputs
+from nst.run.inputs import Inputs, ReadPainting
 from nst.run.plan import Plan
 from nst.run.state import State
-from nst.run.targets import kinds_of, network_size
+from nst.run.targets import kinds_of, network_size, padding_in
 from nst.settings import Settings
 from nst.version import VERSION
 
@@ -97,7 +97,10 @@ def of_run(inputs: Inputs, plan: Plan, state: State, painted: np.ndarray) -> Rep
     whole = all(one.mask is None and one.region is None for one in inputs.paintings)
     names = settings.names
     shown = {name: value for name, value in settings.as_told().items() if value != {}}
-    shown["style"] = ", ".join(f"{names[p.path]} (weight {p.weight:g})" for p in settings.style)
+    shown["style"] = ", ".join(
+        f"{names[p.path]} (weight {p.weight:g}{', at ' + ', '.join(p.taps) if p.taps else ''})"
+        for p in settings.style
+    )
     shown["model"] = f"{inputs.vgg.network.name}, sha256 {inputs.vgg.network.sha256}"
     return Report(
         content=images.over_white(inputs.photograph, inputs.alpha),
@@ -125,21 +128,26 @@ def measure_grams(
     if not taps:
         return {}
     longer = min(max(painted.shape[1:]), MEASURED_SIDE)
-    weights = np.array([one.weight for one in inputs.paintings])
     pictures = [one.picture for one in inputs.paintings]
     found = []
     for image in [painted, *pictures]:
         height, width = image.shape[1:]
         placed = images.resize(image, *network_size(height, width, longer))
-        placed = inputs.device.asarray(placed)
+        placed, padding = inputs.device.asarray(placed), padding_in(inputs)
         grams = dict.fromkeys(taps, GramStyle)
-        sums = style_sums(inputs.vgg, placed, dict.fromkeys(taps), grams, side)
+        sums = style_sums(inputs.vgg, placed, dict.fromkeys(taps), grams, side, padding)
         found.append({tap: inputs.device.asnumpy(s.sums) / s.area for tap, s in sums.items()})
     of_painted, *of_styles = found
-    return {
-        tap: (np.average([grams[tap] for grams in of_styles], 0, weights), of_painted[tap])
-        for tap in taps
-    }
+    return {tap: (_blended(tap, of_styles, inputs.paintings), of_painted[tap]) for tap in taps}
+
+
+def _blended(
+    tap: str, grams: Sequence[dict[str, np.ndarray]], paintings: Sequence[ReadPainting]
+) -> np.ndarray:
+    """Return the mean Gram matrix of the paintings that are taken at ``tap``, by their weights."""
+    weights = [one.weight if one.taken_at(tap) else 0.0 for one in paintings]
+    mean: np.ndarray = np.average([one[tap] for one in grams], 0, weights)
+    return mean
 
 
 def _saved_frames(settings: Settings, steps: int) -> dict[int, np.ndarray]:

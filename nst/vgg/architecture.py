@@ -8,6 +8,7 @@ block before its ReLU, ``relu4_2`` the same after it.  ``hypercolumn`` is a tap 
 that the ReLUs of the first four blocks see at one place; see hypercolumn.py.
 """
 
+import re
 from dataclasses import dataclass
 
 from nst.errors import NstError
@@ -129,6 +130,11 @@ class Architecture:
         """Raise NstError unless there is at least one tap and all of them exist."""
         if not taps:
             raise NstError(f"no taps given; choose from {', '.join(self.taps)}")
+        if HYPERCOLUMN in taps and self.rounding == "ceil":
+            raise NstError(
+                "the recipe's pools keep an odd last row, and a hypercolumn is made of whole "
+                f"squares; choose from {', '.join(self.taps)}, or another --recipe."
+            )
         for tap in taps:
             if tap not in [*self.taps, HYPERCOLUMN]:
                 raise NstError(
@@ -157,6 +163,11 @@ def stride_of(layer: str) -> int:
     """Return the stride of a convolution, its ReLU or a pool, in any of these architectures."""
     pools = int(layer.removeprefix("pool")) if "pool" in layer else numbers(layer)[0] - 1
     return int(2**pools)
+
+
+def is_tap_name(text: str) -> bool:
+    """Return whether a network could have a tap of this name."""
+    return text == HYPERCOLUMN or re.fullmatch(r"(conv|relu)[1-9]_[1-9]\d?", text) is not None
 
 
 def relu_of(convolution: str) -> str:

@@ -287,7 +287,7 @@ def forward(
         masks = _masks(plan, x, layers, cut, outputs, kind) + masks
         x = layers[-1]
     # ONNX Runtime goes for the node that stands last first, with what it needs.  The masks stand
-    # behind all layers, the shallowest last: so each is made as soon as its layer is there, and
+    # behind all layers, the shallowest last: so each is made right after its layer, and
     # no layer waits in memory until the end.
     return _model(plan, nodes + masks, ["image"], outputs, arrays, metadata)
 

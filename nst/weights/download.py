@@ -294,7 +294,7 @@ def _check_answer(response: "Response", part: "_Part", wanted: _Wanted) -> None:
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
         raise Unavailable(f"sends {encoding!r} where the file as it is was asked for")
-    if response.status_code == 200:  # no byte ranges here, or the file has changed since
+    if response.status_code == 200:  # the server knows no byte ranges, or the file has changed
         part.begin(strong_tag)
         if not wanted.is_whole:
             raise Unavailable("gives no byte ranges, or another file than before")

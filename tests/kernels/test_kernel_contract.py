@@ -12,17 +12,31 @@ import pytest
 from nst import kernels
 from nst.kernels import numpy_kernels as k
 
-ARRAYS = ["features", "image", "d_image", "first_moment", "second_moment", "x", "y", "target"]
-OPTIONS = {"scale": 0.5, "factor": 0.5, "low": 0.2, "high": 0.8, "step": 2, "step_size": 0.1}
+ARRAYS = [
+    *["features", "image", "d_image", "first_moment", "second_moment", "x", "y", "target"],
+    "spectrum",
+]
+OPTIONS = {
+    "margin": 1,
+    "scale": 0.5,
+    "factor": 0.5,
+    "low": 0.2,
+    "high": 0.8,
+    "step": 2,
+    "step_size": 0.1,
+    "bands": 4,
+}
 IN_PLACE = {
     "axpy": {"y"},
     "scale": {"x"},
     "clip": {"image"},
     "normalised_descent_step": {"image"},
     "adam_step": {"image", "first_moment", "second_moment"},
+    "scale_bands": {"spectrum"},
 }
 NORMS = ["l1", "l2", "johnson", "crowson"]
 NUMBERS = {"mse", "dot"} | {f"total_variation_{n}" for n in NORMS}  # the rest return arrays
+EXACT = {"moments", "band_squares"}  # in float64 whatever comes in
 NAMES = [
     name
     for name, f in vars(k).items()
@@ -35,15 +49,18 @@ def arguments_of(name, rng, dtype):
     drawn = {array: rng.random((3, 4, 7)).astype(dtype) for array in ARRAYS}
     drawn |= {"d_gram": rng.random((3, 3)).astype(dtype)} | OPTIONS
     drawn |= {"d_moments": rng.random((3, 4)).astype(dtype)}
+    drawn |= {"d_reflected": rng.random((3, 4, 7)).astype(dtype)}
     drawn |= {"matrix": np.diag([0.5, 2.0, 3.0]).astype(dtype), "exponent": 0.5, "steps": 12}
+    drawn |= {"factors": rng.random((3, 4))}
     parameters = inspect.signature(getattr(k, name)).parameters.values()
     return {p.name: drawn[p.name] for p in parameters if p.default is p.empty}
 
 
 LARGE = 3, 700, 701  # 1.5 million values: several blocks of every kind
 WHOLE = {  # for small matrices, for one picture, or, moments, in blocks larger than this array
-    *{"luminance", "moments", "symmetric_power", "newton_schulz"},
+    *{"luminance", "moments", "symmetric_power", "newton_schulz", "reflect", "reflect_backward"},
     *{"total_variation_crowson", "total_variation_crowson_backward"},
+    *{"cosine_transform", "inverse_cosine_transform", "band_squares"},  # by SciPy, as a whole
 }
 
 
@@ -73,7 +90,7 @@ def test_the_dtype_that_goes_in_comes_out(rng, name, dtype):
     for result in found if isinstance(found, tuple) else (found,):
         assert isinstance(result, np.ndarray)  # a number too: 0-d, as on the GPU
         assert (result.shape == ()) == (name in NUMBERS)
-        assert result.dtype == (np.float64 if name == "moments" else dtype)
+        assert result.dtype == (np.float64 if name in EXACT else dtype)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -244,6 +261,16 @@ REFUSED = {
         lambda: k.clip(IMAGE, 1, 0),
         ValueError,
         r"low must not exceed high, got low=1 and high=0",
+    ),
+    "a margin wider than the image": (
+        lambda: k.reflect(zeros(3, 5, 2), 3),
+        ValueError,
+        r"margin must be from 0 to the shorter side, got 3 around 5 x 2",
+    ),
+    "a margin that leaves nothing": (
+        lambda: k.reflect_backward(zeros(3, 5, 2), 1),
+        ValueError,
+        r"margin must be from 0 to the shorter side, got 1 around 3 x 0",
     ),
     "a step before the first": (
         lambda: k.adam_step(IMAGE, IMAGE, IMAGE, IMAGE, 0, 0.1),

@@ -451,3 +451,31 @@ def test_three_steps_of_adam_follow_the_paper(options):
         assert image.item() == pytest.approx(theta, rel=1e-12)
         assert first.item() == pytest.approx(m, rel=1e-12)
         assert second.item() == pytest.approx(v, rel=1e-12)
+
+
+# ---- Margin --------------------------------------------------------------------------
+
+MARGINS = [((1, 1, 1), 1), ((3, 1, 5), 1), ((2, 4, 7), 0), ((2, 4, 7), 3), ((2, 4, 7), 4)]
+
+
+@pytest.mark.parametrize(("shape", "margin"), MARGINS)
+def test_reflect_mirrors_the_image_at_its_border(rng, shape, margin):
+    image = rng.standard_normal(shape)
+    _, height, width = shape
+    reflected = k.reflect(image, margin)
+    assert reflected.shape == (shape[0], height + 2 * margin, width + 2 * margin)
+    rows, columns = ([*range(n), *range(n)[::-1]] * 3 for n in (height, width))  # there and back
+    for channel, row, column in np.ndindex(*reflected.shape):
+        r, c = rows[2 * height + row - margin], columns[2 * width + column - margin]
+        assert reflected[channel, row, column] == image[channel, r, c]
+
+
+@pytest.mark.parametrize(("shape", "margin"), MARGINS)
+def test_reflect_backward_is_its_slope(rng, shape, margin):
+    image = rng.standard_normal(shape)
+    d_reflected = rng.standard_normal(k.reflect(image, margin).shape)
+    assert_gradient(
+        lambda x: np.vdot(d_reflected, k.reflect(x, margin)),
+        image,
+        k.reflect_backward(d_reflected, margin),
+    )

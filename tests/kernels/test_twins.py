@@ -2,9 +2,11 @@
 
 import inspect
 import statistics
+import sys
 
 import numpy as np
 import pytest
+import scipy.fft
 from host_cuda import SOURCE, kernel_names
 from machine import cupy, needs_gpu, unavailable
 
@@ -35,7 +37,10 @@ NAMES = public_names(reference)
 ALL = [*NAMES, *public_names(numpy_neighbours)]  # which have tests of their own
 SHARED = {"add_up", "add_up_exactly"}  # of all that add up: first in the file
 OF_MATRICES = {"symmetric_power", "newton_schulz"}  # small, of any dtype and layout: the library's
-LIBRARY = {"gram_backward", "moments", "moments_backward"} | OF_MATRICES  # without a kernel
+LIBRARY = OF_MATRICES | {  # without a kernel
+    *{"gram_backward", "moments", "moments_backward"},
+    *{"cosine_transform", "inverse_cosine_transform", "band_squares", "scale_bands"},
+}
 DRAWN = object()  # stands for an argument that has a default and is drawn nevertheless
 ADDED = {"out": DRAWN, "add": True}
 PULLS = [{}, {"d_loss": 2}, {"d_loss": np.asarray(-1.3)}, {"out": DRAWN}]
@@ -59,9 +64,12 @@ CASES = {  # the arguments that are not arrays of the shape under test, and so a
     "total_variation_johnson": STEPS,
     "total_variation_johnson_backward": PULLED_STEPS,
     "total_variation_crowson_backward": [*PULLS, {"d_loss": 0.7} | ADDED],
+    "reflect": [{"margin": 1}, {"margin": 0}],
+    "reflect_backward": [{"margin": 1}],
     "axpy": [{"scale": -0.7}, {"scale": 2}, {"scale": np.asarray(1.3, np.float32)}],
     "scale": [{"factor": -0.7}, {"factor": 2}, {"factor": np.asarray(1.3, np.float32)}],
     "clip": [{"low": 0, "high": 1}, {"low": 0.25, "high": 0.25}],
+    "band_squares": [{"bands": 1}, {"bands": 5}],
     "normalised_descent_step": [{"step_size": 10 / 255}, {"step_size": 1, "epsilon": 0.7}],
     "adam_step": [
         {"step": 1, "step_size": 0.02},
@@ -84,6 +92,7 @@ def twin(request, monkeypatch):
             host.launch(name, blocks, cupy_kernels.BLOCK, args, backwards=backwards)
 
         monkeypatch.setattr(cupy_kernels, "cp", np)
+        monkeypatch.setitem(sys.modules, "cupyx.scipy.fft", scipy.fft)
         monkeypatch.setattr(cupy_kernels, "_run", run)
         monkeypatch.setattr(cupy_kernels, "MAX_BLOCKS", 2)  # so that every loop strides
         monkeypatch.setattr(cupy_kernels, "GRAM_BLOCKS", 6)
@@ -104,6 +113,10 @@ def draw(name, shape, rng):
         return rng.standard_normal((shape[0], shape[0]), np.float32)
     if name == "d_moments":
         return rng.standard_normal((shape[0], shape[0] + 1), np.float32)
+    if name == "d_reflected":  # around an image of this shape, with a margin of 1
+        return rng.standard_normal((shape[0], shape[1] + 2, shape[2] + 2), np.float32)
+    if name == "factors":
+        return rng.random((shape[0], 5))
     if name == "mask":
         return rng.random(shape[1:], np.float32)
     if name == "second_moment":
@@ -213,7 +226,7 @@ def test_twins_agree(twin, rng, name, case, shape):
     actual, actual_after = call(twin, name, arguments, asarray=twin.cp.array)
 
     assert isinstance(actual, np.ndarray)
-    assert actual.dtype == (np.float64 if name == "moments" else np.float32)
+    assert actual.dtype == (np.float64 if name in ("moments", "band_squares") else np.float32)
     assert actual.shape == expected.shape
     # BLAS and cuBLAS add up a Gram matrix in float32, each in its own order
     atol = 2e-5 if name in ("gram", "moments") else 1e-6
@@ -230,6 +243,19 @@ def test_lines_wider_than_a_block_has_threads(twin, rng, name):
     expected, _ = call(reference, name, arguments)
     actual, _ = call(twin, name, arguments, asarray=twin.cp.array)
     np.testing.assert_allclose(actual, expected, rtol=3e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("margin", [2, 5])
+@pytest.mark.parametrize("width", [5, 300])  # more columns than a block has threads
+def test_margins_up_to_the_width_of_the_image(twin, rng, margin, width):
+    image = rng.random((2, 5, width), np.float32)
+    d_reflected = rng.random((2, 5 + 2 * margin, width + 2 * margin), np.float32)
+    given = {"reflect": {"image": image}, "reflect_backward": {"d_reflected": d_reflected}}
+    for name, arguments in given.items():
+        arguments |= {"margin": margin}
+        expected, _ = call(reference, name, arguments)
+        actual, _ = call(twin, name, arguments, asarray=twin.cp.array)
+        np.testing.assert_array_equal(actual, expected)  # added up in the same order
 
 
 @pytest.mark.parametrize("shape", GRAM_SHAPES)
@@ -344,7 +370,7 @@ def test_a_view_that_is_not_contiguous_is_refused_on_the_gpu(twin, name):
 def small_arguments(name, dtype):
     """Zeros of (3, 2, 3) for every array that has a feature map's shape."""
     case = CASES.get(name, [{}])[0]
-    shapes = {"d_gram": (3, 3), "d_moments": (3, 4)}
+    shapes = {"d_gram": (3, 3), "d_moments": (3, 4), "d_reflected": (3, 4, 5), "factors": (3, 5)}
     return case | {p: np.zeros(shapes.get(p, (3, 2, 3)), dtype) for p in to_draw(name, case)}
 
 

@@ -364,12 +364,14 @@ def nst():
     def style(features, painting):
         target = gram(painting) / pixels_of(painting)
         difference = gram(features) / pixels_of(features) - target
-        return 50 * mean_square(difference) / mean_square(target)
+        return 15 * mean_square(difference) / mean_square(target)
 
     pairs = list(neighbours(False, *[0.5 / (3 * HEIGHT * WIDTH)] * 2))
     content = {"relu3_3": lambda f, p: mean_square(f - p) / mean_square(p)}
     return content, dict.fromkeys(RELUS[:4], style), lambda x: over_pairs(x, pairs, 2)
 
+
+PADDING = {"nst": 8}  # pixels around the image, by recipe
 
 PUBLISHED = {
     "nst": nst,
@@ -410,6 +412,14 @@ def slopes(loss, features):
     return gradient
 
 
+def places_shown(length, padding):
+    """Return which pixel is seen at each place of a row with a mirror at both of its ends."""
+    there_and_back = [*range(length), *reversed(range(length))]
+    return [
+        there_and_back[place % len(there_and_back)] for place in range(-padding, length + padding)
+    ]
+
+
 class Oracle:
     """The published objective of one recipe, at one image."""
 
@@ -418,29 +428,56 @@ class Oracle:
         self.losses, self.d_images = {}, {}  # by kind
         of_content, of_style, smoothness = PUBLISHED[name]()
         network = NaiveVgg(arrays, "average" if name in AVERAGE else "max", name in CEIL)
-        outputs = network.forward(self.ready(image))
+        outputs = network.forward(self.ready(self.padded(image)))
         compared = {
-            "content": (of_content, network.forward(self.ready(content))),
-            "style": (of_style, network.forward(self.ready(style))),
+            "content": (of_content, network.forward(self.ready(self.padded(content)))),
+            "style": (of_style, network.forward(self.ready(self.padded(style)))),
         }
         for kind, (functions, targets) in compared.items():
             d_taps = {}
             self.losses[kind] = 0.0
             for tap, function in functions.items():
+                own = self.own(tap, HEIGHT, WIDTH)
+                target = targets[tap][
+                    self.own(tap, *(style if kind == "style" else image).shape[1:])
+                ]
 
-                def loss(features, function=function, target=targets[tap]):
+                def loss(features, function=function, target=target):
                     return function(features, target)
 
-                self.losses[kind] += loss(outputs[tap])
+                self.losses[kind] += loss(outputs[tap][own])
+                d_taps[tap] = np.zeros_like(outputs[tap])
                 if isinstance(function, TwelveSteps):
-                    d_taps[tap] = function.gradient(outputs[tap], targets[tap])
+                    d_taps[tap][own] = function.gradient(outputs[tap][own], target)
                 else:
-                    d_taps[tap] = slopes(loss, outputs[tap])
-            self.d_images[kind] = self.scale * network.backward(d_taps, outputs)
+                    d_taps[tap][own] = slopes(loss, outputs[tap][own])
+            self.d_images[kind] = self.unpadded(self.scale * network.backward(d_taps, outputs))
         if smoothness is not None:
             self.losses["smoothness"], d_pixels = smoothness(image)
             white = 1.0 if name in TORCHVISION else WHITE.get(name, 255.0)
             self.d_images["smoothness"] = white * d_pixels
+
+    def padded(self, image):
+        padding = PADDING.get(self.name, 0)
+        rows, columns = (places_shown(length, padding) for length in image.shape[1:])
+        return image[:, rows][:, :, columns]
+
+    def unpadded(self, d_padded):
+        """Return the gradient of what `padded` was given: each pixel's places, added up."""
+        d_image = np.zeros((3, HEIGHT, WIDTH))
+        rows, columns = (places_shown(n, PADDING.get(self.name, 0)) for n in (HEIGHT, WIDTH))
+        for i, row in enumerate(rows):
+            for j, column in enumerate(columns):
+                d_image[:, row, column] += d_padded[:, i, j]
+        return d_image
+
+    def own(self, tap, height, width):
+        """Return the place of a picture's own features among those of the padded one."""
+        stride = 2 ** (int(tap[4]) - 1)
+        first = PADDING.get(self.name, 0) // stride
+        up = stride - 1 if self.name in CEIL else 0
+        rows, columns = (slice(first, first + (n + up) // stride) for n in (height, width))
+        return slice(None), rows, columns
 
     def ready(self, image):
         if self.name in TORCHVISION:
@@ -536,3 +573,4 @@ OTHERS = {"neighbours", "mixture"}  # pinned in test_neighbours.py
 
 def test_every_recipe_is_pinned():
     assert set(PUBLISHED) == set(RECIPES) - OTHERS
+    assert PADDING == {name: r.padding for name, r in RECIPES.items() if r.padding}

@@ -44,6 +44,7 @@ def cases(draw):
         width=draw(st.integers(side + 1, side + 90)),
         statistic=draw(st.sampled_from(sorted(STATISTICS))),
         masked=draw(st.booleans()),
+        padding=draw(st.sampled_from([0, 1, 8])),
         conventions={
             "gram_normalization": draw(st.sampled_from(GRAM_NORMALIZATIONS)),
             "smoothness_kind": draw(st.sampled_from(["l1", "l2"])),
@@ -77,6 +78,7 @@ def targets_and_recipe(case, vgg, dtype):
         {tap: 0.5 + case.rng.random() for tap in case.content},
         {tap: 0.5 + case.rng.random() for tap in case.style},
         smoothness=case.rng.choice([0.0, 0.4]),
+        padding=case.padding,
         **case.conventions,
     )
     return targets, recipe

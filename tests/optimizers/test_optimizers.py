@@ -1,17 +1,20 @@
 """Every optimizer on functions whose minimum is known, and L-BFGS part by part."""
 
 import json
+import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.fft
 from machine import cupy, unavailable
 from objectives import everywhere, recipe_of
 from small_networks import TWO_BLOCKS, draw_arrays
 
 from nst import kernels
 from nst.objective import Objective, Targets
-from nst.optimizers import Adam, Lbfgs, NormalisedDescent, lbfgs
+from nst.optimizers import Adam, Lbfgs, NormalisedDescent, first_curvatures
+from nst.optimizers.first_curvatures import known_of
 from nst.optimizers.lbfgs import FIRST_MOVE, two_loop_direction
 from nst.optimizers.line_search import MOST_TRIALS
 from nst.vgg import Vgg
@@ -49,7 +52,17 @@ def rosenbrock(image):
     return 100 * (y - x * x) ** 2 + (1 - x) ** 2, d_image
 
 
-OPTIMIZERS = {"descent": NormalisedDescent, "adam": Adam, "lbfgs": Lbfgs}
+def in_bands(**options):
+    return Lbfgs(bands=6, clip_every=12, **options)
+
+
+OPTIMIZERS = {
+    "descent": NormalisedDescent,
+    "adam": Adam,
+    "lbfgs": Lbfgs,
+    "lbfgs in bands": in_bands,
+}
+LBFGS = pytest.mark.parametrize("lbfgs", [Lbfgs, in_bands], ids=["one number", "in bands"])
 
 
 # ---- Known answers -------------------------------------------------------------------
@@ -61,6 +74,7 @@ OPTIMIZERS = {"descent": NormalisedDescent, "adam": Adam, "lbfgs": Lbfgs}
         (NormalisedDescent(0.1, 0.97, bounds=None), 1, 300, 1e-4),
         (Adam(0.1, 0.995, bounds=None), 10, 2500, 1e-4),
         (Lbfgs(bounds=None), 1000, 250, 1e-6),
+        (in_bands(bounds=None), 1000, 250, 1e-5),  # turned: the bands are no help
     ],
     ids=OPTIMIZERS,
 )
@@ -71,9 +85,16 @@ def test_a_quadratic_is_followed_to_its_bottom(rng, optimizer, condition, evalua
     np.testing.assert_allclose(found, function.bottom, atol=tolerance)
 
 
-def test_lbfgs_follows_rosenbrock_s_valley():
-    found = minimise(Lbfgs(bounds=None), rosenbrock, np.array([-1.2, 1.0]), 100)
-    assert rosenbrock(found)[0] < 1e-8
+@LBFGS
+def test_lbfgs_follows_rosenbrock_s_valley(lbfgs):
+    """As an image of two pixels: their mean and their difference are its only frequencies."""
+
+    def function(image):
+        loss, d_image = rosenbrock(image.ravel())
+        return loss, d_image.reshape(image.shape)
+
+    found = minimise(lbfgs(bounds=None), function, np.array([[[-1.2, 1.0]]]), 100)
+    assert function(found)[0] < 1e-8
 
 
 def test_adam_gets_near_in_rosenbrock_s_valley():
@@ -173,11 +194,12 @@ def test_with_a_bottom_outside_of_the_box_the_answer_is_clipped(
     np.testing.assert_allclose(found, np.clip(bottom, 0, 1), atol=tolerance)
 
 
+@LBFGS
 @pytest.mark.parametrize("turned", [False, True])
-def test_lbfgs_finds_the_lowest_point_of_the_box(rng, turned):
+def test_lbfgs_finds_the_lowest_point_of_the_box(rng, turned, lbfgs):
     """Also where that is not the clipped bottom: pulled outward at the bounds, flat inside."""
     function = Quadratic(rng, rng.uniform(-0.8, 1.8, SHAPE), 20, turned)
-    found = minimise_inside(Lbfgs(), function, rng.random(SHAPE), 100)
+    found = minimise_inside(lbfgs(), function, rng.random(SHAPE), 100)
     _, d_found = function(found)
     inside = (found > 0) & (found < 1)
     assert 0 < inside.sum() < inside.size
@@ -198,16 +220,15 @@ def minimise_inside(optimizer, function, image, evaluations):
     return shown
 
 
-def test_lbfgs_does_not_clip_inside_its_line_search(monkeypatch):
+def test_lbfgs_does_not_clip_inside_its_line_search():
     """There the loss would belong to another point than the search believes."""
-    monkeypatch.setattr(lbfgs, "CLIP_EVERY", 1)
     seen = []
 
     def function(image):  # falls steeply to beyond the box: the first trials must grow past it
         seen.append(image.copy())
         return 0.5 * np.sum((image - 3.0) ** 2), image - 3.0
 
-    optimizer = Lbfgs()
+    optimizer = Lbfgs(clip_every=1)
     image = np.full(SHAPE, 0.9)
     while optimizer.search is not None or not seen:
         loss, d_image = function(image)
@@ -219,10 +240,11 @@ def test_lbfgs_does_not_clip_inside_its_line_search(monkeypatch):
     np.testing.assert_array_equal(image, 1)
 
 
-def test_lbfgs_clips_after_every_tenth_line_search(rng):
+@pytest.mark.parametrize(("lbfgs", "every"), [(Lbfgs, 10), (in_bands, 12)])
+def test_lbfgs_clips_after_every_so_many_line_searches(rng, lbfgs, every):
     """And evaluates anew only there: elsewhere the gradient at hand begins the next search."""
     function = Quadratic(rng, rng.uniform(-0.8, 1.8, SHAPE), 1000, turned=True)
-    optimizer, image, ended, clips = Lbfgs(), rng.random(SHAPE), 0, []
+    optimizer, image, ended, clips = lbfgs(), rng.random(SHAPE), 0, []
     for _ in range(60):
         loss, d_image = function(image)
         before = optimizer.search
@@ -232,7 +254,7 @@ def test_lbfgs_clips_after_every_tenth_line_search(rng):
             clips.append(ended)
             assert image.min() >= 0
             assert image.max() <= 1
-    assert clips[:3] == [10, 20, 30]
+    assert clips[:3] == [every, 2 * every, 3 * every]
 
 
 def test_bounds_are_those_that_are_given():
@@ -309,7 +331,7 @@ def test_a_history_of_none_keeps_none(rng):
         gradient = stretch * image
         optimizer.step(image, float((gradient * image).sum()) / 2, gradient)
         searches = max(searches, optimizer.searches)
-        assert (optimizer.pairs, optimizer.products) == ([], [])
+        assert (optimizer.pairs, optimizer.known) == ([], [])
     assert searches > 3
 
 
@@ -358,6 +380,123 @@ def test_after_a_minimum_is_met_exactly_it_stays_there():
     assert optimizer.search is None or optimizer.search.trials < MOST_TRIALS
 
 
+# ---- L-BFGS in bands of frequencies -----------------------------------------------------
+
+PICTURE = (3, 21, 30)
+
+
+class Convolution:
+    """loss = 1/2 x . K x, with K x = x + steep * (x blurred eight times).
+
+    A blur means over a pixel and its four neighbours, mirrored at the edges: large shapes are
+    curved by 1 + steep, and fine detail by about 1.
+    """
+
+    def __init__(self, steep):
+        self.steep = steep
+
+    def __call__(self, image):
+        blurred = image
+        for _ in range(8):
+            around = np.pad(blurred, ((0, 0), (1, 1), (1, 1)), "symmetric")
+            rows = around[:, :-2, 1:-1] + around[:, 2:, 1:-1]
+            blurred = (blurred + rows + around[:, 1:-1, :-2] + around[:, 1:-1, 2:]) / 5
+        d_image = image + self.steep * blurred
+        return 0.5 * np.vdot(image, d_image), d_image
+
+
+def evaluations_until(function, optimizer, image, share):
+    """Return how many evaluations bring the loss to ``share`` of what it was."""
+    first = function(image)[0]
+    for count in range(1, 400):
+        loss, d_image = function(image)
+        if loss <= share * first:
+            return count
+        optimizer.step(image, np.asarray(loss), d_image)
+    raise AssertionError("never")
+
+
+@pytest.mark.parametrize("steep", [300, 3000])
+@pytest.mark.parametrize("history", [4, 10])
+def test_bands_reach_the_bottom_of_a_convolution_in_less_than_half_the_evaluations(
+    rng, steep, history
+):
+    """Of those that one number for all takes to a hundred thousandth of the loss."""
+    function, start = Convolution(steep), rng.standard_normal(PICTURE)
+    one, twelve = (
+        evaluations_until(function, Lbfgs(history, None, bands), start.copy(), 1e-5)
+        for bands in (1, 12)
+    )
+    assert twelve < one / 2
+
+
+def test_for_the_same_curvature_everywhere_bands_are_the_one_number(rng):
+    pairs = [(s, 7.0 * s) for s in rng.standard_normal((3, *PICTURE))]
+    d_image = rng.standard_normal(PICTURE)
+    expected = two_loop_direction(d_image, pairs)
+    found = two_loop_direction(d_image, pairs, [known_of(s, y, bands=12) for s, y in pairs])
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    np.testing.assert_allclose(found, -d_image / 7, rtol=1e-9)
+
+
+def test_the_beginning_is_the_formula_of_the_derivations(rng):
+    """Cosine by cosine, from matrices of them; of five pairs out of six, gamma of the newest."""
+    shape, bands = (2, 5, 7), 4
+    matrices = [cosines(side) for side in shape]
+
+    def transformed(x):
+        return np.einsum("kc,ir,jq,crq->kij", *matrices, x)
+
+    band = np.array([[band_of(i / 5, j / 7) for j in range(7)] for i in range(5)])
+    pairs = rng.standard_normal((6, 2, *shape))
+    pairs[-1, 1] += pairs[-1, 0]
+    h = np.empty(shape)
+    for channel in range(2):
+        for b in range(bands):
+            here = channel, band == b
+            squares = [sum((transformed(p[which]) ** 2)[here].sum() for p in pairs[1:])
+                       for which in (0, 1)]  # fmt: skip
+            h[here] = np.sqrt(squares[0] / squares[1])
+    s, y = pairs[-1]
+    gamma = (s * y).sum() / (transformed(y) ** 2 * h).sum()
+    q = rng.standard_normal(shape)
+    expected = np.einsum("kc,ir,jq,kij->crq", *matrices, gamma * h * transformed(q))
+    known = [known_of(s, y, bands=bands) for s, y in pairs]
+    np.testing.assert_allclose(first_curvatures.begin(known, q), expected, rtol=1e-9, atol=1e-12)
+
+
+def band_of(row, column):
+    """The band, of four, of these shares of the highest frequencies: each an L around the last."""
+    return sum(max(row, column) >= 2 ** (-k / 2) for k in (1, 2, 3))
+
+
+def cosines(side):
+    """The matrix of the orthonormal cosine transform: a row for each frequency."""
+    frequency, place = np.mgrid[:side, :side]
+    matrix = np.cos(np.pi * frequency * (2 * place + 1) / (2 * side)) * np.sqrt(2 / side)
+    matrix[0] /= np.sqrt(2)
+    return matrix
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_however_the_bands_pull_at_each_other_the_beginning_leads_downhill(rng, sign):
+    """A pair whose lower half of frequencies has s . y below zero, or whose upper half has."""
+    s = rng.standard_normal(PICTURE)
+    low = s.mean(axis=(1, 2), keepdims=True) + 0 * s
+    y = sign * low * 3 + (s - low) * 2 if sign > 0 else low * 900 - (s - low) * 0.01
+    assert np.vdot(s, y) > 0
+    for q in rng.standard_normal((5, *PICTURE)):
+        before = q.copy()
+        assert np.vdot(before, first_curvatures.begin([known_of(s, y, bands=12)], q)) > 0
+
+
+def test_a_band_in_which_nothing_moved_has_what_all_have(rng):
+    """The pair is flat, but for the mean: other frequencies are 0 / 0."""
+    pair = known_of(np.ones(PICTURE), np.full(PICTURE, 4.0), bands=12)
+    q = rng.standard_normal(PICTURE)
+    np.testing.assert_allclose(first_curvatures.begin([pair], q.copy()), q / 4, rtol=1e-6)
+
+
 # ---- State -----------------------------------------------------------------------------
 
 
@@ -378,7 +517,9 @@ def test_a_restored_optimizer_goes_on_as_if_nothing_had_been(rng, optimizer):
         kinds.add(tuple(state))
         stopping = optimizer()
         stopping.restore(state)
-    assert len(kinds) == (2 if optimizer is Lbfgs else 1)  # inside a line search and between two
+    assert len(kinds) == (
+        2 if optimizer in (Lbfgs, in_bands) else 1
+    )  # inside a line search and between two
 
 
 def through_a_file(state):
@@ -415,7 +556,7 @@ def painting():
 
 @pytest.mark.parametrize(
     ("optimizer", "factor"),
-    [(NormalisedDescent(0.03, 0.95), 4), (Adam(0.03), 8), (Lbfgs(), 8)],
+    [(NormalisedDescent(0.03, 0.95), 4), (Adam(0.03), 8), (Lbfgs(), 8), (in_bands(), 8)],
     ids=OPTIMIZERS,
 )
 def test_the_loss_of_a_style_transfer_falls(painting, optimizer, factor):
@@ -454,6 +595,7 @@ def cuda_twin(host):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cupy_kernels, "cp", np)
+        patch.setitem(sys.modules, "cupyx.scipy.fft", scipy.fft)
         patch.setattr(
             cupy_kernels,
             "_run",

@@ -222,6 +222,7 @@ def test_the_lines_say_sizes_tiles_memory_and_time():
         ("adam", Adam()),
         ("averaged", Adam(average=0.9)),
         ("lbfgs", Lbfgs(3)),
+        ("bands", Lbfgs(3, bands=12)),
     ],
 )
 def test_optimizers_take_the_images_that_they_are_said_to(kind, optimizer, rng):
@@ -244,11 +245,13 @@ def test_optimizers_take_the_images_that_they_are_said_to(kind, optimizer, rng):
 def images_of(kind, pairs):
     if kind == "averaged":
         return optimizer_images("adam", pairs, averaged=True)
+    if kind == "bands":
+        return optimizer_images("lbfgs", pairs, bands=12)
     return optimizer_images(kind, pairs)
 
 
 @pytest.mark.parametrize("pairs", [1, 3, 6])
-@pytest.mark.parametrize("kind", ["descent", "adam", "averaged", "lbfgs"])
+@pytest.mark.parametrize("kind", ["descent", "adam", "averaged", "lbfgs", "bands"])
 def test_no_image_that_an_optimizer_keeps_is_forgotten(kind, pairs, rng):
     """What it holds between two steps is counted to the image, and a step takes no more."""
     optimizer = {
@@ -256,6 +259,7 @@ def test_no_image_that_an_optimizer_keeps_is_forgotten(kind, pairs, rng):
         "adam": Adam(),
         "averaged": Adam(average=0.9),
         "lbfgs": Lbfgs(pairs),
+        "bands": Lbfgs(pairs, bands=12),
     }[kind]
     image = rng.random((3, 500, 600), np.float32)
     stiffness = rng.uniform(1, 90, image.shape).astype(np.float32)

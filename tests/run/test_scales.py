@@ -150,6 +150,10 @@ def test_a_list_of_steps_fits_the_scales_or_is_refused(settings):
     with pytest.raises(NstError) as error:
         scales_for(90, 75, settings(size=160, scales=2, steps=(9, 4, 1)))
     assert "--steps lists 3 numbers, and there are 2 scales, of 80, 160 pixels" in str(error.value)
+    with pytest.raises(
+        NstError, match="--steps lists 2 numbers, and there is 1 scale, of 160 pix"
+    ):
+        scales_for(90, 75, settings(size=160, scales=1, steps=(2, 3)))
 
 
 def test_work_is_steps_times_pixels():

@@ -10,6 +10,7 @@ from io import BytesIO
 import numpy as np
 import PIL.Image
 import pytest
+from objectives import features_seen
 from playwright.sync_api import sync_playwright
 from running import begun
 
@@ -224,7 +225,7 @@ def test_gram_matrices_of_a_run_are_those_of_the_features_blended(settings, file
 
     def gram(image, longer=160):  # the longer side of the painted picture
         placed = images.resize(image, *images.fit(*image.shape[1:], longer))
-        features = run.vgg.features(placed)["relu2_1"].astype(np.float64)
+        features = features_seen(run, placed)["relu2_1"].astype(np.float64)
         return np.einsum("irc,jrc->ij", features, features) / features[0].size
 
     painting, photograph = (gram(source.picture) for source in run.paintings)

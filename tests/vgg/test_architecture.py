@@ -1,5 +1,7 @@
 """VGG's tables, against the paper's."""
 
+from dataclasses import replace
+
 import pytest
 
 from nst.errors import NstError
@@ -99,3 +101,11 @@ def test_numbers_and_relu_of():
     assert numbers("conv4_2") == numbers("relu4_2") == (4, 2)
     assert numbers("relu12_10") == (12, 10)
     assert relu_of("conv4_2") == "relu4_2"
+
+
+def test_a_hypercolumn_of_pools_that_keep_an_odd_row_is_refused():
+    VGG16.check_taps(("hypercolumn",))
+    with pytest.raises(
+        NstError, match="hypercolumn is made of whole squares; choose from conv1_1"
+    ):
+        replace(VGG16, rounding="ceil").check_taps(("relu1_1", "hypercolumn"))
