@@ -62,6 +62,7 @@ _OURS: dict[str, Any] = {  # how our own recipes with nearest features are paint
     "pixel_range": 1,
     "pooling": "average",
     "palette": "moments",
+    "padding": 8,
     "coarsest": 64,
     "steps": 120,
     "history": 10,
