@@ -82,7 +82,6 @@ class Lbfgs(msgspec.Struct, forbid_unknown_fields=True):
     """The state of `optimizers.Lbfgs`."""
 
     pairs: list[tuple[Array, Array]]
-    searches: Count
     search: Search | None
     line: tuple[Array, Array, Array] | None = None
 

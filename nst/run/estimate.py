@@ -230,7 +230,7 @@ def optimizer_images(kind: str, pairs: int, bands: int = 1) -> tuple[int, int]:
         return 0, 1
     if kind == "adam":
         return 2, 1
-    return 4 + 2 * pairs, 4 if bands == 1 else 8
+    return 4 + 2 * pairs, 5 if bands == 1 else 9
 
 
 def optimizer_passes(kind: str, pairs: int, bands: int = 1) -> int:

@@ -152,5 +152,4 @@ def choose_optimizer(recipe: Recipe, pairs: int | None = None) -> Optimizer:
         return NormalisedDescent(step_size, recipe.step_decay, bounds, epsilon)
     if recipe.optimizer == "adam":
         return Adam(step_size, recipe.step_decay, bounds, recipe.betas, epsilon)
-    history = recipe.history if pairs is None else pairs
-    return Lbfgs(history, bounds, recipe.bands, recipe.clip_every)
+    return Lbfgs(recipe.history if pairs is None else pairs, bounds, recipe.bands)
