@@ -18,6 +18,7 @@ from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
 
 def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
     """Add every setting but content; the defaults are those of Settings, or there are none."""
+    ours = RECIPES[Settings.recipe]
     if not defaults:
         parser.argument_default = argparse.SUPPRESS
 
@@ -38,13 +39,14 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
         nargs="?",
         default=None,
         help="image whose strokes and colours to take, or a painting that comes along: "
-        + ", ".join(demo.STYLES),
+        f"{', '.join(demo.STYLES)}; default: {next(iter(demo.STYLES))}",
     )
     more(
         "--style",
         dest="styles",
-        metavar="IMAGE[:WEIGHT]",
-        help="one more style, blended in; a.jpg:2 counts twice as much as b.jpg:1",
+        metavar="IMAGE[:WEIGHT[:TAPS]]",
+        help="one more style, blended in; a.jpg:2 counts twice as much as b.jpg:1; "
+        "a.jpg:1:relu1_1,relu2_1 counts at these layers only, the fine strokes",
     )
     more(
         "--style-mask",
@@ -61,15 +63,15 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
     add(
         "size",
         type=int,
-        help="longer side of the result in pixels, its aspect is the photograph's; default: the "
-        f"recipe's, {RECIPES['nst'].size} for nst",
+        help="longer side of the result in pixels, its aspect is the photograph's, which is "
+        f"enlarged if it is smaller; default: the recipe's, {ours.size} for nst",
     )
     add(
         "steps",
         type=_numbers,
         metavar="N|N,N,...",
         help="evaluations of the objective, over all scales or at each; default: the recipe's, "
-        f"{RECIPES['nst'].steps} for nst",
+        f"{ours.steps} for nst",
     )
     add(
         "until",
@@ -83,13 +85,14 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
         type=_scales,
         metavar="auto|N|SIZE,SIZE,...",
         help="how many sizes to paint at, coarse to fine, or which; auto starts at about 256 "
-        "pixels; default: the recipe's",
+        f"pixels; default: the recipe's, {ours.scales} for nst",
     )
     add(
         "scale_factor",
         type=float,
         metavar="F",
-        help="how much larger each size is than the one before; default: the recipe's",
+        help="how much larger each size is than the one before; default: the recipe's, "
+        f"{ours.scale_factor:g} for nst",
     )
     add("model", help="vgg16, vgg19, vgg16-slim, an .onnx file, or auto: vgg16 where installed")
     add("device", choices=("auto", "cpu", "cuda"), help="where to compute")
@@ -103,7 +106,11 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
         metavar="FILE.toml",
         help="tables [content] and [style] of tap = weight, in place of the recipe's",
     )
-    add("strength", type=float, help="from 0, the photograph, to 1, the full style")
+    add(
+        "strength",
+        type=float,
+        help="from 0, the photograph, to 1, the full style; 0.5 is about half way",
+    )
     add("style_scale", type=float, help="size of the style's strokes: 2 for twice as large")
     add(
         "color",
@@ -111,8 +118,12 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
         help="whose colours: the style's; the content's, chroma by pixel; the same, but painted "
         "in grey first; or the style's, first matched to the content's mean and covariance",
     )
-    add("optimizer", choices=OPTIMIZERS, help="default: the recipe's")
-    add("pooling", choices=POOLINGS, help="default: the recipe's")
+    add(
+        "optimizer",
+        choices=OPTIMIZERS,
+        help=f"default: the recipe's, {ours.optimizer} for nst",
+    )
+    add("pooling", choices=POOLINGS, help=f"default: the recipe's, {ours.pooling} for nst")
     add(
         "conv",
         choices=CONVOLUTIONS,
@@ -122,7 +133,7 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
     add(
         "init",
         metavar="|".join((*INITS, "FILE")),
-        help="what to start from; default: the recipe's",
+        help=f"what to start from; default: the recipe's, {ours.init} for nst",
     )
     add("seed", type=int, help="of the noise")
     add("save_every", type=int, metavar="N", help="save a frame every N steps; 0: none")
@@ -182,10 +193,8 @@ def options_of(
 
 
 def _painting(text: str, mask: Path | None, region: Path | None) -> Painting:
-    """Return what IMAGE or IMAGE:WEIGHT means; a name may have a colon in it."""
-    name, colon, weight = text.rpartition(":")
-    if not colon or reading.exists(text) or not _is_number(weight):
-        name, weight = text, "1"
+    """Return what IMAGE[:WEIGHT[:TAPS]] means; a name may have a colon in it."""
+    name, weight, taps = _parts(text)
     if name in demo.STYLES and not reading.exists(name):
         name = str(demo.style_path(name))
     if name.isidentifier() and len(name) < 60 and not reading.exists(name):
@@ -195,7 +204,20 @@ def _painting(text: str, mask: Path | None, region: Path | None) -> Painting:
             + ", ".join(demo.STYLES)
             + (f"; did you mean {near[0]}?" if near else ".")
         )
-    return Painting(Path(name), float(weight), mask, region)
+    return Painting(Path(name), float(weight), mask, region, taps)
+
+
+def _parts(text: str) -> tuple[str, str, tuple[str, ...] | None]:
+    """Return the name, the weight and the taps of a style; what is no weight is of the name."""
+    if reading.exists(text):
+        return text, "1", None
+    before, _, taps = text.rpartition(":")
+    name, colon, weight = before.rpartition(":")
+    if colon and _is_number(weight) and not _is_number(taps):
+        return name, weight, tuple(tap.strip() for tap in taps.split(","))
+    if before and _is_number(taps):
+        return before, taps, None
+    return text, "1", None
 
 
 def _is_number(text: str) -> bool:

@@ -1,14 +1,13 @@
 """The command line: arguments -> Settings -> stylize -> exit status.
 
 Exit status: 0 for done, 1 if nobody read to the end what was asked, 2 for what the user can mend
-(one line says how), 130 for Ctrl-C, 143 for SIGTERM and 129 for SIGHUP: 128 and the signal's
-number, as shells have it.
+(one line says how), 130 for Ctrl-C, 143 for SIGTERM: 128 and the signal's number, as
+shells have it.
 """
 
 import argparse
 import logging
 import os
-import re
 import signal
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from typing import Any, NoReturn
 
 from nst import demo, files, memory, schema, streams
 from nst.arguments import add_settings, options_of, settings_of
-from nst.errors import NstError, NstWarning, brief, printable
+from nst.errors import NstError, NstWarning, brief, readable
 from nst.lookup import Lookup
 from nst.objective.recipes import RECIPES, describe, table
 from nst.pictures import images, reading
@@ -44,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``nst`` and return its exit status."""
     with streams.lenient() as output:
         arguments = vars(_parser().parse_args(argv))
-        if arguments.get("source") is not None:  # what is not given comes from there
+        if arguments.get("source") is not None:  # that run decides what is not given
             arguments = vars(_parser(defaults=False).parse_args(argv))
         command = arguments.pop("command")
         status = _run(command, arguments)
@@ -75,7 +74,8 @@ def _run(command: Callable[..., int], arguments: dict[str, Any]) -> int:
                 raise
             if isinstance(error, OSError):  # the machine refuses, wherever that was
                 named = "" if error.filename is None else f": {os.fsdecode(error.filename)!r}"
-                say(f"nst: {error.strerror or error}{named}", *getattr(error, "__notes__", []))
+                said = readable(f"{error.strerror or error}{named}")
+                say("nst:", said, *getattr(error, "__notes__", []))
                 return 2
             advice = "use a smaller --size, or let --memory name less, for smaller tiles."
             say("nst: memory ran out;", advice, *getattr(error, "__notes__", []))
@@ -133,8 +133,8 @@ def _lookup(source: Path | None, texts: dict[str, str]) -> Lookup:
     if source is None:
         return Lookup()
     what = f"what {source} says of its inputs"
-    said = schema.parse_json(texts.get("nst inputs", "{}"), what)
-    sha256 = schema.convert(said, dict[str, str], what)
+    hashes = schema.parse_json(texts.get("nst inputs", "{}"), what)
+    sha256 = schema.convert(hashes, dict[str, str], what)
     return Lookup(f"what {source} says of its settings", None, (source.parent,), sha256)
 
 
@@ -149,12 +149,14 @@ def _settings(
     given = {name: value for name, value in options.items() if value is not None}
     changes = options_of(**given)
     settings = Settings.from_json(texts["nst settings"], lookup, APART, **changes)
-    if "size" in changes and "steps" not in changes and settings.steps is not None:
+    before = schema.parse_json(texts["nst settings"], lookup.text).get("size")
+    if settings.size != before and "steps" not in changes and settings.steps is not None:
         usual = replace(settings, steps=None).all_steps
         if settings.all_steps < usual:
             warn(
-                f"{source} was painted in {settings.all_steps} steps, and so is this; the recipe "
-                f"would take {usual}: give --steps for as many, or another number"
+                f"{source} was painted in {_counted(settings.all_steps, 'step')}, and so is this "
+                f"at another size; the recipe would take {usual}: give --steps for as many, or "
+                "another number"
             )
     return settings
 
@@ -334,8 +336,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong with the arguments in one line."""
 
     def error(self, message: str) -> NoReturn:
-        said = re.sub(r"(\S{100})\S+", r"\1...", printable(message))  # a word may be a page
-        self.exit(2, f"nst: {brief(said, 240)}; see `{self.prog} --help`.\n")
+        self.exit(2, f"nst: {readable(message)}; see `{self.prog} --help`.\n")
 
 
 def _parser(defaults: bool = True) -> argparse.ArgumentParser:

@@ -25,7 +25,10 @@ class Device:
     kept: Any = None  # the CUDA stream in use, which CuPy itself does not keep alive
 
     def asarray(self, host: np.ndarray) -> Array:
-        """Place a NumPy array here, as C-contiguous float32: on the CPU, itself if it is that."""
+        """Place a NumPy array on this device, as C-contiguous float32.
+
+        On the CPU one that is so already is returned itself.
+        """
         return self.xp.ascontiguousarray(self.xp.asarray(host, self.xp.float32))
 
     def asnumpy(self, array: Array) -> np.ndarray:

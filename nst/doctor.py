@@ -59,7 +59,7 @@ def _gpu() -> tuple[list[str], list[str]]:
         return [*facts, "GPU: CuPy found none; --device auto takes the CPU"], []
     except NstError as error:
         trial, problems = "GPU: does not work; --device auto takes the CPU", [str(error)]
-    with suppress(Exception):  # what it is said to be, as far as it says
+    with suppress(Exception):  # a GPU that does not work may not name itself
         facts += gpu.facts(cupy)
     return [*facts, trial], problems
 
@@ -71,7 +71,7 @@ def _models() -> tuple[list[str], list[str]]:
             path = weights.find(name)
             network = weights.load(path)
         except NstError as error:
-            facts.append(f"model {name}: {error}")
+            facts.append(f"model {name}: {str(error).removeprefix(f'model {name} is ')}")
             problems += [str(error)] if name == weights.EMBEDDED else []
             continue
         layers = len(network.architecture.convolutions)

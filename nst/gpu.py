@@ -131,26 +131,26 @@ def _missing(runtime: ModuleType) -> str:
     return ""
 
 
-# --- As people say it -----------------------------------------------------------------
+# --- In words for a user ---------------------------------------------------------------
 
 
 def explained(error: Exception) -> str:
     """Return in one line why a GPU does not work, where that ended in ``error``; what to do."""
-    said = f"{type(error).__name__}: {error}"
+    reason = f"{type(error).__name__}: {error}"
     if isinstance(error, NstError):
         return str(error)
     if isinstance(error, OSError) and "cupy" in str(error.filename):
         return f"CuPy cannot write {error.filename}; set CUPY_CACHE_DIR to a folder that it can"
-    if "InsufficientDriver" in said or "driver version is insufficient" in said:
+    if "InsufficientDriver" in reason or "driver version is insufficient" in reason:
         return f"the NVIDIA driver is too old for this CUDA{_versions()}; update the driver"
-    if re.search("NoKernelImage|no kernel image|NoBinaryForGpu|no binary for", said):
+    if re.search("NoKernelImage|no kernel image|NoBinaryForGpu|no binary for", reason):
         return (
             f"there is no machine code for this GPU{_capability()}: ONNX Runtime's package is for "
             f"compute capability {MACHINE_CODE}; take the CPU, or build ONNX Runtime for it"
         )
-    if "cuDNN is not available" in said or "NOT_IMPLEMENTED" in said:
+    if "cuDNN is not available" in reason or "NOT_IMPLEMENTED" in reason:
         return f"ONNX Runtime found no cuDNN, which its convolutions need; {INSTALL}"
-    lines = [line for line in said.splitlines() if line.strip(" =")]
+    lines = [line for line in reason.splitlines() if line.strip(" =")]
     return f"{' '.join(lines[:2])[:LARGEST_REASON]}; {INSTALL}"
 
 

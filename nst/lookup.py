@@ -39,7 +39,7 @@ class Lookup:
             there = [first]  # a pipe, which is not to be looked into
         expected = self.sha256.get(str(path))
         if len(there) > 1 and expected is not None:
-            there.sort(key=lambda one: sha256(one) != expected)  # the others stay in their order
+            there.sort(key=lambda one: sha256(one) != expected)  # the rest keeps its order
         self.found[str(path)] = there[0] if there else first
         return self.found[str(path)]
 

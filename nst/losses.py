@@ -14,7 +14,20 @@ def style_loss(
 ) -> tuple[Array, Array]:
     """Return ``(loss, d_features)`` for taking a plain Gram matrix (C, C) of a painting.
 
-    ``normalization`` says what the sum over pixels was divided by: "HW" (Gatys' notebook), "CHW"
-    (Johnson's neural-style) or "none" (Hvass).
+    Parameters
+    ----------
+    features : (C, H, W) float array
+        Activations of one layer, of the painted image.
+    target_gram : (C, C) float array
+        The painting's, of the same layer; the painting may have any size.
+    normalization : "HW", "CHW" or "none"
+        What the sum over pixels was divided by: Gatys' notebook, Johnson's neural-style, Hvass.
+
+    Returns
+    -------
+    loss : 0-d float array
+        ``mean((gram(features) - target_gram)**2)``, over the C * C entries.
+    d_features : (C, H, W) float array
+        Its gradient.
     """
     return style.style_loss(features, GramStyle(target_gram, normalization))

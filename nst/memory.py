@@ -25,7 +25,11 @@ SAMPLE_SECONDS = 0.002
 
 
 def parse(text: str) -> int | None:
-    """Return the bytes that ``text`` such as "4GB", "1.5 GB" or "800MB" means; None for "auto"."""
+    """Return the bytes that a text means; None for "auto", and NstError for any other text.
+
+    >>> parse("1.5 GB"), parse("800MB"), parse("auto")
+    (1500000000, 800000000, None)
+    """
     if text == "auto":
         return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?", text.strip().upper())
@@ -34,8 +38,12 @@ def parse(text: str) -> int | None:
     return int(float(found[1]) * UNITS[found[2]])
 
 
-def said(amount: float) -> str:
-    """Return bytes as people say them: 850 MB, 1.4 GB, 12 GB."""
+def format_bytes(amount: float) -> str:
+    """Return bytes with their unit.
+
+    >>> [format_bytes(amount) for amount in (850e6, 1.42e9, 12e9)]
+    ['850 MB', '1.4 GB', '12 GB']
+    """
     if amount < 999.5e6:
         return f"{amount / 1e6:.0f} MB"
     return f"{amount / 1e9:.1f} GB" if amount < 9.95e9 else f"{amount / 1e9:.0f} GB"
@@ -171,8 +179,9 @@ class FileArray:
                 self._file.truncate(size)
         except OSError as error:
             raise NstError(
-                f"no room for {said(size)} of the content's features in {tempfile.gettempdir()} "
-                f"({error.strerror}); set TMPDIR to a folder with room, or use a smaller --size."
+                f"no room for {format_bytes(size)} of the content's features in "
+                f"{tempfile.gettempdir()} ({error.strerror}); set TMPDIR to a folder with "
+                "room, or use a smaller --size."
             ) from None
 
     def __iter__(self) -> Iterator[np.ndarray]:

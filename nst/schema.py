@@ -46,7 +46,7 @@ def convert(value: Any, kind: Any, what: str) -> Any:
 def record(kind: type, **instead: Any) -> type[msgspec.Struct]:
     """Return the schema of a dataclass as text; ``instead`` are other types for fields of it.
 
-    What has a default may be missing; see `said`.
+    What has a default may be missing; see `given`.
     """
     hints = get_type_hints(kind) | instead
     names = [
@@ -58,8 +58,8 @@ def record(kind: type, **instead: Any) -> type[msgspec.Struct]:
     return msgspec.defstruct(kind.__name__, names, kw_only=True, forbid_unknown_fields=True)
 
 
-def said(record: msgspec.Struct) -> dict[str, Any]:
-    """Return what a text has said, by name."""
+def given(record: msgspec.Struct) -> dict[str, Any]:
+    """Return the values that a text gives, by name."""
     values = msgspec.structs.asdict(record)
     return {name: value for name, value in values.items() if value is not msgspec.UNSET}
 
@@ -80,9 +80,9 @@ def _parsed(parse: Any, language: str, what: str) -> Any:
     raise NstError(f"{what} is not {language}: {reason}; mend it.")
 
 
-def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def _once(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, value in pairs:
+    for name, value in items:
         if name in found:
             raise ValueError(f"{name!r} is there twice")
         found[name] = value

@@ -18,12 +18,19 @@ from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
 from nst.pictures import reading
 from nst.pictures.colour import COLORS
 from nst.values import is_count, is_number, path_of, shown
-from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS, SMALLEST_SIDE
+from nst.vgg.architecture import (
+    CONVOLUTIONS,
+    POOLINGS,
+    PRECISIONS,
+    SMALLEST_SIDE,
+    is_tap_name,
+)
 
-LARGEST_SIDE = 16384  # pixels; a slip of the finger beyond
-MOST_STEPS = 1_000_000  # likewise
+LARGEST_SIDE = 16384  # pixels; a larger number is taken for a typing mistake
+MOST_STEPS = 1_000_000  # a larger number is taken for a typing mistake
 LARGEST_SEED = 2**64 - 1
-MOST_SCALES, MOST_STYLES = 64, 64  # that can be listed
+MOST_SCALES, MOST_STYLES, MOST_TAPS = 64, 64, 64  # that can be listed
+STRENGTH_POWER = 2 / 3  # of which the painting's share of the style is; see `style_share`
 LARGEST_FACTOR = 1e12  # of weights: beyond, losses leave the finite numbers
 OUTPUTS = ("output", "log", "report", "checkpoint")
 # What does not change the picture, and so does not come with --from:
@@ -38,6 +45,7 @@ class Painting:
     weight: float = 1.0  # above 0; relative to the other paintings of the same region
     mask: Path | None = None  # an image, white where the painting is looked at
     region: Path | None = None  # an image, white where the photograph takes this style
+    taps: tuple[str, ...] | None = None  # layers that take this style; None: all of the recipe's
 
     def __post_init__(self) -> None:
         kinds = {"path": "style", "mask": "style mask", "region": "content mask"}
@@ -52,9 +60,27 @@ class Painting:
                 f"above 0, up to {LARGEST_FACTOR:g}."
             )
         object.__setattr__(self, "weight", float(self.weight))
+        if self.taps is not None:
+            object.__setattr__(self, "taps", self._checked_taps())
+
+    def _checked_taps(self) -> tuple[str, ...]:
+        """Return the taps, each once; the network and the recipe know which there can be."""
+        taps = self.taps
+        named = isinstance(taps, list | tuple) and 0 < len(taps) <= MOST_TAPS
+        if not named or not all(isinstance(tap, str) and is_tap_name(tap) for tap in taps or ()):
+            raise NstError(
+                f"the taps of style {self.path} are {shown(taps)}; give names of layers such as "
+                "relu1_1,relu2_1."
+            )
+        return tuple(dict.fromkeys(taps or ()))
+
+    def taken_at(self, tap: str) -> bool:
+        """Return whether this style is taken at ``tap``."""
+        return self.taps is None or tap in self.taps
 
     @property
     def files(self) -> list[Path]:
+        """The picture's and its masks'."""
         return [path for path in (self.path, self.mask, self.region) if path is not None]
 
 
@@ -62,7 +88,10 @@ class Painting:
 class Settings:
     """One stylization.  Weights are factors on the recipe's own; None leaves it to the recipe.
 
-    Raises NstError, naming the command-line option, if a value is out of its range.
+    Raises
+    ------
+    NstError
+        If a value is out of its range; it names the command-line option.
     """
 
     content: Path  # the photograph
@@ -119,6 +148,11 @@ class Settings:
         self._check_count("seed", 0, LARGEST_SEED)
         for name in ("content_weight", "style_weight", "tv_weight"):
             self._check_number(name, 0, LARGEST_FACTOR)
+        if self.content_weight != 1 and not (self.content_taps or self.objective.content):
+            raise NstError(
+                f"--content-weight has nothing to weigh: recipe {self.recipe} has no content loss "
+                "and keeps its subject by itself. Use --strength for more of the photograph."
+            )
         self._check_number("strength", 0, 1)
         self._check_number("until", 0, 50)
         self._check_number("style_scale", 0.1, 10)
@@ -185,7 +219,7 @@ class Settings:
             )
         text = schema.convert(parsed, _text_schema(), lookup.text)
         left_out = {*without, *changes}
-        told = {name: value for name, value in schema.said(text).items() if name not in left_out}
+        told = {name: value for name, value in schema.given(text).items() if name not in left_out}
         _find_files(told, lookup)
         return cls(**told | changes)
 
@@ -258,11 +292,29 @@ class Settings:
         return [steps[step] for step in sorted(filter(None, steps))]
 
     @property
+    def style_share(self) -> float:
+        """The painting's share of the style, 0 to 1; the photograph's own is the rest.
+
+        More than the strength: what a picture moves is less than in proportion to its statistics.
+        So half the strength paints about half of the difference from the photograph.
+        """
+        return self.strength**STRENGTH_POWER
+
+    @property
     def asked_steps(self) -> int | tuple[int, ...]:
         """The steps over all scales, or by scale; none where the photograph is to stay."""
         if self.strength == 0:
             return 0
-        return self.objective.steps if self.steps is None else self.steps
+        if self.steps is not None:
+            return self.steps
+        recipe = self.objective
+        listed = self.scales[-1] if isinstance(self.scales, tuple) else None
+        return recipe.steps_to(self.size or listed or recipe.size or LARGEST_SIDE, self.factor)
+
+    @property
+    def factor(self) -> float:
+        """By which each scale is larger than the one before."""
+        return self.objective.scale_factor if self.scale_factor is None else self.scale_factor
 
     @property
     def all_steps(self) -> int:
@@ -372,12 +424,13 @@ class Settings:
             raise NstError("--plot and --save-every write beside the output; give --output.")
         written = {"--output": [self.output], "--log": [self.log], "--report": [self.report]}
         written["--plot"] = [*self.plots]
+        written["--checkpoint"] = [self.checkpoint]
         taken = {files.resolved(path): "an input" for path in self.inputs}
         for option, paths in written.items():
             for path in filter(None, paths):
                 self._check_free(option, path, taken)
                 taken[files.resolved(path)] = "the file of " + option
-        for path in self.frames_there():  # an input would be there, by this name or by a link
+        for path in self.frames_there():  # a link among the frames may lead to an input
             self._check_free("--save-every", path, taken)
         for path in taken:
             if self.output is not None and path.parent == files.resolved(self.output.parent):
@@ -450,7 +503,7 @@ def _find_files(told: dict[str, Any], lookup: Lookup) -> None:
 
 
 def _find_painting(text: Any, lookup: Lookup) -> Painting:
-    values = schema.said(text)
+    values = schema.given(text)
     for name in ("path", "mask", "region"):
         if values.get(name) is not None:
             values[name] = lookup.find(values[name])

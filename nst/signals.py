@@ -8,12 +8,14 @@ from typing import Any
 
 from nst.run.state import State
 
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # what ends a run; Windows has no SIGHUP
+# What ends a run: Ctrl-C, a system that shuts down, a terminal that closes, Ctrl-\\, and the limit
+# of processor time, which a batch system may set.  Windows has the first two.
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU")
 NUMBERS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal came: as on Ctrl-C, what there is is saved."""
+    """A signal came: as on Ctrl-C, the picture so far is saved."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -21,7 +23,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Signals:
-    """Turns SIGINT, SIGTERM and SIGHUP into an exception, but never in the middle of a step.
+    """Turns the signals of NAMES into an exception, but never in the middle of a step.
 
     There the picture, the optimizer and the history do not fit together, and a checkpoint could
     not be saved; it takes milliseconds, and ``check``, called after every step, catches up.  One
@@ -45,6 +47,7 @@ class Signals:
             signal.signal(number, handler)
 
     def check(self) -> None:
+        """Raise Stopped if a signal has come."""
         if self._pending is not None:
             raise Stopped(self._pending)
 

@@ -39,6 +39,7 @@ class Lenient:
         return len(text)
 
     def flush(self) -> None:
+        """Pass on what is held back, as long as anybody can hear it."""
         if self.failure is None:
             try:
                 self._stream.flush()

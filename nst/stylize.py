@@ -20,6 +20,7 @@ from nst.errors import NstError
 from nst.kernels import Array
 from nst.kernels.blocks import blas_on_one_thread
 from nst.objective import Objective, check_finite
+from nst.objective.styles.finish import asks
 from nst.pictures import images
 from nst.run import marks
 from nst.run.checkpoints import Keeper
@@ -47,13 +48,27 @@ class Result:
 def stylize(settings: Settings, on_progress: Callable[[Progress], None] | None = None) -> Result:
     """Paint ``settings.content`` in the style of ``settings.style``; save and return the result.
 
-    ``on_progress`` is called after every step.  Whatever ends the run after its first one (Ctrl-C,
-    a loss that is no longer finite, a full memory, an error of ``on_progress``), the best picture
-    so far is saved, and the exception goes on with a note that says where.  What cannot be written
-    beside it is told in a warning.  A run that takes minutes is saved on the way too, and
-    ``resume`` goes on with it.
+    Whatever ends the run after its first step (Ctrl-C, a loss that is no longer finite, a full
+    memory, an error of ``on_progress``), the best picture so far is saved, and the exception goes
+    on with a note that says where.  What cannot be written beside it is told in a warning.  A run
+    that takes minutes is saved on the way too, and ``resume`` goes on with it.
 
-    Raises NstError for what the user can mend: a bad image, an unknown model or tap, no GPU.
+    Parameters
+    ----------
+    settings : Settings
+        What to paint, and how.
+    on_progress : function of a Progress, optional
+        Called after every step.
+
+    Returns
+    -------
+    result : Result
+        The image, RGB in [0, 1], and the losses of every step.
+
+    Raises
+    ------
+    NstError
+        For what the user can mend: a bad image, an unknown model or tap, no GPU.
     """
     inputs = prepare(settings)  # read
     planned = plan(inputs)
@@ -66,7 +81,17 @@ def resume(folder: Path, on_progress: Callable[[Progress], None] | None = None) 
 
     On the CPU the result is, bit for bit, that of a run that was never stopped.
 
-    Raises NstError if there is no checkpoint, or if a file that the run reads has changed.
+    Parameters
+    ----------
+    folder : path
+        Of the checkpoints, such as ``out-checkpoint``.
+    on_progress : function of a Progress, optional
+        Called after every step.
+
+    Raises
+    ------
+    NstError
+        If there is no checkpoint, or if a file that the run reads has changed.
     """
     return complete(*reopen_to_paint(folder), on_progress)
 
@@ -105,6 +130,7 @@ def _complete(
                 state.history,
                 inputs.present,
                 inputs.mark,
+                inputs.alpha,
             ) as records,
         ):
             paint(inputs, plan, state, records, keeper, on_progress)
@@ -187,7 +213,7 @@ def paint(
             continue
         if not state.history or state.history[-1]["scale"] < number:
             begin(inputs, plan, state, scale)
-        objective = objective_at(inputs, scale, plan.side, plan.share(scale))
+        objective = objective_at(inputs, scale, plan.side, plan.share(scale), state.asking)
         while not is_over(state.history, number, scale.steps, until):
             progress = step(state, scale, objective, records)
             if keeper.due():
@@ -198,7 +224,10 @@ def paint(
 
 def begin(inputs: Inputs, plan: Plan, state: State, scale: Scale) -> None:
     """Bring the image to ``scale``, and start there without a memory of the one before."""
-    state.image = carried_over(inputs, state.image, scale)
+    before, state.image = state.image, carried_over(inputs, state.image, scale)
+    state.asking = None  # the photograph
+    if asks(inputs.recipe) and scale is not plan.scales[0]:
+        state.asking = asked_by(inputs, before, state.image, scale)
     state.trial = state.image.copy()
     state.optimizer = choose_optimizer(inputs.recipe, plan.pairs)
 
@@ -212,11 +241,29 @@ def carried_over(inputs: Inputs, before: Array, scale: Scale) -> Array:
     image = at_scale(before, scale, inputs.device)
     if image is before or inputs.settings.strength == 1:
         return image
+    details = inputs.device.asarray(details_of(inputs, before, scale))
+    kernels.of(image).axpy(1 - inputs.settings.strength, details, image)
+    return kernels.of(image).clip(image, 0, 1)
+
+
+def asked_by(inputs: Inputs, before: Array, carried: Array, scale: Scale) -> Array:
+    """Return the picture (3, H, W) whose nearest features are the targets at ``scale``.
+
+    ``share * photograph + (1 - share) * (carried + details)``: what was painted, with the details
+    that the photograph has beyond the scale ``before``.
+    """
+    share = inputs.recipe.photograph_share
+    photograph = images.resize(inputs.content, scale.height, scale.width)
+    painted = inputs.device.asnumpy(carried)
+    painted += np.float32(inputs.settings.strength) * details_of(inputs, before, scale)
+    return inputs.device.asarray(share * photograph + (1 - share) * painted)
+
+
+def details_of(inputs: Inputs, before: Array, scale: Scale) -> np.ndarray:
+    """Return what the photograph shows at ``scale`` and not at the size of ``before``."""
     size = scale.height, scale.width
     enlarged = images.resize(images.resize(inputs.content, *before.shape[1:]), *size)
-    details = images.resize(inputs.content, *size) - enlarged
-    kernels.of(image).axpy(1 - inputs.settings.strength, inputs.device.asarray(details), image)
-    return kernels.of(image).clip(image, 0, 1)
+    return images.resize(inputs.content, *size) - enlarged
 
 
 def step(state: State, scale: Scale, objective: Objective, records: Records) -> Progress:
@@ -266,7 +313,10 @@ def show(inputs: Inputs, plan: Plan, state: State, image: np.ndarray) -> None:
         with beside.attempt("triptych"):
             from nst.show import plots  # matplotlib takes a while to import
 
-            plots.save(plots.draw_triptych(inputs.photograph, image, inputs.style), triptych, mark)
+            content = images.over_white(inputs.photograph, inputs.alpha)
+            mixed = images.over_white(image, inputs.alpha)
+            style = images.over_white(inputs.style, inputs.paintings[0].alpha)
+            plots.save(plots.draw_triptych(content, mixed, style), triptych, mark)
         with beside.attempt("plot of the losses"):
             if state.history:
                 from nst.show import plots

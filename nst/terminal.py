@@ -10,7 +10,7 @@ import warnings
 from typing import Any
 
 from nst.errors import NstWarning, printable
-from nst.run.estimate import time_said
+from nst.run.estimate import format_seconds
 from nst.run.records import Progress
 
 LINES_EVERY = 5.0  # seconds: of progress where nothing but lines can be shown
@@ -63,6 +63,7 @@ class ProgressBar:
         self._bar.close()
 
     def show(self, progress: Progress) -> None:
+        """Show the step that was just done."""
         sums = {"content": 0.0, "style": 0.0, "smoothness": 0.0}
         for name, value in progress.losses.items():
             if name != "total":
@@ -72,7 +73,7 @@ class ProgressBar:
         text = f"{size} px, step {progress.step}/{progress.steps}  {listed}"
         if self._lines is not None:
             left = progress.seconds * (1 / progress.done - 1) if progress.done else 0.0
-            times = f"{time_said(progress.seconds)} < {time_said(left)}"
+            times = f"{format_seconds(progress.seconds)} < {format_seconds(left)}"
             self._lines.show(progress.done, f"{times}  {text}")
             return
         self._bar.set_description_str(text, refresh=False)
@@ -95,6 +96,7 @@ class DownloadBar:
             self._bar.close()
 
     def show(self, host: str, here: int, total: int) -> None:
+        """Show how many bytes have come from a host, of the total."""
         if self._lines is not None:
             self._lines.show(here / total if total else 0.0, f"of {total / 1e6:.0f} MB  {host}")
             return
@@ -114,10 +116,12 @@ class DownloadBar:
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning as one line of ours: what ``warnings.showwarning`` becomes."""
     say("nst: warning:", message)
 
 
 def warn(message: str) -> None:
+    """Warn of what a user can mend, in the name of the caller's caller."""
     warnings.warn(message, NstWarning, stacklevel=3)
 
 

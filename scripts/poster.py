@@ -22,7 +22,7 @@ from nst.objective.styles.finish import finish
 from nst.objective.styles.gram import GramStyle
 from nst.objective.tiling import content_features, style_sums
 from nst.run.budget import fit
-from nst.run.estimate import Work, time_said
+from nst.run.estimate import Work, format_seconds
 from nst.run.probe import probe
 from nst.vgg import Vgg
 from nst.vgg.architecture import VGG16
@@ -98,7 +98,8 @@ def main() -> None:
     took = seconds_of(poster, image)
     highest = memory.highest()
     print(
-        f"one evaluation: {time_said(took)}, at most {memory.said(highest)} resident", flush=True
+        f"one evaluation: {format_seconds(took)}, at most {memory.format_bytes(highest)} resident",
+        flush=True,
     )
 
     image = rng.random((3, 1024, 1024), np.float32)
@@ -106,7 +107,7 @@ def main() -> None:
     seconds_of(untiled, image)
     least = min(seconds_of(untiled, image) for _ in range(2))
     ratio = (took / options.size**2) / (least / 1024**2)
-    print(f"1024 px as a whole: {time_said(least)}; a pixel costs {ratio:.2f} times as much")
+    print(f"1024 px as a whole: {format_seconds(least)}; a pixel costs {ratio:.2f} times as much")
 
 
 if __name__ == "__main__":

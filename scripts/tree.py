@@ -17,6 +17,7 @@ WINGS = ("run", "show", "pictures", "objective", "optimizers", "weights", "vgg",
 BESIDE = {  # files that have no docstring
     "kernels": {
         "kernels.cu": "The CUDA kernels themselves.",
+        "neighbours.cu": "Those of nearest features.",
         "DERIVATIONS.md": "Every backward formula, derived from its definition.",
     },
 }
@@ -32,7 +33,7 @@ def tree() -> str:
 
 def folder(path: Path, indent: int) -> list[str]:
     """Return the lines of a folder: its own, its files', its folders'."""
-    lines = [f"{' ' * indent}{path.name + '/':{26 - indent}} {said(path / '__init__.py')}\n"]
+    lines = [f"{' ' * indent}{path.name + '/':{26 - indent}} {first_line(path / '__init__.py')}\n"]
     lines += [line(file, indent + 2) for file in files(path)]
     for name, what in BESIDE.get(path.name, {}).items():
         lines.append(f"{' ' * (indent + 2)}{name:{24 - indent}} {what}\n")
@@ -49,10 +50,10 @@ def files(path: Path) -> list[Path]:
 
 def line(path: Path, indent: int) -> str:
     """Return the line of a module."""
-    return f"{' ' * indent}{path.name:{26 - indent}} {said(path)}\n"
+    return f"{' ' * indent}{path.name:{26 - indent}} {first_line(path)}\n"
 
 
-def said(path: Path) -> str:
+def first_line(path: Path) -> str:
     """Return the first line of a module's docstring."""
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return text.splitlines()[0]

@@ -23,7 +23,8 @@ import scipy.fft
 import nst
 
 __version__ = "14, emulated"
-float32, float64 = np.float32, np.float64
+float32, float64, int32 = np.float32, np.float64, np.int32
+TOGETHER = {"gram_partials", "nearest_partials"}  # kernels whose threads share a tile
 UNIT = 512  # bytes: what the pool gives is a multiple
 LARGEST = 1 << 30  # bytes of the GPU; what nobody touches takes nothing
 NST = str(Path(nst.__file__).parent)
@@ -396,7 +397,8 @@ class RawModule:
             assert block == (256,), f"{name}: {block} threads"
             assert 1 <= grid[0] <= 1024, f"{name}: {grid} blocks"
             launches[name] += 1
-            host_module.call(name, *grid, 1, [_argument(name, value) for value in args])
+            threads = 256 if name in TOGETHER else 1
+            host_module.call(name, *grid, threads, [_argument(name, value) for value in args])
 
         return launch
 

@@ -12,7 +12,8 @@ from filelock import FileLock
 from nst import kernels
 
 HERE = Path(__file__).parent
-SOURCE = Path(kernels.__file__).with_name("kernels.cu").read_text(encoding="utf-8")
+SOURCES = [Path(kernels.__file__).with_name(name) for name in ("kernels.cu", "neighbours.cu")]
+SOURCE = "".join(source.read_text(encoding="utf-8") for source in SOURCES)
 SIGNATURE = re.compile(r'extern "C" __global__ void (\w+)\(([^)]*)\)')
 MISTAKES = {
     1: "the threads of a block wait at different __syncthreads()",

@@ -1,9 +1,14 @@
 """Objectives as the tests build them: a recipe of their own, and styles that are everywhere."""
 
+import numpy as np
+
 from nst.objective import Region
 from nst.objective.recipe import Recipe
+from nst.objective.styles.finish import STATISTICS
 from nst.objective.styles.gram import GramStyle
 from nst.objective.styles.sums import Mask
+
+SUMMED = [name for name, kind in STATISTICS.items() if not kind.per_scale]  # of sums over pixels
 
 
 def recipe_of(content, style, smoothness=0.0, **conventions):
@@ -25,3 +30,17 @@ def everywhere(grams, normalization="HW"):
 def mask_of(pixels):
     """Return the mask (H, W) as the statistics take it."""
     return None if pixels is None else Mask(pixels, pixels)
+
+
+def features_seen(run, image):
+    """Return an image's own features at every tap, with the recipe's margin mirrored around it."""
+    margin = run.recipe.padding
+    around = ((0, 0), (margin, margin), (margin, margin))
+    _, height, width = image.shape
+    seen = {}
+    for tap, features in run.vgg.features(np.pad(image, around, "symmetric")).items():
+        stride = run.vgg.network.architecture.stride(tap)
+        first = margin // stride
+        rows, columns = (slice(first, first + n // stride) for n in (height, width))
+        seen[tap] = np.ascontiguousarray(features[:, rows, columns])
+    return seen

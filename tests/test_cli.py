@@ -298,8 +298,10 @@ def test_steps_of_a_smaller_picture_are_warned_of(pictures, monkeypatch, capsys)
     assert capsys.readouterr().err == ""
     assert cli.main([*estimate, "--size", "96"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("nst: warning: out.png was painted in 3 steps, and so is this; ")
+    assert line.startswith("nst: warning: out.png was painted in 3 steps, and so is this at ")
     assert "give --steps" in line
+    assert cli.main([*estimate, "--size", QUICK[QUICK.index("--size") + 1]]) == 0
+    assert capsys.readouterr().err == ""
     assert cli.main([*estimate, "--size", "96", "--steps", "5"]) == 0
     assert capsys.readouterr().err == ""
 
@@ -434,8 +436,8 @@ def test_defaults_live_in_settings_only():
 
 
 LONG_WORDS = {
-    "xxx... (choose from": ["estimate", "a.png", "--pooling", "x" * 5000],
-    "x y x...; see `nst": ["models", "add", "vgg16", "a.npz", "--preprocessing", "x y " * 90],
+    "xxx' (choose from": ["estimate", "a.png", "--pooling", "x" * 5000],
+    "...x y x y": ["models", "add", "vgg16", "a.npz", "--preprocessing", "x y " * 90],
     "unrecognized arguments: --yyy": ["demo", "--" + "y" * 5000],
 }
 
@@ -447,7 +449,9 @@ def test_a_word_of_a_page_is_cut_in_what_is_said_of_it(expected, capsys):
     assert ended.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert expected in line
-    assert len(line) < 300
+    assert "..." in line
+    assert line.endswith("--help`.")
+    assert len(line) < 450
 
 
 def test_a_model_of_any_name_is_one_short_line(pictures, monkeypatch, capsys):

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from run.test_checkpoints import stop_after, without_seconds
 from running import begun
-from test_checkpoints import stop_after, without_seconds
-from test_report import pictures
+from show.test_report import pictures
 
 from nst import cli, resume, stylize
 from nst.pictures import images
@@ -38,6 +38,12 @@ CONTROLS = {  # name: settings, given the folder of the pictures
     "strength": lambda at: {"strength": 0.4},
     "tap weights": lambda at: TAPS,
     "style scale": lambda at: {"style_scale": 1.7},
+    "styles at chosen taps": lambda at: {
+        "style": [
+            Painting(at / "painting.png", taps=("relu1_1", "relu2_1"), region=at / "left.png"),
+            Painting(at / "other.png", 2, taps=("relu2_1", "relu4_1"), mask=at / "right.png"),
+        ]
+    },
     "pooling": lambda at: {"pooling": "max"},
     "tv weight": lambda at: {"tv_weight": 1e4},
     "weights": lambda at: {"content_weight": 30.0, "style_weight": 0.5},

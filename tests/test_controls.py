@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from running import begun
+from objectives import features_seen
+from running import begun, paint
 from small_networks import FOUR_BLOCKS, draw_arrays, relative_error
 
 from nst import cli, demo, stylize
@@ -82,7 +83,7 @@ def test_a_style_mask_says_where_the_painting_is_looked_at(settings, first, file
     images.save(files / "soft.png", np.stack([soft] * 3))
     asked = settings(style=Painting(first, mask=files / "soft.png"), size=66, scales=1)
     run = prepare(asked)
-    features = run.vgg.features(images.load(first))
+    features = features_seen(run, images.load(first))
     mask = images.load(files / "soft.png")[0]
     found = objective_at(run, Scale(66, 55, 1)).targets.style
     np.testing.assert_allclose(
@@ -162,8 +163,18 @@ def test_a_missing_mask_is_named(first, tmp_path):
 def test_strength_blends_the_photograph_s_own_style_in(settings, files):
     (full,) = style_grams(settings())
     (own,) = style_grams(settings(style=files / "photograph.png"))
-    (half,) = style_grams(settings(strength=0.5))
-    np.testing.assert_allclose(half, (full + own) / 2, rtol=1e-4)
+    (half,) = style_grams(settings(strength=0.125))  # of which the painting's share is 1/4
+    np.testing.assert_allclose(half, full / 4 + own * 3 / 4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("painting", ["swirl", "waves", "garden"])
+def test_half_the_strength_is_half_the_way(painting):
+    content, style = demo.content_path(), demo.style_path(painting)
+    asked = Settings(content, style, None, size=96, steps=40, model="vgg16-slim", device="cpu")
+    full, half = (paint(prepare(replace(asked, strength=s))).image for s in (1, 0.5))
+    photograph = images.resize(images.load(content), *full.shape[1:])
+    share = np.abs(half - photograph).mean() / np.abs(full - photograph).mean()
+    assert 0.4 <= share <= 0.6
 
 
 @pytest.fixture
@@ -223,7 +234,7 @@ def test_a_finer_scale_begins_with_the_details_that_strength_leaves(settings, de
 def test_style_scale_is_the_size_of_the_style_image(settings, first):
     run = prepare(settings(style_scale=0.5))
     found = objective_at(run, Scale(160, 133, 1)).targets.style["relu1_1"][0].style.gram
-    features = run.vgg.features(images.resize(images.load(first), 61, 80))["relu1_1"]
+    features = features_seen(run, images.resize(images.load(first), 61, 80))["relu1_1"]
     np.testing.assert_allclose(found, gram_in_loops(features, np.ones((61, 80))), rtol=1e-4)
 
 

@@ -11,8 +11,8 @@ import emulated_runtime
 import numpy as np
 import pytest
 from machine import cupy
+from run.test_checkpoints import stop_after, without_seconds
 from running import paint
-from test_checkpoints import stop_after, without_seconds
 
 from nst import cli, demo, devices, kernels, resume, stylize
 from nst.errors import NstWarning

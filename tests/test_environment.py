@@ -34,12 +34,15 @@ def painting(settings):
     return list(map(str, words))
 
 
-def test_a_backend_of_matplotlib_that_there_is_not_keeps_no_plot_away(painting, tmp_path):
+@pytest.mark.parametrize("name", ["MPLBACKEND", "SOURCE_DATE_EPOCH"])
+def test_what_matplotlib_cannot_use_of_its_environment_keeps_no_plot_away(
+    painting, tmp_path, name
+):
     more = ["-o", "out.png", "--plot", "--report", "out.html"]
     done = subprocess.run(
         [*NST, *painting, *more, "--quiet"],
         cwd=tmp_path,
-        env=os.environ | {"MPLBACKEND": "nonsense"},
+        env=os.environ | {name: "nonsense"},
         capture_output=True,
         text=True,
     )

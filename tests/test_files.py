@@ -165,9 +165,10 @@ def test_an_output_that_cannot_work_is_refused(tmp_path, pixels, act):
 @POSIX
 def test_an_output_with_too_long_a_name_is_refused_early(tmp_path):
     path = tmp_path / ("x" * 300 + ".png")
-    assert refusal_of(images.check_output, path) == (
-        f"cannot write {path}: file name too long; choose another name or folder"
-    )
+    told = refusal_of(images.check_output, path)
+    assert told.startswith(f"cannot write {path}"[:40])
+    assert told.endswith("xxx.png: file name too long; choose another name or folder")
+    assert len(told) < 200
 
 
 def test_a_folder_that_takes_no_files_is_refused_early(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_hostile_checkpoints import contents
+from run.test_hostile_checkpoints import contents
 
 from nst import cli, demo, resume, stylize
 from nst.errors import NstError

@@ -57,7 +57,7 @@ def test_other_amounts_are_refused_in_one_line(text):
     ],
 )
 def test_amounts_that_people_read(amount, text):
-    assert memory.said(amount) == text
+    assert memory.format_bytes(amount) == text
 
 
 # ---- What is free -------------------------------------------------------------------

@@ -1,14 +1,21 @@
 """Error messages are code too: the commands, options and extras that they recommend must exist."""
 
+import errno
 import math
+import pickle
 import re
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from refusals import refusal_of
+from hypothesis import given
+from hypothesis import strategies as st
+from refusals import raiser, refusal_of
 
 from nst import cli
+from nst.errors import LONGEST, NstError, NstWarning
+from nst.gpu import NoGpuError
 from nst.objective.objective import check_finite
 
 ROOT = Path(__file__).parent.parent
@@ -64,3 +71,62 @@ def test_losses_of_many_names_are_told_in_a_line():
     assert told.startswith("the run left the finite numbers: style relu0_1 mask is nan, style ")
     assert told.endswith(".... Try smaller weights, a smaller step, or another --init.")
     assert len(told) < 300
+
+
+# Words of a user's that no message may repeat as they are.
+WORDS = ("\u202egnp.exe", "\x1b[2J", "a\nb", "\udcff", "x" * 5000, "so many words " * 500)
+SPOKEN = st.text(max_size=400) | st.sampled_from(WORDS)
+
+
+@pytest.mark.parametrize("kind", [NstError, NstWarning, NoGpuError])
+@given(word=SPOKEN, other=SPOKEN)
+def test_every_message_is_readable_whatever_word_is_in_it(kind, word, other):
+    told = str(kind(f"cannot read {word} beside {other}: it is a folder; name a file in it"))
+    assert told.isprintable()
+    assert len(told) <= LONGEST
+    assert told.startswith("cannot read ")
+    assert told.endswith("name a file in it")
+    assert str(kind(told)) == told
+    assert str(pickle.loads(pickle.dumps(kind(told)))) == told
+
+
+def test_a_message_of_ordinary_words_is_told_as_it_is():
+    said = f"cannot read {'folder/' * 30}photograph.png: it is a folder; name a file in it"
+    assert str(NstError(said)) == said
+
+
+@pytest.mark.parametrize(
+    "word",
+    [*WORDS[:3], "x" * 300 + ".png", "x" * 4000],
+    ids="turned clear lines long page".split(),
+)
+@pytest.mark.parametrize("option", ["--style-mask", "--tap-weights", "--output", "--init"])
+def test_a_word_of_the_command_line_is_told_readably(option, word, files, monkeypatch, capsys):
+    monkeypatch.chdir(files)
+    words = ["estimate", "photograph.png", "painting.png", "--model", "tiny.onnx", option, word]
+    assert_one_line([*words, "--size", "32"], capsys)
+    assert_one_line([*words, "--size", word], capsys)
+
+
+def assert_one_line(words, capsys):
+    with suppress(SystemExit):
+        cli.main(words)
+    (line,) = capsys.readouterr().err.splitlines() or [""]
+    assert line.isprintable()
+    assert len(line) <= 300
+
+
+def test_a_refusal_of_the_system_is_told_readably(monkeypatch, capsys):
+    failure = OSError(errno.EIO, "Input/output error", "\u202e" + "x" * 5000)
+    monkeypatch.setattr(cli, "QUESTIONS", ())
+    monkeypatch.setattr("nst.doctor.examine", raiser(failure))
+    assert_one_line(["doctor"], capsys)
+
+
+def test_errors_told_to_a_user_all_come_from_one_place():
+    """A class that forgot to call the constructor would repeat a word as it is."""
+    below = re.findall(
+        r"class (\w+)\((?:NstError|NstWarning)\):\n(.*?)(?=\nclass |\ndef |\Z)", PYTHON, re.S
+    )
+    assert len(below) >= 2
+    assert not [name for name, body in below if "__init__" in body or "__str__" in body]

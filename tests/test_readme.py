@@ -73,6 +73,14 @@ def test_every_painting_is_named():
         assert f"`{name}`" in README
 
 
+def test_the_files_that_contributing_names_exist():
+    text = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = re.findall(r"(?:nst|tests|scripts|\.ci)/[\w./-]*\w", text)
+    assert len(paths) > 20
+    for path in paths:
+        assert (ROOT / path).exists(), path
+
+
 @pytest.fixture(scope="module")
 def dialogue(tmp_path_factory):
     """What the README's pdb session prints, word for word as it is typed there."""
@@ -80,13 +88,8 @@ def dialogue(tmp_path_factory):
         pytest.skip("Python 3.13.0's pdb takes no options of the program; 3.13.1's does")
     (command,) = [c for c in COMMANDS if "pdb" in c]
     typed = re.findall(r"^\(Pdb\) (.*)$", README, re.MULTILINE)
-    for file, number, expected in (
-        ("nst/stylize.py", r"tbreak nst/stylize\.py:(\d+)", PAINTING),
-        ("nst/objective/styles/gram.py", r"b nst/objective/styles/gram\.py:(\d+)", GRAM),
-    ):
-        lines = [line.strip() for line in (ROOT / file).read_text().splitlines()]
-        (given,) = re.findall(number, "\n".join(typed))
-        assert lines.index(expected) + 1 == int(given), f"{file} has {expected!r} elsewhere"
+    (given,) = re.findall(r"b nst/objective/styles/gram\.py:(\d+)", "\n".join(typed))
+    assert number_of(GRAM, "nst/objective/styles/gram.py") == int(given)
     output = tmp_path_factory.mktemp("pdb") / "out.png"
     done = subprocess.run(
         [sys.executable, *shlex.split(command)[1:], "--output", str(output)],
@@ -96,7 +99,7 @@ def dialogue(tmp_path_factory):
         text=True,
         check=True,
     )
-    return done.stdout.split("(Pdb) ")[1:]  # what each line is answered
+    return done.stdout.split("(Pdb) ")  # what comes by itself, and what each line is answered
 
 
 PAINTING = "losses, d_image = objective.evaluate(state.trial)"
@@ -109,13 +112,13 @@ def frames(where):
 
 
 def test_the_debugger_stops_where_the_picture_is_painted(dialogue):
-    _, stopped, shape, _, *_ = dialogue
+    stopped, shape, *_ = dialogue
     assert f"stylize.py({number_of(PAINTING)})step()\n-> {PAINTING}" in stopped
     assert shape == "(3, 64, 55)\n"  # the picture, and neither the painting nor a probe
 
 
 def test_then_at_the_gram_matrix_of_that_picture_with_the_loss_as_its_caller(dialogue):
-    _, _, _, _, stopped, where, shape, *_ = dialogue
+    _, _, _, stopped, where, shape, *_ = dialogue
     assert f"-> {GRAM}" in stopped
     assert shape == "(32, 64, 55)\n"  # the picture's size at relu1_1
     way = frames(where)
@@ -135,6 +138,6 @@ def test_and_a_step_leads_into_the_formula(dialogue):
     assert "products / " in source
 
 
-def number_of(line):
-    lines = [each.strip() for each in (ROOT / "nst/stylize.py").read_text().splitlines()]
+def number_of(line, file="nst/stylize.py"):
+    lines = [each.strip() for each in (ROOT / file).read_text().splitlines()]
     return lines.index(line) + 1

@@ -273,7 +273,7 @@ class Kind:
 
 def test_a_dataclass_is_a_schema():
     text = schema.record(Kind)
-    assert schema.said(schema.convert({"path": "a"}, text, "it")) == {"path": Path("a")}
+    assert schema.given(schema.convert({"path": "a"}, text, "it")) == {"path": Path("a")}
     assert "it cannot be used: number: expected float, got str" in refusal_of(
         schema.convert, {"path": "a", "number": "2"}, text, "it"
     )

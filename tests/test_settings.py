@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,25 @@ def test_an_input_is_never_overwritten(inputs, tmp_path, which, option):
     path = {"content": inputs[0], "style": inputs[1], "init": start}[which]
     told = message(*inputs, init=str(start), **{option: path})
     assert told == f"--{option} would overwrite an input, {path}; give another name."
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("out.png", {}),
+        ("out.csv", {"log": "out.csv"}),
+        ("out-losses.png", {"plot": True}),
+        ("out-00020.png", {"save_every": 10, "steps": 25}),
+    ],
+)
+def test_a_folder_of_checkpoints_takes_no_file_s_name(
+    inputs, tmp_path, monkeypatch, name, options
+):
+    """It would be made first, and the picture find its place taken after the whole run."""
+    monkeypatch.chdir(tmp_path)
+    told = message(*inputs, output=Path("out.png"), checkpoint=Path(name), **options)
+    assert re.search(rf"--[a-z-]+ would overwrite .*{name}; give another name", told)
+    Settings(*inputs, "out.png", checkpoint="out-checkpoint", **options)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 ``numpy_kernels`` is the reference: plain NumPy, one formula per function, forward
 above backward.  ``cupy_kernels`` has the same functions with the same signatures,
 running the hand-written CUDA of ``kernels.cu`` on CuPy arrays.  ``DERIVATIONS.md``
-derives every formula.
+derives every formula.  What nearest features need has files of its own, and is found
+under the same roof: ``numpy_neighbours`` and ``neighbours.cu``.
 
 Code elsewhere never asks which device it is on.  It asks once for the twin that
 fits its arrays and then calls plain functions::

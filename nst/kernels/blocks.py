@@ -51,7 +51,7 @@ def of(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
 
 def add_up(product: Callable[..., np.ndarray], *matrices: np.ndarray) -> np.ndarray:
     """Return the float64 sum of ``product(*blocks)`` over blocks of columns, on all cores."""
-    partials = _on_all_cores(product, _columns(matrices, SUMMED_ELEMENTS))
+    partials = _on_all_cores(product, columns(matrices, SUMMED_ELEMENTS))
     total: np.ndarray = next(partials).astype(np.float64)
     for partial in partials:
         total += partial
@@ -60,15 +60,37 @@ def add_up(product: Callable[..., np.ndarray], *matrices: np.ndarray) -> np.ndar
 
 def write(product: Callable[..., object], *matrices: np.ndarray) -> None:
     """Call ``product(*blocks)`` for every block of columns, on all cores; it writes into one."""
-    for _ in _on_all_cores(product, _columns(matrices, WRITTEN_ELEMENTS)):
+    for _ in _on_all_cores(product, columns(matrices, WRITTEN_ELEMENTS)):
         pass
 
 
-def _columns(matrices: tuple[np.ndarray, ...], elements: int) -> list[tuple[np.ndarray, ...]]:
+def write_columns(function: Callable[..., object], width: int, *matrices: np.ndarray) -> None:
+    """Call ``function(*blocks)`` for every ``width`` columns, on all cores; it writes."""
+    count = matrices[0].shape[1]
+    cut = [tuple(m[:, i : i + width] for m in matrices) for i in range(0, count, width)]
+    for _ in _on_all_cores(function, cut):
+        pass
+
+
+def by_channels(function: Callable[..., object], *arrays: np.ndarray) -> None:
+    """Call ``function(*blocks)`` for blocks of channels, on all cores; it writes into some.
+
+    The arrays (C, ...) have one number of channels.
+    """
+    largest = max(array[0].size for array in arrays)
+    count = max(1, WRITTEN_ELEMENTS // largest)
+    cut = [tuple(a[i : i + count] for a in arrays) for i in range(0, len(arrays[0]), count)]
+    for _ in _on_all_cores(function, cut):
+        pass
+
+
+def columns(
+    matrices: tuple[np.ndarray, ...], elements: int = WRITTEN_ELEMENTS
+) -> list[tuple[np.ndarray, ...]]:
     """Cut the matrices, of one number of columns, into blocks of columns: views."""
-    rows, columns = max(len(m) for m in matrices), matrices[0].shape[1]
+    rows, count = max(len(m) for m in matrices), matrices[0].shape[1]
     width = max(1, elements // rows)
-    return [tuple(m[:, i : i + width] for m in matrices) for i in range(0, columns, width)]
+    return [tuple(m[:, i : i + width] for m in matrices) for i in range(0, count, width)]
 
 
 def _on_all_cores(

@@ -30,15 +30,15 @@ def is_moments_of(features: Any, d_moments: Any) -> None:
     _belongs_to(features, "d_moments", d_moments, 1)
 
 
-def is_map_of(features: Any, weights: Any) -> None:
-    """Raise unless ``weights`` is None, or (H, W) for ``features`` (C, H, W), in its dtype."""
-    if weights is None:
+def is_map_of(features: Any, mask: Any) -> None:
+    """Raise unless ``mask`` is None, or (H, W) for ``features`` (C, H, W), in its dtype."""
+    if mask is None:
         return
-    _one_float_dtype({"weights": weights, "features": features})
-    if weights.shape != features.shape[1:]:
+    _one_float_dtype({"mask": mask, "features": features})
+    if mask.shape != features.shape[1:]:
         raise ValueError(
-            f"weights must be {features.shape[1:]} for features {features.shape}, "
-            f"got {weights.shape}; resize the mask to the layer"
+            f"mask must be {features.shape[1:]} for features {features.shape}, "
+            f"got {mask.shape}; resize it to the layer"
         )
 
 
@@ -60,11 +60,70 @@ def is_output(out: Any, like: Any, add: bool = False) -> None:
         raise ValueError(f"out of shape {out.shape} is not C-contiguous; give a whole array")
 
 
+def is_new_output(out: Any, like: Any, shape: tuple[int, ...]) -> None:
+    """Raise unless ``out`` is None, or can take a result of ``shape`` in the dtype of ``like``."""
+    if out is None:
+        return
+    _one_float_dtype({"out": out, "like": like})
+    if out.shape != shape or not out.flags.c_contiguous:
+        raise ValueError(f"out must be {shape} and C-contiguous, got shape {out.shape}")
+
+
+def blocks_of(features: Any, side: int) -> tuple[int, int, int]:
+    """Return the shape of what has a value for each block of ``side`` x ``side`` pixels."""
+    has_rank(3, features=features)
+    channels, height, width = features.shape
+    most = min(height, width)
+    if not 1 <= side <= most:
+        raise ValueError(f"side must be 1 to {most} for {features.shape}, got {side}")
+    return channels, height // side, width // side
+
+
+def is_reduced(d_result: Any, features: Any, shape: tuple[int, ...]) -> None:
+    """Raise unless ``d_result`` has the ``shape`` of what was made of ``features``."""
+    _one_float_dtype({"d_result": d_result, "features": features})
+    if d_result.shape != shape:
+        raise ValueError(f"the gradient must be {shape}, the result's shape, got {d_result.shape}")
+
+
+def points_of(grid: str, length: int, count: int) -> tuple[float, float]:
+    """Return how far apart the points of a ``grid`` are, and where the first one is, in pixels.
+
+    They are ``count`` on a line of ``length`` pixels.
+    """
+    if grid == "corners":
+        return (length - 1) / max(1, count - 1), 0.0
+    if grid == "centres":
+        return length / count, length / count / 2 - 0.5
+    if grid == "doubled":
+        if count // 2 != length:
+            raise ValueError(f"a doubled grid of {length} has {2 * length} points, got {count}")
+        return 0.5, -0.25
+    raise ValueError(f"grid must be 'corners', 'centres' or 'doubled', got {grid!r}")
+
+
+def are_vectors_of_one_space(queries: Any, vectors: Any) -> None:
+    """Raise unless ``queries`` is (C, N) and ``vectors`` (C, M), of one dtype."""
+    has_rank(2, queries=queries, vectors=vectors)
+    if len(queries) != len(vectors):
+        raise ValueError(
+            f"queries of {len(queries)} channels cannot be near vectors of {len(vectors)}"
+        )
+
+
 def is_rgb(image: Any) -> None:
     """Raise unless ``image`` is (3, H, W)."""
     has_rank(3, image=image)
     if image.shape[0] != 3:
         raise ValueError(f"image must be RGB of shape (3, H, W), got {image.shape}")
+
+
+def is_margin_of(height: int, width: int, margin: int) -> None:
+    """Raise unless ``margin`` is 0 or more, and an image of this size can be mirrored into it."""
+    if not 0 <= margin <= min(height, width):
+        raise ValueError(
+            f"margin must be from 0 to the shorter side, got {margin} around {height} x {width}"
+        )
 
 
 def is_scalar(**values: Any) -> None:

@@ -12,13 +12,15 @@ import cupy as cp
 
 from nst.kernels import checks, frequencies
 
-GRAM_KERNEL: Literal["cublas", "tiled"] = "cublas"  # the library's product, or our own
+GRAM_KERNEL: Literal["cublas", "tiled"] = "cublas"  # cuBLAS' product, or kernels.cu's
 GRAM_TILE, GRAM_STRIP = 64, 256  # TILE and STRIP of kernels.cu
 GRAM_BLOCKS = 512  # enough to fill a GPU
+NEAREST_BLOCKS = 512  # enough to fill a GPU
 BLOCK = 256  # threads per block; the Gram kernel needs exactly these
 MAX_BLOCKS = 1024  # grid-stride loops cover the rest
 
-SOURCE = Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
+SOURCES = [Path(__file__).with_name(name) for name in ("kernels.cu", "neighbours.cu")]
+SOURCE = "".join(source.read_text(encoding="utf-8") for source in SOURCES)
 _module = cp.RawModule(code=SOURCE, options=("--std=c++17",))  # compiled on first launch
 _PARAMETERS = {  # of each kernel: [["float*", "d_x"], ["const", "float*", "x"], ...]
     name: [parameter.split() for parameter in parameters.split(",")]
@@ -27,15 +29,15 @@ _PARAMETERS = {  # of each kernel: [["float*", "d_x"], ["const", "float*", "x"],
 
 
 def gram(
-    features: cp.ndarray, divisor: float | None = None, weights: cp.ndarray | None = None
+    features: cp.ndarray, divisor: float | None = None, mask: cp.ndarray | None = None
 ) -> cp.ndarray:
     checks.has_rank(3, features=features)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     _is_float32("gram", features=features)
     divisor = checks.divisor_or_pixels(divisor, features)
     flat = _flat(features)
-    if weights is not None:
-        flat = flat * cp.sqrt(_row(weights))
+    if mask is not None:
+        flat = flat * cp.sqrt(_row(mask))
     if GRAM_KERNEL == "tiled":
         return _gram_tiled(flat, divisor)
     products = flat @ flat.T
@@ -46,26 +48,26 @@ def gram_backward(
     d_gram: cp.ndarray,
     features: cp.ndarray,
     divisor: float | None = None,
-    weights: cp.ndarray | None = None,
+    mask: cp.ndarray | None = None,
     out: cp.ndarray | None = None,
     add: bool = False,
 ) -> cp.ndarray:
     checks.is_gram_of(features, d_gram)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     _is_float32("gram_backward", d_gram=d_gram, features=features)
     divisor = checks.divisor_or_pixels(divisor, features)
     both = d_gram + d_gram.T
     both = both if divisor == 1 else both / divisor
-    return _product(both, features, 0.0, weights, _output(out, features, add), add)
+    return _product(both, features, 0.0, mask, _output(out, features, add), add)
 
 
-def moments(features: cp.ndarray, weights: cp.ndarray | None = None) -> cp.ndarray:
-    """The NumPy twin's formula; its block of pixels is here the whole layer."""
+def moments(features: cp.ndarray, mask: cp.ndarray | None = None) -> cp.ndarray:
+    """Compute the NumPy twin's formula; where that has a block of pixels, the whole layer."""
     checks.has_rank(3, features=features)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     _is_float32("moments", features=features)
     flat = _flat(features)
-    row = cp.ones((1, flat.shape[1]), cp.float32) if weights is None else _row(weights)
+    row = cp.ones((1, flat.shape[1]), cp.float32) if mask is None else _row(mask)
     means = cp.mean(flat, axis=1, keepdims=True)
     deviations = flat - means
     weighed = deviations * cp.sqrt(row)
@@ -79,22 +81,39 @@ def moments(features: cp.ndarray, weights: cp.ndarray | None = None) -> cp.ndarr
 def moments_backward(
     d_moments: cp.ndarray,
     features: cp.ndarray,
-    weights: cp.ndarray | None = None,
+    mask: cp.ndarray | None = None,
     out: cp.ndarray | None = None,
     add: bool = False,
 ) -> cp.ndarray:
     checks.is_moments_of(features, d_moments)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     _is_float32("moments_backward", d_moments=d_moments, features=features)
     d_products, d_totals = d_moments[:, :-1], d_moments[:, -1:]
     both = d_products + d_products.T
-    return _product(both, features, d_totals, weights, _output(out, features, add), add)
+    return _product(both, features, d_totals, mask, _output(out, features, add), add)
 
 
 def symmetric_power(matrix: cp.ndarray, exponent: float, smallest: float = 0.0) -> cp.ndarray:
     checks.is_square(matrix)
     values, vectors = cp.linalg.eigh(matrix)
     return (vectors * cp.maximum(values, smallest) ** exponent) @ vectors.T
+
+
+def newton_schulz(matrix: cp.ndarray, steps: int) -> tuple[cp.ndarray, cp.ndarray]:
+    checks.is_square(matrix)
+    values, vectors = cp.linalg.eigh(matrix)
+    norm = (values**2).sum() ** 0.5
+    y, z = values / norm, 1.0
+    for _ in range(steps):
+        t = (3 - z * y) / 2
+        y, z = y * t, t * z
+    roots = y * norm**0.5
+    size = (roots**2).sum() ** 0.5
+    a, q = roots / size, 1 / size
+    for _ in range(steps):
+        t = (3 - a**2) / 2
+        a, q = a * t, q * t
+    return (vectors * roots) @ vectors.T, (vectors * (q / 2)) @ vectors.T
 
 
 def mse(x: cp.ndarray, target: cp.ndarray) -> cp.ndarray:
@@ -185,6 +204,27 @@ def total_variation_crowson_backward(
     sizes = channels * height, height, width, channels * (height + 1) * (width + 1)
     arguments = d_image, image, *_factor(d_loss), *sizes
     _launch("total_variation_crowson_backward", _blocks(image.size), *arguments)
+    return d_image
+
+
+def reflect(image: cp.ndarray, margin: int) -> cp.ndarray:
+    checks.has_rank(3, image=image)
+    channels, height, width = image.shape
+    checks.is_margin_of(height, width, margin)
+    reflected = cp.empty((channels, height + 2 * margin, width + 2 * margin), cp.float32)
+    sizes = channels * (height + 2 * margin), height, width, margin
+    _launch("reflect", _blocks(reflected.size), reflected, image, *sizes)
+    return reflected
+
+
+def reflect_backward(d_reflected: cp.ndarray, margin: int) -> cp.ndarray:
+    checks.has_rank(3, d_reflected=d_reflected)
+    channels, height, width = d_reflected.shape
+    height, width = height - 2 * margin, width - 2 * margin
+    checks.is_margin_of(height, width, margin)
+    d_image = cp.empty((channels, height, width), cp.float32)
+    sizes = channels * height, height, width, margin
+    _launch("reflect_backward", _blocks(d_image.size), d_image, d_reflected, *sizes)
     return d_image
 
 
@@ -295,6 +335,137 @@ def scale_bands(factors: cp.ndarray, spectrum: cp.ndarray) -> cp.ndarray:
     return spectrum
 
 
+# ---- Nearest features: see numpy_neighbours ------------------------------------------
+
+
+def block_mean(
+    features: cp.ndarray, side: int, factor: float = 1.0, out: cp.ndarray | None = None
+) -> cp.ndarray:
+    means = _new_output(out, features, checks.blocks_of(features, side))
+    channels, height, width = means.shape
+    sizes = channels * height, height, width, *features.shape[1:], side
+    _launch("block_mean", _blocks(means.size), means, features, factor, *sizes)
+    return means
+
+
+def block_mean_backward(
+    d_means: cp.ndarray,
+    features: cp.ndarray,
+    side: int,
+    factor: float = 1.0,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    checks.is_reduced(d_means, features, checks.blocks_of(features, side))
+    d_features = _output(out, features, add)
+    lines = len(features) * features.shape[1]
+    sizes = lines, *d_means.shape[1:], *features.shape[1:], side, add
+    arrays = d_features, d_means
+    _launch("block_mean_backward", _blocks(features.size), *arrays, factor, *sizes)
+    return d_features
+
+
+def resize(
+    features: cp.ndarray,
+    height: int,
+    width: int,
+    grid: str = "centres",
+    factor: float = 1.0,
+    out: cp.ndarray | None = None,
+) -> cp.ndarray:
+    checks.has_rank(3, features=features)
+    resized = _new_output(out, features, (len(features), height, width))
+    numbers = factor, *_both_axes(features, height, width, grid)
+    sizes = len(features) * height, height, width, *features.shape[1:]
+    _launch("resize", _blocks(resized.size), resized, features, *numbers, *sizes)
+    return resized
+
+
+def resize_backward(
+    d_resized: cp.ndarray,
+    features: cp.ndarray,
+    grid: str = "centres",
+    factor: float = 1.0,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    checks.has_rank(3, d_resized=d_resized, features=features)
+    _, height, width = d_resized.shape
+    checks.is_reduced(d_resized, features, (len(features), height, width))
+    d_features = _output(out, features, add)
+    numbers = factor, *_both_axes(features, height, width, grid)
+    sizes = len(features) * features.shape[1], height, width, *features.shape[1:], add
+    _launch("resize_backward", _blocks(features.size), d_features, d_resized, *numbers, *sizes)
+    return d_features
+
+
+def unit_vectors(vectors: cp.ndarray) -> cp.ndarray:
+    checks.has_rank(2, vectors=vectors)
+    units = cp.empty_like(vectors, order="C")
+    _launch("unit_vectors", _blocks(vectors.shape[1]), units, vectors, *vectors.shape)
+    return units
+
+
+def nearest(queries: cp.ndarray, vectors: cp.ndarray) -> tuple[cp.ndarray, cp.ndarray]:
+    """See the NumPy twin, whose products exist here in the registers of the threads alone."""
+    checks.are_vectors_of_one_space(queries, vectors)
+    (channels, count), others = queries.shape, vectors.shape[1]
+    tiles = -(-count // GRAM_TILE)
+    squares = -(-others // GRAM_TILE)
+    slices = max(1, min(squares, NEAREST_BLOCKS // tiles))
+    partials = cp.empty((slices, count), cp.float32)
+    places = cp.empty((slices, count), cp.int32)
+    products, index = cp.empty(count, cp.float32), cp.empty(count, cp.int32)
+    sizes = channels, count, others, slices
+    _launch("nearest_partials", slices * tiles, partials, places, queries, vectors, *sizes)
+    _launch("nearest", _blocks(count), products, index, partials, places, count, slices)
+    return index, products
+
+
+def cosine_distance(
+    features: cp.ndarray, target: cp.ndarray, weights: cp.ndarray | None = None
+) -> cp.ndarray:
+    checks.same_shape(features=features, target=target)
+    checks.is_map_of(features, weights)
+    positions = features[0].size
+    return _sum("cosine_distance", positions, features, target, weights, len(features), positions)
+
+
+def cosine_distance_backward(
+    features: cp.ndarray,
+    target: cp.ndarray,
+    weights: cp.ndarray | None = None,
+    d_loss: float | cp.ndarray = 1.0,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    checks.same_shape(features=features, target=target)
+    checks.is_map_of(features, weights)
+    checks.is_scalar(d_loss=d_loss)
+    d_features = _output(out, features, add)
+    positions = features[0].size
+    arrays, sizes = (features, target, weights), (len(features), positions, add)
+    name = "cosine_distance_backward"
+    _launch(name, _blocks(positions), d_features, *arrays, *_factor(d_loss), *sizes)
+    return d_features
+
+
+# ---- What launches them --------------------------------------------------------------
+
+
+def _new_output(out: cp.ndarray | None, like: cp.ndarray, shape: tuple[int, ...]) -> cp.ndarray:
+    """Return ``out``, checked, or a new array of this shape."""
+    checks.is_new_output(out, like, shape)
+    return cp.empty(shape, cp.float32) if out is None else out
+
+
+def _both_axes(features: cp.ndarray, height: int, width: int, grid: str) -> tuple[float, ...]:
+    """Return how far apart the points of the rows are, and the first; likewise of the columns."""
+    _, full_height, full_width = features.shape
+    rows = checks.points_of(grid, full_height, height)
+    return *rows, *checks.points_of(grid, full_width, width)
+
+
 def _output(out: cp.ndarray | None, like: cp.ndarray, add: bool = False) -> cp.ndarray:
     """Return ``out``, checked, or a new array."""
     checks.is_output(out, like, add)
@@ -305,25 +476,25 @@ def _flat(features: cp.ndarray) -> cp.ndarray:
     return features.reshape(len(features), -1)
 
 
-def _row(weights: cp.ndarray) -> cp.ndarray:
-    return weights.reshape(1, -1)
+def _row(mask: cp.ndarray) -> cp.ndarray:
+    return mask.reshape(1, -1)
 
 
 def _product(
     both: cp.ndarray,
     features: cp.ndarray,
     offset: cp.ndarray | float,
-    weights: cp.ndarray | None,
+    mask: cp.ndarray | None,
     out: cp.ndarray,
     add: bool,
 ) -> cp.ndarray:
-    """Write ``weights * (both @ features + offset)`` into ``out``, or add it; return ``out``."""
+    """Write ``mask * (both @ features + offset)`` into ``out``, or add it; return ``out``."""
     apart = add or out is features  # cuBLAS does not write over what it reads
     product = cp.matmul(both, _flat(features), out=None if apart else _flat(out))
     if not isinstance(offset, float):
         product += offset
-    if weights is not None:
-        product *= _row(weights)
+    if mask is not None:
+        product *= _row(mask)
     if add:
         out += product.reshape(out.shape)
     elif apart:
@@ -417,10 +588,10 @@ def _run(name: str, blocks: int, args: list[Any]) -> None:
 def _argument(kernel: str, parameter: list[str], value: Any) -> Any:
     """Return ``value`` as ``kernel`` takes its parameter ["const", "float*", "x"], or raise."""
     *_, c_type, name = parameter
-    if c_type == "float*":
+    if c_type == "float*" and (value is not None or name != "weights"):
         _is_float32(kernel, **{name: value})
         return value
-    if c_type == "double*":  # made in this file, never by the caller
+    if c_type.endswith("*"):  # made in this file, never by the caller, or no weights
         return 0 if value is None else value  # CuPy passes 0 as eight bytes: no pointer
     return {"long": int, "double": float}[c_type](value)
 

@@ -158,7 +158,7 @@ extern "C" __global__ void gram(float* result, const double* partials, long long
 }
 
 // gram_backward, moments and moments_backward are matrix products, which cuBLAS does for
-// cupy_kernels.py; symmetric_power is cuSOLVER's.
+// cupy_kernels.py; symmetric_power and newton_schulz are cuSOLVER's.
 
 // ---- Mean squared error ------------------------------------------------------------
 
@@ -367,6 +367,60 @@ extern "C" __global__ void total_variation_crowson_backward(
                                 pull += here - repeated(channel, r + up, c + left, height, width);
                         }
             d_image[line * width + column] += pull * factor;
+        }
+    }
+}
+
+// ---- Margin ------------------------------------------------------------------------
+//
+// The NumPy twin folds the margin in, rows first; here each pixel gathers the pulls on itself and
+// on its mirror images, so that no two threads write to the same place.
+
+// Which of n places is shown at `place`, which may be up to n beyond either end.
+__device__ long long mirror(long long place, long long n) {
+    return place < 0 ? -1 - place : place < n ? place : 2 * n - 1 - place;
+}
+
+// Of the three places where n places in a row show `place`, with mirrors on both sides: the k-th.
+__device__ long long shown_at(int k, long long place, long long n) {
+    return k == 0 ? place : k == 1 ? -1 - place : 2 * n - 1 - place;
+}
+
+// numpy: np.pad(..., "symmetric").  `lines` are those of the result, in all channels together.
+extern "C" __global__ void reflect(float* reflected, const float* image, long long lines,
+                                   long long height, long long width, long long margin) {
+    long long wide = width + 2 * margin;
+    FOR_EACH_LINE(line, lines) {
+        long long channel = line / (height + 2 * margin);
+        long long row = mirror(line % (height + 2 * margin) - margin, height);
+        const float* from = image + (channel * height + row) * width;
+        FOR_EACH_COLUMN(column, wide) {
+            reflected[line * wide + column] = from[mirror(column - margin, width)];
+        }
+    }
+}
+
+// Rows first, as the NumPy twin adds them up.
+extern "C" __global__ void reflect_backward(float* d_image, const float* d_reflected,
+                                            long long lines, long long height, long long width,
+                                            long long margin) {
+    long long high = height + 2 * margin, wide = width + 2 * margin;
+    FOR_EACH_LINE(line, lines) {
+        long long row = line % height;
+        const float* channel = d_reflected + line / height * high * wide;
+        FOR_EACH_COLUMN(column, width) {
+            float pull = 0.0f;
+            for (int k = 0; k < 3; ++k) {
+                long long c = shown_at(k, column, width) + margin;
+                if (c < 0 || c >= wide) continue;
+                float along = 0.0f;
+                for (int j = 0; j < 3; ++j) {
+                    long long r = shown_at(j, row, height) + margin;
+                    if (r >= 0 && r < high) along += channel[r * wide + c];
+                }
+                pull += along;
+            }
+            d_image[line * width + column] = pull;
         }
     }
 }

@@ -10,17 +10,27 @@ from functools import partial
 import numpy as np
 
 from nst.kernels import blocks, checks, frequencies
+from nst.kernels.numpy_neighbours import (  # noqa: F401  (one twin, in two files)
+    block_mean,
+    block_mean_backward,
+    cosine_distance,
+    cosine_distance_backward,
+    nearest,
+    resize,
+    resize_backward,
+    unit_vectors,
+)
 
 STRIP = 256  # values that are added up in float32 before float64 takes over, as in kernels.cu
 _ONE_AROUND = ((0, 0), (1, 1), (1, 1))  # of the pixels, none of the channels
 
 
 def gram(
-    features: np.ndarray, divisor: float | None = None, weights: np.ndarray | None = None
+    features: np.ndarray, divisor: float | None = None, mask: np.ndarray | None = None
 ) -> np.ndarray:
     """Return how strongly each pair of channels fires together.
 
-    ``gram[i, j] = (1 / divisor) * sum_p weights[p] * features[i, p] * features[j, p]``, that is
+    ``gram[i, j] = (1 / divisor) * sum_p mask[p] * features[i, p] * features[j, p]``, that is
     ``F F' / (H W)``, with F the features as a matrix: a row a channel, a column a pixel.
 
     BLAS adds up a block of pixels in the dtype of ``features``, and float64 the blocks.
@@ -32,22 +42,39 @@ def gram(
     divisor : float, optional
         H*W if not given, so that images of different sizes compare: the convention of
         Gatys' own notebook.  1 is Gatys et al. (2016, eq. 3) and Hvass, C*H*W Johnson's.
-    weights : (H, W) float array, optional
-        How much each pixel counts, 0 or more; all alike, 1, if not given.  A region's mask
+    mask : (H, W) float array, optional
+        How much each pixel counts, 0 or more; all alike, 1, if not given.  That of a region
         makes this the guided Gram matrix of Gatys et al. (2017).
 
     Returns
     -------
     gram : (C, C) float array
         Symmetric.
+
+    Raises
+    ------
+    ValueError
+        If ``mask`` is not of the size of ``features``, or ``divisor`` not above 0.
+
+    Examples
+    --------
+    Two channels of one row: the first fires at both pixels, the second at the last one.
+
+    >>> features = np.array([[[1.0, 2.0]], [[0.0, 3.0]]])
+    >>> gram(features, divisor=1)
+    array([[5., 6.],
+           [6., 9.]])
+    >>> gram(features, divisor=1, mask=np.array([[1.0, 0.0]]))
+    array([[1., 0.],
+           [0., 0.]])
     """
     checks.has_rank(3, features=features)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     flat = _flat(features)  # F, of which the blocks below are some columns each
-    if weights is None:
+    if mask is None:
         products = blocks.add_up(lambda f: f @ f.T, flat)
-    else:  # symmetric, and half the work, with the root of the weights on both sides
-        products = blocks.add_up(_weighed_times_transpose, flat, np.sqrt(weights).reshape(1, -1))
+    else:  # symmetric, and half the work, with the root of the mask on both sides
+        products = blocks.add_up(_weighed_times_transpose, flat, np.sqrt(mask).reshape(1, -1))
     gram = products / checks.divisor_or_pixels(divisor, features)
     return gram.astype(features.dtype)
 
@@ -56,62 +83,86 @@ def gram_backward(
     d_gram: np.ndarray,
     features: np.ndarray,
     divisor: float | None = None,
-    weights: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
     out: np.ndarray | None = None,
     add: bool = False,
 ) -> np.ndarray:
     """Return dL/dfeatures (C, H, W), given ``d_gram`` = dL/dgram (C, C).
 
     Channel i appears in row i and in column i of the Gram matrix, hence the
-    two terms: ``d_features = weights * (d_gram + d_gram.T) @ features / divisor``.
+    two terms: ``d_features = mask * (d_gram + d_gram.T) @ features / divisor``.
+
+    Parameters
+    ----------
+    d_gram : (C, C) float array
+        Need not be symmetric.
+    features, divisor, mask
+        As `gram` took them.
+    out : (C, H, W) float array, optional
+        Takes the result; may be ``features``, unless ``add``.
+    add : bool
+        Add the result to what ``out`` holds.
     """
     checks.is_gram_of(features, d_gram)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     d_features = _output(out, features, add)
     both = (d_gram + d_gram.T) / checks.divisor_or_pixels(divisor, features)
     matrices = [_flat(d_features), _flat(features)]
-    if weights is not None:
-        matrices.append(weights.reshape(1, -1))
+    if mask is not None:
+        matrices.append(mask.reshape(1, -1))
     blocks.write(partial(_write_product, both, add), *matrices)
     return d_features
 
 
-def moments(features: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+def moments(features: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     """Return the sums that channel means and covariances are made of: (C, C + 1), in float64.
 
-    ``moments[i, j] = sum_p weights[p] * features[i, p] * features[j, p]``, and as last column
-    ``moments[i, C] = sum_p weights[p] * features[i, p]``
+    ``moments[i, j] = sum_p mask[p] * features[i, p] * features[j, p]``, and as last column
+    ``moments[i, C] = sum_p mask[p] * features[i, p]``
 
     A covariance is what the products leave over when the means are taken away, and nothing
     would be left of it in float32 where a channel's mean is large beside its spread.  So BLAS
     gets the deviations from the means of a block of pixels; the means come back in float64.
+
+    Parameters
+    ----------
+    features : (C, H, W) float array
+        Activations of one layer.
+    mask : (H, W) float array, optional
+        How much each pixel counts, 0 or more; 1 if not given.
+
+    Examples
+    --------
+    >>> moments(np.array([[[1.0, 2.0]], [[0.0, 3.0]]]))
+    array([[5., 6., 3.],
+           [6., 9., 3.]])
     """
     checks.has_rank(3, features=features)
-    checks.is_map_of(features, weights)
-    if weights is None:
-        weights = np.ones(features.shape[1:], features.dtype)
-    return blocks.add_up(_moments, _flat(features), weights.reshape(1, -1))
+    checks.is_map_of(features, mask)
+    if mask is None:
+        mask = np.ones(features.shape[1:], features.dtype)
+    return blocks.add_up(_moments, _flat(features), mask.reshape(1, -1))
 
 
 def moments_backward(
     d_moments: np.ndarray,
     features: np.ndarray,
-    weights: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
     out: np.ndarray | None = None,
     add: bool = False,
 ) -> np.ndarray:
     """Return dL/dfeatures (C, H, W), given ``d_moments`` = dL/dmoments (C, C + 1).
 
-    ``d_features = weights * ((d_products + d_products.T) @ features + d_totals)`` with
+    ``d_features = mask * ((d_products + d_products.T) @ features + d_totals)`` with
     d_products the first C columns and d_totals the last one, the same at every pixel.
     """
     checks.is_moments_of(features, d_moments)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     d_features = _output(out, features, add)
     d_products, d_totals = d_moments[:, :-1], d_moments[:, -1:]
     matrices = [_flat(d_features), _flat(features)]
-    if weights is not None:
-        matrices.append(weights.reshape(1, -1))
+    if mask is not None:
+        matrices.append(mask.reshape(1, -1))
     write = partial(_write_product, d_products + d_products.T, add, offset=d_totals)
     blocks.write(write, *matrices)
     return d_features
@@ -122,6 +173,15 @@ def symmetric_power(matrix: np.ndarray, exponent: float, smallest: float = 0.0) 
 
     ``V diag(max(values, smallest) ** exponent) V'`` with its eigenvectors V and values, which
     rounding may have pushed below ``smallest``.
+
+    Parameters
+    ----------
+    matrix : (N, N) float array
+        Symmetric; such as a covariance.
+    exponent : float
+        0.5 for the square root, -0.5 for its inverse.
+    smallest : float
+        What an eigenvalue is at the least; above 0 where ``exponent`` is below.
     """
     checks.is_square(matrix)
     values, vectors = np.linalg.eigh(matrix)
@@ -129,8 +189,41 @@ def symmetric_power(matrix: np.ndarray, exponent: float, smallest: float = 0.0) 
     return power
 
 
+def newton_schulz(matrix: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what ``steps`` of Newton and Schulz make of a square root, and of its gradient.
+
+    ``(root, d_matrix)`` of a symmetric, positive ``matrix`` B (N, N): the root, and how much its
+    trace is said to grow with B.  With the norm ``|B| = sqrt(sum(B**2))``,
+
+        Y = B / |B|,  Z = 1;      T = (3 - Z Y) / 2,  Y = Y T,  Z = T Z;      root = Y |B|**(1/2)
+        A = root / |root|,  Q = 1 / |root|;     T = (3 - A A) / 2,  Q = Q T,  A = A T;    d = Q / 2
+
+    All of these have the eigenvectors of B, so the steps are taken by its eigenvalues alone.  They
+    end before they have reached the small ones: so that d is not the slope of the root's trace.
+    Lin and Maji, "Improved Bilinear Pooling with CNNs" (2017); see DERIVATIONS.md.
+    """
+    checks.is_square(matrix)
+    values, vectors = np.linalg.eigh(matrix)
+    norm = (values**2).sum() ** 0.5
+    y, z = values / norm, 1.0
+    for _ in range(steps):
+        t = (3 - z * y) / 2
+        y, z = y * t, t * z
+    roots = y * norm**0.5
+    size = (roots**2).sum() ** 0.5
+    a, q = roots / size, 1 / size
+    for _ in range(steps):
+        t = (3 - a**2) / 2
+        a, q = a * t, q * t
+    return (vectors * roots) @ vectors.T, (vectors * (q / 2)) @ vectors.T
+
+
 def mse(x: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return the mean of ``(x - target) ** 2`` as a 0-d array."""
+    """Return the mean of ``(x - target) ** 2`` as a 0-d array; ValueError if shapes differ.
+
+    >>> mse(np.array([1.0, 4.0]), np.array([0.0, 1.0]))
+    array(5.)
+    """
     checks.same_shape(x=x, target=target)
     total = 0.0
     for here, wanted in blocks.of(x, target):
@@ -145,7 +238,22 @@ def mse_backward(
     d_loss: float | np.ndarray = 1.0,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return dL/dx = ``d_loss * 2 * (x - target) / x.size``, the shape of ``x``."""
+    """Return dL/dx = ``d_loss * 2 * (x - target) / x.size``, the shape of ``x``.
+
+    Parameters
+    ----------
+    x, target : float arrays of one shape
+        As `mse` took them.
+    d_loss : float or 0-d array
+        dL/dmse: how much the total grows with this mean.
+    out : float array of the same shape, optional
+        Takes the result; may be ``x``.
+
+    Examples
+    --------
+    >>> mse_backward(np.array([1.0, 4.0]), np.array([0.0, 1.0]))
+    array([1., 3.])
+    """
     checks.same_shape(x=x, target=target)
     checks.is_scalar(d_loss=d_loss)
     d_x = _output(out, x)
@@ -161,8 +269,21 @@ def total_variation_l1(image: np.ndarray, reduction: str = "sum") -> np.ndarray:
 
     ``L = sum |right - here| / m + sum |below - here| / n``; the last column has no right
     neighbour and the last row none below.  The anisotropic form of Rudin, Osher and Fatemi
-    (1992).  ``reduction`` says what m and n are: "sum", 1, as Hvass has it; "mean", C*H*W;
-    "means", the number of steps in that direction.
+    (1992).
+
+    Parameters
+    ----------
+    image : (C, H, W) float array
+        Of any range.
+    reduction : "sum", "mean" or "means"
+        What m and n are: 1, as Hvass has it; C*H*W; the number of steps in that direction.
+
+    Examples
+    --------
+    Steps of 1 and 2 to the right, and of 3 and 5 below:
+
+    >>> total_variation_l1(np.array([[[0.0, 1.0], [3.0, 5.0]]]))
+    array(10.)
     """
     checks.has_rank(3, image=image)
     m, n = checks.step_divisors(reduction, image)
@@ -184,6 +305,17 @@ def total_variation_l1_backward(
 
     Where two neighbours are equal |step| has no slope, and 0 is taken: the middle of
     its subgradients -1 .. 1.
+
+    Parameters
+    ----------
+    image, reduction
+        As the forward function took them; so also for the other kinds of total variation.
+    d_loss : float or 0-d array
+        dL/d(total variation): how much the total grows with it.
+    out : (C, H, W) float array, optional
+        Takes the result.
+    add : bool
+        Add the result to what ``out`` holds.
     """
     checks.has_rank(3, image=image)
     checks.is_scalar(d_loss=d_loss)
@@ -305,11 +437,57 @@ def total_variation_crowson_backward(
     return d_image
 
 
+def reflect(image: np.ndarray, margin: int) -> np.ndarray:
+    """Return ``image`` with ``margin`` pixels around it, in which it is mirrored at its border.
+
+    ``reflected[c, r, s] = image[c, mirror(r - margin, H), mirror(s - margin, W)]`` with
+    ``mirror(-1, H) = 0``, ``mirror(-2, H) = 1`` and ``mirror(H, H) = H - 1``: the border itself
+    is repeated, so that there is no step across it.
+
+    Parameters
+    ----------
+    image : (C, H, W) float array
+        Pixels, or anything else of a picture's shape.
+    margin : int
+        0 up to the shorter side of ``image``.
+
+    Returns
+    -------
+    reflected : (C, H + 2 * margin, W + 2 * margin) float array
+    """
+    checks.has_rank(3, image=image)
+    _, height, width = image.shape
+    checks.is_margin_of(height, width, margin)
+    return np.pad(image, ((0, 0), (margin, margin), (margin, margin)), "symmetric")
+
+
+def reflect_backward(d_reflected: np.ndarray, margin: int) -> np.ndarray:
+    """Return dL/dimage (C, H, W), given ``d_reflected`` = dL/dreflected: the margin folded in.
+
+    What pulls on a mirrored pixel pulls on the pixel that it shows.
+    """
+    checks.has_rank(3, d_reflected=d_reflected)
+    _, height, width = d_reflected.shape
+    checks.is_margin_of(height - 2 * margin, width - 2 * margin, margin)
+    if not margin:
+        return d_reflected.copy()
+    d_rows = d_reflected[:, margin:-margin].copy()
+    d_rows[:, :margin] += d_reflected[:, margin - 1 :: -1]
+    d_rows[:, -margin:] += d_reflected[:, : -margin - 1 : -1]
+    d_image = d_rows[:, :, margin:-margin].copy()
+    d_image[:, :, :margin] += d_rows[:, :, margin - 1 :: -1]
+    d_image[:, :, -margin:] += d_rows[:, :, : -margin - 1 : -1]
+    return d_image
+
+
 def luminance(image: np.ndarray) -> np.ndarray:
     """Return the luma Y' (H, W) of an RGB image (3, H, W), by the weights of Rec. 601.
 
     ``Y' = 0.299 R + 0.587 G + 0.114 B``: they sum to 1, so the range stays that of the
     image.
+
+    >>> luminance(np.array([1.0, 0.5, 0.0]).reshape(3, 1, 1))
+    array([[0.5925]])
     """
     checks.is_rgb(image)
     red, green, blue = image
@@ -318,7 +496,11 @@ def luminance(image: np.ndarray) -> np.ndarray:
 
 
 def dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the inner product ``sum x * y`` of two arrays of one shape, as a 0-d array."""
+    """Return the inner product ``sum x * y`` of two arrays of one shape, as a 0-d array.
+
+    >>> dot(np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    array(11.)
+    """
     checks.same_shape(x=x, y=y)
     return np.asarray(_dot(x, y), x.dtype)
 
@@ -326,7 +508,12 @@ def dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def axpy(scale: float | np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Add ``scale * x`` to ``y`` in place, and return ``y``.  BLAS calls this axpy.
 
-    ``scale`` is a number or a 0-d array, such as ``dot`` returns.
+    Parameters
+    ----------
+    scale : float or 0-d array
+        Such as ``dot`` returns.
+    x, y : float arrays of one shape
+        ``y`` changes.
     """
     checks.is_scalar(scale=scale)
     checks.same_shape(x=x, y=y)
@@ -345,7 +532,15 @@ def scale(factor: float | np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def clip(image: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Limit ``image`` to ``low`` .. ``high`` in place, and return it.  NaN stays NaN."""
+    """Limit ``image`` to ``low`` .. ``high`` in place, and return it.  NaN stays NaN.
+
+    Parameters
+    ----------
+    image : float array
+        Of any shape; changes.
+    low, high : float
+        ValueError unless ``low <= high``.
+    """
     checks.is_range(low, high)
     checks.same_shape(image=image)
     return np.clip(image, low, high, out=image)
@@ -360,6 +555,15 @@ def normalised_descent_step(
 
     From Hvass' Tutorial 15, with a step of 10 grey levels.  The spread of the gradient
     is divided out, so the step never shrinks by itself: to converge, decay ``step_size``.
+
+    Parameters
+    ----------
+    image, d_image : float arrays of one shape
+        ``image`` changes.
+    step_size : float
+        In the unit of ``image``: 10 / 255 where white is 1.
+    epsilon : float
+        In the unit of ``d_image``; keeps the quotient finite where the gradient is flat.
     """
     checks.same_shape(image=image, d_image=d_image)
     axpy(-step_size / (_standard_deviation(d_image) + epsilon), d_image, image)
@@ -393,6 +597,8 @@ def adam_step(
         Counts from 1.
     step_size : float
         About the largest move of a pixel in one step, in the unit of ``image``.
+    beta1, beta2 : float
+        How much of each running mean stays at a step, 0 to below 1.
     epsilon : float
         In the unit of ``d_image``: a gradient that is no larger moves its pixel less.
     """
@@ -511,18 +717,18 @@ def _weighed_times_transpose(flat: np.ndarray, root: np.ndarray) -> np.ndarray:
     return products
 
 
-def _moments(flat: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _moments(flat: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Return the products, and as a last column the totals, of a block of pixels.
 
-    With c the block's means, d = f - c the deviations, and n the sum of the weights,
+    With c the block's means, d = f - c the deviations, and n the sum of the mask,
     ``sum w f f' = sum w d d' + t c' + c t' + n c c'`` where ``t = sum w d``.
     """
     means = np.mean(flat, axis=1, keepdims=True)
     deviations = flat - means
-    weighed = deviations * np.sqrt(weights)
+    weighed = deviations * np.sqrt(mask)
     c = means.astype(np.float64)
-    t = np.sum(deviations * weights, axis=1, keepdims=True, dtype=np.float64)
-    n = np.sum(weights, dtype=np.float64)
+    t = np.sum(deviations * mask, axis=1, keepdims=True, dtype=np.float64)
+    n = np.sum(mask, dtype=np.float64)
     products = weighed @ weighed.T + t @ c.T + c @ t.T + n * (c @ c.T)
     return np.hstack([products, t + n * c])
 
@@ -532,15 +738,15 @@ def _write_product(
     add: bool,
     d_flat: np.ndarray,
     flat: np.ndarray,
-    weights: np.ndarray | float = 1.0,
+    mask: np.ndarray | float = 1.0,
     offset: np.ndarray | float = 0.0,
 ) -> None:
-    """Write ``weights * (both @ flat + offset)`` into ``d_flat``, or add it."""
+    """Write ``mask * (both @ flat + offset)`` into ``d_flat``, or add it."""
     product = np.matmul(both, flat, out=None if add else d_flat)
     if np.ndim(offset):
         product += offset
-    if np.ndim(weights):
-        product *= weights
+    if np.ndim(mask):
+        product *= mask
     if add:
         d_flat += product
 

@@ -38,8 +38,14 @@ def content_loss(
     out : (C, H, W) float array, optional
         Takes ``d_features``; may be ``features``.
     seen : (H, W) float array, optional
-        1 where the photograph shows something, 0 where it is transparent: nothing counts there,
-        though the mean is over all pixels.
+        1 where the photograph shows something, 0 where it is transparent: a transparent pixel
+        counts for nothing, though the mean is over all pixels.
+
+    Returns
+    -------
+    loss : 0-d float array
+    d_features : (C, H, W) float array
+        Its gradient, times ``d_loss``.
     """
     features, target = _seen(features, seen), _seen(target, seen)
     k = kernels.of(features, target)
@@ -77,7 +83,15 @@ class Squares:
 
 
 def measure(features: Array, target: Array, seen: Array | None = None) -> Squares:
-    """Return the sum of squared differences of a tile's ``features`` (C, H, W)."""
+    """Return the sum of squared differences of a tile's features.
+
+    Parameters
+    ----------
+    features, target : (C, H, W) float arrays
+        Of the painted image and of the photograph, on the part that the tile owns.
+    seen : (H, W) float array, optional
+        See `content_loss`.
+    """
     features, target = _seen(features, seen), _seen(target, seen)
     loss = kernels.of(features, target).mse(features, target)
     return Squares(loss.astype(np.float64) * target.size, target.size)
@@ -95,7 +109,17 @@ def spread(
     out: Array | None = None,
     seen: Array | None = None,
 ) -> Array:
-    """Return a tile's ``d_features``, given how much the total grows with each square."""
+    """Return a tile's ``d_features`` (C, H, W).
+
+    Parameters
+    ----------
+    d_squares : float or 0-d array
+        How much the total grows with each squared difference.
+    features, target, seen
+        As `measure` took them.
+    out : (C, H, W) float array, optional
+        Takes the result; may be ``features``.
+    """
     features, target = _seen(features, seen), _seen(target, seen)
     d_loss = d_squares * target.size  # of mse, which divides by it
     return kernels.of(features, target).mse_backward(features, target, d_loss, out)

@@ -20,6 +20,9 @@ network sees every tile twice:
        -> its share of d_image, on its window; the shares overlap and are added
 
 Nothing is approximated: see tiling.py.
+
+Where the recipe has a padding, the network is shown the image with a mirrored margin.  Losses are
+of the features of the image itself; what they pull on in the margin is folded into the image.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +44,7 @@ from nst.objective.relative import mean_square
 from nst.objective.smoothness import smoothness_loss
 from nst.objective.style import Region, style_loss
 from nst.objective.styles.sums import Place
-from nst.objective.tiling import Tile, tiles_of
+from nst.objective.tiling import Tile, padding_of, tiles_of, with_margin
 from nst.vgg import Vgg
 
 TINY = 1e-10  # Hvass': keeps log and division finite at a loss of zero
@@ -157,6 +160,11 @@ class Objective:
     side : int, optional
         The network is never given more than a window of so many pixels a side.  None: the image
         in one piece, as is any that fits into one window.
+
+    Raises
+    ------
+    ValueError
+        If the recipe's weights are not at the targets' taps.
     """
 
     def __init__(
@@ -179,27 +187,42 @@ class Objective:
         self.weights = weights
         self.recipe = recipe
         self.side = side
+        self.padding = padding_of(recipe.padding, vgg)
         self._buffers: dict[str, Array] = {}  # d_features by tap, where several losses meet: flat
 
     def evaluate(self, image: Array) -> tuple[Losses, Array]:
-        """Return ``(losses, d_image)`` at ``image`` (3, H, W), RGB in [0, 1].
+        """Return the losses at an image, and the gradient of their total.
 
-        The features stay the network's and the losses'; ``d_image`` is a new array.
+        Parameters
+        ----------
+        image : (3, H, W) float array
+            RGB in [0, 1], on the network's device.
+
+        Returns
+        -------
+        losses : Losses
+            The total that is minimised, and each loss unweighted.
+        d_image : (3, H, W) float array
+            A new array.
         """
-        tiles = [] if self.side is None else tiles_of(self.vgg, image, self.side)
+        tiles = tiles_of(self.vgg, image, self.side, self.padding)
         if len(tiles) > 1:
             terms, weights, d_image = self.in_tiles(image, tiles)
         else:
-            terms, weights, d_image = self.in_one_piece(image)
+            terms, weights, d_image = self.in_one_piece(image, tiles[0])
         if self.weights.smoothness:
             loss, d_image = self.smoothness(image, weights.smoothness, out=d_image, add=True)
             terms.append(Term("smoothness", "image", self.weights.smoothness, loss))
         total, _ = combine(terms, self.recipe.combination)
         return Losses(total, {term.name: term.loss for term in terms}), d_image
 
-    def in_one_piece(self, image: Array) -> tuple[list[Term], Weights, Array]:
-        """Return content and style losses, how much each one pulls, and ``d_image``."""
-        features = self.vgg.forward(image)
+    def in_one_piece(self, image: Array, tile: Tile) -> tuple[list[Term], Weights, Array]:
+        """Return content and style losses, how much each one pulls, and ``d_image``.
+
+        ``tile`` is all of it.
+        """
+        shown = self.vgg.forward(with_margin(image, self.padding))
+        features = self.without_margin(shown, tile)
         weights, known = self.weights_at(features, image)
         terms, d_features = [], {}
         for tap, target in self.targets.content.items():
@@ -222,22 +245,52 @@ class Objective:
                 )
                 losses.append(loss)
             terms.append(Term("style", tap, self.weights.style[tap], sum(losses)))
-        return terms, weights, self.vgg.backward(d_features)
+        d_shown = self.vgg.backward(self.among_zeros(d_features, shown, tile))
+        return terms, weights, self.folded(d_shown)
 
     def in_tiles(self, image: Array, tiles: Sequence[Tile]) -> tuple[list[Term], Weights, Array]:
         """Return the same, of an image in several tiles."""
-        sums = reduce(add, (self.measure_tile(image, tile) for tile in tiles))
+        shown = with_margin(image, self.padding)
+        sums = reduce(add, (self.measure_tile(shown, tile) for tile in tiles))
         terms, d_style = self.compare(sums)
         weights = self.weights
         if self.recipe.combination == "log":
             weights = self.adapted(terms, image)
         pulls = self.pulls(weights, sums, d_style)
-        d_image = self.vgg.device.xp.zeros_like(image)
+        d_shown = self.vgg.device.xp.zeros_like(shown)
         for tile in tiles:
-            d_image[tile.window] += self.spread_tile(image, pulls, tile)
+            d_shown[tile.window] += self.spread_tile(shown, pulls, tile)
         self._buffers.clear()
         self.vgg.release()  # what follows needs room for whole images
-        return terms, weights, d_image
+        return terms, weights, self.folded(d_shown)
+
+    def without_margin(self, shown: Mapping[str, Array], tile: Tile) -> Mapping[str, Array]:
+        """Return those of the features that are the image's own, of all that were ``shown``."""
+        if not self.padding:
+            return shown
+        stride = self.vgg.network.architecture.stride
+        return {tap: self._own(f, tile.inside(stride(tap)), tap) for tap, f in shown.items()}
+
+    def among_zeros(
+        self, d_features: Mapping[str, Array], shown: Mapping[str, Array], tile: Tile
+    ) -> Mapping[str, Array]:
+        """Return the way back of `without_margin`: nothing pulls on the margin's features.
+
+        They are written over those that were ``shown``.
+        """
+        if not self.padding:
+            return d_features
+        for tap, d_own in d_features.items():
+            place = tile.inside(self.vgg.network.architecture.stride(tap))
+            shown[tap].fill(0)
+            shown[tap][place] = d_own
+        return {tap: shown[tap] for tap in d_features}
+
+    def folded(self, d_shown: Array) -> Array:
+        """Return d_image, given dL/d(the image with its margin)."""
+        if not self.padding:
+            return d_shown
+        return kernels.of(d_shown).reflect_backward(d_shown, self.padding)
 
     def smoothness(
         self,
@@ -297,9 +350,9 @@ class Objective:
             terms.append(Term("content", tap, self.weights.content[tap], loss))
         for tap, of_regions in sums.style.items():
             regions = self.targets.style[tap]
-            pairs = [r.compare(s) for r, s in zip(regions, of_regions, strict=True)]
-            d_style[tap] = [d_sums for _, d_sums in pairs]
-            losses = [loss for loss, _ in pairs]
+            compared = [r.compare(s) for r, s in zip(regions, of_regions, strict=True)]
+            d_style[tap] = [d_sums for _, d_sums in compared]
+            losses = [loss for loss, _ in compared]
             terms.append(Term("style", tap, self.weights.style[tap], sum(losses)))
         return terms, d_style
 
@@ -333,9 +386,9 @@ class Objective:
                 d_features[tap] = region.spread(d_sums, features[tap], out, tap in d_features)
         return d_features
 
-    def measure_tile(self, image: Array, tile: Tile) -> Sums:
+    def measure_tile(self, shown: Array, tile: Tile) -> Sums:
         """Return the sums over the features that ``tile`` owns."""
-        features = self.vgg.features(image[tile.window])
+        features = self.vgg.features(shown[tile.window])
         content: dict[str, Squares] = {}
         style: dict[str, Sequence[Any]] = {}
         for tap in self.vgg.taps:
@@ -347,10 +400,10 @@ class Objective:
             style |= sums.style
         return Sums(content, style)
 
-    def spread_tile(self, image: Array, pulls: Pulls, tile: Tile) -> Array:
-        """Return what the features that ``tile`` owns add to ``d_image``, on its window."""
+    def spread_tile(self, shown: Array, pulls: Pulls, tile: Tile) -> Array:
+        """Return what the features that ``tile`` owns add to ``d_shown``, on its window."""
         d_features = {}
-        for tap, features in self.vgg.forward(image[tile.window]).items():
+        for tap, features in self.vgg.forward(shown[tile.window]).items():
             stride = self.vgg.network.architecture.stride(tap)
             own = self._own(features, tile.inside(stride))
             targets = self.targets.within(tap, tile.own(stride), self.vgg)
@@ -366,10 +419,10 @@ class Objective:
         """Return the bytes of the arrays that are kept from one evaluation to the next."""
         return sum(array.nbytes for array in self._buffers.values())
 
-    def _own(self, features: Array, place: Place) -> Array:
+    def _own(self, features: Array, place: Place, tap: str = "") -> Array:
         """Return those features of a tile's window that the tile owns, until the next call."""
         part = features[place]
-        own = self._buffer("own", part)
+        own = self._buffer("own" + tap, part)
         own[...] = part
         return own
 

@@ -4,7 +4,7 @@ recipes.py has the published ones, and says more.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 OPTIMIZERS = ("descent", "adam", "lbfgs")
 INITS = ("content", "noise", "style")
@@ -32,10 +32,13 @@ class Recipe:
     style: Mapping[str, float]
     departs: tuple[str, ...] = ()  # where nst does otherwise: what the source does; what nst does
 
+    content_colors: str = "content"  # or style: the photograph is first matched to the paintings
     content_reduction: str = "mean"  # of the squared difference: mean, sum or half sum
-    style_statistic: str = "gram"  # gram, covariance or moments; see styles/finish.py
+    style_statistic: str = "gram"  # see styles/finish.py
+    statistics: Mapping[str, str] = field(default_factory=dict)  # tap: another statistic there
     gram_normalization: str = "HW"  # the Gram matrix is divided by HW, CHW or nothing
     moment_weight: float = 0.0  # of means and deviations beside the Gram matrix, times C**2
+    photograph_share: float = 0.75  # of the picture that asks for nearest features; see targets.py
     relative: bool = False  # divide each loss by its target's own mean square
     combination: str = "sum"  # of the losses, or of their logarithms
 
@@ -46,6 +49,8 @@ class Recipe:
     input_gain: float = 1.0  # the network sees so many times the image
 
     pooling: str = "average"  # or max
+    pool_rounding: str = "floor"  # of an odd side: floor drops the last row, ceil keeps it
+    padding: int = 0  # pixels, mirrored, that the network sees on each side of a picture, or more
     init: str = "content"  # content, noise or style
     noise: Noise = GREY_NOISE
     size: int | None = 512  # pixels; None: the content file's own
@@ -53,8 +58,9 @@ class Recipe:
     style_size: int | None = None  # pixels; None: as large as the result
     style_side: str = "longer"
     scales: int | str = 1  # coarse to fine; auto: see scales.py
+    coarsest: int | None = None  # pixels: instead, down to this longer side, from whatever size
     scale_factor: float = 2.0  # by which each is larger than the one before
-    steps: int | tuple[int, ...] = 500  # evaluations of the objective: all, or by scale
+    steps: int | tuple[int, int] = 500  # evaluations: all, or at the first scale, at each after
 
     optimizer: str = "lbfgs"  # lbfgs, adam or descent
     history: int = 100  # pairs that L-BFGS remembers
@@ -62,9 +68,33 @@ class Recipe:
     step_size: float = 1.0  # of Adam and descent, in units of pixel_range
     step_decay: float = 1.0  # step_size is multiplied by this at every step
     betas: tuple[float, float] = (0.9, 0.999)  # Adam's
+    palette: str = "painted"  # or moments: the painting's mean and covariance; see colour.py
+    average: float = 0.0  # of Adam's pictures a running mean with this decay; 0: the last one
     clip: bool = False  # keep pixels between black and white while painting
 
     @property
     def taps(self) -> tuple[str, ...]:
         """Every tap that the recipe reads."""
         return tuple(dict.fromkeys([*self.content, *self.style]))
+
+    def sides_to(self, full: int, factor: float) -> list[int]:
+        """Return the longer side of each scale from the `coarsest` up to ``full``, in pixels."""
+        sides, coarsest = [full], self.coarsest or full
+        while (side := _smaller(full, factor ** len(sides))) >= coarsest:
+            sides.append(side)
+        return sides[::-1]
+
+    def steps_to(self, full: int, factor: float) -> int | tuple[int, ...]:
+        """Return the steps of a result of ``full`` pixels: all, or at each of `sides_to`."""
+        if not isinstance(self.steps, tuple):
+            return self.steps
+        first, after = self.steps
+        return first, *[after] * (len(self.sides_to(full, factor)) - 1)
+
+
+def _smaller(full: int, factor: float) -> int:
+    """Return ``full / factor``, of two whole numbers that are as near the even one.
+
+    A root of two that was squared is not quite two: hence the first rounding.
+    """
+    return round(round(full / factor, 6))

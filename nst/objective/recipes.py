@@ -16,11 +16,12 @@ What a recipe cannot say, ``departs`` says: what its source does, and what nst d
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
+from typing import Any
 
 from nst.objective.recipe import GREY_NOISE, INITS, OPTIMIZERS, Noise, Recipe
-from nst.objective.styles.finish import STATISTICS, statistic
-from nst.vgg.architecture import VGG16
+from nst.objective.styles.finish import STATISTICS, statistics
+from nst.vgg.architecture import HYPERCOLUMN, VGG16
 
 __all__ = [
     "GREY_NOISE",
@@ -35,6 +36,7 @@ __all__ = [
 
 _MEAN_COLOUR = (123.68, 116.779, 103.939)  # of ImageNet: zero behind the mean's subtraction
 _FIRST_RELUS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+_BELOW_BLOCK_5 = _FIRST_RELUS[:4]
 _FIRST_CONVOLUTIONS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 _BY_CHANNELS = {relu: 1e3 / VGG16.channels(relu) ** 2 for relu in _FIRST_RELUS}  # 64, ... 512
 
@@ -55,15 +57,29 @@ def _each(taps: tuple[str, ...], weight: float) -> dict[str, float]:
     return dict.fromkeys(taps, weight)
 
 
+_OURS: dict[str, Any] = {  # how our own recipes with nearest features are painted
+    "relative": True,
+    "pixel_range": 1,
+    "pooling": "average",
+    "palette": "moments",
+    "coarsest": 64,
+    "steps": 120,
+    "history": 10,
+    "step_size": 0.02,
+    "clip": True,
+}
+
 RECIPES = {
     "nst": Recipe(
         source="this program's default: four blocks, every loss relative to its target",
         content={"relu3_3": 1.0},
-        style=_each(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), 50.0),
+        content_colors="style",
+        style=_each(_BELOW_BLOCK_5, 15.0),
         relative=True,
         smoothness=0.5,
         pixel_range=1,
         pooling="average",
+        padding=8,
         size=640,
         scales="auto",
         steps=300,
@@ -72,11 +88,29 @@ RECIPES = {
         step_size=0.02,
         clip=True,
     ),
+    "neighbours": Recipe(
+        source="this program's; Kolkin et al., Neural Neighbor Style Transfer (2022), its base",
+        content={},
+        style={HYPERCOLUMN: 1.0},
+        style_statistic="neighbours",
+        smoothness=1.0,
+        **_OURS,
+    ),
+    "mixture": Recipe(
+        source="this program's: nearest features, and lightly the Gram matrices of the default",
+        content={},
+        style={HYPERCOLUMN: 1.0} | _each(_BELOW_BLOCK_5, 0.03),
+        statistics={HYPERCOLUMN: "neighbours"},
+        smoothness=0.7,
+        **_OURS,
+    ),
     "gatys": Recipe(
         source="leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
+        # Lines of the file: Gram / HW 128, size 146, weights 259, steps 306-308.
         departs=(
-            "the notebook has a second stage, at 800 pixels; nst takes it for a run of its own: "
-            "--init FILE --size 800 --steps 200",
+            "the notebook has a second stage, of 800 pixels on the shorter side; nst takes it for "
+            "a run of its own: --init FILE --size 1066 --steps 200 for a picture of 4 : 3, whose "
+            "longer side that is",
             _LINE_SEARCH,
             _TOLERANCE,
             _LANCZOS,
@@ -107,9 +141,12 @@ RECIPES = {
     ),
     "johnson": Recipe(
         source="jcjohnson/neural-style, neural_style.lua",
+        # Lines: size 17, weights 22-24, steps 25, noise 203, white 419-426, Gram 534, TV 576-597.
         departs=(
             "the program's printed loss leaves total variation out, of which it takes only the "
             "gradient; nst's total has it",
+            "the program's average pools drop an odd last row, which its maximum pools keep; "
+            "nst's keep it too",
             _LINE_SEARCH,
             _LANCZOS,
         ),
@@ -122,6 +159,7 @@ RECIPES = {
         pixel_range=256,
         input_gain=256 / 255,
         pooling="max",
+        pool_rounding="ceil",
         init="noise",
         noise=Noise("normal", _MEAN_COLOUR, 1e-3, white=256),
         steps=1000,
@@ -129,6 +167,7 @@ RECIPES = {
     ),
     "johnson-pt": Recipe(
         source="ProGamerGov/neural-style-pt, neural_style.py",
+        # Lines where it differs from neural_style.lua: white 343, TV 484-486, L-BFGS 270-274.
         departs=(_LINE_SEARCH, _LANCZOS, _CUT),
         content={"relu4_2": 5.0},
         style=_each(_FIRST_RELUS, 100.0),
@@ -143,6 +182,7 @@ RECIPES = {
     ),
     "anish": Recipe(
         source="anishathalye/neural-style, neural_style.py and stylize.py",
+        # Lines: weights and steps 15-27 of neural_style.py, TV 158-163 of stylize.py.
         departs=(
             "the program keeps the picture with the lowest loss; nst the last",
             "the program adds Adam's epsilon before the bias is taken out of the moments; nst "
@@ -156,6 +196,7 @@ RECIPES = {
         smoothness_kind="l2",
         smoothness_reduction="means",  # of rows and of columns, each over as many as there are
         pooling="max",
+        pool_rounding="ceil",
         init="noise",
         noise=Noise("normal", _MEAN_COLOUR, 0.256),
         size=None,
@@ -166,10 +207,10 @@ RECIPES = {
     ),
     "crowson": Recipe(
         source="crowsonkb/style-transfer-pytorch, style_transfer.py",
+        # Lines of all defaults: 309-363.
         departs=(
             "the program's conv1_1 pads by replication; nst's with zeros",
-            "the program's result, and the start of its next scale, is a running mean of the "
-            "steps; nst's is the last step",
+            "the program takes a running mean of the steps with L-BFGS too; nst with Adam only",
             "the program keeps Adam's moments from one scale to the next; nst begins anew",
             "the program never enlarges a style image; nst does",
             "the program resizes pictures bicubically; nst by Lanczos' filter",
@@ -182,21 +223,23 @@ RECIPES = {
             "relu4_1": 4 / 341,
             "relu5_1": 1 / 341,
         },
-        style_statistic="covariance",
+        style_statistic="newton-schulz",
         smoothness=2.0,
         smoothness_kind="crowson",
         pixel_range=1,
         pooling="max",
-        scales=5,  # 128, 181, 256, 362, 512
+        coarsest=128,  # 128, 181, 256, 362, 512
         scale_factor=2**0.5,
-        steps=(1000, 500, 500, 500, 500),
+        steps=(1000, 500),
         optimizer="adam",
         step_size=0.02,
         betas=(0.9, 0.99),
+        average=0.99,
         clip=True,
     ),
     "pystiche": Recipe(
         source="pystiche/pystiche, _cli.py",
+        # Lines of all defaults: 364-483.
         departs=(
             _LINE_SEARCH,
             "the program may end early, by a tolerance; nst takes the steps that it is told",
@@ -214,6 +257,7 @@ RECIPES = {
     ),
     "spst": Recipe(
         source="bgalerne/scaling_painting_style_transfer, spst.py",
+        # Lines: first size 23, weights 87-92, steps 145-150, history 152.
         departs=(
             "the program doubles the size up to the file's own, with a third of the steps each "
             "time, but 30 at least, and a history of 10; nst has its first scale only",
@@ -235,6 +279,7 @@ RECIPES = {
     ),
     "hvass": Recipe(
         source="Hvass-Labs/TensorFlow-Tutorials, 15_Style_Transfer.ipynb: where nst began",
+        # Lines of the file: Gram 301, style loss 328, TV 397, weights 414-415, step 525-531.
         departs=(
             "the tutorial leaves it to chance whether a weight is that of the step before; nst's "
             "is always that of the step",
@@ -250,6 +295,7 @@ RECIPES = {
         smoothness_kind="l1",
         smoothness_reduction="sum",
         pooling="max",
+        pool_rounding="ceil",
         init="noise",
         size=None,
         style_size=300,
@@ -259,6 +305,16 @@ RECIPES = {
         clip=True,
     ),
 }
+
+RECIPES["w2"] = replace(
+    RECIPES["crowson"],
+    source="the distance that crowson's program means: with exact roots",
+    departs=(
+        "the program's roots take 12 steps of Newton and Schulz, and have not converged: close to "
+        "the style its gradient is several times another; for the rest see crowson",
+    ),
+    style_statistic="w2",
+)
 
 
 def table() -> str:
@@ -276,7 +332,9 @@ def describe(name: str) -> str:
         if field.name == "departs":
             rows += [("" if i else "departs", f"- {what}") for i, what in enumerate(value)]
         elif field.name not in _unused(recipe):
-            rows.append((field.name, _text(value) or _LEFT_OPEN[field.name]))
+            told = _text(value) or _LEFT_OPEN[field.name]
+            apart = field.name == "style_size" and value is not None
+            rows.append((field.name, f"{told}, whatever the result's" if apart else told))
     widest = max(len(label) for label, _ in rows) + 2
     lines = []
     for label, text in rows:
@@ -293,11 +351,22 @@ _LEFT_OPEN = {
 def _unused(recipe: Recipe) -> set[str]:
     """Return the fields that say nothing in this recipe."""
     unused = {knob for style in STATISTICS.values() for knob in style.knobs}
-    unused -= set(statistic(recipe).knobs)
+    unused -= {knob for style in statistics(recipe) for knob in style.knobs}
+    unused |= {name for name in ("content", "statistics") if not getattr(recipe, name)}
+    if not recipe.content:
+        unused |= {"content_reduction"}
+    if not set(recipe.style) - set(recipe.statistics):
+        unused |= {"style_statistic"}
+    if recipe.palette == "painted":
+        unused |= {"palette"}
+    unused |= {"coarsest"} if recipe.coarsest is None else {"scales"}
     if not recipe.smoothness:
         unused |= {"smoothness_kind", "smoothness_reduction"}
     if recipe.init != "noise":
         unused |= {"noise"}
+    unused |= {"average"} if recipe.optimizer != "adam" or not recipe.average else set()
+    if not recipe.padding:
+        unused |= {"padding"}
     if recipe.optimizer == "lbfgs":
         return unused | {"step_size", "step_decay", "betas"}
     return unused | {"history", "bands"} | ({"betas"} if recipe.optimizer == "descent" else set())
@@ -307,7 +376,8 @@ def _text(value: object) -> str:
     if isinstance(value, Mapping):
         taps_of: dict[str, list[str]] = {}
         for tap, weight in value.items():
-            taps_of.setdefault(f"{weight:.6g}", []).append(tap)
+            said = weight if isinstance(weight, str) else f"{weight:.6g}"
+            taps_of.setdefault(said, []).append(tap)
         return "; ".join(f"{weight} at {', '.join(taps)}" for weight, taps in taps_of.items())
     if isinstance(value, Noise):
         return f"{value.kind}, {_text(value.base)} + {value.spread:g}, of {value.white:g}"

@@ -10,7 +10,7 @@ from typing import Protocol
 from nst import kernels
 from nst.kernels import Array
 
-TINY = 1e-12  # a target of nothing
+TINY = 1e-12  # instead of the mean square of a target that is zero everywhere
 
 
 class Rows(Protocol):

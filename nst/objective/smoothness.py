@@ -42,6 +42,12 @@ def smoothness_loss(
         How much the total grows with this loss: its weight.
     out, add
         Takes ``d_image``; with ``add`` it is added to what is there.
+
+    Returns
+    -------
+    loss : 0-d float array
+    d_image : (3, H, W) float array
+        Its gradient, times ``d_loss``.
     """
     forward, backward = total_variation(kernels.of(image), kind)
     factor = smoothness_factor(kind, pixel_range)

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, Self
 
 from nst.kernels import Array
-from nst.objective.recipe import Recipe
-from nst.objective.styles.sums import Mask, Place
+from nst.objective.styles.sums import Effort, Mask, Place
 
 
 def style_loss(
@@ -37,6 +36,12 @@ def style_loss(
         Takes ``d_features``, and may be ``features``; with ``add`` it is added to what is there.
     sums : optional
         What ``target.measure(features)`` returns, where that was asked before.
+
+    Returns
+    -------
+    loss : 0-d float array
+    d_features : (C, H, W) float array
+        Its gradient, times ``d_loss``.
     """
     sums = target.measure(features) if sums is None else sums
     loss, d_sums = target.compare(sums)
@@ -48,6 +53,10 @@ class Style(Protocol):
     """What a painting has at one layer, by any statistic: see styles/__init__.py."""
 
     knobs: ClassVar[tuple[str, ...]]  # the recipe's fields that it makes use of
+    per_scale: ClassVar[bool]  # its target is made for each scale, by what is painted so far
+
+    # of(sums, recipe) is a class method that returns the style of paintings that have this, in the
+    # sense of the recipe; of(sums, recipe, query) where it is made per scale: see query.py.
 
     @classmethod
     def collect(cls, features: Array, mask: Mask | None = None) -> Any:
@@ -56,10 +65,6 @@ class Style(Protocol):
     @staticmethod
     def blend(styles: Sequence[Any], shares: Sequence[float]) -> Any:
         """Return what several paintings have together, each with its share."""
-
-    @classmethod
-    def of(cls, sums: Any, recipe: Recipe) -> Self:
-        """Return the style of paintings that have this, in the sense of ``recipe``."""
 
     def measure(self, features: Array, mask: Mask | None = None) -> Any:
         """Return sums over the pixels of the image's ``features``; those of tiles add up by +."""
@@ -79,6 +84,10 @@ class Style(Protocol):
 
     def mean_square(self) -> float:
         """Return the size of the target, by which a relative loss is divided."""
+
+    @staticmethod
+    def effort(channels: int, asking: int, painting: int) -> Effort:
+        """Return what making a target takes, for so many positions of both pictures."""
 
     def within(self, place: Place) -> Self:
         """Return what a tile's own features are compared with.

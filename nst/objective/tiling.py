@@ -14,6 +14,10 @@ zeros stand for what is outside.  Features near a cut side of a window are wrong
 
 The gradient at the image is a sum over features.  A tile that passes back the pull of its own
 features alone gives its share of that sum, on its window; the shares overlap and are *added*.
+
+With a *padding* the whole image is the mirrored one of `kernels.reflect`, and no tile owns what is
+in the margin: windows reach into it, and at its border are the network's zeros, too far away to
+leave a frame in the picture.  Places are counted from the corner of the image itself.
 (Gonthier, Gousseau and Ladjal (2022) and SPST keep the inside of a gradient whose window is larger
 by twice the radius instead: the same result for more work.)
 """
@@ -24,29 +28,32 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
+from nst import kernels
 from nst.kernels import Array
 from nst.memory import FileArray
 from nst.objective.style import Style
 from nst.objective.styles.sums import Mask
 from nst.vgg import Vgg
-from nst.vgg.architecture import SMALLEST_SIDE, Architecture
+from nst.vgg.architecture import SMALLEST_SIDE, Architecture, features_along
 
 
 @dataclass(frozen=True)
 class Span:
     """One side of a tile, in pixels of the image: what it owns inside what it reads."""
 
-    start: int  # of the window; a multiple of the deepest stride
+    start: int  # of the window; a multiple of the deepest stride, below 0 in the margin
     stop: int
     own_start: int  # a multiple of the deepest stride
-    own_stop: int  # likewise, or the image's end
+    own_stop: int  # a multiple of the deepest stride, or the image's end
+    rounding: str = "floor"  # of the network's pools
 
     def own(self, stride: int) -> slice:
         """Return its own features of a tap with ``stride``, among those of the whole image.
 
-        What an odd remainder leaves over at the image's end is dropped, as a pool drops it.
+        What an odd remainder leaves over at the image's end is dropped or kept, as the pools do.
         """
-        return slice(self.own_start // stride, self.own_stop // stride)
+        stop = features_along(self.own_stop, stride, self.rounding)
+        return slice(self.own_start // stride, stop)
 
     def inside(self, stride: int) -> slice:
         """Return its own features of a tap with ``stride``, among those of its window."""
@@ -60,12 +67,16 @@ class Tile:
 
     rows: Span
     columns: Span
+    padding: int = 0  # pixels around the image
 
     @property
     def window(self) -> tuple[slice, slice, slice]:
-        """What the tile reads of an image (3, H, W)."""
-        rows, columns = self.rows, self.columns
-        return slice(None), slice(rows.start, rows.stop), slice(columns.start, columns.stop)
+        """What the tile reads of an image with its margin, (3, H + 2 padding, W + 2 padding)."""
+        rows, columns = (
+            slice(span.start + self.padding, span.stop + self.padding)
+            for span in (self.rows, self.columns)
+        )
+        return slice(None), rows, columns
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -82,7 +93,12 @@ class Tile:
 
 
 def cut(
-    architecture: Architecture, taps: Iterable[str], height: int, width: int, side: int | None
+    architecture: Architecture,
+    taps: Iterable[str],
+    height: int,
+    width: int,
+    side: int | None,
+    padding: int = 0,
 ) -> list[Tile]:
     """Return tiles that own an image of ``height`` x ``width`` between them.
 
@@ -90,18 +106,28 @@ def cut(
     ----------
     architecture, taps
         Where features are read; they say how far a tile has to read beyond what it owns.
+    height, width : int
+        Pixels of the image.
     side : int or None
         The most that a window may have, in pixels along a side; `smallest_side` is the least
         that can be.  Windows are all alike, and what tiles own is about equal, so that none is
         thin.  None gives one tile.
+    padding : int
+        Pixels around the image that windows reach into; see `padding_of`.
     """
     taps = tuple(taps)
-    rows, columns = (spans(architecture, taps, length, side) for length in (height, width))
-    return [Tile(row, column) for row in rows for column in columns]
+    rows, columns = (
+        spans(architecture, taps, length, side, padding) for length in (height, width)
+    )
+    return [Tile(row, column, padding) for row in rows for column in columns]
 
 
 def spans(
-    architecture: Architecture, taps: tuple[str, ...], length: int, side: int | None
+    architecture: Architecture,
+    taps: tuple[str, ...],
+    length: int,
+    side: int | None,
+    padding: int = 0,
 ) -> list[Span]:
     """Cut one side of an image, ``length`` pixels, into spans: equal windows; see `cut`."""
     taps = tuple(taps)
@@ -110,8 +136,10 @@ def spans(
             f"a tile of {side} pixels is too small for {', '.join(taps)}; "
             f"it needs {smallest_side(architecture, taps)}"
         )
-    if side is None or length <= side:
-        return [Span(0, length, 0, length)]
+    first, end = -padding, length + padding
+    rounding = architecture.rounding
+    if side is None or end - first <= side:
+        return [Span(first, end, 0, length, rounding)]
     stride, unit, margin = _grid(architecture, taps)
     units = length // unit  # the last tile takes the remainder as well
     most = (side - (unit - 1) - 2 * margin) // unit  # units that a window has room for
@@ -119,12 +147,15 @@ def spans(
     ends = [unit * (units * k // count) for k in range(count)] + [length]
 
     owned = list(pairwise(ends))
-    starts = [max(0, own_start - margin) for own_start, _ in owned]
-    stops = [min(length, own_stop + margin) for _, own_stop in owned]
+    starts = [max(first, own_start - margin) for own_start, _ in owned]
+    stops = [min(end, own_stop + margin) for _, own_stop in owned]
     window = max(stop - start for start, stop in zip(starts, stops, strict=True))
-    window += (length - window) % stride  # so that the last one starts on the grid
-    starts = [min(start, length - window) for start in starts]
-    return [Span(start, start + window, *own) for start, own in zip(starts, owned, strict=True)]
+    window += (end - window) % stride  # so that the last one starts on the grid
+    starts = [min(start, end - window) for start in starts]
+    return [
+        Span(start, start + window, *own, rounding)
+        for start, own in zip(starts, owned, strict=True)
+    ]
 
 
 def smallest_side(architecture: Architecture, taps: Iterable[str]) -> int:
@@ -137,7 +168,7 @@ def smallest_side(architecture: Architecture, taps: Iterable[str]) -> int:
 @cache
 def _grid(architecture: Architecture, taps: tuple[str, ...]) -> tuple[int, int, int]:
     """Return the multiples on which windows and tiles begin, and how far windows reach beyond."""
-    stride = max(architecture.stride(tap) for tap in taps)
+    stride = max(architecture.coarsest(tap) for tap in taps)
     radius = max(architecture.radius(tap) for tap in taps)
     return stride, max(stride, SMALLEST_SIDE), -(-radius // stride) * stride
 
@@ -145,28 +176,45 @@ def _grid(architecture: Architecture, taps: tuple[str, ...]) -> tuple[int, int, 
 # ---- What a picture has, tile by tile -----------------------------------------------------
 
 
-def tiles_of(vgg: Vgg, image: Array, side: int | None) -> list[Tile]:
+def tiles_of(vgg: Vgg, image: Array, side: int | None, padding: int = 0) -> list[Tile]:
     """Return the tiles in which ``vgg`` sees an ``image`` (3, H, W); None is one tile."""
     _, height, width = image.shape
-    return cut(vgg.network.architecture, vgg.taps, height, width, side)
+    return cut(vgg.network.architecture, vgg.taps, height, width, side, padding)
+
+
+def padding_of(padding: int, vgg: Vgg) -> int:
+    """Return a recipe's ``padding`` in whole features of the deepest tap, so that grids fit."""
+    if not padding:
+        return 0
+    stride = max(vgg.network.architecture.stride(tap) for tap in vgg.taps)
+    return -(-padding // stride) * stride
+
+
+def with_margin(image: Array, padding: int) -> Array:
+    """Return what the network is shown of ``image`` (3, H, W): itself, where nothing is padded."""
+    return kernels.of(image).reflect(image, padding) if padding else image
 
 
 def content_features(
-    vgg: Vgg, image: Array, taps: Iterable[str], side: int | None
+    vgg: Vgg, image: Array, taps: Iterable[str], side: int | None, padding: int = 0
 ) -> Mapping[str, Array | FileArray]:
     """Return the photograph's features at ``taps``, in files where it takes several tiles."""
-    tiles = tiles_of(vgg, image, side)
-    if len(tiles) == 1:
-        features = vgg.features(image)
-        return {tap: features[tap] for tap in taps}
+    tiles, shown = tiles_of(vgg, image, side, padding), with_margin(image, padding)
     architecture = vgg.network.architecture
+
+    def own(features: Mapping[str, Array], tap: str, tile: Tile) -> Array:
+        part = features[tap][tile.inside(architecture.stride(tap))]
+        return vgg.device.xp.ascontiguousarray(part)
+
+    if len(tiles) == 1:
+        features = vgg.features(shown)
+        return {tap: own(features, tap, tiles[0]) for tap in taps}
     stored = {tap: FileArray(architecture.shape(tap, *image.shape[1:])) for tap in taps}
     for tile in tiles:
-        features = vgg.features(image[tile.window])
+        features = vgg.features(shown[tile.window])
         for tap, target in stored.items():
-            stride = architecture.stride(tap)
-            own = vgg.device.xp.ascontiguousarray(features[tap][tile.inside(stride)])
-            target[tile.own(stride)] = vgg.device.asnumpy(own)
+            there = own(features, tap, tile)
+            target[tile.own(architecture.stride(tap))] = vgg.device.asnumpy(there)
     vgg.release()
     return stored
 
@@ -175,21 +223,23 @@ def style_sums(
     vgg: Vgg,
     image: Array,
     masks: Mapping[str, Mask | None],
-    statistic: type[Style],
+    statistics: Mapping[str, type[Style]],
     side: int | None = None,
+    padding: int = 0,
 ) -> dict[str, Any]:
-    """Return what ``statistic`` collects of a painting at each tap of ``masks``.
+    """Return what its statistic collects of a painting at each tap of ``masks``.
 
     A mask is that of the tap; None: all pixels.
     """
     whole: dict[str, Any] = {}
-    for tile in tiles_of(vgg, image, side):
-        features = vgg.features(image[tile.window])
+    shown = with_margin(image, padding)
+    for tile in tiles_of(vgg, image, side, padding):
+        features = vgg.features(shown[tile.window])
         for tap, mask in masks.items():
             stride = vgg.network.architecture.stride(tap)
             own = vgg.device.xp.ascontiguousarray(features[tap][tile.inside(stride)])
             mask_there = None if mask is None else mask.within(tile.own(stride))
-            there = statistic.collect(own, mask_there)
+            there = statistics[tap].collect(own, mask_there)
             whole[tap] = whole[tap] + there if tap in whole else there
     vgg.release()  # the painting has a size of its own
     return whole

@@ -38,9 +38,9 @@ class Lbfgs:
     bands: int = 1  # of frequencies, each with a first curvature of its own; 1: one for all
     pairs: list[tuple[Array, Array]] = field(default_factory=list)  # (s, y), oldest first
     search: LineSearch | None = None
-    start: Array = None  # where the running line search started,
-    d_start: Array = None  # the gradient there,
-    direction: Array = None  # and where it leads: image = start + step * direction, clipped
+    start: Array = None  # where the running line search started
+    d_start: Array = None  # the gradient at `start`
+    direction: Array = None  # of the search: image = start + step * direction, clipped
     known: list[Pair] = field(default_factory=list)  # of the pairs: products, and what is in bands
     change: tuple[Array, Array, Array, Array] | None = None  # since the start: s, y, y.s, y.y
 
@@ -73,7 +73,7 @@ class Lbfgs:
         elif self.search.accepted:
             self._remember(change, bend > 1e-10 * square)
             self._begin(image, here, d_image)
-        else:  # give up at the best trial, forget the history, and start afresh from there
+        else:  # go back to the best trial, and begin again from it without a history
             self._move_to(self.search.low.step, image)
             self.search = None
             self._forget()
@@ -198,9 +198,19 @@ def two_loop_direction(
     """Return ``-H d_image``, where H is the inverse Hessian that ``pairs`` describe.
 
     Nocedal and Wright (2006), Algorithm 7.4, from the H0 of `first_curvatures`.  Without pairs,
-    the gradient scaled to a root mean square move of FIRST_MOVE.  ``known`` is `known_of` each
-    pair, if it is at hand; else H0 is one number, eq. 7.20.  Where ``free`` is 0 and not 1 a
-    pixel stays, and H0 must not carry to others what pulls at it: the y of a pair still has that.
+    the gradient scaled to a root mean square move of FIRST_MOVE.
+
+    Parameters
+    ----------
+    d_image : float array
+        The gradient.
+    pairs : list of (s, y), oldest first
+        Of arrays of the same shape: a move, and the change of gradient along it.
+    known : list of Pair, optional
+        `known_of` each pair, if it is at hand; else H0 is one number, eq. 7.20.
+    free : float array, optional
+        1, and 0 where a pixel is held.  H0 must not carry what pulls at it to others: the y of
+        older pairs still have that.
     """
     k = kernels.of(d_image)
     q = d_image.copy()

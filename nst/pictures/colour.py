@@ -17,13 +17,16 @@ Gatys, Bethge, Hertzmann and Shechtman, "Preserving Color in Neural Artistic Sty
 and once after painting.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nst import kernels
 from nst.pictures import images
 
+Moments = tuple[np.ndarray, np.ndarray]  # mean (3,) and covariance (3, 3) of colours, float64
 COLORS = ("style", "content", "content-luminance", "match")
-STRIP = 64  # rows that are looked at or coloured at once
+ROWS_AT_ONCE = 64  # looked at or coloured
 GREY_LEVEL = 1 / 255  # a smaller spread of colours is rounding, and nothing to stretch
 
 
@@ -41,7 +44,14 @@ def style_to_paint(
 ) -> np.ndarray:
     """Return the style image that is measured, for one of COLORS; the two may differ in size.
 
-    Colours that an alpha channel (H, W) hides, where there is one, are not counted.
+    Parameters
+    ----------
+    color : one of COLORS
+        "match" and "content-luminance" bring the style's palette to the content's.
+    style, content : (3, H, W) float arrays
+        RGB in [0, 1].
+    style_alpha, content_alpha : (H, W) float arrays, optional
+        Colours that they hide are not counted.
     """
     if color == "match":
         return match_colours(style, content, style_alpha, content_alpha)
@@ -51,9 +61,16 @@ def style_to_paint(
 
 
 def finished(color: str, painted: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """Return the painted image in its final colours, for one of COLORS.
+    """Return the painted image in its final colours.
 
-    The content, of any size, is resized to the painted image where its colours are needed.
+    Parameters
+    ----------
+    color : one of COLORS
+        "content" and "content-luminance" take the chroma of the content.
+    painted : (3, H, W) float array
+        RGB in [0, 1].
+    content : (3, H, W) float array
+        Of any size: it is resized to the painted image where its colours are needed.
     """
     if not color.startswith("content"):
         return painted
@@ -65,9 +82,9 @@ def finished(color: str, painted: np.ndarray, content: np.ndarray) -> np.ndarray
 def is_grey(*pictures: np.ndarray) -> bool:
     """Return whether no pixel of any picture has a colour, but for the rounding of a JPEG."""
     return all(
-        np.ptp(picture[:, top : top + STRIP], axis=0).max() <= 2 * GREY_LEVEL
+        np.ptp(picture[:, top : top + ROWS_AT_ONCE], axis=0).max() <= 2 * GREY_LEVEL
         for picture in pictures
-        for top in range(0, picture.shape[1], STRIP)
+        for top in range(0, picture.shape[1], ROWS_AT_ONCE)
     )
 
 
@@ -88,8 +105,8 @@ def take_chroma(image: np.ndarray, content: np.ndarray) -> np.ndarray:
     if image.shape != content.shape:
         raise ValueError(f"take_chroma needs one shape, got {image.shape} and {content.shape}")
     coloured = np.empty_like(image)
-    for top in range(0, image.shape[1], STRIP):  # a poster has no room for a dozen images
-        rows = np.s_[:, top : top + STRIP]
+    for top in range(0, image.shape[1], ROWS_AT_ONCE):  # a poster has no room for a dozen images
+        rows = np.s_[:, top : top + ROWS_AT_ONCE]
         coloured[rows] = _take_chroma(image[rows], content[rows])
     return coloured
 
@@ -111,24 +128,57 @@ def match_colours(
 ) -> np.ndarray:
     """Return ``image`` with the colours' mean and covariance of ``target``, clipped to [0, 1].
 
+    Of the pixels that can be seen; see `match_moments`.
+
+    Parameters
+    ----------
+    image, target : (3, H, W) float arrays
+        RGB in [0, 1]; the two may differ in size.
+    image_alpha, target_alpha : (H, W) float arrays, optional
+        Pixels where it is 0 cannot be seen.
+    """
+    return match_moments(image, colour_moments(target, target_alpha), image_alpha)
+
+
+def match_moments(
+    image: np.ndarray, target: Moments, alpha: np.ndarray | None = None
+) -> np.ndarray:
+    """Return ``image`` with the colours' mean (3,) and covariance (3, 3) of ``target``.
+
     ``rgb -> S_target^(1/2) S_image^(-1/2) (rgb - mean_image) + mean_target``
 
-    with the covariances S (3, 3) over all pixels that can be seen, and their symmetric roots: the
-    symmetric form of Gatys et al. (2016).  A direction in which the image's colours spread by less
-    than a grey level is left without spread, and not divided by its rounding: a grey image has
-    two, a flat one three.
+    with the covariances S (3, 3) over all pixels that can be seen, and their symmetric roots,
+    clipped to [0, 1]: the symmetric form of Gatys et al. (2016).  A direction in which the
+    image's colours spread by less than a grey level is left without spread, and not divided by
+    its rounding: a grey image has two, a flat one three.
+
+    Parameters
+    ----------
+    image : (3, H, W) float array
+        RGB in [0, 1].
+    target : Moments
+        What `colour_moments` returns of another image.
+    alpha : (H, W) float array, optional
+        Pixels of ``image`` where it is 0 cannot be seen.
     """
-    mean, covariance = colour_moments(image, image_alpha)
-    target_mean, target_covariance = colour_moments(target, target_alpha)
+    mean, covariance = colour_moments(image, alpha)
+    target_mean, target_covariance = target
     to_target = _power(target_covariance, 0.5) @ _power(covariance, -0.5)
     flat = image.reshape(3, -1) - mean[:, None].astype(image.dtype)
     matched = to_target.astype(image.dtype) @ flat + target_mean[:, None].astype(image.dtype)
     return np.clip(matched, 0, 1).reshape(image.shape)
 
 
-def colour_moments(
-    image: np.ndarray, alpha: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def blended(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
+    """Return mean and covariance of several pictures' colours together, each by its weight."""
+    shares = np.array(weights) / sum(weights)
+    means, covariances = (np.stack(each) for each in zip(*moments, strict=True))
+    mean = shares @ means
+    apart = means - mean
+    return mean, np.tensordot(shares, covariances, 1) + (shares[:, None] * apart).T @ apart
+
+
+def colour_moments(image: np.ndarray, alpha: np.ndarray | None = None) -> Moments:
     """Return the mean (3,) and the covariance (3, 3) of an image's colours, in float64.
 
     Of those that are not wholly transparent, where there is an ``alpha`` (H, W).

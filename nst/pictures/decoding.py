@@ -29,8 +29,9 @@ from nst.vgg.architecture import SMALLEST_SIDE
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints what it logs
 
-READS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "AVIF")  # Pillow knows more, some of which run
-KINDS = "JPEG, PNG, WebP, TIFF, GIF, AVIF or HEIC"  # other programs
+# No other kinds are opened, although Pillow knows more: for some it starts other programs.
+READS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "AVIF")
+KINDS = "JPEG, PNG, WebP, TIFF, GIF, AVIF or HEIC"  # as messages name them
 
 _SIGNATURES = {  # what files of these kinds begin with; see `kind_of` for AVIF and HEIC
     "JPEG": rb"\xff\xd8",
@@ -40,8 +41,8 @@ _SIGNATURES = {  # what files of these kinds begin with; see `kind_of` for AVIF 
     "GIF": rb"GIF8[79]a",
 }
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
-_ORIENTATION = 0x0112  # the EXIF tag, and how each of its values is brought upright:
-_TO_UPRIGHT = {
+_ORIENTATION = 0x0112  # the EXIF tag
+_TO_UPRIGHT = {  # by the tag's value: what turns the stored picture upright
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
     4: Transpose.FLIP_TOP_BOTTOM,
@@ -50,7 +51,7 @@ _TO_UPRIGHT = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
-STRIP = 2**18  # pixels that are brought to floating point at once
+PIXELS_AT_ONCE = 2**18  # converted to floating point
 SMALL = 64_000_000  # bytes that any picture may take
 RESIZED = 8  # bytes a pixel: Pillow resizes a channel at a time, of which it has two copies
 # Bytes a pixel that decoders need beside the picture, at their highest: libwebp composes frames on
@@ -67,8 +68,8 @@ class Decoded:
     name: str  # as messages call it
     profile: object = None  # an ICC profile, or what stands in its place; None: sRGB
     cover: PIL.Image.Image | None = None  # 0 where one colour of 16 bits is transparent, or 255
-    bits: int = 16  # of a grey with more than 8
-    inverted: bool = False  # the same, where 0 is white
+    bits: int = 16  # of a grey picture with more than 8
+    inverted: bool = False  # of a grey picture with more than 8 bits: 0 is white
 
 
 def decode(given: Input) -> tuple[np.ndarray, np.ndarray | None]:
@@ -128,11 +129,13 @@ def _decoded(given: Input) -> Decoded:
         cover = _cover_of_16_bits(picture, data)
         _scale_transparent_level(picture)
         found = Decoded(picture, name, cover=cover)
+        if pages is not None:  # whose EXIF lies all over a file that is closed as it is loaded
+            found.profile = _profile(picture, given)
         with nullcontext() if pages is None else tiff.quietly():
             picture.load()
     if parts is not None and parts.says_colours:
         found.profile = parts.profile_bytes(name)
-    else:
+    elif pages is None:
         found.profile = _profile(picture, given)
     if pages is not None:
         found.bits = pages.tags.get(tiff.BITS, (16,))[0]  # 12, from some cameras and microscopes
@@ -193,8 +196,8 @@ def _check_memory(picture: ImageFile, given: Input) -> None:
     if needed > max(room, SMALL):
         raise NstError(
             f"cannot use {given.name}: it is {width} x {height} pixels, which take "
-            f"{memory.said(needed)} of memory to read, and there is {memory.said(max(room, 0))} "
-            "for it; make it smaller, or use more --memory"
+            f"{memory.format_bytes(needed)} of memory to read, and there is "
+            f"{memory.format_bytes(max(room, 0))} for it; make it smaller, or use more --memory"
         )
 
 
@@ -289,7 +292,7 @@ def _arrays(found: Decoded) -> tuple[np.ndarray, np.ndarray | None]:
     rgb = np.empty((3, height, width), np.float32)
     alpha = np.empty((height, width), np.float32) if covered else None
     convert = _converter(found)
-    rows = max(1, STRIP // width)
+    rows = max(1, PIXELS_AT_ONCE // width)
     for top in range(0, height, rows):
         box = (0, top, width, min(top + rows, height))
         strip = picture.crop(box)

@@ -27,7 +27,7 @@ def load(source: PathLike | Input) -> np.ndarray:
     See ``load_with_alpha``, which keeps colours and opacity apart.
     """
     rgb, alpha = load_with_alpha(source)
-    return rgb if alpha is None else _over_white(rgb, alpha)
+    return over_white(rgb, alpha)
 
 
 def load_with_alpha(source: PathLike | Input) -> tuple[np.ndarray, np.ndarray | None]:
@@ -45,8 +45,15 @@ def load_with_alpha(source: PathLike | Input) -> tuple[np.ndarray, np.ndarray | 
     rgb : (3, H, W) float32 array in [0, 1]
     alpha : (H, W) float32 array in [0, 1], or None where every pixel is opaque
 
-    Raises NstError for what cannot be read, is smaller than 16 pixels on a side, or would not fit
-    into memory; warns with NstWarning when colours cannot be converted.
+    Raises
+    ------
+    NstError
+        For what cannot be read, is smaller than 16 pixels on a side, or would not fit into memory.
+
+    Warns
+    -----
+    NstWarning
+        When colours cannot be converted.
     """
     return decoding.decode(source if isinstance(source, Input) else reading.read(source))
 
@@ -57,6 +64,17 @@ def load_to_paint(source: PathLike | Input) -> tuple[np.ndarray, np.ndarray | No
     if alpha is not None:
         fill_hidden(rgb, alpha)
     return rgb, alpha
+
+
+def over_white(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    """Return an image (3, H, W) as it is seen on white paper; ``alpha`` None is opaque.
+
+    ``alpha`` (H, W) may be of another size; it is resized.
+    """
+    if alpha is None:
+        return rgb
+    opacity = alpha if alpha.shape == rgb.shape[1:] else resize(alpha, *rgb.shape[1:])
+    return opacity * rgb + (1 - opacity)
 
 
 def fill_hidden(rgb: np.ndarray, alpha: np.ndarray) -> None:
@@ -99,15 +117,26 @@ def save(
     alpha: np.ndarray | None = None,
     metadata: dict[str, str] | None = None,
 ) -> None:
-    """Write a (3, H, W) image in [0, 1] as PNG or as JPEG, whichever the suffix says.
+    """Write an image as PNG or as JPEG.  The file appears whole or not at all.
 
-    Values are clipped and rounded to 8 bits (``as_uint8``).  A PNG takes ``alpha`` (H, W) as it
-    is, and ``metadata`` as international text chunks: keyword (at most 79 Latin-1 characters)
-    to text.  A JPEG is written at quality 95 without chroma subsampling; it is laid over white
-    where transparent, and carries of the metadata only whose it is (see marks.py), as a comment.
+    A JPEG is written at quality 95 without chroma subsampling; it is laid over white where
+    transparent, and carries of the metadata only whose it is (see marks.py), as a comment.
 
-    The file appears whole or not at all; see `files.replace_atomically`.  Raises NstError for a
-    suffix other than .png, .jpg and .jpeg, and for what the disk refuses.
+    Parameters
+    ----------
+    path : str or path
+        .png, .jpg or .jpeg says which kind.
+    image : (3, H, W) float array
+        RGB in [0, 1]; clipped and rounded to 8 bits (``as_uint8``).
+    alpha : (H, W) float array, optional
+        0, transparent, to 1.
+    metadata : dict, optional
+        A PNG's texts: keyword (at most 79 Latin-1 characters) to text.
+
+    Raises
+    ------
+    NstError
+        For any other suffix, and for what the disk refuses.
     """
     kind = _kind_to_write(path)
     if image.ndim != 3 or image.shape[0] != 3:
@@ -127,7 +156,11 @@ def check_output(path: PathLike) -> None:
 
 
 def as_uint8(image: np.ndarray) -> np.ndarray:
-    """Return a (C, H, W) image in [0, 1] as (H, W, C) uint8: ``floor(255 x + 1/2)``, clipped."""
+    """Return a (C, H, W) image in [0, 1] as (H, W, C) uint8: ``floor(255 x + 1/2)``, clipped.
+
+    >>> as_uint8(np.array([0.0, 0.5, 1.2]).reshape(3, 1, 1))
+    array([[[  0, 128, 255]]], dtype=uint8)
+    """
     if image.dtype.kind != "f":
         raise TypeError(f"an image is floating-point, from 0 to 1; got {image.dtype}")
     if not np.isfinite(image).all():
@@ -141,6 +174,13 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
     Lanczos with three lobes, in float32, widened to cover every pixel when it shrinks; its
     overshoot at edges is clipped to [0, 1].
+
+    Parameters
+    ----------
+    image : (C, H, W) or (H, W) float array
+        In [0, 1].
+    height, width : int
+        Pixels, from 1 up.
     """
     if min(height, width) < 1:
         raise ValueError(f"cannot resize to {height} rows and {width} columns")
@@ -156,6 +196,16 @@ def fit(height: int, width: int, longer_side: int) -> tuple[int, int]:
     """Return the (height, width) of the same aspect whose longer side is ``longer_side``.
 
     The shorter side is rounded to the nearest pixel, and is at least 1.
+
+    Parameters
+    ----------
+    height, width, longer_side : int
+        Pixels, from 1 up.
+
+    Examples
+    --------
+    >>> fit(768, 1024, 512)
+    (384, 512)
     """
     if min(height, width, longer_side) < 1:
         raise ValueError(f"cannot fit {height} x {width} to a longer side of {longer_side}")
@@ -169,6 +219,18 @@ def crop_to_aspect(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
     A view.  The side that is cut is rounded to the nearest pixel, and is at least 1; where an odd
     number of pixels goes, the one more goes at the bottom or on the right.
+
+    Parameters
+    ----------
+    image : (..., H, W) array
+        Of any kind.
+    height, width : int
+        Whose quotient is the aspect.
+
+    Examples
+    --------
+    >>> crop_to_aspect(np.zeros((3, 100, 60)), 1, 2).shape
+    (3, 30, 60)
     """
     if min(height, width) < 1:
         raise ValueError(f"cannot crop to the aspect of {height} x {width}")
@@ -222,13 +284,9 @@ def _encode_jpeg(
             f"cannot write {path}: JPEG holds {JPEG_LONGEST_SIDE} pixels a side, and the image "
             f"is {width} x {height}; end the name in .png"
         )
-    opaque = image if alpha is None else _over_white(image, alpha)
+    opaque = over_white(image, alpha)
     encoded = BytesIO()
     PIL.Image.fromarray(as_uint8(opaque)).save(
         encoded, "JPEG", quality=95, subsampling=0, comment=metadata.get("nst run", "")
     )
     return encoded.getvalue()
-
-
-def _over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    return alpha * rgb + (1 - alpha)

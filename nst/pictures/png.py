@@ -15,16 +15,23 @@ from nst.pictures.profiles import Chromaticities
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MOST_INFLATED = 2**25  # bytes, of a profile, and of all texts
-_PALETTE = 3  # the colour type of a picture whose pixels are numbers of colours
+_PALETTE = 3  # the colour type of a picture whose pixels are indices into a palette
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-_HELD_BACK = (*_TEXTS, b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM")  # from Pillow: read here
+_HELD_BACK = (
+    *_TEXTS,
+    b"iCCP",
+    b"cICP",
+    b"sRGB",
+    b"gAMA",
+    b"cHRM",
+)  # from Pillow: this module reads them
 
 
 @dataclass
 class Png:
     """A PNG, taken apart."""
 
-    data: bytes = field(repr=False)  # the file, without what was read here
+    data: bytes = field(repr=False)  # the file, without the chunks that are held back
     texts: dict[str, str] = field(default_factory=dict)  # by keyword
     profile: object = None  # as it is embedded; None without one
     code_points: tuple[int, int] | None = None  # H.273: primaries, transfer
@@ -35,8 +42,8 @@ class Png:
     @property
     def says_colours(self) -> bool:
         """Whether anything in it says what its colours are."""
-        said = (self.profile, self.code_points, self.chromaticities, self.gamma)
-        return self.is_srgb or any(one is not None for one in said)
+        colours = (self.profile, self.code_points, self.chromaticities, self.gamma)
+        return self.is_srgb or any(one is not None for one in colours)
 
     def profile_bytes(self, name: str) -> object:
         """Return the ICC profile of the first thing that says something; None for sRGB."""
@@ -93,9 +100,9 @@ def _note(found: Png, kind: bytes, data: bytes) -> None:
             found.gamma = 100_000 / struct.unpack(">I", data)[0]
         elif kind == b"cHRM":
             white, *colours = struct.iter_unpack(">2I", data)
-            pairs = [(x / 100_000, y / 100_000) for x, y in (*colours, white)]
-            if all(0 < x < 1 and 0 < y < 1 for x, y in pairs):
-                found.chromaticities = tuple(pairs)
+            coordinates = [(x / 100_000, y / 100_000) for x, y in (*colours, white)]
+            if all(0 < x < 1 and 0 < y < 1 for x, y in coordinates):
+                found.chromaticities = tuple(coordinates)
         elif kind in _TEXTS:
             _note_text(found, kind, data)
     except (ValueError, LookupError, struct.error, zlib.error, ZeroDivisionError) as error:

@@ -82,6 +82,7 @@ def converter(mode: str, profile: object, name: str) -> Convert | None:
 
 
 def warn(name: str, what: str) -> None:
+    """Warn that the colours of the picture ``name`` cannot be converted, and ``what`` is why."""
     warnings.warn(
         f"{name}: {what}; its colours are taken as they are: convert it to sRGB if they look "
         "wrong",
@@ -132,8 +133,8 @@ def of_exif(picture: PIL.Image.Image) -> bytes | None:
             index = exif.get_ifd(IFD.Interop).get(1, "")
         except Exception:  # damaged EXIF is no reason to refuse a good picture
             return None
-    said = index.decode("latin-1") if isinstance(index, bytes) else str(index)
-    if details.get(_COLOR_SPACE) != _UNCALIBRATED or said.strip("\0 ") != "R03":
+    standard = index.decode("latin-1") if isinstance(index, bytes) else str(index)
+    if details.get(_COLOR_SPACE) != _UNCALIBRATED or standard.strip("\0 ") != "R03":
         return None
     return matrix_profile(ADOBE_RGB, (ADOBE_GAMMA,))
 

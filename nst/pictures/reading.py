@@ -121,8 +121,8 @@ def _all_of(file: BinaryIO, name: str, budget: str) -> bytes:
         length = sum(map(len, parts))
     if length > most:
         raise NstError(
-            f"cannot use {name}: it is larger than {memory.said(most)}, the most that is read "
-            "of an image here; make it smaller"
+            f"cannot use {name}: it is larger than {memory.format_bytes(most)}, the most that "
+            "is read of an image here; make it smaller"
         )
     return b"".join(filter(None, parts))
 

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 
 from nst.errors import NstError
-from nst.memory import said
+from nst.memory import format_bytes
 from nst.run.estimate import Estimate, Work
 from nst.vgg.architecture import SMALLEST_SIDE
 
@@ -47,6 +47,6 @@ def too_large(work: Work, budget: float) -> NstError:
     count = bisect_right(smaller, budget, key=lambda side: least(work.at_size(side)))
     advice = f"use --size {smaller[count - 1]} or less, or more" if count else "use more"
     return NstError(
-        f"painting {width} x {height} pixels takes {said(least(work))} of memory or more, "
-        f"and there is {said(budget)} for it; {advice} --memory."
+        f"painting {width} x {height} pixels takes {format_bytes(least(work))} of memory or more, "
+        f"and there is {format_bytes(budget)} for it; {advice} --memory."
     )

@@ -52,6 +52,7 @@ class About(msgspec.Struct, forbid_unknown_fields=True):
     history: Annotated[list[dict[LossName, int | float]], msgspec.Meta(max_length=MOST_STEPS)]
     image: Named
     optimizer: dict[str, Any]
+    asking: Named | None = None
 
 
 class Descent(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,6 +67,7 @@ class Adam(msgspec.Struct, forbid_unknown_fields=True):
     step_size: float
     steps: Count
     moments: list[Array]
+    mean: Array | None = None
 
 
 class Search(msgspec.Struct, forbid_unknown_fields=True):
@@ -97,7 +99,7 @@ def check(saved: "Checkpoint", optimizer: str, most_pairs: int, smallest_tile: i
     end in the middle of a step.
     """
     state = schema.convert(saved.optimizer, STATES[optimizer], "the optimizer's state")
-    arrays = [saved.image, *_arrays(saved.optimizer)]
+    arrays = [saved.image, *_arrays(saved.optimizer), *_arrays([saved.asking])]
     sound = {
         "the steps": _counts_up(saved),
         "the image": saved.image.shape in [(3, *size) for size in _sizes(saved)],

@@ -48,6 +48,7 @@ class Checkpoint:
     history: list[dict[str, float]]  # an entry for every step that was made
     image: Array  # (3, H, W): where the next step starts
     optimizer: dict[str, Any]  # its state
+    asking: Array | None = None  # (3, H, W): what asked for the targets of the scale
 
 
 def save(folder: Path, checkpoint: Checkpoint, device: Device) -> Path:
@@ -259,6 +260,8 @@ def _put_together(about: About, archive: zipfile.ZipFile, sizes: Mapping[str, in
     values = msgspec.structs.asdict(about)
     values["folder"] = str(about.folder)
     values["image"] = _array(archive, about.image.array, sizes)
+    if about.asking is not None:
+        values["asking"] = _array(archive, about.asking.array, sizes)
     values["optimizer"] = _put_back(about.optimizer, archive, sizes)
     return Checkpoint(**values)
 

@@ -9,18 +9,21 @@ What is no part of an evaluation is counted in whole images, I = 12 bytes a pixe
 
 ``base`` is what the process holds when everything is open, and the image that painting starts
 from.  A window is the part of the image that the network is given at once: all of it, or the
-largest tile's.  Targets are the photograph's features, unless they are in files, and the regions'
-masks as each layer sees them.  Gram matrices, plots and the report are small at any size.
+largest tile's.  Targets are the photograph's features and what is made for each scale, unless
+they are in files, and the regions' masks as each layer sees them.  Gram matrices, plots and the
+report are small at any size.
 
 Time is that of the evaluations and of the optimizer's passes over whole images, of opening the
 graphs of a size, and of measuring the targets there.  Saving is left out.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from nst.memory import said
+from nst.memory import format_bytes
+from nst.objective.style import Style
+from nst.objective.styles.sums import Effort
 from nst.objective.tiling import smallest_side, spans
 from nst.pictures import images
 from nst.run.probe import Cost
@@ -70,13 +73,13 @@ class Estimate:
     def lines(self) -> list[str]:
         """Return a line a scale, and one for the whole."""
         rows = [
-            f"{scale.width:6} x {scale.height:<6}{_tiles_said(scale):24}"
+            f"{scale.width:6} x {scale.height:<6}{_format_tiles(scale):24}"
             f"{scale.steps:5} {'steps of' if scale.steps != 1 else 'step of':8} "
-            f"{time_said(scale.seconds):8}{said(scale.bytes):>8}"
+            f"{format_seconds(scale.seconds):8}{format_bytes(scale.bytes):>8}"
             for scale in self.scales
         ]
-        memory_said = f"{said(self.bytes)} of {said(self.budget)} memory"
-        return [*rows, f"about {time_said(self.seconds)}, {memory_said}"]
+        of_memory = f"{format_bytes(self.bytes)} of {format_bytes(self.budget)} memory"
+        return [*rows, f"about {format_seconds(self.seconds)}, {of_memory}"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,11 @@ class Work:
     paintings: int = 1
     regions: int = 0  # of the photograph: each has masks
     frames: bool = False  # are saved between steps
+    asking: Mapping[str, type[Style]] = field(default_factory=dict)
+    # ^ the taps whose targets are made for each scale, and what makes them
+    blended: bool = False  # the photograph's own features go into these targets
+    averaged: bool = False  # the picture is a running mean of Adam's steps
+    padding: int = 0  # pixels around a picture that the network is shown
     bands: int = 1  # of frequencies in which L-BFGS begins
 
     def target_bytes(self, size: tuple[int, int], whole: bool) -> float:
@@ -108,8 +116,28 @@ class Work:
             [self.architecture.shape(tap, *size) for tap in taps]
             for taps in (self.content_taps, self.style_taps)
         )
+        content += [self.architecture.shape(tap, *size) for tap in self.asking] * self.fields
         features = sum(map(math.prod, content)) if whole else 0
         return 4.0 * (features + self.regions * sum(height * width for _, height, width in style))
+
+    @property
+    def fields(self) -> int:
+        """How many targets of the image's own size there are at a tap that asks: by region."""
+        return max(1, self.regions)
+
+    def asked(self, size: tuple[int, int], style_size: tuple[int, int], whole: bool) -> Effort:
+        """Return what it takes to make the targets that are made for each scale."""
+        values = products = 0.0
+        for tap, kind in self.asking.items():
+            shape = self.architecture.shape
+            channels, *positions = shape(tap, *size)
+            painted = self.paintings * math.prod(shape(tap, *style_size)[1:])
+            effort = kind.effort(channels, math.prod(positions), painted)
+            own = channels * math.prod(positions)
+            in_file = 0 if whole else own
+            values += effort.values - in_file + (own if whole and self.blended else 0)
+            products += effort.products
+        return Effort(values, products)
 
     def at_size(self, longer: int) -> "Work":
         """Return the same for a last scale of another size, and no other scale."""
@@ -122,7 +150,8 @@ class Work:
     @property
     def longest(self) -> int:
         """The side, in pixels, of the smallest window that holds every picture as a whole."""
-        return max(max(*size[:2], *style) for size, style in self._pairs())
+        longest = max(max(*size[:2], *style) for size, style in self._pairs())
+        return longest + 2 * self.padding
 
     @property
     def smallest(self) -> int:
@@ -167,7 +196,8 @@ class Work:
         image = IMAGE * size[0] * size[1]
         network = self.cost.evaluating(*window)
         steps = max(n for height, width, n in self.sizes if (height, width) == size)
-        kept, passing = optimizer_images(self.optimizer, min(pairs, steps), self.bands)
+        kept_pairs = min(pairs, steps), self.averaged, self.bands
+        kept, passing = optimizer_images(self.optimizer, *kept_pairs)
         targets = self.target_bytes(size, whole)
         if whole:
             stepping = network + passing * image
@@ -177,7 +207,15 @@ class Work:
         style_image = 2 * IMAGE * style_size[0] * style_size[1]
         style_network = self.cost.measuring(*style_window)
         measuring = 2 * image + targets + style_image + style_network
+        measuring += 4 * self.asked(size, style_size, whole).values
         evaluating = (2 + kept) * image + targets + stepping
+        if self.padding:  # the image with its margin, and its gradient
+            shown, style_shown = (
+                IMAGE * math.prod(length + 2 * self.padding for length in lengths)
+                for lengths in (size, style_size)
+            )
+            measuring += max(shown, style_shown)
+            evaluating += 2 * shown
         saving = (1 + kept + SAVING) * image
         if self.frames:
             saving += image + targets + (network if whole else 0)
@@ -191,7 +229,8 @@ class Work:
         rows, columns, _ = self._windows(*size, side)
         cost = self.cost
         again = 0 if _is_whole(rows, columns) else cost.features_seconds
-        passes = cost.pass_seconds * optimizer_passes(self.optimizer, pairs, self.bands)
+        kept_pairs = pairs, self.averaged, self.bands
+        passes = cost.pass_seconds * optimizer_passes(self.optimizer, *kept_pairs)
         seen = sum(rows) * sum(columns) * (cost.seconds + again)
         return seen + size[0] * size[1] * passes
 
@@ -201,15 +240,20 @@ class Work:
         """Return the time to open the network at one scale and to measure the targets."""
         rows, columns, _ = self._windows(*size, side)
         style_rows, style_columns, _ = self._windows(*style_size, side)
-        pixels = sum(rows) * sum(columns) + self.paintings * sum(style_rows) * sum(style_columns)
-        return self.cost.opening_seconds + pixels * self.cost.features_seconds
+        seen = sum(rows) * sum(columns)
+        pixels = seen + self.paintings * sum(style_rows) * sum(style_columns)
+        if self.asking:
+            pixels += seen * (2 if self.blended else 1)
+        matching = self.asked(size, style_size, True).products * self.cost.product_seconds
+        return self.cost.opening_seconds + pixels * self.cost.features_seconds + matching
 
     def _windows(
         self, height: int, width: int, side: int | None
     ) -> tuple[list[int], list[int], tuple[int, int]]:
         """Return the windows' heights, widths, and the largest of each."""
+        how = self.architecture, self.taps
         rows, columns = (
-            [span.stop - span.start for span in spans(self.architecture, self.taps, length, side)]
+            [span.stop - span.start for span in spans(*how, length, side, self.padding)]
             for length in (height, width)
         )
         return rows, columns, (max(rows), max(columns))
@@ -219,21 +263,23 @@ def _is_whole(rows: list[int], columns: list[int]) -> bool:
     return len(rows) == len(columns) == 1
 
 
-def optimizer_images(kind: str, pairs: int, bands: int = 1) -> tuple[int, int]:
+def optimizer_images(
+    kind: str, pairs: int, averaged: bool = False, bands: int = 1
+) -> tuple[int, int]:
     """Return how many arrays of the image's size an optimizer keeps, and needs in passing.
 
     L-BFGS keeps where its line search started, the gradient there, its direction, and its
-    ``pairs``; the best picture so far is a copy.  Beginning in ``bands``, it transforms images,
-    on a GPU through complex numbers.
+    ``pairs``; the best picture so far is a copy, and so it is where Adam's are ``averaged``.
+    Beginning in ``bands``, it transforms images, on a GPU through complex numbers.
     """
     if kind == "descent":
         return 0, 1
     if kind == "adam":
-        return 2, 1
+        return 2 + averaged, 1
     return 4 + 2 * pairs, 5 if bands == 1 else 9
 
 
-def optimizer_passes(kind: str, pairs: int, bands: int = 1) -> int:
+def optimizer_passes(kind: str, pairs: int, averaged: bool = False, bands: int = 1) -> int:
     """Return about how many passes over arrays of the image's size a step and its checks take.
 
     A pass is what adding one array to another takes.  L-BFGS' are two dot products and two sums
@@ -242,14 +288,14 @@ def optimizer_passes(kind: str, pairs: int, bands: int = 1) -> int:
     if kind == "descent":
         return 4
     if kind == "adam":
-        return 6
+        return 6 + 2 * averaged
     return 30 + 4 * pairs + (0 if bands == 1 else 4 * TRANSFORM)
 
 
 # --- As people say it -----------------------------------------------------------------
 
 
-def time_said(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """Return a duration as people say it: 0.4 s, 12 s, 7 min, 3.5 h."""
     if seconds < 9.95:
         return f"{seconds:.2g} s"
@@ -260,7 +306,7 @@ def time_said(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _tiles_said(scale: ScaleEstimate) -> str:
+def _format_tiles(scale: ScaleEstimate) -> str:
     rows, columns = scale.tiles
     if rows * columns == 1:
         return "as a whole"

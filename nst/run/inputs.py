@@ -1,7 +1,7 @@
 """What a run has read: every file once, decoded and checked, and the network opened."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from nst import devices, files, kernels
 from nst.devices import Device
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, NstWarning, brief
 from nst.files import PathLike, current_folder
 from nst.objective.recipes import INITS, Recipe
 from nst.pictures import colour, images, reading
@@ -29,6 +29,12 @@ class ReadPainting:
     mask: np.ndarray | None = None  # (H, W) in [0, 1], of the painting
     region: np.ndarray | None = None  # (H, W) in [0, 1], of the photograph
     part: str = ""  # the name of that region: paintings of one part are blended
+    alpha: np.ndarray | None = None  # (H, W), of the painting's file
+    taps: tuple[str, ...] | None = None  # at which it is taken; None: all
+
+    def taken_at(self, tap: str) -> bool:
+        """Return whether this style is taken at ``tap``."""
+        return self.taps is None or tap in self.taps
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Inputs:
     vgg: Vgg
     photograph: np.ndarray  # (3, H, W), at the size of its file
     alpha: np.ndarray | None  # (H, W)
-    content: np.ndarray  # the photograph in the colours that are painted
+    content: np.ndarray  # the photograph in the colours that are painted: what is to stay
     paintings: tuple[ReadPainting, ...]
     files: Mapping[str, str]  # path: sha256 of every file that was read
     grey: bool = False  # nothing of what it is painted from has a colour
@@ -68,7 +74,12 @@ class Inputs:
 
         Recipes that do not clip while they paint may be beyond.
         """
-        painted = colour.as_grey(image.clip(0, 1)) if self.grey else image.clip(0, 1)
+        painted = image.clip(0, 1)
+        if self.recipe.palette == "moments":
+            alpha = _fitted(self.alpha, *painted.shape[1:])
+            matched = in_style_colours(painted, alpha, self.paintings)
+            painted = painted + np.float32(self.settings.strength) * (matched - painted)
+        painted = colour.as_grey(painted) if self.grey else painted
         return colour.finished(self.settings.color, painted, self.photograph)
 
 
@@ -142,11 +153,16 @@ def open_inputs(settings: Settings, device: Device, read: Mapping[Path, Input]) 
     """Return what the files hold that were ``read``, and open the network."""
     recipe = override(settings)
     network = weights.load(settings.model).brightened(recipe.input_gain)
+    network = network.rounded(recipe.pool_rounding)
     photograph, alpha = images.load_to_paint(read[settings.content])
-    content = colour.content_to_paint(settings.color, photograph)
     paintings = tuple(
         read_style(one, settings.color, photograph, read, alpha) for one in settings.style
     )
+    content = colour.content_to_paint(settings.color, photograph)
+    if recipe.content_colors == "style":
+        colouring = [one for one in paintings if one.taken_at(min(recipe.style))]
+        matched = in_style_colours(content, alpha, colouring or paintings)
+        content = content + np.float32(settings.strength) * (matched - content)
     return Inputs(
         settings=settings,
         recipe=recipe,
@@ -184,7 +200,42 @@ def read_style(
         warn_of_shape(read[painting.region], region, None, photograph)
     mask = mask_within(mask, opacity, f"the style {painting.path}")
     region = mask_within(region, where_shown(alpha), "the photograph")
-    return ReadPainting(picture, painting.weight, mask, region, str(painting.region))
+    part = str(painting.region)
+    return ReadPainting(picture, painting.weight, mask, region, part, opacity, painting.taps)
+
+
+def in_style_colours(
+    content: np.ndarray, alpha: np.ndarray | None, paintings: Sequence[ReadPainting]
+) -> np.ndarray:
+    """Return ``content`` (3, H, W) with its colours matched to those of the ``paintings``.
+
+    Mean and covariance of each region become those of the paintings of that region, pooled by
+    their weights; what lies in no region stays as it is.  Only what can be seen is counted: an
+    ``alpha`` (H, W) of 0 or a mask of 0 leaves a pixel out.
+
+    Features of bright snow cannot stay where the painting is a grey fog: content and style pull
+    apart, and the stronger one wins.  In the painting's own range of colours they agree.
+    """
+    _, height, width = content.shape
+    coloured = content
+    for part in dict.fromkeys(painting.part for painting in paintings):
+        sharing = [painting for painting in paintings if painting.part == part]
+        region = _fitted(sharing[0].region, height, width)
+        of_paintings = colour.blended(
+            [
+                colour.colour_moments(one.picture, _fitted(one.mask, *one.picture.shape[1:]))
+                for one in sharing
+            ],
+            [one.weight for one in sharing],
+        )
+        matched = colour.match_moments(content, of_paintings, alpha if region is None else region)
+        share = np.float32(1) if region is None else region
+        coloured = coloured + share * (matched - content)
+    return np.clip(coloured, 0, 1)
+
+
+def _fitted(mask: np.ndarray | None, height: int, width: int) -> np.ndarray | None:
+    return None if mask is None else images.resize(mask, height, width)
 
 
 def where_shown(alpha: np.ndarray | None) -> np.ndarray | None:
@@ -250,10 +301,23 @@ def override(settings: Settings) -> Recipe:
     named = {name: getattr(settings, name) for name in ("pooling", "init", "optimizer")}
     if settings.strength == 0:
         named["init"] = "content"
+    _check_taken(settings.style, style)
+    style = {tap: w for tap, w in style.items() if any(s.taken_at(tap) for s in settings.style)}
     return replace(
         recipe,
         content={t: w * settings.content_weight for t, w in content.items()},
         style={t: w * settings.style_weight for t, w in style.items()},
-        smoothness=recipe.smoothness * settings.tv_weight * settings.strength,
+        smoothness=recipe.smoothness * settings.tv_weight * settings.style_share,
         **{name: value for name, value in named.items() if value is not None},
     )
+
+
+def _check_taken(paintings: Sequence[Painting], style: Mapping[str, float]) -> None:
+    """Raise NstError if a style is to be taken where the recipe takes none."""
+    for painting in paintings:
+        if unknown := [tap for tap in painting.taps or () if tap not in style]:
+            raise NstError(
+                f"style {painting.path} is to be taken at {brief(', '.join(unknown))}, where the "
+                f"recipe has no weight; choose from {brief(', '.join(style))}, or give "
+                "--tap-weights."
+            )

@@ -13,7 +13,7 @@ from nst.run.estimate import IMAGE, Estimate, Work
 from nst.run.inputs import Inputs, default_folder
 from nst.run.probe import Cost, probe, probe_size
 from nst.run.scales import Scale, scales_for
-from nst.run.targets import objective_at, painting_size
+from nst.run.targets import kinds_of, objective_at, padding_in, painting_size
 from nst.settings import Settings
 
 
@@ -93,6 +93,10 @@ def work_of(inputs: Inputs, plan: Plan, cost: Cost, base: float) -> Work:
         paintings=len(paintings),
         regions=len({one.part for one in paintings if one.region is not None}),
         frames=inputs.settings.save_every > 0,
+        asking={t: kind for t, kind in kinds_of(inputs.recipe).items() if kind.per_scale},
+        blended=inputs.settings.strength < 1,
+        averaged=inputs.recipe.average > 0,
+        padding=padding_in(inputs),
         bands=inputs.recipe.bands,
     )
 

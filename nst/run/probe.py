@@ -10,14 +10,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from nst import kernels
 from nst.kernels import Array
 from nst.memory import Peak
 from nst.objective import Objective
+from nst.objective.tiling import with_margin
 from nst.run.targets import network_size
 
 PROBE_SECONDS = 0.3
 PROBE_SIDE = 320  # pixels
+PROBE_PRODUCT = 512  # rows and columns of two matrices
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Cost:
     features_bytes: float  # of a forward pass that keeps nothing: the first pass over tiles
     features_seconds: float
     pass_seconds: float = 0.0  # of adding one array of its size to another
+    product_seconds: float = 0.0  # of a multiplication in a large product of matrices
     opening_seconds: float = 0.0  # not for each pixel: the first evaluation of a size takes more
     fixed_bytes: float = 0.0  # of both, what does not grow with the image
     features_fixed_bytes: float = 0.0
@@ -45,22 +50,25 @@ class Cost:
 def probe(objective: Objective, image: Array) -> Cost:
     """Return what ``objective`` takes for each pixel of ``image``, seen as a whole."""
     vgg = objective.vgg
-    _, height, width = image.shape
+    shown = with_margin(image, objective.padding)  # of whose pixels windows are made
+    _, height, width = shown.shape
     pixels = height * width
     on_gpu = vgg.growing_bytes(height, width) is None
     if on_gpu:  # where libraries load what they need at its first use, which does not grow
         objective.evaluate(image)
     vgg.release()
     with Peak(vgg.device) as features_peak:
-        vgg.features(image)
+        vgg.features(shown)
     vgg.release()
     with Peak(vgg.device) as peak:
         first = _seconds(lambda: objective.evaluate(image)[0].floats(), most=1)
         seconds = _seconds(lambda: objective.evaluate(image)[0].floats())
-    features_seconds = _seconds(lambda: vgg.features(image))
+    features_seconds = _seconds(lambda: vgg.features(shown))
     vgg.release()
-    total, k = image.copy(), kernels.of(image)
-    pass_seconds = _seconds(lambda: k.axpy(0.5, image, total))
+    total, k = shown.copy(), kernels.of(shown)
+    pass_seconds = _seconds(lambda: k.axpy(0.5, shown, total))
+    square = vgg.device.xp.ones((PROBE_PRODUCT, PROBE_PRODUCT), np.float32)
+    product_seconds = _seconds(lambda: kernels.floats([k.nearest(square, square)[1][0]]))
     if on_gpu:  # should the runtime have had some of it already
         peak.bytes = max(peak.bytes, vgg.least_bytes(height, width))
         features_peak.bytes = max(features_peak.bytes, vgg.least_bytes(height, width, kept=False))
@@ -73,6 +81,7 @@ def probe(objective: Objective, image: Array) -> Cost:
         features_bytes=features_growing / pixels,
         features_seconds=features_seconds / pixels,
         pass_seconds=pass_seconds / pixels,
+        product_seconds=product_seconds / PROBE_PRODUCT**3,
         opening_seconds=max(0.0, first - seconds),
         fixed_bytes=peak.bytes - growing,
         features_fixed_bytes=features_peak.bytes - features_growing,

@@ -37,8 +37,8 @@ class Records:
 
     ``history`` is what a run that goes on has behind it, and grows: the log starts with it, and
     seconds count on.  ``present`` brings a frame into its final colours, ``mark`` says in it whose
-    it is (see marks.py).  Every line of the log is
-    flushed: a run that is killed leaves what it had.
+    it is (see marks.py), ``alpha`` (H, W) is the photograph's opacity, and the frames'.  Every
+    line of the log is flushed: a run that is killed leaves what it had.
     """
 
     def __init__(
@@ -49,12 +49,14 @@ class Records:
         history: list[dict[str, float]] | None = None,
         present: Callable[[np.ndarray], np.ndarray] | None = None,
         mark: str = "",
+        alpha: np.ndarray | None = None,
     ) -> None:
         self.history = [] if history is None else history
         self._settings = settings
         self._scales = scales
         self._device = device
         self._present = present
+        self._alpha = alpha
         self._metadata = {marks.KEYWORD: mark} if mark else None
         behind = self.history[-1]["seconds"] if self.history else 0.0
         self._began = time.perf_counter() - behind
@@ -98,10 +100,10 @@ class Records:
                 frame = self._device.asnumpy(image)
                 if self._present is not None:
                     frame = self._present(frame)
-                images.save(self._settings.frame(step), frame, metadata=self._metadata)
-        behind = sum(
-            s.work for s in self._scales[: number - 1]
-        )  # all of it, also if it ended early
+                alpha = self._alpha
+                alpha = None if alpha is None else images.resize(alpha, *frame.shape[1:])
+                images.save(self._settings.frame(step), frame, alpha, self._metadata)
+        behind = sum(s.work for s in self._scales[: number - 1])  # whole, also if one ended early
         done = behind + self._made[number] * scale.height * scale.width
         work = sum(s.work for s in self._scales)
         steps = sum(s.steps for s in self._scales)

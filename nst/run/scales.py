@@ -34,16 +34,31 @@ def scales_for(height: int, width: int, settings: Settings) -> list[Scale]:
 
     The last has the asked size.  Scales that were counted, not listed, are left out where they
     are too small to see anything, and so are scales without a step.  What the settings do not
-    say, the recipe says.
+    say, the recipe says: where it goes down to a size, as far as the network can follow.
+
+    Parameters
+    ----------
+    height, width : int
+        Pixels of the content image.
+    settings : Settings
+        Its size, scales, steps and recipe are used.
+
+    Raises
+    ------
+    NstError
+        If the coarsest would be too small for the network.
     """
     recipe = settings.objective
     scales = recipe.scales if settings.scales is None else settings.scales
     full = result_side(height, width, settings)
-    factor = recipe.scale_factor if settings.scale_factor is None else settings.scale_factor
-    sides = longer_sides(full, scales, factor)
+    smallest = SMALLEST_SCALE
+    if settings.scales is None and recipe.coarsest is not None:
+        sides, smallest = recipe.sides_to(full, settings.factor), SMALLEST_SIDE
+    else:
+        sides = longer_sides(full, scales, settings.factor)
     sizes = [images.fit(height, width, side) for side in sides]
     if not isinstance(scales, tuple):
-        sizes = [size for size in sizes[:-1] if min(size) >= SMALLEST_SCALE] + sizes[-1:]
+        sizes = [size for size in sizes[:-1] if min(size) >= smallest] + sizes[-1:]
     if min(sizes[0]) < SMALLEST_SIDE:
         side = max(sizes[0])
         raise NstError(
@@ -62,6 +77,13 @@ def result_side(height: int, width: int, settings: Settings) -> int:
     """Return the longer side of the result in pixels: as asked, as listed, or the recipe's.
 
     A recipe measures the side that its source does; without a size it takes the content's own.
+
+    Parameters
+    ----------
+    height, width : int
+        Pixels of the content image.
+    settings : Settings
+        Its size, scales and recipe are used.
     """
     if settings.size is not None:
         return settings.size
@@ -74,13 +96,42 @@ def result_side(height: int, width: int, settings: Settings) -> int:
 
 
 def side_of(height: int, width: int, side: str) -> int:
-    """Return the length of the ``side`` that is meant: longer, shorter, height or width."""
+    """Return the length of the side that is meant.
+
+    Parameters
+    ----------
+    height, width : int
+        Pixels.
+    side : "longer", "shorter", "height" or "width"
+        Which one is meant.
+
+    Examples
+    --------
+    >>> side_of(480, 640, "shorter")
+    480
+    """
     longer, shorter = max(height, width), min(height, width)
     return {"longer": longer, "shorter": shorter, "height": height, "width": width}[side]
 
 
 def longer_sides(full: int, scales: str | int | tuple[int, ...], factor: float) -> list[int]:
-    """Return the longer side at each scale in pixels, growing by ``factor`` up to ``full``."""
+    """Return the longer side at each scale in pixels, growing by ``factor`` up to ``full``.
+
+    Parameters
+    ----------
+    full : int
+        The longer side of the result, in pixels.
+    scales : int, tuple of int or "auto"
+        How many, or the sides themselves, of which those below ``full`` are taken; "auto": from
+        about `COARSEST` up.
+    factor : float
+        Above 1.
+
+    Examples
+    --------
+    >>> longer_sides(512, 3, 2)
+    [128, 256, 512]
+    """
     if isinstance(scales, tuple):
         return [side for side in scales if side < full] + [full]
     if scales == "auto":
@@ -96,13 +147,21 @@ def share(steps: int | tuple[int, ...], sides: list[int]) -> list[int]:
 
     What was listed is taken as it is.  A total is shared out: a scale gets STEPS_RATIO times the
     steps of one twice its size, and still a fraction of its time.
+
+    Examples
+    --------
+    >>> share((30, 20), [256, 512])
+    [30, 20]
+    >>> sum(share(300, [160, 320, 640]))
+    300
     """
     if isinstance(steps, tuple):
         if len(steps) != len(sides):
             listed = ", ".join(map(str, sides))
+            scales = f"are {len(sides)} scales" if len(sides) > 1 else "is 1 scale"
             raise NstError(
-                f"--steps lists {len(steps)} numbers, and there are {len(sides)} scales, of "
-                f"{listed} pixels; list one number for each, or give one number in all."
+                f"--steps lists {len(steps)} numbers, and there {scales}, of {listed} pixels; "
+                "list one number for each, or give one number in all."
             )
         return list(steps)
     shares = np.array([sides[-1] / side for side in sides]) ** np.log2(STEPS_RATIO)

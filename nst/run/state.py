@@ -1,7 +1,7 @@
 """How far a run is: the picture, what the optimizer remembers, the history; begun and reopened."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ class State:
     trial: Array  # where the optimizer wants to be evaluated next
     optimizer: Optimizer  # of the scale being painted
     history: list[dict[str, float]] = field(default_factory=list)  # see Records
+    asking: Array | None = None  # what asks for targets that are made per scale; see asked_by
     whole: bool = True  # between two steps: image, trial, optimizer and history fit together
 
 
@@ -88,7 +89,8 @@ def _restored(saved: Checkpoint, inputs: Inputs, plan: Plan) -> State:
     optimizer = choose_optimizer(inputs.recipe, plan.pairs)
     trial = inputs.device.asarray(saved.image)
     optimizer.restore(checkpoints.placed(saved.optimizer, inputs.device))
-    return State(optimizer.best(trial), trial, optimizer, saved.history)
+    asking = None if saved.asking is None else inputs.device.asarray(saved.asking)
+    return State(optimizer.best(trial), trial, optimizer, saved.history, asking)
 
 
 def reopen_to_paint(folder: Path) -> tuple[Inputs, Plan, State]:
@@ -112,6 +114,7 @@ def snapshot(inputs: Inputs, plan: Plan, state: State) -> Checkpoint:
         history=state.history,
         image=state.trial,
         optimizer=state.optimizer.state(),
+        asking=state.asking,
     )
 
 
@@ -151,5 +154,7 @@ def choose_optimizer(recipe: Recipe, pairs: int | None = None) -> Optimizer:
     if recipe.optimizer == "descent":
         return NormalisedDescent(step_size, recipe.step_decay, bounds, epsilon)
     if recipe.optimizer == "adam":
-        return Adam(step_size, recipe.step_decay, bounds, recipe.betas, epsilon)
-    return Lbfgs(recipe.history if pairs is None else pairs, bounds, recipe.bands)
+        adam = Adam(step_size, recipe.step_decay, bounds, recipe.betas, epsilon)
+        return replace(adam, average=recipe.average)
+    history = recipe.history if pairs is None else pairs
+    return Lbfgs(history, bounds, recipe.bands)

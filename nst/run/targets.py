@@ -6,6 +6,7 @@ of any other.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,34 +14,50 @@ import numpy as np
 from nst.kernels import Array
 from nst.objective import Objective, Region, Targets
 from nst.objective.recipes import Recipe
+from nst.objective.style import Style
 from nst.objective.styles.finish import finish, statistic
+from nst.objective.styles.query import Query
 from nst.objective.styles.sums import Mask, mask_at
-from nst.objective.tiling import content_features, style_sums
+from nst.objective.tiling import content_features, padding_of, style_sums
 from nst.pictures import images
 from nst.run.inputs import Inputs, ReadPainting, where_shown
 from nst.run.scales import Scale, side_of
 from nst.vgg.architecture import SMALLEST_SIDE
 
 
+@dataclass(frozen=True)
+class Seen:
+    """The pictures that a scale is about, (3, H, W) on the device."""
+
+    photograph: Array
+    asking: Array  # for targets that are made per scale
+
+
 def objective_at(
-    inputs: Inputs, scale: Scale, side: int | None = None, share: float = 1.0
+    inputs: Inputs,
+    scale: Scale,
+    side: int | None = None,
+    share: float = 1.0,
+    asking: Array | None = None,
 ) -> Objective:
     """Measure the targets at ``scale`` and return what is minimised there.
 
     ``side`` is that of the largest window that the network is given; None: all at once.
-    ``share`` is how large the scale is of the full size.
+    ``share`` is how large the scale is of the full size.  ``asking`` is the picture (3, H, W) that
+    asks for targets that are made per scale; None: the photograph.
     """
     content = inputs.device.asarray(images.resize(inputs.content, scale.height, scale.width))
+    seen = Seen(content, content if asking is None else asking)
     parts = dict.fromkeys(painting.part for painting in inputs.paintings)
     regions = [
         measure_region(
-            inputs, scale, [p for p in inputs.paintings if p.part == part], content, side, share
+            inputs, scale, [p for p in inputs.paintings if p.part == part], seen, side, share
         )
         for part in parts
     ]
     targets = Targets(
-        content_features(inputs.vgg, content, inputs.recipe.content, side),
-        {tap: [region[tap] for region in regions] for tap in inputs.recipe.style},
+        content_features(inputs.vgg, content, inputs.recipe.content, side, padding_in(inputs)),
+        {tap: [r[tap] for r in regions if tap in r] for tap in inputs.recipe.style},
         seen_at(inputs, scale),
     )
     return Objective(inputs.vgg, targets, inputs.recipe, side)
@@ -53,39 +70,75 @@ def seen_at(inputs: Inputs, scale: Scale) -> dict[str, Array]:
         return {}
     size = scale.height, scale.width
     sized = images.resize(shown.astype(np.float32), *size)
-    shape = inputs.vgg.network.architecture.shape
     return {
-        tap: inputs.device.asarray(mask_at(sized, *shape(tap, *size)[1:]) > 0)
+        tap: inputs.device.asarray(mask_of_layer(inputs, sized, tap) > 0)
         for tap in inputs.recipe.content
     }
+
+
+def mask_of_layer(inputs: Inputs, mask: np.ndarray, tap: str) -> np.ndarray:
+    """Return a ``mask`` (H, W) of an image of that size as the layer at ``tap`` sees it."""
+    architecture = inputs.vgg.network.architecture
+    return mask_at(mask, *architecture.shape(tap, *mask.shape)[1:], architecture.rounding)
 
 
 def measure_region(
     inputs: Inputs,
     scale: Scale,
     paintings: Sequence[ReadPainting],
-    content: Array,
+    seen: "Seen",
     side: int | None,
     share: float,
 ) -> dict[str, Region]:
-    """Return, for each tap, the region that these ``paintings`` share, and their style blended.
+    """Return the region that these ``paintings`` share, and their style blended: by tap.
 
+    A tap at which none of them is taken is left out.
     With a strength below 1 the content's own style is blended in, and at 0 it is all there is.
     """
-    blend = statistic(inputs.recipe).blend
+    kinds = kinds_of(inputs.recipe)
     measured = [measure_style(inputs, painting, scale, side, share) for painting in paintings]
-    weights = [painting.weight for painting in paintings]
     masks = masks_at(inputs, paintings[0].region, scale.height, scale.width)
-    strength = inputs.settings.strength
-    own = sums_at(inputs, content, masks, side) if strength < 1 else {}
+    painted = inputs.settings.style_share
+    summed = {tap: mask for tap, mask in masks.items() if not kinds[tap].per_scale}
+    own = sums_at(inputs, seen.photograph, summed, side) if painted < 1 and summed else {}
+    asking = asking_at(inputs, seen, masks, side)
     regions = {}
     for tap, mask in masks.items():
-        sums = blend([one[tap] for one in measured], weights)
-        if own:
-            sums = blend([own[tap], sums], [1 - strength, strength])
+        taken = [
+            (sums[tap], painting.weight)
+            for sums, painting in zip(measured, paintings, strict=True)
+            if painting.taken_at(tap)
+        ]
+        if not taken:
+            continue
+        blend = kinds[tap].blend
+        sums = blend(*zip(*taken, strict=True))
+        if tap in own:
+            sums = blend([own[tap], sums], [1 - painted, painted])
         covered = 1.0 if mask is None else float(mask.host.mean())
-        regions[tap] = Region(finish(sums, inputs.recipe), mask, covered)
+        regions[tap] = Region(finish(sums, inputs.recipe, tap, asking.get(tap)), mask, covered)
     return regions
+
+
+def asking_at(
+    inputs: Inputs, seen: "Seen", masks: Mapping[str, Mask | None], side: int | None
+) -> dict[str, Query]:
+    """Return what asks for a target at each tap whose target is made per scale."""
+    kinds, strength = kinds_of(inputs.recipe), inputs.settings.strength
+    taps = [tap for tap in masks if kinds[tap].per_scale]
+    if not taps:
+        return {}
+    asked = content_features(inputs.vgg, seen.asking, taps, side)
+    own = content_features(inputs.vgg, seen.photograph, taps, side) if strength < 1 else {}
+    inputs.vgg.release()  # a painting has a size of its own
+    return {
+        tap: Query(asked[tap], inputs.device, masks[tap], strength, own.get(tap)) for tap in taps
+    }
+
+
+def kinds_of(recipe: Recipe) -> dict[str, type[Style]]:
+    """Return the statistic that the recipe compares at each of its taps."""
+    return {tap: statistic(recipe, tap) for tap in recipe.style}
 
 
 def measure_style(
@@ -95,17 +148,29 @@ def measure_style(
     side: int | None = None,
     share: float = 1.0,
 ) -> dict[str, Any]:
-    """Return what a painting's style is made of at each tap, at the size that suits ``scale``."""
+    """Return what a painting's style is made of at each tap, at the size that suits ``scale``.
+
+    A margin is mirrored around it as around the image.  Else its statistics would be of the zeros
+    around it, too, of which the image has none: it would get speckles in their place.
+    """
     size = painting_size(inputs, painting, scale, share)
     picture = inputs.device.asarray(images.resize(painting.picture, *size))
-    return sums_at(inputs, picture, masks_at(inputs, painting.mask, *size), side)
+    masks = masks_at(inputs, painting.mask, *size)
+    taken = {tap: mask for tap, mask in masks.items() if painting.taken_at(tap)}
+    return sums_at(inputs, picture, taken, side)
 
 
 def sums_at(
     inputs: Inputs, image: Array, masks: Mapping[str, Mask | None], side: int | None
 ) -> dict[str, Any]:
     """Return what the style of ``image`` is made of where its masks are."""
-    return style_sums(inputs.vgg, image, masks, statistic(inputs.recipe), side)
+    kinds, padding = kinds_of(inputs.recipe), padding_in(inputs)
+    return style_sums(inputs.vgg, image, masks, kinds, side, padding)
+
+
+def padding_in(inputs: Inputs) -> int:
+    """Return how many pixels around a picture the network is shown in this run."""
+    return padding_of(inputs.recipe.padding, inputs.vgg)
 
 
 def masks_at(
@@ -115,9 +180,8 @@ def masks_at(
     if mask is None:
         return dict.fromkeys(inputs.recipe.style)
     sized = images.resize(mask, height, width)
-    shape = inputs.vgg.network.architecture.shape
     return {
-        tap: Mask.placed(mask_at(sized, *shape(tap, height, width)[1:]), inputs.device)
+        tap: Mask.placed(mask_of_layer(inputs, sized, tap), inputs.device)
         for tap in inputs.recipe.style
     }
 

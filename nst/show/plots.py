@@ -9,6 +9,7 @@ does not start.
 """
 
 import math
+import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
@@ -132,8 +133,13 @@ def draw_losses(history: Sequence[Mapping[str, float]], total: bool = False) -> 
 def as_svg(figure: Figure) -> bytes:
     """Return a drawn figure as SVG: sharp at any size, and the same bytes each time."""
     encoded = BytesIO()
-    with rc_context(LOOKS | {"svg.hashsalt": "nst"}):
-        figure.savefig(encoded, format="svg", metadata={"Date": None})
+    date = os.environ.pop("SOURCE_DATE_EPOCH", None)  # read on the way, and it may be no number
+    try:
+        with rc_context(LOOKS | {"svg.hashsalt": "nst"}):
+            figure.savefig(encoded, format="svg", metadata={"Date": None})
+    finally:
+        if date is not None:
+            os.environ["SOURCE_DATE_EPOCH"] = date
     return encoded.getvalue()
 
 

@@ -19,10 +19,10 @@ from nst import files
 from nst.objective.styles.gram import GramStyle
 from nst.objective.tiling import style_sums
 from nst.pictures import images
-from nst.run.inputs import Inputs
+from nst.run.inputs import Inputs, ReadPainting
 from nst.run.plan import Plan
 from nst.run.state import State
-from nst.run.targets import network_size
+from nst.run.targets import kinds_of, network_size, padding_in
 from nst.settings import Settings
 from nst.version import VERSION
 
@@ -35,7 +35,10 @@ MEASURED_SIDE = 640  # pixels: larger pictures are scaled down for their Gram ma
 
 @dataclass(frozen=True)
 class Report:
-    """What a report shows of a run.  Images are (3, H, W) RGB in [0, 1], of any sizes."""
+    """What a report shows of a run.  Images are (3, H, W) RGB in [0, 1], of any sizes.
+
+    What is transparent in them is the white of paper.
+    """
 
     content: np.ndarray
     styles: Mapping[str, np.ndarray]  # by name
@@ -94,12 +97,15 @@ def of_run(inputs: Inputs, plan: Plan, state: State, painted: np.ndarray) -> Rep
     whole = all(one.mask is None and one.region is None for one in inputs.paintings)
     names = settings.names
     shown = {name: value for name, value in settings.as_told().items() if value != {}}
-    shown["style"] = ", ".join(f"{names[p.path]} (weight {p.weight:g})" for p in settings.style)
+    shown["style"] = ", ".join(
+        f"{names[p.path]} (weight {p.weight:g}{', at ' + ', '.join(p.taps) if p.taps else ''})"
+        for p in settings.style
+    )
     shown["model"] = f"{inputs.vgg.network.name}, sha256 {inputs.vgg.network.sha256}"
     return Report(
-        content=inputs.photograph,
-        styles={painting.path.name: read.picture for painting, read in named},
-        painted=painted,
+        content=images.over_white(inputs.photograph, inputs.alpha),
+        styles={one.path.name: images.over_white(r.picture, r.alpha) for one, r in named},
+        painted=images.over_white(painted, inputs.alpha),
         history=state.history,
         settings={**shown, "device": inputs.device.name, "nst": VERSION},
         grams=measure_grams(inputs, plan.side, painted) if whole else {},
@@ -118,21 +124,30 @@ def measure_grams(
     pictures are brought to the same longer side, MEASURED_SIDE at most, and are seen in tiles of
     ``side``.
     """
+    taps = [tap for tap, kind in kinds_of(inputs.recipe).items() if not kind.per_scale]
+    if not taps:
+        return {}
     longer = min(max(painted.shape[1:]), MEASURED_SIDE)
-    weights = np.array([one.weight for one in inputs.paintings])
     pictures = [one.picture for one in inputs.paintings]
     found = []
     for image in [painted, *pictures]:
         height, width = image.shape[1:]
         placed = images.resize(image, *network_size(height, width, longer))
-        everywhere = dict.fromkeys(inputs.recipe.style)
-        sums = style_sums(inputs.vgg, inputs.device.asarray(placed), everywhere, GramStyle, side)
+        placed, padding = inputs.device.asarray(placed), padding_in(inputs)
+        grams = dict.fromkeys(taps, GramStyle)
+        sums = style_sums(inputs.vgg, placed, dict.fromkeys(taps), grams, side, padding)
         found.append({tap: inputs.device.asnumpy(s.sums) / s.area for tap, s in sums.items()})
     of_painted, *of_styles = found
-    return {
-        tap: (np.average([grams[tap] for grams in of_styles], 0, weights), of_painted[tap])
-        for tap in inputs.recipe.style
-    }
+    return {tap: (_blended(tap, of_styles, inputs.paintings), of_painted[tap]) for tap in taps}
+
+
+def _blended(
+    tap: str, grams: Sequence[dict[str, np.ndarray]], paintings: Sequence[ReadPainting]
+) -> np.ndarray:
+    """Return the mean Gram matrix of the paintings that are taken at ``tap``, by their weights."""
+    weights = [one.weight if one.taken_at(tap) else 0.0 for one in paintings]
+    mean: np.ndarray = np.average([one[tap] for one in grams], 0, weights)
+    return mean
 
 
 def _saved_frames(settings: Settings, steps: int) -> dict[int, np.ndarray]:

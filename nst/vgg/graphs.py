@@ -42,6 +42,7 @@ def normalise(image: str, y: str) -> list[NodeProto]:
 
 
 def normalise_backward(d_y: str, d_image: str) -> list[NodeProto]:
+    """d_image = d_y / std."""
     return [make_node("Div", [d_y, "std"], [d_image], d_image)]
 
 
@@ -77,6 +78,7 @@ def _pads(borders: Borders) -> list[int]:
 
 
 def relu(x: str, y: str) -> list[NodeProto]:
+    """y = max(x, 0)."""
     return [make_node("Relu", [x], [y], y)]
 
 
@@ -95,13 +97,20 @@ def as_number(mask: str, number: str, kind: int) -> list[NodeProto]:
     return [make_node("Cast", [mask], [number], number, to=kind)]
 
 
-def pool(pooling: str, x: str, y: str) -> list[NodeProto]:
-    """y = maximum or mean of each 2x2 square of x; an odd last row or column is dropped."""
+def pool(pooling: str, x: str, y: str, rounding: str = "floor") -> list[NodeProto]:
+    """y = maximum or mean of each 2x2 square of x.
+
+    An odd last row or column is dropped; with the ``rounding`` "ceil" it makes squares of the
+    pixels that there are.
+    """
     kind = {"max": "MaxPool", "average": "AveragePool"}[pooling]
-    return [make_node(kind, [x], [y], y, kernel_shape=[2, 2], strides=[2, 2])]
+    ceil = int(rounding == "ceil")
+    return [make_node(kind, [x], [y], y, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=ceil)]
 
 
-def max_pool_backward(mask: str, d_y: str, d_x: str, odd: Odd) -> list[NodeProto]:
+def max_pool_backward(
+    mask: str, d_y: str, d_x: str, odd: Odd, rounding: str = "floor"
+) -> list[NodeProto]:
     """The gradient goes to the pixel that was the maximum; pixels that tie share it evenly.
 
     Ties are common where an image is flat.  Giving each of them the whole would multiply the
@@ -110,16 +119,18 @@ def max_pool_backward(mask: str, d_y: str, d_x: str, odd: Odd) -> list[NodeProto
     mean, tied = f"{d_x}_mean", f"{d_x}_tied"
     share, enlarged = f"{d_x}_share", f"{d_x}_enlarged"
     return [
-        *pool("average", mask, mean),
+        *_quarter_sums(mask, mean, odd, rounding),
         make_node("Mul", [mean, "four"], [f"{tied}_or_none"], f"{tied}_or_none"),
         make_node("Max", [f"{tied}_or_none", "one"], [tied], tied),
         make_node("Div", [d_y, tied], [share], share),
-        *_enlarge(share, enlarged, mask, odd),
+        *_enlarge(share, enlarged, mask, odd, rounding),
         make_node("Mul", [enlarged, mask], [d_x], d_x),
     ]
 
 
-def are_winners(x: str, y: str, winners: str, odd: Odd, kind: int) -> list[NodeProto]:
+def are_winners(
+    x: str, y: str, winners: str, odd: Odd, kind: int, rounding: str = "floor"
+) -> list[NodeProto]:
     """All that `max_pool_backward` needs: which pixels are positive and their square's maximum.
 
     x comes out of a ReLU, whose mask this has in it: where y is 0 nothing may win, so it is
@@ -131,22 +142,53 @@ def are_winners(x: str, y: str, winners: str, odd: Odd, kind: int) -> list[NodeP
         make_node("LessOrEqual", [y, "zero"], [nothing], nothing),
         *as_number(nothing, number, kind),
         make_node("Sub", [y, number], [highest], highest),
-        *_enlarge(highest, enlarged, x, odd),
+        *_enlarge(highest, enlarged, x, odd, rounding),
         make_node("Equal", [x, enlarged], [winners], winners),
     ]
 
 
-def average_pool_backward(like: str, d_y: str, d_x: str, odd: Odd) -> list[NodeProto]:
-    """Each of the four pixels gets a quarter."""
-    quarter = f"{d_x}_quarter"
+def average_pool_backward(
+    like: str, d_y: str, d_x: str, odd: Odd, rounding: str = "floor"
+) -> list[NodeProto]:
+    """Each of the four pixels gets a quarter; of fewer that are kept, a half or all of it."""
+    share, count = f"{d_x}_share", "four"
+    counting: list[NodeProto] = []
+    if _keeps_odd(odd, rounding):
+        sides, ones, quarters = f"{d_x}_sides", f"{d_x}_ones", f"{d_x}_quarters"
+        count = f"{d_x}_count"
+        counting = [
+            make_node("Shape", [like], [f"{sides}_only"], start=2),
+            make_node("Concat", ["one_by_one", f"{sides}_only"], [sides], axis=0),
+            make_node("Expand", ["one", sides], [ones], ones),
+            *_quarter_sums(ones, quarters, odd, rounding),
+            make_node("Mul", [quarters, "four"], [count], count),
+        ]
     return [
-        make_node("Div", [d_y, "four"], [quarter], quarter),
-        *_enlarge(quarter, d_x, like, odd),
+        *counting,
+        make_node("Div", [d_y, count], [share], share),
+        *_enlarge(share, d_x, like, odd, rounding),
     ]
 
 
-def _enlarge(x: str, y: str, like: str, odd: Odd) -> list[NodeProto]:
-    """y = x with every pixel made 2x2, and zeros in the odd last row or column of ``like``."""
+def _keeps_odd(odd: Odd, rounding: str) -> bool:
+    """Tell whether a pool has, or may have, squares of fewer pixels than four."""
+    return rounding == "ceil" and (odd is None or any(odd))
+
+
+def _quarter_sums(x: str, y: str, odd: Odd, rounding: str) -> list[NodeProto]:
+    """y = a quarter of the sum over each 2x2 square of x, as `pool` has them."""
+    if not _keeps_odd(odd, rounding):
+        return pool("average", x, y)
+    padded = f"{y}_padded"  # by zeros; an even side drops them again
+    return [make_node("Pad", [x, "one_behind"], [padded], padded), *pool("average", padded, y)]
+
+
+def _enlarge(x: str, y: str, like: str, odd: Odd, rounding: str) -> list[NodeProto]:
+    """y = x with every pixel made 2x2, of the size of ``like``.
+
+    In an odd last row or column there are zeros where a pool drops it; else what is beyond it is
+    cut off.
+    """
     doubled = f"{y}_doubled" if odd is None or any(odd) else y
     resize = make_node(
         "Resize",
@@ -159,6 +201,8 @@ def _enlarge(x: str, y: str, like: str, odd: Odd) -> list[NodeProto]:
     )
     if doubled == y:
         return [resize]
+    if rounding == "ceil":
+        return [resize, *_cut_to(like, doubled, y, odd)]
     size, missing, pads = f"{y}_size", f"{y}_missing", f"{y}_pads"
     if odd is None:
         measure = [
@@ -176,12 +220,26 @@ def _enlarge(x: str, y: str, like: str, odd: Odd) -> list[NodeProto]:
     ]
 
 
+def _cut_to(like: str, x: str, y: str, odd: Odd) -> list[NodeProto]:
+    """y = x as far as ``like`` has rows and columns: without the last, where these are odd."""
+    if odd is not None:
+        axes = [axis for axis, is_odd in zip((2, 3), odd, strict=True) if is_odd]
+        return strips.part(x, y, [0] * len(axes), [-1] * len(axes), axes)
+    size = f"{y}_size"
+    return [
+        make_node("Shape", [like], [size], size),
+        make_node("Slice", [x, "none_before", size], [y], y),
+    ]
+
+
 CONSTANTS = {  # name: (value, dtype; None for the graph's own)
     "zero": (0.0, None),
     "one": (1.0, None),
     "four": (4.0, None),
     "twice": ([1, 1, 2, 2], np.float32),
     "none_before": ([0, 0, 0, 0], np.int64),
+    "one_behind": ([0, 0, 0, 0, 0, 0, 1, 1], np.int64),
+    "one_by_one": ([1, 1], np.int64),
     "last": ([-1, -1], np.int64),
     "before_first": ([np.iinfo(np.int64).min] * 2, np.int64),
     "sides": ([2, 3], np.int64),
@@ -229,7 +287,7 @@ def forward(
         masks = _masks(plan, x, layers, cut, outputs, kind) + masks
         x = layers[-1]
     # ONNX Runtime goes for the node that stands last first, with what it needs.  The masks stand
-    # behind all layers, the shallowest last: so each is made as soon as its layer is there, and
+    # behind all layers, the shallowest last: so each is made right after its layer, and
     # no layer waits in memory until the end.
     return _model(plan, nodes + masks, ["image"], outputs, arrays, metadata)
 
@@ -249,7 +307,7 @@ def _forward_through(plan: Plan, x: str, layers: list[str], rows: Rows) -> list[
             nodes += _conv_forward(plan, layer, here_x, here_y, here)
             here = here.inside()
         elif is_pool(layer):
-            nodes += pool(plan.pooling, here_x, here_y)
+            nodes += pool(plan.pooling, here_x, here_y, plan.rounding)
         else:
             nodes += relu(here_x, here_y)
     return nodes
@@ -276,7 +334,7 @@ def _masks(
             here = f"{mask}{rows.suffix}"
             if is_pool(layer):
                 odd = plan.odd(before, rows.unpooled(plan.height(before)))
-                made += are_winners(here_x, here_y, here, odd, kind)
+                made += are_winners(here_x, here_y, here, odd, kind, plan.rounding)
             else:
                 made += is_positive(here_y, here)
         nodes = made + _join(mask, cut) + nodes
@@ -335,11 +393,11 @@ def _backward_through(
         if is_conv(layer):
             nodes += _conv_backward(plan, layer, d_y, d_x, at[layer])
         elif is_pool(layer):
-            odd = plan.odd(before, at[before])
+            odd = plan.odd(before, at[before]), plan.rounding
             if plan.pooling == "max":
-                nodes += max_pool_backward(f"{before}_winners_mask{suffix}", d_y, d_x, odd)
+                nodes += max_pool_backward(f"{before}_winners_mask{suffix}", d_y, d_x, *odd)
             else:
-                nodes += average_pool_backward(f"{before}_positive_mask{suffix}", d_y, d_x, odd)
+                nodes += average_pool_backward(f"{before}_positive_mask{suffix}", d_y, d_x, *odd)
         elif f"{layer}_positive" in plan.saved:
             nodes += relu_backward(f"{layer}_positive_mask{suffix}", d_y, d_x)
         else:

@@ -37,6 +37,11 @@ class Plan:
         return self.architecture.layers_to(self.taps)
 
     @property
+    def rounding(self) -> str:
+        """How pools round half an odd side."""
+        return self.architecture.rounding
+
+    @property
     def saved(self) -> list[str]:
         """What the backward pass reads of the forward pass, shallow to deep.
 
@@ -128,7 +133,10 @@ class Plan:
         """
         here = rows
         for layer in layers:
-            here = here.around() if is_conv(layer) else here.pooled() if is_pool(layer) else here
+            if is_conv(layer):
+                here = here.around()
+            elif is_pool(layer):
+                here = here.pooled(self.height(layer))
         found = {layers[-1]: here}
         for before, layer in reversed(list(pairwise([x, *layers]))):
             if is_conv(layer):
@@ -156,10 +164,12 @@ def layer_of(name: str) -> str:
 
 
 def is_conv(layer: str) -> bool:
+    """Tell whether a layer is a convolution."""
     return layer.startswith("conv")
 
 
 def is_pool(layer: str) -> bool:
+    """Tell whether a layer is a pool."""
     return layer.startswith("pool")
 
 

@@ -9,6 +9,7 @@ fits is for run/budget.py to say, and a limit would only fail sooner.  To give O
 own allocator would be one pool for both; it refuses that together with a shared stream.
 """
 
+import math
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -22,8 +23,8 @@ from nst import devices, gpu, machine, memory
 from nst.devices import Device
 from nst.errors import NstError, NstWarning, brief
 from nst.kernels import Array
-from nst.vgg import weights
-from nst.vgg.architecture import CONVOLUTIONS, PRECISIONS, SMALLEST_SIDE
+from nst.vgg import hypercolumn, weights
+from nst.vgg.architecture import CONVOLUTIONS, HYPERCOLUMN, PRECISIONS, SMALLEST_SIDE
 from nst.vgg.weights import IMAGENET_MEAN, IMAGENET_STD, Network
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ class Vgg:
     precision : "float32" or "tf32"
         Of the convolutions on a GPU.  TF32 is faster there, and has 10 bits of mantissa for 23.
 
-    Raises NstError if the model is unknown or damaged, or lacks a tap.
+    Raises
+    ------
+    NstError
+        If the model is unknown or damaged, or lacks a tap.
     """
 
     def __init__(
@@ -80,7 +84,10 @@ class Vgg:
         self._on_cpu = self.device.provider == devices.CPU.provider
         if not self._on_cpu:
             convolution = "direct"  # cuDNN has its own choice of algorithms
-        self._plan = Plan(self.network.architecture, self.taps, self.pooling, None, convolution)
+        architecture = self.network.architecture
+        architecture.check_taps(self.taps)
+        self._layers = tuple(dict.fromkeys(p for t in self.taps for p in architecture.parts(t)))
+        self._plan = Plan(architecture, self._layers, self.pooling, None, convolution)
         self._points = {
             name: self.device.asarray(kernel)
             for name, kernel in graphs.points(self._plan, self.network.arrays).items()
@@ -107,8 +114,19 @@ class Vgg:
     ) -> "Vgg":
         """Return the network of ``{"conv1_1.weight": (O, I, 3, 3), "conv1_1.bias": (O,), ...}``.
 
-        Any widths; the first convolution reads RGB normalised as (image - mean) / std.  Raises
-        ValueError if the arrays do not fit each other.
+        Parameters
+        ----------
+        arrays : mapping of str to float array
+            Any widths; the first convolution reads RGB.
+        mean, std : tuples of three floats
+            It is normalised as (image - mean) / std, the image in [0, 1].
+        taps, pooling, device, convolution, precision
+            As for `Vgg`.
+
+        Raises
+        ------
+        ValueError
+            If the arrays do not fit each other.
         """
         network = weights.from_arrays(arrays, pooling, mean, std)
         return cls(network, taps, None, device, convolution, precision)
@@ -120,9 +138,9 @@ class Vgg:
         `backward`, and the layers between the taps are freed as soon as they are used.
         """
         image = self._image(image)
-        features = {tap: self._empty(tap, image.shape) for tap in self.taps}
+        features = {layer: self._empty(layer, image.shape) for layer in self._layers}
         self._pass("features", image.shape).run({"image": image}, features)
-        return features
+        return self._at_taps(features, image.shape)
 
     def forward(self, image: Array) -> dict[str, Array]:
         """Return what `features` returns, and keep what `backward` needs.
@@ -135,32 +153,67 @@ class Vgg:
             self._activations = {}  # before the new ones are made: never both in memory
             self._activations = {n: self._empty(n, image.shape) for n in self._plan.outputs}
             self._image_shape = image.shape
-        self._pass("forward", image.shape).run({"image": image}, self._activations)
+        bound = {name: self._activations[name] for name in self._plan.outputs}
+        self._pass("forward", image.shape).run({"image": image}, bound)
+        self._activations |= self._at_taps(self._activations, image.shape)
         return {tap: self._activations[tap] for tap in self.taps}
 
     def backward(self, d_features: Mapping[str, Array]) -> Array:
         """Return dL/dimage (3, H, W), given dL/dfeatures at the taps, for the last `forward`.
 
-        A tap that is not given counts as zero.
+        Parameters
+        ----------
+        d_features : mapping of tap to (C, H, W) float array
+            A tap that is not given counts as zero.
+
+        Raises
+        ------
+        ValueError
+            Before any `forward`; for a tap that is none, and an array of another shape.
         """
         if not self._activations:
             raise ValueError("backward needs a forward first: it is the gradient at its image")
         if unknown := set(d_features) - set(self.taps):
             raise ValueError(f"no such taps: {sorted(unknown)}; this network has {self.taps}")
         inputs = {name: self._activations[name] for name in self._plan.saved}
-        for tap in self.taps:
-            features = self._activations[tap]
-            if tap not in d_features:
-                inputs[f"d_{tap}"] = self.device.xp.zeros_like(features)
-                continue
-            inputs[f"d_{tap}"] = d_tap = self._placed(d_features[tap], f"d_{tap}")
-            if d_tap.shape != features.shape:
-                raise ValueError(
-                    f"d_{tap} must have the shape of {tap}, {features.shape}, found {d_tap.shape}"
-                )
+        d_taps = {tap: self._pull(tap, given) for tap, given in d_features.items()}
+        if (d_column := d_taps.pop(HYPERCOLUMN, None)) is not None:
+            parts = self.network.architecture.parts(HYPERCOLUMN)
+            layers = {part: self._activations[part] for part in parts}
+            d_taps |= hypercolumn.backward(d_column, layers, d_taps)
+        for layer in self._layers:
+            given = d_taps.get(layer)
+            no_pull = given is None
+            inputs[f"d_{layer}"] = (
+                self.device.xp.zeros_like(self._activations[layer]) if no_pull else given
+            )
         d_image = self.device.xp.empty(self._image_shape, np.float32)
         self._pass("backward", self._image_shape).run(inputs, {"d_image": d_image})
         return d_image
+
+    def _at_taps(
+        self, layers: Mapping[str, Array], image_shape: tuple[int, ...]
+    ) -> dict[str, Array]:
+        """Return the features at the taps, of those of the layers; a hypercolumn is made of them.
+
+        It goes into the array of the last one, where that is among the ``layers``.
+        """
+        found = {tap: layers[tap] for tap in self.taps if tap in self._layers}
+        if HYPERCOLUMN in self.taps:
+            parts = self.network.architecture.parts(HYPERCOLUMN)
+            out = layers.get(HYPERCOLUMN)
+            out = self._empty(HYPERCOLUMN, image_shape) if out is None else out
+            found[HYPERCOLUMN] = hypercolumn.forward({p: layers[p] for p in parts}, out)
+        return {tap: found[tap] for tap in self.taps}
+
+    def _pull(self, tap: str, given: Array) -> Array:
+        """Return dL/d(features at ``tap``) as the graph takes it."""
+        d_tap, features = self._placed(given, f"d_{tap}"), self._activations[tap]
+        if d_tap.shape != features.shape:
+            raise ValueError(
+                f"d_{tap} must have the shape of {tap}, {features.shape}, found {d_tap.shape}"
+            )
+        return d_tap
 
     def growing_bytes(self, height: int, width: int, kept: bool = True) -> int | None:
         """Return what grows with the image of the memory that `forward` takes, or `features`.
@@ -174,8 +227,10 @@ class Vgg:
         return arrays + largest
 
     def least_bytes(self, height: int, width: int, kept: bool = True) -> int:
-        """Return what `forward` takes at the least, or `features`: what is bound for it, and what
-        goes into the largest layer and comes out of it."""
+        """Return the bytes that `forward` takes at the least, or `features`.
+
+        That is what is bound for it, and what goes into the largest layer and comes out of it.
+        """
         arrays, largest = self._bound_bytes(height, width, kept)
         return arrays + 2 * largest
 
@@ -185,8 +240,11 @@ class Vgg:
 
         plan = replace(self._plan, size=(height, width))
         names = plan.outputs if kept else plan.taps
+        derived = [tap for tap in self.taps if tap not in self._layers]
+        shape = self.network.architecture.shape
+        column = sum(4 * math.prod(shape(tap, height, width)) for tap in derived)
         arrays = sum(plan.values(layer_of(n)) * np.dtype(plan.dtype(n)).itemsize for n in names)
-        return arrays, 4 * max(map(plan.values, plan.layers))
+        return column + arrays, 4 * max(map(plan.values, plan.layers))
 
     def release(self) -> None:
         """Give memory back: what the last `forward` kept, and what the runtime keeps for the next.
@@ -198,7 +256,7 @@ class Vgg:
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", self._arena)
         if self._on_cpu:
             blank = np.zeros((3, SMALLEST_SIDE, SMALLEST_SIDE), np.float32)
-            features = {tap: self._empty(tap, blank.shape) for tap in self.taps}
+            features = {layer: self._empty(layer, blank.shape) for layer in self._layers}
             self._pass("features", blank.shape).run({"image": blank}, features, options)
         else:  # by a graph that does nothing: cuDNN plans each convolution anew for each size
             self._shrinking = self._shrinking or self._opened(_nothing())
@@ -224,7 +282,7 @@ class Vgg:
 
         plan, arrays = replace(self._plan, size=size), self.network.arrays
         if kind == "features":
-            model = graphs.forward(plan, arrays, list(self.taps))
+            model = graphs.forward(plan, arrays, list(self._layers))
         elif kind == "forward":
             model = graphs.forward(plan, arrays, plan.outputs)
         else:

@@ -41,6 +41,7 @@ class Rows:
 
     @property
     def count(self) -> int:
+        """How many they are."""
         return self.last - self.first
 
     @property
@@ -58,15 +59,14 @@ class Rows:
         above, below = self.borders
         return Rows(self.first + 1 - above, self.last - 1 + below, self.height)
 
-    def pooled(self) -> "Rows":
-        """Return the rows of the pool's output in which these have a part."""
-        height = self.height // 2
+    def pooled(self, height: int) -> "Rows":
+        """Return the rows of the pool's output, ``height`` in all, in which these have a part."""
         return Rows(self.first // 2, min(height, -(-self.last // 2)), height)
 
     def unpooled(self, height: int) -> "Rows":
         """Return the rows of the pool's input, ``height`` in all, that belong to these.
 
-        To the last belongs an odd row, which the pool drops.
+        To the last belongs an odd row, which the pool drops or keeps.
         """
         last = height if self.last == self.height else 2 * self.last
         return Rows(2 * self.first, last, height)
@@ -80,9 +80,9 @@ def cut(height: int, values: int) -> list[Rows]:
 
     They are about equal, and begin at even rows.
     """
-    pairs = height // 2
-    count = max(1, min(pairs, -(-values // VALUES)))
-    ends = [2 * (pairs * k // count) for k in range(count)] + [height]
+    even = height // 2  # places where a strip may begin
+    count = max(1, min(even, -(-values // VALUES)))
+    ends = [2 * (even * k // count) for k in range(count)] + [height]
     return [Rows(a, b, height) for a, b in pairwise(ends)]
 
 

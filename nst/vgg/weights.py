@@ -15,11 +15,12 @@ import numpy as np
 from nst.errors import NstError, brief
 from nst.vgg.architecture import ARCHITECTURES, POOLINGS, Architecture
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB in [0, 1]; torchvision's
+# The mean and standard deviation of ImageNet's RGB in [0, 1], as torchvision has them.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 EMBEDDED = "vgg16-slim"
 BEST = "vgg16"  # what "auto" takes where it is installed
-SMALLEST_GAIN, LARGEST_GAIN = 1e-4, 1e4  # of a layer, for noise
+SMALLEST_GAIN, LARGEST_GAIN = 1e-4, 1e4  # output over input of a layer, for noise
 LARGEST_BIAS = 1e5
 LARGEST_FILE = 1 << 31  # bytes; what the ONNX format can hold
 
@@ -50,6 +51,10 @@ class Network:
         """
         colours = {name: self.arrays[name] / np.float32(gain) for name in ("mean", "std")}
         return self if gain == 1 else replace(self, arrays=self.arrays | colours)
+
+    def rounded(self, rounding: str) -> "Network":
+        """Return the network whose pools round half an odd side so: "floor" or "ceil"."""
+        return replace(self, architecture=replace(self.architecture, rounding=rounding))
 
     def metadata(self, taps: tuple[str, ...], pooling: str) -> dict[str, str]:
         """Return what an exported graph should say about itself."""
@@ -152,18 +157,18 @@ def load(model: str | Path) -> Network:
         raise NstError(
             f"{path} is not a readable ONNX file ({brief(error)}); export it again."
         ) from None
-    said = {str(entry.key): str(entry.value) for entry in stored.metadata_props}
+    metadata = {str(entry.key): str(entry.value) for entry in stored.metadata_props}
     try:
-        mean, std = (tuple(map(float, said[key].split())) for key in ("mean", "std"))
-        network = from_arrays(arrays, said["pooling"], mean, std, said["model"])
+        mean, std = (tuple(map(float, metadata[key].split())) for key in ("mean", "std"))
+        network = from_arrays(arrays, metadata["pooling"], mean, std, metadata["model"])
     except (KeyError, ValueError, NstError) as error:
         raise NstError(
             f"{path} is no model of this program ({brief(error)}); make one with `nst export`."
         ) from None
-    if network.sha256 != said.get("sha256"):
+    if network.sha256 != metadata.get("sha256"):
         raise NstError(
             f"{path} is damaged or cut: its weights have sha256 {network.sha256[:12]}..., it says "
-            f"{said.get('sha256', 'nothing')[:12]}...; get it again."
+            f"{metadata.get('sha256', 'nothing')[:12]}...; get it again."
         )
     return network
 
@@ -206,16 +211,24 @@ def folders() -> list[Path]:
     here = Path(__file__).parents[1]
     inside_wheel, inside_checkout = here / "models", here.parent / "models"
     ours = inside_wheel if inside_wheel.is_dir() else inside_checkout
-    return [user_folder(), ours]
+    return [folder for folder in (user_folder(), ours) if folder is not None]
 
 
-def user_folder() -> Path:
-    """Return the folder for the user's own models: NST_MODELS, or the platform's cache folder."""
+def user_folder() -> Path | None:
+    """Return the folder for the user's own models: NST_MODELS, or the platform's cache folder.
+
+    None where there is no HOME, and the system knows none of this user: a folder of the name "~"
+    in the current one is nobody's.
+    """
     if "NST_MODELS" in os.environ:
         return Path(os.environ["NST_MODELS"])
     import platformdirs
 
-    return platformdirs.user_cache_path("nst") / "models"
+    try:
+        folder = platformdirs.user_cache_path("nst") / "models"
+    except RuntimeError:
+        return None
+    return folder if folder.is_absolute() else None  # of an older platformdirs
 
 
 def check_pooling(pooling: str) -> None:

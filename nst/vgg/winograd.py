@@ -46,7 +46,7 @@ OUTPUT = np.array(
 )
 
 TILE = 4  # outputs along each side of a square
-STRIP = 1024  # squares transformed at a time: their 36 points stay in the cache of the processor
+SQUARES_AT_ONCE = 1024  # transformed: their 36 points each stay in the processor's cache
 FEWEST_CHANNELS = 128
 
 
@@ -92,7 +92,7 @@ def conv(
     strips of whole rows of squares; what hangs over at the bottom and at the right is cut off.
     """
     rows, columns = -(-height // TILE), -(-width // TILE)
-    step = max(1, STRIP // columns)
+    step = max(1, SQUARES_AT_ONCE // columns)
     nodes, strips = [], []
     for top in range(0, rows, step):
         bottom = min(rows, top + step)

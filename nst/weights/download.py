@@ -38,19 +38,19 @@ if TYPE_CHECKING:
 TIMEOUT = (10.0, 30.0)  # seconds: to connect, and between two pieces of an answer
 ANSWER = 40.0  # seconds from asking to the head of the answer, with all redirects
 REDIRECTS = 5
-SLOWEST = 10_000  # bytes a second, on the average of WINDOW seconds; what is slower is left
-WINDOW = 30.0
+SLOWEST = 10_000  # bytes a second, averaged over WINDOW seconds; a slower source is given up
+WINDOW = 30.0  # seconds
 ATTEMPTS = 5  # connections for one file
-PAUSE = 1.0  # seconds before the second of them, and twice as long before each after that
+PAUSE = 1.0  # seconds before the second connection, and twice as long before each further one
 PIECE = 1 << 16  # bytes
 LARGEST_HEADER = 1 << 20  # bytes; VGG16's has some 3,000
 LONGEST_REASON = 300  # characters
 
-Show: TypeAlias = Callable[[str, int, int], None]  # host, bytes that are here, bytes in all
+Show: TypeAlias = Callable[[str, int, int], None]  # host, bytes that have come, bytes in all
 
 
 class Unavailable(Exception):
-    """This source does not work, for the reason given; another may."""
+    """A source does not work, for the reason given; another may."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(brief(reason, LONGEST_REASON))
@@ -241,17 +241,17 @@ def _fill(part: "_Part", wanted: _Wanted, session: "Session", show: Show) -> Non
     for attempt in range(ATTEMPTS):
         time.sleep(PAUSE * 2 ** (attempt - 1) if attempt else 0)
         try:
-            cut = _stream(part, wanted, session, show)
+            failure = _stream(part, wanted, session, show)
         except (Unavailable, NstError):
             raise
         except Exception as error:  # requests lets through those of others, too
-            cut = _reason(error)
+            failure = _reason(error)
             if attempt == 0:
                 break  # not even asked with success; do not insist
-        if not cut:
+        if not failure:
             return
     after = f", after {part.size / 1e6:.1f} of {wanted.size / 1e6:.1f} MB" if part.size else ""
-    raise Unavailable(f"{cut}{after}")
+    raise Unavailable(f"{failure}{after}")
 
 
 def _stream(part: "_Part", wanted: _Wanted, session: "Session", show: Show) -> str:
@@ -294,7 +294,7 @@ def _check_answer(response: "Response", part: "_Part", wanted: _Wanted) -> None:
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
         raise Unavailable(f"sends {encoding!r} where the file as it is was asked for")
-    if response.status_code == 200:  # no byte ranges here, or the file has changed since
+    if response.status_code == 200:  # the server knows no byte ranges, or the file has changed
         part.begin(strong_tag)
         if not wanted.is_whole:
             raise Unavailable("gives no byte ranges, or another file than before")

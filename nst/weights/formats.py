@@ -96,10 +96,10 @@ def check_suffix(path: Path) -> None:
     """Raise NstError unless ``path`` is of a kind that `read` takes."""
     if path.suffix.lower() in PICKLES:
         raise NstError(
-            f"{path} is a pickle, which can run any program when it is read, so it was not opened."
-            " Where you trust it, run in Python `import torch, safetensors.torch`, then"
-            f" `safetensors.torch.save_file(torch.load({path.name!r}, weights_only=True),"
-            f" {path.stem + '.safetensors'!r})`, and give that file."
+            f"{path} is a pickle, which runs any program when read, so it was not opened. Where "
+            "you trust it, run in Python `import torch, safetensors.torch`, then "
+            f"`safetensors.torch.save_file(torch.load({path.name!r}, weights_only=True), "
+            f"{path.stem + '.safetensors'!r})`, and give that file."
         )
     if path.suffix.lower() not in SUFFIXES:
         raise NstError(f"{path} has an unknown suffix; choose {', '.join(SUFFIXES)}.")
@@ -241,14 +241,14 @@ def _colours(
     chosen: Preprocessing | None,
 ) -> Preprocessing:
     """Return what the weights expect of an image; ValueError where nothing says it."""
-    said = _mean_and_std(opened.stored)
-    if said and chosen:
+    in_file = _mean_and_std(opened.stored)
+    if in_file and chosen:
         raise ValueError("it says itself what it expects; leave --preprocessing out")
     whose, known = sources.known(arrays) or ("", None)
     if known and chosen and known != chosen:
         raise ValueError(f"its numbers are {whose}, which expects {known}, not {chosen}")
     in_hand = [s.preprocessing for s in sources.of(model) if s.is_in(path)] if not chosen else []
-    if found := said or chosen or known or next(iter(in_hand), None):
+    if found := in_file or chosen or known or next(iter(in_hand), None):
         return found
     for pattern, name, library in _ASSUMED:
         if any(pattern.search(stored) for stored in names.values()):
@@ -405,11 +405,13 @@ def _constants(graph: "GraphProto", folder: Path) -> dict[str, Stored]:
 
     stored = {tensor.name: _tensor(tensor, folder) for tensor in graph.initializer}
     for node in graph.node:
-        said = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
-        if node.op_type == "Constant" and "value" in said:
-            stored[node.output[0]] = _tensor(said["value"], folder)
+        attributes = {
+            entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute
+        }
+        if node.op_type == "Constant" and "value" in attributes:
+            stored[node.output[0]] = _tensor(attributes["value"], folder)
         elif node.input and node.input[0] in stored and node.output:
-            if made := _made(node.op_type, stored[node.input[0]], said.get("perm")):
+            if made := _made(node.op_type, stored[node.input[0]], attributes.get("perm")):
                 stored[node.output[0]] = made
     return stored
 
@@ -435,9 +437,10 @@ def _tensor(tensor: "TensorProto", folder: Path) -> Stored:
 
     def read_array() -> np.ndarray:
         if onnx.external_data_helper.uses_external_data(tensor):  # beside the model file
-            said = {entry.key: entry.value for entry in tensor.external_data}
-            if said.get("length") != str(math.prod(tensor.dims) * dtype.itemsize):
-                raise ValueError(f"{tensor.name} has {said.get('length')} bytes in another file")
+            elsewhere = {entry.key: entry.value for entry in tensor.external_data}
+            if elsewhere.get("length") != str(math.prod(tensor.dims) * dtype.itemsize):
+                length = elsewhere.get("length")
+                raise ValueError(f"{tensor.name} has {length} bytes in another file")
             onnx.external_data_helper.load_external_data_for_tensor(tensor, str(folder))
         return onnx.numpy_helper.to_array(tensor)
 

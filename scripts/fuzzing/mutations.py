@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import random
 import struct
 from collections.abc import Callable
@@ -173,7 +174,9 @@ def near(rng: random.Random, old: Any) -> Any:
     if isinstance(old, int):
         return rng.choice((old + 1, old - 1, -old, float(old), str(old), old * 10**6, [old]))
     if isinstance(old, float):
-        return rng.choice((-old, old * 1e30, str(old), [old], int(old) if old == old else 0))
+        return rng.choice(
+            (-old, old * 1e30, str(old), [old], int(old) if math.isfinite(old) else 0)
+        )
     if isinstance(old, str):
         return rng.choice((old + rng.choice(TEXTS), old[:-1], old.upper(), [old], {old: old}))
     return value(rng)

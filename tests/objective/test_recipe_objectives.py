@@ -6,9 +6,11 @@ of style and content are central differences of the loss over every single activ
 """
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
+from matrix_roots import lyapunov_in_steps, root_in_steps
 from small_networks import NARROW_VGG19, draw_arrays
 
 from nst import Settings
@@ -60,31 +62,40 @@ def convolve_backward(d_outputs, weight):
     return d_inputs
 
 
-def quarters(array):
-    """Return the four members of every 2 x 2 cell, without an odd last row or column."""
+def quarters(array, ceil):
+    """Return the four members of every 2 x 2 cell; NaN for what is not there.
+
+    An odd last row or column is left out, or makes cells of its own: ``ceil``.
+    """
     _, height, width = array.shape
-    even = array[:, : height // 2 * 2, : width // 2 * 2]
+    if ceil:
+        padded = [(0, 0), (0, height % 2), (0, width % 2)]
+        array = np.pad(array, padded, constant_values=np.nan)
+    even = array[:, : array.shape[1] // 2 * 2, : array.shape[2] // 2 * 2]
     return np.stack([even[:, i::2, j::2] for i in (0, 1) for j in (0, 1)])
 
 
-def pool(inputs, kind):
-    return quarters(inputs).max(axis=0) if kind == "max" else quarters(inputs).mean(axis=0)
+def pool(inputs, kind, ceil):
+    members = quarters(inputs, ceil)
+    return np.nanmax(members, axis=0) if kind == "max" else np.nanmean(members, axis=0)
 
 
-def pool_backward(d_outputs, inputs, kind):
-    members = quarters(inputs)
-    first = np.argmax(members, axis=0)
+def pool_backward(d_outputs, inputs, kind, ceil):
+    members = quarters(inputs, ceil)
+    first = np.nanargmax(members, axis=0)
+    count = np.sum(~np.isnan(members), axis=0)
     d_inputs = np.zeros_like(inputs)
     height, width = d_outputs.shape[1] * 2, d_outputs.shape[2] * 2
     for k, (i, j) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
-        share = (first == k) if kind == "max" else 0.25
-        d_inputs[:, i:height:2, j:width:2] = share * d_outputs
+        share = (first == k) if kind == "max" else 1 / count
+        there = d_inputs[:, i:height:2, j:width:2]
+        there[...] = (share * d_outputs)[:, : there.shape[1], : there.shape[2]]
     return d_inputs
 
 
 class NaiveVgg:
-    def __init__(self, arrays, pooling):
-        self.arrays, self.pooling = arrays, pooling
+    def __init__(self, arrays, pooling, ceil=False):
+        self.arrays, self.pooling, self.ceil = arrays, pooling, ceil
         self.layers = NARROW_VGG19.layers
 
     def forward(self, pixels):
@@ -92,7 +103,7 @@ class NaiveVgg:
         here, outputs = pixels, {}
         for layer in self.layers:
             if layer.startswith("pool"):
-                here = pool(here, self.pooling)
+                here = pool(here, self.pooling, self.ceil)
             elif layer.startswith("conv"):
                 here = convolve(here, self.arrays[f"{layer}.weight"], self.arrays[f"{layer}.bias"])
             else:
@@ -109,7 +120,8 @@ class NaiveVgg:
                 continue  # nothing pulls from further up
             d_here = d_here + d_taps.get(layer, 0)
             if layer.startswith("pool"):
-                d_here = pool_backward(d_here, outputs[self.layers[index - 1]], self.pooling)
+                inputs = outputs[self.layers[index - 1]]
+                d_here = pool_backward(d_here, inputs, self.pooling, self.ceil)
             elif layer.startswith("conv"):
                 d_here = convolve_backward(d_here, self.arrays[f"{layer}.weight"])
             else:
@@ -118,8 +130,8 @@ class NaiveVgg:
 
 
 def test_the_naive_network_has_the_slopes_that_it_claims(rng):
-    for pooling in ("max", "average"):
-        network = NaiveVgg(draw_arrays(NARROW_VGG19, rng), pooling)
+    for pooling, ceil in product(("max", "average"), (False, True)):
+        network = NaiveVgg(draw_arrays(NARROW_VGG19, rng), pooling, ceil)
         pixels, taps = rng.standard_normal((3, 19, 17)), ("conv2_2", "relu4_1", "relu5_1")
         outputs = network.forward(pixels)
         d_taps = {tap: rng.standard_normal(outputs[tap].shape) for tap in taps}
@@ -264,11 +276,40 @@ def wasserstein(features, style):
     return mean_square(mean - target) + (np.trace(a) + np.trace(b) - 2 * roots.sum()) / len(a)
 
 
-def crowson():
+class TwelveSteps:
+    """Crowson's distance, whose roots take twelve steps, and the gradient that is no slope of it.
+
+    trace(2 root(R A R)) pulls at A by R X R, where root X + X root = 2, solved in twelve steps.
+    """
+
+    def __init__(self, weight):
+        self.weight = weight
+
+    def __call__(self, features, style):
+        return self.weight * self.both(features, style)[0]
+
+    def gradient(self, features, style):
+        return self.weight * self.both(features, style)[1]
+
+    def both(self, features, style):
+        (mean, a), (target, b) = mean_and_covariance(features), mean_and_covariance(style)
+        one, pixels = np.eye(len(a)), pixels_of(features)
+        a, b = a + 1e-4 * one, b + 1e-4 * one
+        side = root_in_steps(b, 12)
+        root = root_in_steps(side @ a @ side, 12)
+        loss = mean_square(mean - target) + np.trace(a + b - 2 * root) / len(a)
+
+        d_a = (one - side @ lyapunov_in_steps(root, 2 * one, 12) @ side) / len(a)
+        centred = features - mean[:, None, None]
+        d_mean = 2 * (mean - target) / len(mean)
+        d_features = np.tensordot(d_a + d_a.T, centred, 1) + d_mean[:, None, None]
+        return loss, d_features / pixels
+
+
+def crowson(distance=TwelveSteps):
     content = {"relu4_2": lambda f, p: 0.015 * mean_square(f - p)}
     style = {
-        tap: lambda f, s, weight=weight: weight / 341 * wasserstein(f, s)
-        for tap, weight in zip(RELUS, (256, 64, 16, 4, 1), strict=True)
+        tap: distance(weight / 341) for tap, weight in zip(RELUS, (256, 64, 16, 4, 1), strict=True)
     }
 
     def smoothness(x):
@@ -276,6 +317,10 @@ def crowson():
         return 2.0 * loss, 2.0 * gradient
 
     return content, style, smoothness
+
+
+def w2():
+    return crowson(lambda weight: lambda f, s: weight * wasserstein(f, s))
 
 
 def pystiche():
@@ -319,12 +364,14 @@ def nst():
     def style(features, painting):
         target = gram(painting) / pixels_of(painting)
         difference = gram(features) / pixels_of(features) - target
-        return 50 * mean_square(difference) / mean_square(target)
+        return 15 * mean_square(difference) / mean_square(target)
 
     pairs = list(neighbours(False, *[0.5 / (3 * HEIGHT * WIDTH)] * 2))
     content = {"relu3_3": lambda f, p: mean_square(f - p) / mean_square(p)}
     return content, dict.fromkeys(RELUS[:4], style), lambda x: over_pairs(x, pairs, 2)
 
+
+PADDING = {"nst": 8}  # pixels around the image, by recipe
 
 PUBLISHED = {
     "nst": nst,
@@ -334,12 +381,14 @@ PUBLISHED = {
     "johnson-pt": johnson_pt,
     "anish": anish,
     "crowson": crowson,
+    "w2": w2,
     "pystiche": pystiche,
     "spst": spst,
     "hvass": hvass,
 }
-TORCHVISION = ("nst", "crowson", "pystiche")  # others have Oxford's, for pixels of 0 .. 255
+TORCHVISION = ("nst", "crowson", "w2", "pystiche")  # others have Oxford's, for pixels of 0 .. 255
 AVERAGE = ("nst", "gatys-paper")  # pools; our own recipe takes those of the model
+CEIL = ("johnson", "anish", "hvass")  # loadcaffe's pools, and TensorFlow's "SAME"
 WHITE = {"johnson": 256.0}
 
 
@@ -363,6 +412,14 @@ def slopes(loss, features):
     return gradient
 
 
+def places_shown(length, padding):
+    """Return which pixel is seen at each place of a row with a mirror at both of its ends."""
+    there_and_back = [*range(length), *reversed(range(length))]
+    return [
+        there_and_back[place % len(there_and_back)] for place in range(-padding, length + padding)
+    ]
+
+
 class Oracle:
     """The published objective of one recipe, at one image."""
 
@@ -370,27 +427,57 @@ class Oracle:
         self.name = name
         self.losses, self.d_images = {}, {}  # by kind
         of_content, of_style, smoothness = PUBLISHED[name]()
-        network = NaiveVgg(arrays, "average" if name in AVERAGE else "max")
-        outputs = network.forward(self.ready(image))
+        network = NaiveVgg(arrays, "average" if name in AVERAGE else "max", name in CEIL)
+        outputs = network.forward(self.ready(self.padded(image)))
         compared = {
-            "content": (of_content, network.forward(self.ready(content))),
-            "style": (of_style, network.forward(self.ready(style))),
+            "content": (of_content, network.forward(self.ready(self.padded(content)))),
+            "style": (of_style, network.forward(self.ready(self.padded(style)))),
         }
         for kind, (functions, targets) in compared.items():
             d_taps = {}
             self.losses[kind] = 0.0
             for tap, function in functions.items():
+                own = self.own(tap, HEIGHT, WIDTH)
+                target = targets[tap][
+                    self.own(tap, *(style if kind == "style" else image).shape[1:])
+                ]
 
-                def loss(features, function=function, target=targets[tap]):
+                def loss(features, function=function, target=target):
                     return function(features, target)
 
-                self.losses[kind] += loss(outputs[tap])
-                d_taps[tap] = slopes(loss, outputs[tap])
-            self.d_images[kind] = self.scale * network.backward(d_taps, outputs)
+                self.losses[kind] += loss(outputs[tap][own])
+                d_taps[tap] = np.zeros_like(outputs[tap])
+                if isinstance(function, TwelveSteps):
+                    d_taps[tap][own] = function.gradient(outputs[tap][own], target)
+                else:
+                    d_taps[tap][own] = slopes(loss, outputs[tap][own])
+            self.d_images[kind] = self.unpadded(self.scale * network.backward(d_taps, outputs))
         if smoothness is not None:
             self.losses["smoothness"], d_pixels = smoothness(image)
             white = 1.0 if name in TORCHVISION else WHITE.get(name, 255.0)
             self.d_images["smoothness"] = white * d_pixels
+
+    def padded(self, image):
+        padding = PADDING.get(self.name, 0)
+        rows, columns = (places_shown(length, padding) for length in image.shape[1:])
+        return image[:, rows][:, :, columns]
+
+    def unpadded(self, d_padded):
+        """Return the gradient of what `padded` was given: each pixel's places, added up."""
+        d_image = np.zeros((3, HEIGHT, WIDTH))
+        rows, columns = (places_shown(n, PADDING.get(self.name, 0)) for n in (HEIGHT, WIDTH))
+        for i, row in enumerate(rows):
+            for j, column in enumerate(columns):
+                d_image[:, row, column] += d_padded[:, i, j]
+        return d_image
+
+    def own(self, tap, height, width):
+        """Return the place of a picture's own features among those of the padded one."""
+        stride = 2 ** (int(tap[4]) - 1)
+        first = PADDING.get(self.name, 0) // stride
+        up = stride - 1 if self.name in CEIL else 0
+        rows, columns = (slice(first, first + (n + up) // stride) for n in (height, width))
+        return slice(None), rows, columns
 
     def ready(self, image):
         if self.name in TORCHVISION:
@@ -468,7 +555,8 @@ def test_loss_and_gradient_are_the_published_ones(name, pictures, arrays, tmp_pa
     else:
         mean = tuple(CAFFE_MEAN.ravel() / 255)
         network = weights.from_arrays(arrays, mean=mean, std=(1 / 255,) * 3)
-    vgg = Vgg(network.brightened(recipe.input_gain), recipe.taps, recipe.pooling)
+    network = network.brightened(recipe.input_gain).rounded(recipe.pool_rounding)
+    vgg = Vgg(network, recipe.taps, recipe.pooling)
 
     every = tuple(oracle.losses)
     for kinds in [*((kind,) for kind in every), every]:
@@ -482,3 +570,4 @@ def test_loss_and_gradient_are_the_published_ones(name, pictures, arrays, tmp_pa
 
 def test_every_recipe_is_pinned():
     assert set(PUBLISHED) == set(RECIPES)
+    assert PADDING == {name: r.padding for name, r in RECIPES.items() if r.padding}

@@ -1,20 +1,25 @@
 """Published objectives: the numbers that stand in their sources."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from running import begun
+from running import begun, paint
 
 from nst import optimizers
-from nst.objective import COMBINATIONS
+from nst.objective import COMBINATIONS, Objective
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES, describe, table
 from nst.objective.smoothness import smoothness_loss
 from nst.objective.styles.finish import STATISTICS
 from nst.objective.styles.gram import GRAM_NORMALIZATIONS
+from nst.pictures import images
 from nst.run.inputs import prepare
-from nst.run.scales import Scale, side_of
+from nst.run.plan import draft, work_of
+from nst.run.probe import Cost
+from nst.run.scales import Scale, scales_for, side_of
 from nst.run.state import choose_optimizer, initial_image
+from nst.run.targets import style_size
 from nst.vgg.architecture import POOLINGS, VGG16, VGG16_SLIM, VGG19
 
 
@@ -59,11 +64,16 @@ PROGRAMS = {
     "johnson": (512, "longer", 1, 1000, "noise", "lbfgs", "max"),
     "johnson-pt": (512, "longer", 1, 1000, "noise", "lbfgs", "max"),
     "anish": (None, "longer", 1, 1000, "noise", "adam", "max"),
-    "crowson": (512, "longer", 5, (1000, 500, 500, 500, 500), "content", "adam", "max"),
+    **dict.fromkeys(
+        ("crowson", "w2"),
+        (512, "longer", 1, (1000, 500), "content", "adam", "max"),
+    ),
     "pystiche": (500, "shorter", 1, 500, "content", "lbfgs", "max"),
     "spst": (1023, "shorter", 1, 600, "content", "lbfgs", "max"),
     "hvass": (None, "longer", 1, 60, "noise", "descent", "max"),
     "nst": (640, "longer", "auto", 300, "content", "lbfgs", "average"),
+    "neighbours": (512, "longer", 1, 120, "content", "lbfgs", "average"),
+    "mixture": (512, "longer", 1, 120, "content", "lbfgs", "average"),
 }
 
 
@@ -72,6 +82,26 @@ def test_a_recipe_is_run_as_its_program_runs_by_default(name):
     r = RECIPES[name]
     found = (r.size, r.side, r.scales, r.steps, r.init, r.optimizer, r.pooling)
     assert found == PROGRAMS[name]
+
+
+def test_crowson_s_scales_go_down_to_128():
+    crowson = RECIPES["crowson"]
+    assert (crowson.coarsest, crowson.scale_factor) == (128, 2**0.5)
+    assert "\ncoarsest              128" in describe("crowson")
+    assert "\nscales" not in describe("crowson")
+    going_down = [name for name, recipe in RECIPES.items() if recipe.coarsest is not None]
+    assert sorted(going_down) == ["crowson", "mixture", "neighbours", "w2"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_pools_keep_an_odd_row_where_loadcaffe_s_and_tensorflow_s_do(name, settings):
+    keeping = name in ("johnson", "anish", "hvass")
+    asked = settings(recipe=name, model="vgg16-slim", size=33, scales=1)
+    inputs = prepare(asked)
+    layer = inputs.vgg.network.architecture.shape("relu3_1", 33, 25)
+    assert layer[1:] == ((9, 7) if keeping else (8, 6))
+    work = work_of(inputs, draft(inputs), Cost(1.0, 1.0, 1.0, 1.0), 0.0)
+    assert work.architecture is inputs.vgg.network.architecture  # as the estimate counts them
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
@@ -115,6 +145,7 @@ def test_a_published_recipe_keeps_its_own_optimizer(name):
 def test_the_optimizers_are_told_what_the_recipe_says():
     adam = choose_optimizer(RECIPES["crowson"])
     assert (adam.step_size, adam.betas, adam.bounds) == (0.02, (0.9, 0.99), (0, 1))
+    assert (adam.average, RECIPES["anish"].average) == (0.99, 0)
     assert choose_optimizer(RECIPES["gatys"]).history == 100
     ours = choose_optimizer(RECIPES["nst"])
     assert (ours.history, ours.bands) == (30, 12)
@@ -242,11 +273,14 @@ def test_a_recipe_in_full_fits_on_a_screen_and_says_every_weight(name):
         ("johnson", ["strong Wolfe", "bilinearly", "only the gradient"]),
         ("johnson-pt", ["strong Wolfe", "bilinearly", "cuts a side off"]),
         ("anish", ["the lowest loss", "epsilon", "bilinearly"]),
-        ("crowson", ["pads by replication", "running mean", "moments", "enlarges", "bicubic"]),
+        ("crowson", ["pads by replication", "with L-BFGS too", "moments", "enlarges", "bicubic"]),
+        ("w2", ["have not converged", "see crowson"]),
         ("pystiche", ["strong Wolfe", "tolerance", "bilinearly"]),
         ("spst", ["strong Wolfe", "first scale only", "1023", "enlarges", "Pillow's default"]),
         ("hvass", ["to chance", "once more", "cuts a side off"]),
         ("nst", []),
+        ("neighbours", []),
+        ("mixture", []),
     ],
 )
 def test_a_recipe_says_where_it_departs_from_its_source(name, told):
@@ -254,6 +288,55 @@ def test_a_recipe_says_where_it_departs_from_its_source(name, told):
     for words in told:
         assert words in said
     assert ("departs" in said) == bool(told)
+
+
+def test_the_second_stage_of_gatys_is_the_notebook_s(settings):
+    """Tuebingen, 1024 x 768: Scale(800) makes the shorter side 800 and cuts the other off."""
+    (told,) = re.findall(r"--init FILE (--size \d+) (--steps \d+)", flat(describe("gatys")))
+    size, steps = (int(option.split()[1]) for option in told)
+    asked = settings(recipe="gatys", size=size, steps=steps, scales=None)
+    (scale,) = scales_for(768, 1024, asked)
+    assert (scale.width, scale.height, scale.steps) == (int(800 * 1024 / 768), 800, 200)
+    height, width = style_size(768, 970, scale, RECIPES["gatys"])
+    assert (height, width) == (800, round(800 * 970 / 768))  # its shorter side, too
+
+
+@pytest.mark.parametrize("size", [None, 157, 900])
+def test_pystiche_s_style_has_a_size_of_its_own(settings, size):
+    """``--content-size`` and ``--style-size`` of _cli.py are 500 by default, each by itself."""
+    asked = settings(recipe="pystiche", size=size, scales=None, steps=None)
+    (scale,) = scales_for(300, 400, asked)
+    assert min(scale.height, scale.width) == (500 if size is None else round(size * 3 / 4))
+    assert style_size(640, 507, scale, RECIPES["pystiche"]) == (round(500 * 640 / 507), 500)
+    assert "500, whatever the result's" in describe("pystiche")
+
+
+def test_crowson_s_next_scale_starts_from_the_mean_of_the_steps(settings, monkeypatch):
+    seen, evaluate = [], Objective.evaluate
+
+    def spy(self, image):
+        seen.append(image.copy())
+        return evaluate(self, image)
+
+    monkeypatch.setattr(Objective, "evaluate", spy)
+    tried = {}
+    for steps in ((2, 1), (3, 1)):
+        asked = settings(
+            recipe="crowson", model="vgg16-slim", size=40, scales=(24, 40), steps=steps
+        )
+        paint(prepare(asked))
+        tried[steps] = seen[:]
+        seen.clear()
+    *pictures, _ = tried[3, 1]  # of the smaller scale, the third after two steps
+    weights = 0.99 ** np.arange(3)[::-1]
+    mean = np.tensordot(weights / weights.sum(), pictures, 1).astype(np.float32)
+    expected = images.resize(mean, *tried[2, 1][-1].shape[1:])
+    np.testing.assert_allclose(tried[2, 1][-1], expected, atol=1e-6)
+    assert np.abs(expected - images.resize(pictures[-1], *expected.shape[1:])).max() > 1e-3
+
+
+def flat(text):
+    return " ".join(text.split())
 
 
 def test_a_recipe_says_nothing_of_what_it_does_not_use():

@@ -8,9 +8,9 @@ import pytest
 import toy_statistic
 from gradcheck import assert_gradient
 from objectives import mask_of, recipe_of
+from run.test_checkpoints import stop_after, without_seconds
 from running import begun, paint
 from small_networks import ReferenceVgg, draw_arrays, relative_error
-from test_checkpoints import stop_after, without_seconds
 from toy_statistic import MeanStyle
 
 from nst import resume, stylize

@@ -1,10 +1,11 @@
-"""Mean and covariance of the channels, by Wasserstein's distance: the style loss of Crowson.
+"""Mean and covariance of the channels, by Wasserstein's distance.
 
     loss = mean((m - n)**2) + trace(S + T - 2 (R S R)**(1/2)) / C
 
 where m, S and n, T are mean and covariance of the image and of the painting, and R is the root of
 T: how far the features would have to travel, if both were normally distributed.  Crowson's
-style-transfer-pytorch divides both terms by C.
+style-transfer-pytorch means this distance, and divides both terms by C; what it computes in place
+of the roots is in newton_schulz.py.
 """
 
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ sum of the mask, the area, regions of different sizes compare.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -48,6 +48,14 @@ class Mask:
 
 
 @dataclass(frozen=True)
+class Effort:
+    """What it takes to make a target for one scale."""
+
+    values: float  # that are in memory meanwhile, beside the target
+    products: float  # multiplications
+
+
+@dataclass(frozen=True)
 class StyleSums:
     """Sums over pixels p of one layer, with weights w_p: those of two tiles can be added."""
 
@@ -67,6 +75,7 @@ class SumStyle:
     """What a statistic has from its sums being sums: it blends, and looks alike in every tile."""
 
     measure: Callable[..., StyleSums]  # of the statistic
+    per_scale: ClassVar[bool] = False  # what it compares with is the painting's alone
 
     @classmethod
     def collect(cls, features: Array, mask: Mask | None = None) -> StyleSums:
@@ -86,27 +95,43 @@ class SumStyle:
         sums = sum(share * mean for share, mean in zip(shares, means, strict=True))
         return StyleSums(sums, area)
 
+    @staticmethod
+    def effort(channels: int, asking: int, painting: int) -> Effort:
+        """Return nothing: what it compares with is had from the sums."""
+        return Effort(0, 0)
+
     def within(self, place: Place) -> Self:
         """Return what a tile's features are compared with: the same, for all tiles are added."""
         return self
 
 
-def mask_at(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+def mask_at(mask: np.ndarray, height: int, width: int, rounding: str = "floor") -> np.ndarray:
     """Return a region's mask (H, W) as a layer of ``height`` x ``width`` sees it: averaged.
 
-    Each pooling halves both sides and leaves out a last odd row or column, and so does this.
+    Each pooling halves both sides, and leaves out or keeps a last odd row or column by its
+    ``rounding``, and so does this.
     """
-    side = 1
+    size, side = mask.shape, 1
+    while rounding == "ceil" and (mask.shape[0] > height or mask.shape[1] > width):
+        mask = _halved(mask)
     while 2 * side * height <= mask.shape[0] and 2 * side * width <= mask.shape[1]:
         side *= 2
     if mask.shape[0] // side != height or mask.shape[1] // side != width:
         raise ValueError(
-            f"a mask of {mask.shape} does not belong to a layer of {(height, width)}; "
+            f"a mask of {size} does not belong to a layer of {(height, width)}; "
             "resize it to the image that the layer is of"
         )
     squares = mask[: side * height, : side * width].reshape(height, side, width, side)
     averaged: np.ndarray = squares.mean(axis=(1, 3))
     return averaged
+
+
+def _halved(mask: np.ndarray) -> np.ndarray:
+    """Return the mean of each 2x2 square, of as many pixels as there are of it."""
+    rows, columns = mask.shape
+    even = np.pad(mask, ((0, rows % 2), (0, columns % 2)), "edge")  # twice what has no other
+    halved: np.ndarray = even.reshape(-(-rows // 2), 2, -(-columns // 2), 2).mean(axis=(1, 3))
+    return halved
 
 
 # ---- Sums of products and of channels, which covariance and moments are made of --------
