@@ -4,8 +4,11 @@ import numpy as np
 
 from nst.objective import Region
 from nst.objective.recipe import Recipe
+from nst.objective.styles.finish import STATISTICS
 from nst.objective.styles.gram import GramStyle
 from nst.objective.styles.sums import Mask
+
+SUMMED = [name for name, kind in STATISTICS.items() if not kind.per_scale]  # of sums over pixels
 
 
 def recipe_of(content, style, smoothness=0.0, **conventions):

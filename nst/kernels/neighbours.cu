@@ -161,7 +161,7 @@ extern "C" __global__ void nearest_partials(float* products, int* index, const f
     float best[EACH];
     int place[EACH];
     for (int r = 0; r < EACH; ++r) {
-        best[r] = -3.4028235e38f;  // the least float
+        best[r] = -3.402823e38f;
         place[r] = (int)(first_square * TILE);
     }
     for (long long square = first_square; square < end; ++square) {

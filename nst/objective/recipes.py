@@ -86,7 +86,6 @@ RECIPES = {
         steps=300,
         history=30,
         bands=12,
-        clip_every=40,
         step_size=0.02,
         clip=True,
     ),
@@ -370,13 +369,8 @@ def _unused(recipe: Recipe) -> set[str]:
     if not recipe.padding:
         unused |= {"padding"}
     if recipe.optimizer == "lbfgs":
-        unused |= set() if recipe.clip else {"clip_every"}
         return unused | {"step_size", "step_decay", "betas"}
-    return (
-        unused
-        | {"history", "bands", "clip_every"}
-        | ({"betas"} if recipe.optimizer == "descent" else set())
-    )
+    return unused | {"history", "bands"} | ({"betas"} if recipe.optimizer == "descent" else set())
 
 
 def _text(value: object) -> str:

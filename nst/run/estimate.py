@@ -276,7 +276,7 @@ def optimizer_images(
         return 0, 1
     if kind == "adam":
         return 2 + averaged, 1
-    return 4 + 2 * pairs, 4 if bands == 1 else 8
+    return 4 + 2 * pairs, 5 if bands == 1 else 9
 
 
 def optimizer_passes(kind: str, pairs: int, averaged: bool = False, bands: int = 1) -> int:
