@@ -421,7 +421,7 @@ def test_a_plan_settles_how_the_run_is_done(small_run):
     planned = plan(small_run())
     found = planned.estimate
     assert isinstance(found, Estimate)
-    assert (planned.side, planned.pairs) == (found.side, found.pairs) == (None, 10)
+    assert (planned.side, planned.pairs) == (found.side, found.pairs) == (None, 30)
     assert 0 < found.scales[-1].seconds < found.seconds
     assert planned.lines == found.lines()
 
