@@ -25,7 +25,8 @@ from nst.objective.styles.sums import Mask
 from nst.objective.tiling import tiles_of
 from nst.pictures import images
 from nst.run.inputs import prepare
-from nst.run.plan import draft, plan
+from nst.run.plan import draft, work_of
+from nst.run.probe import Cost
 from nst.run.scales import Scale
 from nst.run.targets import objective_at
 from nst.settings import Painting
@@ -505,10 +506,21 @@ def test_with_every_color_it_paints(settings, recipe, color):
 # ---- What it takes -----------------------------------------------------------------------
 
 
-def test_the_estimate_has_the_targets_and_the_time_of_matching(settings):
-    """Beside the evaluations: a field as large as the features, and products of positions."""
-    ours, gram = (
-        plan(prepare(settings(recipe=r, style_taps={HYPERCOLUMN: 1.0}, size=512, scales=1)))
-        for r in ("neighbours", "nst")
-    )
-    assert ours.estimate.scales[0].bytes > gram.estimate.scales[0].bytes
+@pytest.mark.parametrize("regions", [0, 2])
+def test_the_estimate_has_the_targets_and_the_time_of_matching(settings, regions):
+    """A field as large as the features for each region; a product of all positions, at most."""
+    inputs = prepare(settings(recipe="neighbours", size=512, scales=1))
+    cost = Cost(2000.0, 1e-6, 700.0, 1e-6, product_seconds=1e-9)
+    work = replace(work_of(inputs, draft(inputs), cost, 0.0), regions=regions)
+    without = replace(work, asking={})
+    channels, positions, painted = 37, 128 * 106, 128 * 97
+    fields = 4 * channels * positions * max(1, regions)
+    added = work.target_bytes((512, 427), True) - without.target_bytes((512, 427), True)
+    assert added == fields
+    assert work.target_bytes((512, 427), False) == without.target_bytes((512, 427), False)
+    ours, bare = (w.scale(0, None, 10) for w in (work, without))
+    matching = 1e-9 * channels * positions * painted
+    again = 1e-6 * (512 + 16) * (427 + 16)  # the picture that asks is seen as well
+    found = ours.preparing_seconds - bare.preparing_seconds
+    assert found == pytest.approx(matching + again, rel=1e-2)
+    assert ours.bytes >= bare.bytes + fields  # measuring may take more
