@@ -160,10 +160,11 @@ def test_a_missing_mask_is_named(first, tmp_path):
 # ---- Strength --------------------------------------------------------------------------
 
 
-def test_strength_blends_the_photograph_s_own_style_in(settings, files):
+def test_strength_blends_the_photograph_s_own_style_in(settings, files, monkeypatch):
+    monkeypatch.setattr("nst.run.inputs.in_style_colours", lambda content, *_: content)
     (full,) = style_grams(settings())
     (own,) = style_grams(settings(style=files / "photograph.png"))
-    (half,) = style_grams(settings(strength=0.125))  # of which the painting's share is 1/4
+    (half,) = style_grams(settings(strength=0.5))  # of which the painting's share is 1/4
     np.testing.assert_allclose(half, full / 4 + own * 3 / 4, rtol=1e-4)
 
 
@@ -212,7 +213,7 @@ def test_a_finer_scale_begins_with_the_details_that_strength_leaves(settings, de
     """Enlarged, the image lacks what half the size cannot show."""
     inputs, planned, state = begun(prepare(settings(content=detailed, strength=0.25)))
     coarse, fine = planned.scales
-    content = images.load(detailed)
+    content = inputs.content
     begin(inputs, planned, state, coarse)
     np.testing.assert_array_equal(state.image, state.trial)
     state.image = before = rng.random(state.image.shape, np.float32)  # as it was painted
@@ -455,7 +456,8 @@ def test_every_control_composes_with_tiles(settings, first, other, left, right):
 def asked_for(*arguments):
     """Return the settings that a command line means."""
     options = vars(cli._parser().parse_args(["stylize", *map(str, arguments)]))
-    del options["command"], options["quiet"], options["source"]
+    for name in ("command", "quiet", "source", "as_json"):
+        del options[name]
     return settings_of(**options)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_checkpoints import stop_after
+from run.test_checkpoints import stop_after
 
 from nst import NstError, Settings, resume, stylize
 from nst.arguments import options_of

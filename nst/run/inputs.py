@@ -21,6 +21,9 @@ from nst.settings import Painting, Settings
 from nst.vgg import Vgg
 
 
+LEAST_SHARE = 0.01  # of a mask, below which a pixel is outside
+
+
 @dataclass(frozen=True)
 class ReadPainting:
     """A painting as it was read: see `settings.Painting`."""
@@ -242,7 +245,10 @@ def in_style_colours(
 
 
 def _fitted(mask: np.ndarray | None, height: int, width: int) -> np.ndarray | None:
-    return None if mask is None else images.resize(mask, height, width)
+    if mask is None:
+        return None
+    fitted = images.resize(mask, height, width)
+    return np.where(fitted < LEAST_SHARE, 0, fitted)  # what resizing lets over is outside
 
 
 def where_shown(alpha: np.ndarray | None) -> np.ndarray | None:

@@ -659,9 +659,9 @@ def test_a_folder_is_refused(tmp_path):
 @POSIX
 def test_a_name_that_is_too_long_is_refused(tmp_path):
     path = tmp_path / ("x" * 300 + ".png")
-    assert refusal_of(images.load, path) == (
-        f"cannot read {path}: file name too long; check the file and its permissions"
-    )
+    message = refusal_of(images.load, path)  # the name is shortened in it
+    assert message.startswith("cannot read ")
+    assert message.endswith("x.png: file name too long; check the file and its permissions")
 
 
 def test_large_is_allowed_silently_until_pillow_calls_it_a_bomb(tmp_path, pixels, monkeypatch):

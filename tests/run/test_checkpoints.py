@@ -409,7 +409,7 @@ def test_a_changed_input_is_named_and_the_checkpoint_stays(stopped, tmp_path, rn
 def test_a_changed_model_is_named(stopped, files, tmp_path, rng):
     arrays = draw_arrays(FOUR_BLOCKS, rng)
     export_network(weights.from_arrays(arrays, "average", name="tiny"), tmp_path / "tiny.onnx")
-    with pytest.raises(NstError, match=r"is not the one that the run in .* began with") as error:
+    with pytest.raises(NstError, match=r"is not the one that the run in ") as error:
         resume(stopped[1])
     assert "\n" not in str(error.value)
     (tmp_path / "tiny.onnx").write_bytes((files / "tiny.onnx").read_bytes())
