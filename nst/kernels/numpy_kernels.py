@@ -4,8 +4,10 @@ The package's docstring states the shapes and the contract; DERIVATIONS.md deriv
 backward formula from the forward one above it.
 """
 
+import os
 from collections.abc import Iterator
 from functools import partial
+from types import ModuleType
 
 import numpy as np
 
@@ -626,20 +628,31 @@ def cosine_transform(image: np.ndarray) -> np.ndarray:
     it back.  Frequencies grow along rows and columns from the mean at (0, 0).  Across red, green
     and blue they are grey, red against blue, and green against both.
     """
-    from scipy.fft import dctn  # takes a while to import
-
     checks.has_rank(3, image=image)
-    spectrum: np.ndarray = dctn(image, norm="ortho")
+    spectrum: np.ndarray = _scipy_fft().dctn(image, norm="ortho")
     return spectrum
 
 
 def inverse_cosine_transform(spectrum: np.ndarray) -> np.ndarray:
     """Return the image (C, H, W) whose ``cosine_transform`` is ``spectrum``."""
-    from scipy.fft import idctn
-
     checks.has_rank(3, spectrum=spectrum)
-    image: np.ndarray = idctn(spectrum, norm="ortho")
+    image: np.ndarray = _scipy_fft().idctn(spectrum, norm="ortho")
     return image
+
+
+def _scipy_fft() -> ModuleType:
+    """Return SciPy's module, which takes a while to import, and so only where it is needed.
+
+    On the way numpy.f2py reads SOURCE_DATE_EPOCH, and fails where it is no number.
+    """
+    date = os.environ.pop("SOURCE_DATE_EPOCH", None)
+    try:
+        import scipy.fft
+    finally:
+        if date is not None:
+            os.environ["SOURCE_DATE_EPOCH"] = date
+    found: ModuleType = scipy.fft
+    return found
 
 
 def band_squares(spectrum: np.ndarray, bands: int) -> np.ndarray:

@@ -20,7 +20,6 @@ from nst.run.shared import Shared
 from nst.settings import Painting, Settings
 from nst.vgg import Vgg
 
-
 LEAST_SHARE = 0.01  # of a mask, below which a pixel is outside
 
 
