@@ -96,7 +96,7 @@ def test_weights_are_factors_on_the_recipe_s_own(settings):
     assert changed.content == {tap: 2 * w for tap, w in recipe.content.items()}
     assert changed.style == {tap: 0.5 * w for tap, w in recipe.style.items()}
     assert changed.smoothness == 3 * recipe.smoothness
-    assert override(settings(strength=0.25)).smoothness == 0.25 * recipe.smoothness
+    assert override(settings(strength=0.25)).smoothness == 0.25**2 * recipe.smoothness
 
 
 def test_choices_are_written_over_the_recipe(settings):

@@ -22,7 +22,9 @@ class Ours:
         vgg = Vgg.from_arrays(work.arrays, RECIPE.taps, POOLING, self.device, **precision)
         content = content_features(vgg, self.device.asarray(work.content), RECIPE.content, None)
         painting = self.device.asarray(work.style)
-        style = style_sums(vgg, painting, dict.fromkeys(RECIPE.style), GramStyle)
+        style = style_sums(
+            vgg, painting, dict.fromkeys(RECIPE.style), dict.fromkeys(RECIPE.style, GramStyle)
+        )
         targets = Targets(content, {tap: [Region(finish(s, RECIPE))] for tap, s in style.items()})
         self.vgg = _Timed(vgg)
         self.objective = Objective(self.vgg, targets, RECIPE)  # type: ignore[arg-type]  # it has what Objective calls

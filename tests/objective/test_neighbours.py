@@ -426,7 +426,9 @@ def test_on_the_gpu_it_paints_the_same_picture(gpu, recipe, settings, masked, si
     for device in ("cuda", "cpu"):
         inputs = prepare(replace(asked, device=device, conv="direct"))
         results.append(paint(inputs, side=side).image)
-    np.testing.assert_allclose(*results, atol=2e-3)
+    apart = np.abs(results[0] - results[1])  # a match that is nearly a tie may fall otherwise
+    assert (apart > 2e-3).mean() < 1e-3
+    assert apart.max() < 0.02
 
 
 def test_from_the_second_scale_on_what_was_painted_asks_too(settings):
