@@ -49,10 +49,10 @@ def full_width_vgg(rng: np.random.Generator) -> Vgg:
 
 def objective(vgg: Vgg, content: np.ndarray, painting: np.ndarray, side: int | None) -> Objective:
     """Return Gatys' objective at the size of ``content``."""
-    sums = style_sums(vgg, painting, dict.fromkeys(STYLE), GramStyle, side)
+    sums = style_sums(vgg, painting, dict.fromkeys(STYLE), dict.fromkeys(STYLE, GramStyle), side)
     targets = Targets(
         content_features(vgg, content, CONTENT, side),
-        {tap: [Region(finish(sums[tap], RECIPE))] for tap in STYLE},
+        {tap: [Region(finish(sums[tap], RECIPE, tap))] for tap in STYLE},
     )
     return Objective(vgg, targets, RECIPE, side)
 

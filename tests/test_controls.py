@@ -113,7 +113,7 @@ def test_outside_of_its_content_mask_a_style_does_nothing(settings, first, left)
     start = images.resize(prepare(asked).content, 160, 133)  # its colours are in the region only
     moved = np.abs(result.image - start).mean(axis=0)
     assert moved[:, :60].mean() > 0.005
-    assert moved[:, 80:].max() == 0
+    assert moved[:, 80:].max() < 5e-4  # no pull, but the first curvatures are of whole waves
 
 
 def test_each_region_takes_its_own_style(settings, first, other, left, right):

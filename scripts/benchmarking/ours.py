@@ -25,7 +25,9 @@ class Ours:
         style = style_sums(
             vgg, painting, dict.fromkeys(RECIPE.style), dict.fromkeys(RECIPE.style, GramStyle)
         )
-        targets = Targets(content, {tap: [Region(finish(s, RECIPE))] for tap, s in style.items()})
+        targets = Targets(
+            content, {tap: [Region(finish(s, RECIPE, tap))] for tap, s in style.items()}
+        )
         self.vgg = _Timed(vgg)
         self.objective = Objective(self.vgg, targets, RECIPE)  # type: ignore[arg-type]  # it has what Objective calls
         self.optimizer = Lbfgs(bounds=None)  # PyTorch's has none
