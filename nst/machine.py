@@ -8,11 +8,23 @@ way up counts.  Version 2 has one such tree, version 1 one for each kind of limi
 import math
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")  # in which groups this process is
+
+
+@contextmanager
+def without_variable(name: str) -> Iterator[None]:
+    """Hide the environment's variable ``name``, whatever it says, from what the block calls."""
+    value = os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ[name] = value
 
 
 def cpus(root: Path = CGROUPS, own: Path = OWN) -> int:

@@ -19,17 +19,6 @@ from nst.settings import Settings
 
 
 @pytest.fixture
-def quick(files):
-    return {
-        "model": str(files / "tiny.onnx"),
-        "device": "cpu",
-        "size": 48,
-        "scales": 1,
-        "steps": 2,
-    }
-
-
-@pytest.fixture
 def run(files, quick):
     words = [word for name, value in quick.items() for word in (f"--{name}", str(value))]
     return ["stylize", str(files / "photograph.png"), str(files / "painting.png"), *words]

@@ -4,13 +4,13 @@ The package's docstring states the shapes and the contract; DERIVATIONS.md deriv
 backward formula from the forward one above it.
 """
 
-import os
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from types import ModuleType
 
 import numpy as np
 
+from nst import machine
 from nst.kernels import blocks, checks, frequencies
 from nst.kernels.numpy_neighbours import (  # noqa: F401  (one twin, in two files)
     block_mean,
@@ -640,17 +640,14 @@ def inverse_cosine_transform(spectrum: np.ndarray) -> np.ndarray:
     return image
 
 
+@cache
 def _scipy_fft() -> ModuleType:
     """Return SciPy's module, which takes a while to import, and so only where it is needed.
 
     On the way numpy.f2py reads SOURCE_DATE_EPOCH, and fails where it is no number.
     """
-    date = os.environ.pop("SOURCE_DATE_EPOCH", None)
-    try:
+    with machine.without_variable("SOURCE_DATE_EPOCH"):
         import scipy.fft
-    finally:
-        if date is not None:
-            os.environ["SOURCE_DATE_EPOCH"] = date
     found: ModuleType = scipy.fft
     return found
 

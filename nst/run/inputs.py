@@ -81,8 +81,8 @@ class Inputs:
         painted = image.clip(0, 1)
         if self.recipe.palette == "moments":
             alpha = _fitted(self.alpha, *painted.shape[1:])
-            matched = in_style_colours(painted, alpha, self.paintings)
-            painted = painted + np.float32(self.settings.strength) * (matched - painted)
+            strength = self.settings.strength
+            painted = in_style_colours(painted, alpha, self.paintings, strength)
         painted = colour.as_grey(painted) if self.grey else painted
         return colour.finished(self.settings.color, painted, self.photograph)
 
@@ -169,8 +169,7 @@ def open_inputs(
     content = colour.content_to_paint(settings.color, photograph)
     if recipe.content_colors == "style":
         colouring = [one for one in paintings if one.taken_at(min(recipe.style))]
-        matched = in_style_colours(content, alpha, colouring or paintings)
-        content = content + np.float32(settings.strength) * (matched - content)
+        content = in_style_colours(content, alpha, colouring or paintings, settings.strength)
     return Inputs(
         settings=settings,
         recipe=recipe,
@@ -214,9 +213,14 @@ def read_style(
 
 
 def in_style_colours(
-    content: np.ndarray, alpha: np.ndarray | None, paintings: Sequence[ReadPainting]
+    content: np.ndarray,
+    alpha: np.ndarray | None,
+    paintings: Sequence[ReadPainting],
+    strength: float = 1.0,
 ) -> np.ndarray:
     """Return ``content`` (3, H, W) with its colours matched to those of the ``paintings``.
+
+    With a ``strength`` below 1 they go so much of the way.
 
     Mean and covariance of each region become those of the paintings of that region, pooled by
     their weights; what lies in no region stays as it is.  Only what can be seen is counted: an
@@ -240,7 +244,7 @@ def in_style_colours(
         matched = colour.match_moments(content, of_paintings, alpha if region is None else region)
         share = np.float32(1) if region is None else region
         coloured = coloured + share * (matched - content)
-    return np.clip(coloured, 0, 1)
+    return content + np.float32(strength) * (np.clip(coloured, 0, 1) - content)
 
 
 def _fitted(mask: np.ndarray | None, height: int, width: int) -> np.ndarray | None:

@@ -9,7 +9,6 @@ does not start.
 """
 
 import math
-import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
@@ -31,7 +30,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine, LayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from nst import files
+from nst import files, machine
 from nst.pictures import images
 
 DPI = 128  # a power of two: pixels / DPI * DPI is the same number of pixels
@@ -156,13 +155,9 @@ def draw_losses(history: Sequence[Mapping[str, float]], total: bool = False) -> 
 def as_svg(figure: Figure) -> bytes:
     """Return a drawn figure as SVG: sharp at any size, and the same bytes each time."""
     encoded = BytesIO()
-    date = os.environ.pop("SOURCE_DATE_EPOCH", None)  # read on the way, and it may be no number
-    try:
-        with rc_context(LOOKS | {"svg.hashsalt": "nst"}):
-            figure.savefig(encoded, format="svg", metadata={"Date": None})
-    finally:
-        if date is not None:
-            os.environ["SOURCE_DATE_EPOCH"] = date
+    looks = LOOKS | {"svg.hashsalt": "nst"}
+    with machine.without_variable("SOURCE_DATE_EPOCH"), rc_context(looks):  # it may be no number
+        figure.savefig(encoded, format="svg", metadata={"Date": None})
     return encoded.getvalue()
 
 

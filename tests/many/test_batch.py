@@ -24,18 +24,6 @@ from nst.vgg import runtime
 
 
 @pytest.fixture
-def quick(files):
-    """Settings of a tiny picture."""
-    return {
-        "model": str(files / "tiny.onnx"),
-        "device": "cpu",
-        "size": 48,
-        "scales": 1,
-        "steps": 2,
-    }
-
-
-@pytest.fixture
 def words(quick):
     """The same as words of the command line."""
     return [word for name, value in quick.items() for word in (f"--{name}", str(value))]

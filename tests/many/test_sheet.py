@@ -10,17 +10,6 @@ from nst.settings import Settings
 from nst.show import plots
 
 
-@pytest.fixture
-def quick(files):
-    return {
-        "model": str(files / "tiny.onnx"),
-        "device": "cpu",
-        "size": 48,
-        "scales": 1,
-        "steps": 2,
-    }
-
-
 def contains(sheet, picture):
     """Return whether a picture's own pixels are somewhere in a sheet."""
     wanted, page = images.as_uint8(picture), images.as_uint8(sheet)
