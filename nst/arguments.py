@@ -11,6 +11,7 @@ from nst.errors import NstError, brief
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES
 from nst.pictures import reading
 from nst.pictures.colour import COLORS
+from nst.run.ending import WINDOW
 from nst.settings import Painting, Settings
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
 
@@ -71,6 +72,13 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
         metavar="N|N,N,...",
         help="evaluations of the objective, over all scales or at each; default: the recipe's, "
         f"{ours.steps} for nst",
+    )
+    add(
+        "until",
+        type=float,
+        metavar="PERCENT",
+        help=f"end each size when {WINDOW} steps bring the loss down by less than this; --steps "
+        "remains the most; 0: never, 1: hardly to be seen",
     )
     add(
         "scales",

@@ -225,7 +225,7 @@ def _title(inputs: Inputs, plan: Plan, behind: int = 0) -> str:
     enlarged = max(full.height, full.width) > max(rows, columns)
     return (
         f"{full.width} x {full.height} pixels, {_counted(len(plan.scales), 'scale')}, "
-        f"{_counted(settings.all_steps, 'step')}, "
+        f"{'at most ' if settings.until else ''}{_counted(settings.all_steps, 'step')}, "
         f"{inputs.vgg.network.name}, on {inputs.device.name}"
         + (f", from step {behind + 1}" if behind else "")
         + f", in the style of {' and '.join(map(_style_name, settings.style))}"

@@ -99,6 +99,7 @@ class Settings:
     output: Path | None = Path("out.png")  # .png or .jpg; None: only return the result
     size: int | None = None  # pixels, the longer side of the result; the aspect is the content's
     steps: int | tuple[int, ...] | None = None  # evaluations of the objective: all, or by scale
+    until: float = 0.0  # percent: a scale ends when steps bring less, see ending.py; 0: never
     scales: str | int | tuple[int, ...] | None = None  # auto, how many, or the longer sides
     scale_factor: float | None = None  # by which each scale is larger than the one before
     model: str = "auto"  # vgg16, vgg19, vgg16-slim, an .onnx file; auto: vgg16 where installed
@@ -154,6 +155,7 @@ class Settings:
                 "and keeps its subject by itself. Use --strength for more of the photograph."
             )
         self._check_number("strength", 0, 1)
+        self._check_number("until", 0, 50)
         self._check_number("style_scale", 0.1, 10)
         for name in ("content_taps", "style_taps"):
             self._check_taps(name)

@@ -24,6 +24,7 @@ from nst.objective.styles.finish import asks
 from nst.pictures import images
 from nst.run import marks
 from nst.run.checkpoints import Keeper
+from nst.run.ending import is_over
 from nst.run.inputs import Inputs, prepare
 from nst.run.plan import Plan, plan
 from nst.run.records import Progress, Records
@@ -206,21 +207,19 @@ def paint(
     on_progress: Callable[[Progress], None] | None = None,
 ) -> None:
     """Improve ``state.image`` step by step, scale by scale, from where its history ends."""
-    behind = len(state.history)
-    for scale in plan.scales:
-        if behind >= scale.steps:
-            behind -= scale.steps
+    until = inputs.settings.until
+    for number, scale in enumerate(plan.scales, start=1):
+        if is_over(state.history, number, scale.steps, until):
             continue
-        if behind == 0:
+        if not state.history or state.history[-1]["scale"] < number:
             begin(inputs, plan, state, scale)
         objective = objective_at(inputs, scale, plan.side, plan.share(scale), state.asking)
-        for _ in range(behind, scale.steps):
+        while not is_over(state.history, number, scale.steps, until):
             progress = step(state, scale, objective, records)
             if keeper.due():
                 keeper.save(snapshot(inputs, plan, state))
             if on_progress is not None:
                 on_progress(progress)
-        behind = 0
 
 
 def begin(inputs: Inputs, plan: Plan, state: State, scale: Scale) -> None:

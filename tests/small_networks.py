@@ -6,8 +6,8 @@ import numpy as np
 from onnx.reference import ReferenceEvaluator
 
 from nst.devices import CPU
-from nst.vgg import graphs
-from nst.vgg.architecture import VGG16, VGG19, Architecture
+from nst.vgg import graphs, hypercolumn
+from nst.vgg.architecture import HYPERCOLUMN, VGG16, VGG19, Architecture
 from nst.vgg.plan import Plan
 from nst.vgg.weights import IMAGENET_MEAN, IMAGENET_STD
 
@@ -58,7 +58,8 @@ class ReferenceVgg:
         self.network = SimpleNamespace(architecture=architecture)
         self.device = CPU
         self.released = 0
-        plan = Plan(architecture, self.taps, pooling)
+        self._layers = tuple(dict.fromkeys(p for t in self.taps for p in architecture.parts(t)))
+        plan = Plan(architecture, self._layers, pooling)
         self._saved, self._outputs = plan.saved, plan.outputs
         arrays = {**arrays, **colours}
         self.forward_model = graphs.forward(plan, arrays, self._outputs)
@@ -75,20 +76,32 @@ class ReferenceVgg:
             results = self._forward.run(None, {"image": image[None]})
             self._seen[key] = dict(zip(self._outputs, results, strict=True))
         self._activations = self._seen[key]
-        return {tap: self._activations[tap][0].copy() for tap in self.taps}
+        layers = {layer: self._activations[layer][0].copy() for layer in self._layers}
+        if HYPERCOLUMN in self.taps:
+            column = np.empty(self.network.architecture.shape(HYPERCOLUMN, *image.shape[1:]))
+            layers[HYPERCOLUMN] = hypercolumn.forward(self._parts(layers), column)
+        return {tap: layers[tap] for tap in self.taps}
 
     features = forward
 
     def release(self):
         self.released += 1
 
+    def _parts(self, layers):
+        return {part: layers[part] for part in self.network.architecture.parts(HYPERCOLUMN)}
+
     def backward(self, d_features):
+        if HYPERCOLUMN in d_features:
+            blank = {layer: np.zeros_like(self._activations[layer][0]) for layer in self._layers}
+            given = {tap: d.copy() for tap, d in d_features.items() if tap != HYPERCOLUMN}
+            d_column = d_features[HYPERCOLUMN]
+            d_features = given | hypercolumn.backward(d_column, self._parts(blank), given)
         saved = {name: self._activations[name] for name in self._saved}
         d_taps = {
             f"d_{tap}": d_features[tap][None]
             if tap in d_features
             else np.zeros_like(self._activations[tap])
-            for tap in self.taps
+            for tap in self._layers
         }
         return self._backward.run(None, {**saved, **d_taps})[0][0]
 

@@ -495,5 +495,7 @@ def relative_to(targets: Targets, weights: Weights) -> tuple[Targets, Weights]:
             replace(region, weight=region.weight * sizes[0] / size)
             for region, size in zip(regions, sizes, strict=True)
         ]
-    edges = weights.edges / mean_square(targets.edges) if weights.edges else 0.0
+    edges = weights.edges
+    if edges and targets.edges is not None:
+        edges = edges / mean_square(targets.edges)
     return replace(targets, style=relative), Weights(content, style, weights.smoothness, edges)

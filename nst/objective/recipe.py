@@ -66,7 +66,6 @@ class Recipe:
     optimizer: str = "lbfgs"  # lbfgs, adam or descent
     history: int = 100  # pairs that L-BFGS remembers
     bands: int = 1  # of frequencies in which L-BFGS begins with a curvature of their own
-    clip_every: int = 10  # line searches of L-BFGS between two clips, if it clips
     step_size: float = 1.0  # of Adam and descent, in units of pixel_range
     step_decay: float = 1.0  # step_size is multiplied by this at every step
     betas: tuple[float, float] = (0.9, 0.999)  # Adam's

@@ -62,6 +62,7 @@ _OURS: dict[str, Any] = {  # how our own recipes with nearest features are paint
     "pixel_range": 1,
     "pooling": "average",
     "palette": "moments",
+    "padding": 8,
     "coarsest": 64,
     "steps": 120,
     "history": 10,
@@ -85,7 +86,6 @@ RECIPES = {
         steps=300,
         history=30,
         bands=12,
-        clip_every=40,
         step_size=0.02,
         clip=True,
     ),
@@ -370,13 +370,8 @@ def _unused(recipe: Recipe) -> set[str]:
     if not recipe.padding:
         unused |= {"padding"}
     if recipe.optimizer == "lbfgs":
-        unused |= set() if recipe.clip else {"clip_every"}
         return unused | {"step_size", "step_decay", "betas"}
-    return (
-        unused
-        | {"history", "bands", "clip_every"}
-        | ({"betas"} if recipe.optimizer == "descent" else set())
-    )
+    return unused | {"history", "bands"} | ({"betas"} if recipe.optimizer == "descent" else set())
 
 
 def _text(value: object) -> str:

@@ -186,7 +186,7 @@ def padding_of(padding: int, vgg: Vgg) -> int:
     """Return a recipe's ``padding`` in whole features of the deepest tap, so that grids fit."""
     if not padding:
         return 0
-    stride = max(vgg.network.architecture.stride(tap) for tap in vgg.taps)
+    stride = max(vgg.network.architecture.coarsest(tap) for tap in vgg.taps)
     return -(-padding // stride) * stride
 
 

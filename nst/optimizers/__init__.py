@@ -3,7 +3,7 @@
 Each optimizer is given one evaluation at a time, ``step(image, loss, d_image)``, and changes
 ``image`` in place to where the next evaluation should be.  So every optimizer costs one pass
 through the network a step, and the loop around them is the same and has no callback in it.
-After a step every pixel is clipped to [0, 1]; L-BFGS has its own way with that, see lbfgs.py.
+After a step every pixel is clipped to [0, 1].
 """
 
 from nst.optimizers.first_order import Adam, NormalisedDescent

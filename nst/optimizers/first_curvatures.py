@@ -6,6 +6,7 @@ detail.  So its second derivatives are nearly diagonal in the cosine transform's
 number serves neither end.  DERIVATIONS.md has the formulas.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from nst import kernels
@@ -24,14 +25,14 @@ class Pair(NamedTuple):
     changes: Array | None = None  # and of y
 
 
-def known_of(s: Array, y: Array, square: Array | None = None, bands: int = 1) -> Pair:
-    """Return what is to be known of the pair (s, y); ``square`` is y . y, if it is known."""
+def known_of(s: Array, y: Array, products: Sequence[Array] | None = None, bands: int = 1) -> Pair:
+    """Return what is to be known of the pair (s, y); ``products`` are y . s, y . y, if known."""
     k = kernels.of(s, y)
-    square = k.dot(y, y) if square is None else square
+    if products is None:
+        products = k.dot(y, s), k.dot(y, y)
     if bands == 1:
-        return Pair(k.dot(y, s), square)
-    moves, changes = (k.band_squares(k.cosine_transform(array), bands) for array in (s, y))
-    return Pair(k.dot(y, s), square, moves, changes)
+        return Pair(*products)
+    return Pair(*products, *(k.band_squares(k.cosine_transform(x), bands) for x in (s, y)))
 
 
 def begin(known: list[Pair], q: Array) -> Array:

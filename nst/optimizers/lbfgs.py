@@ -1,8 +1,7 @@
 """L-BFGS: the gradients of the last steps stand in for the second derivatives.
 
-It clips only where a line search has ended: inside, the search would see a function that its
-gradient does not belong to.  And it clips only after some of them, because each clip costs an
-evaluation at the point that it moved to, and the pairs from before it fit less well.
+Within bounds every trial is clipped, so a search goes along a bent line: straight, until a pixel
+comes to its bound and stays there.  So what it evaluates is always a picture.
 
 With ``bands`` it begins with a curvature for each band of frequencies in place of one for all:
 see first_curvatures.py.
@@ -37,26 +36,24 @@ class Lbfgs:
     history: int = 10
     bounds: tuple[float, float] | None = (0.0, 1.0)
     bands: int = 1  # of frequencies, each with a first curvature of its own; 1: one for all
-    clip_every: int = 10  # line searches between two clips
     pairs: list[tuple[Array, Array]] = field(default_factory=list)  # (s, y), oldest first
     search: LineSearch | None = None
-    searches: int = 0  # since the last clip
     start: Array = None  # where the running line search started
     d_start: Array = None  # the gradient at `start`
-    direction: Array = None  # of the search: image = start + step * direction
+    direction: Array = None  # of the search: image = start + step * direction, clipped
     known: list[Pair] = field(default_factory=list)  # of the pairs: products, and what is in bands
-    change: tuple[Array, Array] | None = None  # of the gradient since the start, y, and y.y
+    change: tuple[Array, Array, Array, Array] | None = None  # since the start: s, y, y.s, y.y
 
     def asks(self, image: Array, loss: Array, d_image: Array) -> list[Array | float]:
         """Return what decides how a line search goes on, in the order in which `step` takes it."""
         if self.search is None:
             return [loss]
         k = kernels.of(image, d_image)
-        y = k.axpy(-1.0, self.d_start, d_image.copy())
-        self.change = y, k.dot(y, y)
-        slopes = [self.search.zero.slope, k.dot(d_image, self.direction)]
-        outside = self._outside(image) if self.searches + 1 >= self.clip_every else 0.0
-        return [loss, *slopes, k.dot(self.direction, y), self.change[1], outside]
+        s, y = self._moved(image), k.axpy(-1.0, self.d_start, d_image.copy())
+        if self.bounds is not None:
+            y *= s != 0  # what the others did to a pixel that is held would mislead them later
+        self.change = s, y, k.dot(y, s), k.dot(y, y)
+        return [loss, self.search.zero.slope, self._slope(image, d_image), *self.change[2:]]
 
     def step(
         self, image: Array, loss: Array, d_image: Array, told: Sequence[float] | None = None
@@ -66,25 +63,18 @@ class Lbfgs:
         if self.search is None:
             self._begin(image, told[0], d_image)
             return
-        here, opening, slope, bend, square, outside = told
-        change, self.change = self.change, None  # an image less to keep until the next step
+        here, opening, slope, bend, square = told
+        change, self.change = self.change, None  # two images less to keep until the next step
         if self.search.trials == 0 and not self._opens_downhill(image, here, d_image, opening):
             return
         self.search.advance(here, slope)
         if not self.search.done:
             self._move_to(self.search.trial, image)
         elif self.search.accepted:
-            self._remember(change, self.search.trial * bend > 1e-10 * square)
-            self.searches += 1
-            if self.searches >= self.clip_every:
-                self._clip(image)
-            if outside:
-                self.search = None  # the gradient belongs to the point before the clip
-            else:
-                self._begin(image, here, d_image)
+            self._remember(change, bend > 1e-10 * square)
+            self._begin(image, here, d_image)
         else:  # go back to the best trial, and begin again from it without a history
             self._move_to(self.search.low.step, image)
-            self._clip(image)
             self.search = None
             self._forget()
 
@@ -93,7 +83,7 @@ class Lbfgs:
         return clipped(best.copy(), self.bounds)
 
     def state(self) -> dict[str, Any]:
-        state: dict[str, Any] = {"pairs": self.pairs, "searches": self.searches, "search": None}
+        state: dict[str, Any] = {"pairs": self.pairs, "search": None}
         if self.search is not None:
             state["search"] = self.search.state()
             state["line"] = [self.start, self.d_start, self.direction]
@@ -102,7 +92,6 @@ class Lbfgs:
     def restore(self, state: Mapping[str, Any]) -> None:
         self._forget()
         self.pairs = [(s, y) for s, y in state["pairs"]]
-        self.searches = state["searches"]
         self.search = None
         if state["search"] is not None:
             self.search = LineSearch.from_state(state["search"])
@@ -149,9 +138,9 @@ class Lbfgs:
     def _downhill(self, image: Array, d_image: Array) -> Array:
         """Return the direction to search: zero where a pixel is held by its bound.
 
-        Such a pixel is pulled outward, and a clip would only bring it back; meanwhile its
-        share of the direction would spoil that of the others, and the run would stall far from
-        the minimum.  Bertsekas, "Projected Newton methods ..." (1982).
+        Such a pixel is pulled outward, and clipped it would stay; meanwhile its share of the
+        direction would spoil that of the others, and the run would stall far from the minimum.
+        Bertsekas, "Projected Newton methods ..." (1982).
         """
         if len(self.known) != len(self.pairs):  # of another optimizer's state
             self.known = [known_of(s, y, bands=self.bands) for s, y in self.pairs]
@@ -160,43 +149,51 @@ class Lbfgs:
         low, high = self.bounds
         held = ((image <= low) & (d_image > 0)) | ((image >= high) & (d_image < 0))
         free = (~held).astype(d_image.dtype)
-        return free * two_loop_direction(free * d_image, self.pairs, self.known)
+        return two_loop_direction(free * d_image, self.pairs, self.known, free)
 
     def _move_to(self, step: float, image: Array) -> None:
-        """Set ``image`` to start + step * direction."""
+        """Set ``image`` to start + step * direction, clipped."""
         image[...] = self.start
         kernels.of(image).axpy(step, self.direction, image)
+        clipped(image, self.bounds)
 
-    def _remember(self, change: tuple[Array, Array] | None, curved: bool) -> None:
-        """Keep the pair of this line search: s = step * direction, y = d_image - d_start.
+    def _moved(self, image: Array) -> Array:
+        """Return s, how far ``image`` is from the start."""
+        k = kernels.of(image)
+        if self.bounds is None:
+            return k.scale(self.search.trial, self.direction.copy())  # type: ignore[union-attr]
+        return k.axpy(-1.0, self.start, image.copy())
 
-        Unless it is not ``curved``: rounding aside, the strong Wolfe conditions see to it.
+    def _slope(self, image: Array, d_image: Array) -> Array:
+        """Return the slope of the loss along the search; a pixel at its bound moves no more."""
+        k = kernels.of(image, d_image)
+        if self.bounds is None:
+            return k.dot(d_image, self.direction)
+        low, high = self.bounds
+        moving = ((image > low) & (image < high)).astype(d_image.dtype)
+        return k.dot(moving * d_image, self.direction)
+
+    def _remember(self, change: tuple[Array, Array, Array, Array] | None, curved: bool) -> None:
+        """Keep the pair of this line search: s = image - start, y = d_image - d_start where s is.
+
+        Unless it is not ``curved``: bounds and rounding aside, the strong Wolfe conditions see to
+        it.
         """
-        y, square = change  # type: ignore[misc]
-        k = kernels.of(y)
-        s = k.scale(self.search.trial, self.direction)  # type: ignore[union-attr]
+        s, y, *products = change  # type: ignore[misc]
         if curved:
             too_many = max(0, len(self.pairs) + 1 - self.history)
             self.pairs = [*self.pairs, (s, y)][too_many:]
-            self.known = [*self.known, known_of(s, y, square, self.bands)][too_many:]
+            self.known = [*self.known, known_of(s, y, products, self.bands)][too_many:]
 
     def _forget(self) -> None:
         self.pairs, self.known = [], []
 
-    def _outside(self, image: Array) -> Array | float:
-        """Return whether a clip would move ``image``, a 0-d array."""
-        if self.bounds is None:
-            return 0.0
-        low, high = self.bounds
-        return ((image < low) | (image > high)).any()
-
-    def _clip(self, image: Array) -> None:
-        self.searches = 0
-        clipped(image, self.bounds)
-
 
 def two_loop_direction(
-    d_image: Array, pairs: list[tuple[Array, Array]], known: list[Pair] | None = None
+    d_image: Array,
+    pairs: list[tuple[Array, Array]],
+    known: list[Pair] | None = None,
+    free: Array | None = None,
 ) -> Array:
     """Return ``-H d_image``, where H is the inverse Hessian that ``pairs`` describe.
 
@@ -211,6 +208,9 @@ def two_loop_direction(
         Of arrays of the same shape: a move, and the change of gradient along it.
     known : list of Pair, optional
         `known_of` each pair, if it is at hand; else H0 is one number, eq. 7.20.
+    free : float array, optional
+        1, and 0 where a pixel is held.  H0 must not carry what pulls at it to others: the y of
+        older pairs still have that.
     """
     k = kernels.of(d_image)
     q = d_image.copy()
@@ -223,11 +223,12 @@ def two_loop_direction(
         alpha = k.dot(s, q) / pair.product
         k.axpy(-alpha, y, q)
         alphas.append(alpha)
-    r = first_curvatures.begin(known, q)
+    r = first_curvatures.begin(known, q if free is None else free * q)
+    r = r if free is None else free * r
     for (s, y), pair, alpha in zip(pairs, known, reversed(alphas), strict=True):
         beta = k.dot(y, r) / pair.product
         k.axpy(alpha - beta, s, r)
-    return k.scale(-1.0, r)
+    return k.scale(-1.0, r if free is None else free * r)
 
 
 def _over_length(move: float, square: Array) -> Array | float:

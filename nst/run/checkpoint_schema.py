@@ -1,7 +1,7 @@
 """What must be in a checkpoint: the types and ranges of its text, and what has to fit together."""
 
+from collections import Counter
 from collections.abc import Iterator
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from nst import schema
 from nst.errors import NstError
+from nst.run.ending import WINDOW
 from nst.settings import LARGEST_SIDE, MOST_SCALES, MOST_STEPS
 
 if TYPE_CHECKING:
@@ -84,7 +85,6 @@ class Lbfgs(msgspec.Struct, forbid_unknown_fields=True):
     """The state of `optimizers.Lbfgs`."""
 
     pairs: list[tuple[Array, Array]]
-    searches: Count
     search: Search | None
     line: tuple[Array, Array, Array] | None = None
 
@@ -120,25 +120,38 @@ def check(saved: "Checkpoint", optimizer: str, most_pairs: int, smallest_tile: i
 
 
 def _counts_up(saved: "Checkpoint") -> bool:
-    """Return whether the history counts the steps of the scales, and always the same losses."""
-    due = (k for k, scale in enumerate(saved.scales, start=1) for _ in range(scale[2]))
+    """Return whether the history counts the steps of the scales, and always the same losses.
+
+    Where the settings say ``until``, a scale may have ended before its steps.
+    """
     names = {"step": 0, "scale": 0, "size": 0, "seconds": 0.0, "total": 0.0}
     kept = list(saved.history[0]) if saved.history else []
-    return sum(scale[2] for scale in saved.scales) >= len(saved.history) and all(
-        list(entry) == kept
-        and names.keys() <= entry.keys()
-        and (entry["step"], entry["scale"]) == expected
-        for entry, expected in zip(saved.history, enumerate(due, start=1), strict=False)
+    if not all(list(one) == kept and names.keys() <= one.keys() for one in saved.history):
+        return False
+    counted = [(entry["step"], entry["scale"]) for entry in saved.history]
+    scales = [scale for _, scale in counted]
+    made = Counter(scales)
+    begun = range(1, len(made) + 1)
+    due = [saved.scales[k - 1][2] if k <= len(saved.scales) else 0 for k in begun]
+    return (
+        counted == list(enumerate(sorted(scales), start=1))
+        and all(0 < made[k] <= steps for k, steps in zip(begun, due, strict=True))
+        and all(_may_be_over(saved, k, made[k]) for k in begun[:-1])
     )
 
 
 def _sizes(saved: "Checkpoint") -> list[tuple[int, int]]:
     """Return the height and width of the scale of the last step; where that ends, of the next."""
-    ends = list(accumulate(scale[2] for scale in saved.scales))
-    done = len(saved.history)
-    last = min(sum(end < done for end in ends), len(ends) - 1)
-    following = [last + 1] if ends[last] == done and last + 1 < len(ends) else []
-    return [(saved.scales[k][0], saved.scales[k][1]) for k in (last, *following)]
+    made = Counter(entry.get("scale") for entry in saved.history)
+    last = min(max(1, len(made)), len(saved.scales))
+    ends = _may_be_over(saved, last, made[last]) and last < len(saved.scales)
+    return [(scale[0], scale[1]) for scale in saved.scales[last - 1 : last + ends]]
+
+
+def _may_be_over(saved: "Checkpoint", number: int, made: int) -> bool:
+    """Return whether scale ``number`` may have ended after the steps that were ``made``."""
+    early = bool(saved.settings.get("until")) and made >= 2 * WINDOW
+    return early or made == saved.scales[number - 1][2]
 
 
 def _arrays(value: Any) -> Iterator[np.ndarray]:

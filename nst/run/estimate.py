@@ -237,9 +237,8 @@ class Work:
         again = 0 if _is_whole(rows, columns) else cost.features_seconds
         kept_pairs = pairs, self.averaged, self.bands
         passes = optimizer_passes(self.optimizer, *kept_pairs) + EDGE_PASSES * self.edges
-        passes *= cost.pass_seconds
         seen = sum(rows) * sum(columns) * (cost.seconds + again)
-        return seen + size[0] * size[1] * passes
+        return seen + size[0] * size[1] * passes * cost.pass_seconds
 
     def _preparing_seconds(
         self, size: tuple[int, int], style_size: tuple[int, int], side: int | None
@@ -283,7 +282,7 @@ def optimizer_images(
         return 0, 1
     if kind == "adam":
         return 2 + averaged, 1
-    return 4 + 2 * pairs, 4 if bands == 1 else 8
+    return 4 + 2 * pairs, 5 if bands == 1 else 9
 
 
 def optimizer_passes(kind: str, pairs: int, averaged: bool = False, bands: int = 1) -> int:

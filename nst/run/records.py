@@ -2,6 +2,7 @@
 
 import csv
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -59,8 +60,7 @@ class Records:
         self._metadata = {marks.KEYWORD: mark} if mark else None
         behind = self.history[-1]["seconds"] if self.history else 0.0
         self._began = time.perf_counter() - behind
-        areas = [scale.height * scale.width for scale in scales]
-        self._work_done = sum(areas[int(entry["scale"]) - 1] for entry in self.history)
+        self._made = Counter(int(entry["scale"]) for entry in self.history)
         self._beside = files.Beside()
         self._log: TextIO | None = None
         self._writer: Any = None
@@ -83,10 +83,11 @@ class Records:
         """Record one step at ``scale``, save a frame where one is due, and report."""
         step = len(self.history) + 1
         seconds = time.perf_counter() - self._began
-        self._work_done += scale.height * scale.width
+        number = self._scales.index(scale) + 1
+        self._made[number] += 1
         entry = {
             "step": step,
-            "scale": self._scales.index(scale) + 1,
+            "scale": number,
             "size": max(scale.height, scale.width),
             "seconds": round(seconds, 3),
             **losses,
@@ -102,9 +103,11 @@ class Records:
                 alpha = self._alpha
                 alpha = None if alpha is None else images.resize(alpha, *frame.shape[1:])
                 images.save(self._settings.frame(step), frame, alpha, self._metadata)
+        behind = sum(s.work for s in self._scales[: number - 1])  # whole, also if one ended early
+        done = behind + self._made[number] * scale.height * scale.width
         work = sum(s.work for s in self._scales)
         steps = sum(s.steps for s in self._scales)
-        return Progress(step, steps, scale, self._work_done / work, seconds, losses, image)
+        return Progress(step, steps, scale, done / work, seconds, losses, image)
 
     def _write(self, entry: dict[str, float]) -> None:
         if self._log is None:

@@ -157,4 +157,4 @@ def choose_optimizer(recipe: Recipe, pairs: int | None = None) -> Optimizer:
         adam = Adam(step_size, recipe.step_decay, bounds, recipe.betas, epsilon)
         return replace(adam, average=recipe.average)
     history = recipe.history if pairs is None else pairs
-    return Lbfgs(history, bounds, recipe.bands, recipe.clip_every)
+    return Lbfgs(history, bounds, recipe.bands)

@@ -133,8 +133,11 @@ def asking_at(
     taps = [tap for tap in masks if kinds[tap].per_scale]
     if not taps:
         return {}
-    asked = content_features(inputs.vgg, seen.asking, taps, side)
-    own = content_features(inputs.vgg, seen.photograph, taps, side) if strength < 1 else {}
+    padding = padding_in(inputs)
+    asked = content_features(inputs.vgg, seen.asking, taps, side, padding)
+    own: Mapping[str, Any] = {}
+    if strength < 1:
+        own = content_features(inputs.vgg, seen.photograph, taps, side, padding)
     inputs.vgg.release()  # a painting has a size of its own
     return {
         tap: Query(asked[tap], inputs.device, masks[tap], strength, own.get(tap)) for tap in taps

@@ -177,7 +177,7 @@ def relu_of(convolution: str) -> str:
 
 VGG16 = Architecture(((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3))
 VGG19 = Architecture(((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4))
-VGG16_SLIM = Architecture(((32, 32), (96, 96), (192, 160, 128), (192, 192, 176), (128, 96, 64)))
+VGG16_SLIM = Architecture(((32, 32), (96, 88), (176, 160, 176), (304, 240, 128), (192, 48, 32)))
 
 # The models that have a name; see weights.py for where their weights come from.
 ARCHITECTURES = {"vgg16": VGG16, "vgg19": VGG19, "vgg16-slim": VGG16_SLIM}

@@ -5,12 +5,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distillation import Features
-from nst.vgg.architecture import Architecture, relu_of
+from nst.vgg.architecture import VGG16_SLIM, relu_of
 from nst.vgg.weights import IMAGENET_MEAN as MEAN
 from nst.vgg.weights import IMAGENET_STD as STD
 
-# The next model's; the one that ships is narrower in block 4: see models/README.md.
-SLIM = Architecture(((32, 32), (96, 88), (176, 160, 176), (304, 240, 128), (192, 48, 32)))
+SLIM = VGG16_SLIM
 
 
 class Student(nn.Module):

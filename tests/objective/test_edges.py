@@ -93,9 +93,10 @@ def vgg(rng):
 def test_a_weight_weighs_them_in_the_total(vgg, rng, relative):
     image, photograph = rng.random((2, 3, 18, 25))
     target = edges_of(photograph, 5.0)
-    recipe = recipe_of({}, {}, 0.3, edges=7.0, pixel_range=5.0, relative=relative)
-    losses, d_image = Objective(vgg, Targets({}, {}, edges=target), recipe).evaluate(image)
-    plain, d_plain = Objective(vgg, Targets({}, {}), replace(recipe, edges=0.0)).evaluate(image)
+    recipe = recipe_of({"relu1_1": 2.0}, {}, 0.3, edges=7.0, pixel_range=5.0, relative=relative)
+    targets = Targets(vgg.features(photograph), {}, edges=target)
+    losses, d_image = Objective(vgg, targets, recipe).evaluate(image)
+    plain, d_plain = Objective(vgg, targets, replace(recipe, edges=0.0)).evaluate(image)
     loss, d_edges = edges_loss(image, target, 5.0)
     size = np.mean(target**2) if relative else 1
     assert losses.raw["edges"] == loss

@@ -568,6 +568,9 @@ def test_loss_and_gradient_are_the_published_ones(name, pictures, arrays, tmp_pa
         assert error < 1e-4, kinds
 
 
+OTHERS = {"neighbours", "mixture"}  # pinned in test_neighbours.py
+
+
 def test_every_recipe_is_pinned():
-    assert set(PUBLISHED) == set(RECIPES)
+    assert set(PUBLISHED) == set(RECIPES) - OTHERS
     assert PADDING == {name: r.padding for name, r in RECIPES.items() if r.padding}

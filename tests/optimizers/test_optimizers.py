@@ -53,7 +53,7 @@ def rosenbrock(image):
 
 
 def in_bands(**options):
-    return Lbfgs(bands=6, clip_every=12, **options)
+    return Lbfgs(bands=6, **options)
 
 
 OPTIMIZERS = {
@@ -220,41 +220,69 @@ def minimise_inside(optimizer, function, image, evaluations):
     return shown
 
 
-def test_lbfgs_does_not_clip_inside_its_line_search():
-    """There the loss would belong to another point than the search believes."""
+@LBFGS
+def test_lbfgs_evaluates_pictures_alone_and_knows_what_a_clip_leaves_of_a_move(rng, lbfgs):
+    """The first search falls steeply to beyond the box: what is clipped is what s and y tell."""
     seen = []
 
-    def function(image):  # falls steeply to beyond the box: the first trials must grow past it
-        seen.append(image.copy())
+    def function(image):
+        seen.append((image.copy(), image - 3.0))
         return 0.5 * np.sum((image - 3.0) ** 2), image - 3.0
 
-    optimizer = Lbfgs(clip_every=1)
-    image = np.full(SHAPE, 0.9)
-    while optimizer.search is not None or not seen:
-        loss, d_image = function(image)
-        optimizer.step(image, loss, d_image)
-        if optimizer.search is not None:
-            trial = optimizer.start + optimizer.search.trial * optimizer.direction
-            np.testing.assert_allclose(image, trial, rtol=1e-12)
-    assert max(image.max() for image in seen) > 1
-    np.testing.assert_array_equal(image, 1)
+    optimizer, image = lbfgs(), rng.uniform(0.2, 0.9, SHAPE)
+    image[0, 0, :2] = 1  # held from the start
+    while not optimizer.pairs:
+        optimizer.step(image, *function(image))
+        assert image.min() >= 0
+        assert image.max() <= 1
+    ((s, y),) = optimizer.pairs
+    (first, d_first), (last, d_last) = seen[0], seen[-1]
+    np.testing.assert_array_equal(s, last - first)
+    np.testing.assert_array_equal(s == 0, first == 1)
+    np.testing.assert_array_equal(y, (d_last - d_first) * (first < 1))
+    assert (last == 1).any()
+    found = minimise(optimizer, function, image, 5)
+    np.testing.assert_array_equal(found, 1)
 
 
-@pytest.mark.parametrize(("lbfgs", "every"), [(Lbfgs, 10), (in_bands, 12)])
-def test_lbfgs_clips_after_every_so_many_line_searches(rng, lbfgs, every):
-    """And evaluates anew only there: elsewhere the gradient at hand begins the next search."""
-    function = Quadratic(rng, rng.uniform(-0.8, 1.8, SHAPE), 1000, turned=True)
-    optimizer, image, ended, clips = lbfgs(), rng.random(SHAPE), 0, []
-    for _ in range(60):
-        loss, d_image = function(image)
-        before = optimizer.search
-        optimizer.step(image, loss, d_image)
-        ended += before is not None and before.accepted
-        if before is not None and optimizer.search is None:
-            clips.append(ended)
-            assert image.min() >= 0
-            assert image.max() <= 1
-    assert clips[:3] == [every, 2 * every, 3 * every]
+def test_a_pixel_at_its_bound_has_no_part_in_the_slope(rng):
+    """The slope is that of the loss along the clipped line: by differences, past its corners."""
+    function = Quadratic(rng, rng.uniform(-0.8, 1.8, SHAPE), 20)
+    optimizer, image = Lbfgs(), rng.random(SHAPE)
+    optimizer.step(image, *function(image))
+    optimizer.direction *= 8
+
+    def at(step):
+        return np.clip(optimizer.start + step * optimizer.direction, 0, 1)
+
+    for step in (0.1, 1.0, 3.0):
+        slope = (function(at(step + 1e-6))[0] - function(at(step - 1e-6))[0]) / 2e-6
+        found = optimizer._slope(at(step), function(at(step))[1])
+        assert found == pytest.approx(slope, rel=1e-5)
+    assert ((at(3.0) == 0) | (at(3.0) == 1)).sum() > 3
+
+
+@LBFGS
+def test_what_pulls_at_a_held_pixel_moves_no_other(rng, lbfgs):
+    """Neither through the history, whose y have it, nor by frequencies, which are everywhere."""
+    optimizer = lbfgs()
+    optimizer.pairs = [(s, 3 * s) for s in rng.standard_normal((2, *SHAPE))]
+    image = rng.uniform(0.2, 0.8, SHAPE)
+    image[0, 0, 0] = image[2, 3, 4] = 0.0
+    for s, _ in optimizer.pairs:
+        s[image == 0] = 0
+    d_image = rng.standard_normal(SHAPE)
+    d_image[image == 0] = 1.0
+    before = optimizer._downhill(image, d_image)
+    d_image[image == 0] = 1e6
+    for _, y in optimizer.pairs:
+        y[image == 0] = 0
+    np.testing.assert_allclose(optimizer._downhill(image, d_image), before)
+    assert (before[image == 0] == 0).all()
+    for _, y in optimizer.pairs:
+        y[image == 0] = 1e3
+    optimizer.known = [known_of(s, y, bands=1) for s, y in optimizer.pairs]
+    assert np.abs(optimizer._downhill(image, d_image)).max() < 1e2
 
 
 def test_bounds_are_those_that_are_given():
@@ -326,13 +354,13 @@ def test_a_history_of_none_keeps_none(rng):
     """[-0:] is everything: with no pairs each search leads down the gradient itself."""
     stretch = rng.uniform(1, 30, (3, 4, 5)).astype(np.float32)
     optimizer, image = Lbfgs(history=0, bounds=None), np.ones_like(stretch)
-    searches = 0
+    starts = set()
     for _ in range(40):
         gradient = stretch * image
         optimizer.step(image, float((gradient * image).sum()) / 2, gradient)
-        searches = max(searches, optimizer.searches)
+        starts.add(id(optimizer.start))
         assert (optimizer.pairs, optimizer.known) == ([], [])
-    assert searches > 3
+    assert len(starts) > 3
 
 
 def test_best_is_where_the_search_began_until_it_ends(rng):
@@ -506,7 +534,7 @@ def test_a_restored_optimizer_goes_on_as_if_nothing_had_been(rng, optimizer):
     function = Quadratic(rng, rng.uniform(-0.5, 1.5, SHAPE).astype(np.float32), 100)
     image = rng.random(SHAPE, np.float32)
     going, stopping = optimizer(), optimizer()
-    kinds = set()
+    kinds = {tuple(stopping.state())}
     for _ in range(60):
         copy = image.copy()
         for each, place in ((going, image), (stopping, copy)):

@@ -26,7 +26,7 @@ from nst.objective.recipe import Recipe
 from nst.objective.styles.query import STRIP_POSITIONS, Query
 from nst.objective.styles.sums import TINY_AREA, Effort, Mask, Place, area_of
 
-MOST_POSITIONS = 1 << 15  # of a painting that are looked at: of more, every second, third, ...
+MOST_POSITIONS = 1 << 14  # of a painting that are looked at: of more, every second, third, ...
 SEEN = 0.5  # of the mask's largest value: a position of less is not looked at
 BALANCING_STEPS = 200  # in which the shares of several paintings are brought to their weights
 

@@ -1,0 +1,36 @@
+"""When a scale is done: after its steps, or when they have ceased to bring anything."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+WINDOW = 20  # steps that have to bring something
+
+
+def is_over(history: Sequence[dict[str, float]], number: int, steps: int, until: float) -> bool:
+    """Return whether scale ``number``, which counts from 1, has no step to come.
+
+    It has had its ``steps``, or a later scale has begun, or it is `settled`; the history alone
+    decides, so a run that goes on from a checkpoint ends where it would have.
+    """
+    last = history[-1]["scale"] if history else 0
+    begun = bisect_left(history, number, key=_scale_of)
+    made = bisect_right(history, number, key=_scale_of) - begun
+    return made >= steps or last > number or (last == number and settled(history, until))
+
+
+def settled(history: Sequence[dict[str, float]], until: float) -> bool:
+    """Return whether the last WINDOW steps brought the loss down by less than ``until`` percent.
+
+    That is from the lowest loss in the WINDOW before them to the lowest in them, so no single
+    trial decides; both are of one scale.  With 0 it is never so.
+    """
+    seen = history[-2 * WINDOW :]
+    if not until or len(seen) < 2 * WINDOW or seen[0]["scale"] != seen[-1]["scale"]:
+        return False
+    totals = [entry["total"] for entry in seen]
+    before, after = min(totals[:WINDOW]), min(totals[WINDOW:])
+    return before - after < until / 100 * abs(before)
+
+
+def _scale_of(entry: dict[str, float]) -> int:
+    return int(entry["scale"])
