@@ -5,8 +5,10 @@ result = nst.stylize(nst.Settings("photograph.jpg", "painting.jpg", "out.png"))
 """
 
 from nst.errors import NstError
+from nst.many.batch import batch
+from nst.many.sheet import sheet
 from nst.settings import Settings
 from nst.stylize import Result, resume, stylize
 from nst.version import VERSION as __version__
 
-__all__ = ["NstError", "Result", "Settings", "__version__", "resume", "stylize"]
+__all__ = ["NstError", "Result", "Settings", "__version__", "batch", "resume", "sheet", "stylize"]

@@ -1,13 +1,15 @@
 """From the words of a command line to settings: which options there are, and what they mean."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypedDict
 
 from nst import demo, schema
 from nst.errors import NstError, brief
+from nst.many.jobs import KINDS
+from nst.many.sheet import SIZE, STEPS
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES
 from nst.pictures import reading
 from nst.pictures.colour import COLORS
@@ -16,13 +18,20 @@ from nst.settings import Painting, Settings
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
 
 
-def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
-    """Add every setting but content; the defaults are those of Settings, or there are none."""
+def add_settings(
+    parser: argparse.ArgumentParser, defaults: bool, without: Collection[str] = ()
+) -> None:
+    """Add every setting but content, and those ``without``.
+
+    The defaults are those of Settings, or there are none.
+    """
     ours = RECIPES[Settings.recipe]
     if not defaults:
         parser.argument_default = argparse.SUPPRESS
 
     def add(name: str, *short: str, **rest: Any) -> None:
+        if name in without:
+            return
         option = "--" + name.replace("_", "-")
         if defaults:
             rest["default"] = getattr(Settings, name)
@@ -33,21 +42,22 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
             rest["default"] = []
         parser.add_argument(option, action="append", **rest)
 
-    parser.add_argument(
-        "style",
-        metavar="STYLE",
-        nargs="?",
-        default=None,
-        help="image whose strokes and colours to take, or a painting that comes along: "
-        f"{', '.join(demo.STYLES)}; default: {next(iter(demo.STYLES))}",
-    )
-    more(
-        "--style",
-        dest="styles",
-        metavar="IMAGE[:WEIGHT[:TAPS]]",
-        help="one more style, blended in; a.jpg:2 counts twice as much as b.jpg:1; "
-        "a.jpg:1:relu1_1,relu2_1 counts at these layers only, the fine strokes",
-    )
+    if "style" not in without:
+        parser.add_argument(
+            "style",
+            metavar="STYLE",
+            nargs="?",
+            default=None,
+            help="image whose strokes and colours to take, or a painting that comes along: "
+            f"{', '.join(demo.STYLES)}; default: {next(iter(demo.STYLES))}",
+        )
+        more(
+            "--style",
+            dest="styles",
+            metavar="IMAGE[:WEIGHT[:TAPS]]",
+            help="one more style, blended in; a.jpg:2 counts twice as much as b.jpg:1; "
+            "a.jpg:1:relu1_1,relu2_1 counts at these layers only, the fine strokes",
+        )
     more(
         "--style-mask",
         metavar="FILE",
@@ -59,7 +69,12 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
         metavar="FILE",
         help="paint the style only where this image is white; once for each style likewise",
     )
-    add("output", "-o", type=Path, help="where to write the result: .png or .jpg")
+    add(
+        "output",
+        "-o",
+        type=Path,
+        help="where to write the result: .png or .jpg; - is standard output",
+    )
     add(
         "size",
         type=int,
@@ -155,6 +170,82 @@ def add_settings(parser: argparse.ArgumentParser, defaults: bool) -> None:
     )
     add("memory", metavar="4GB", help="the most to use; auto: most of what is free")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+OF_ONE_PICTURE = ("style", "output", "log", "report", "checkpoint")  # no options of a batch
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add --json."""
+    parser.add_argument(
+        "--json",
+        dest="as_json",
+        action="store_true",
+        help="print one object a picture on standard output: content, style, output, status, "
+        "seconds, losses, error",
+    )
+
+
+def add_batch(parser: argparse.ArgumentParser) -> None:
+    """Add what `nst batch` takes."""
+    parser.add_argument(
+        "photographs",
+        nargs="*",
+        metavar="PHOTO",
+        help="an image, a folder of images, or a glob such as 'a/*.jpg'",
+    )
+    parser.add_argument(
+        "--style",
+        dest="styles",
+        action="append",
+        default=[],
+        metavar="IMAGE",
+        help="paint each photograph in this style, or painting that comes along: "
+        f"{', '.join(demo.STYLES)}; once for each style",
+    )
+    parser.add_argument(
+        "--pairs",
+        type=Path,
+        metavar="LIST.csv",
+        help="instead: lines of photograph,style or photograph,style,result.png; paths begin "
+        "where the list is",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        dest="folder",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="of the results, photograph-style.png, and of batch.jsonl, what became of each",
+    )
+    parser.add_argument(
+        "--recursive", action="store_true", help="look into the folders in folders too"
+    )
+    parser.add_argument(
+        "--format", dest="kind", choices=KINDS, default=KINDS[0], help="of the results"
+    )
+    add_json(parser)
+    add_settings(parser, True, OF_ONE_PICTURE)
+
+
+def add_sheet(parser: argparse.ArgumentParser) -> None:
+    """Add what `nst sheet` takes."""
+    parser.add_argument("photograph", metavar="PHOTO", help="image to paint")
+    parser.add_argument(
+        "--style",
+        dest="styles",
+        action="append",
+        default=[],
+        metavar="IMAGE",
+        help="one of the styles, once for each; default: the paintings that come along",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("sheet.png"), help="where to write the sheet"
+    )
+    parser.add_argument("--size", type=int, default=SIZE, help="longer side of each picture")
+    parser.add_argument("--steps", type=_numbers, default=STEPS, metavar="N", help="of each")
+    add_settings(parser, True, (*OF_ONE_PICTURE, "size", "steps", "plot", "save_every"))
 
 
 def _numbers(text: str) -> int | tuple[int, ...]:

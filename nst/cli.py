@@ -1,37 +1,41 @@
 """The command line: arguments -> Settings -> stylize -> exit status.
 
-Exit status: 0 for done, 1 if nobody read to the end what was asked, 2 for what the user can mend
-(one line says how), 130 for Ctrl-C, 143 for SIGTERM: 128 and the signal's number, as
-shells have it.
+Exit status: 0 for done, 1 if nobody read to the end what was asked or some pictures of a batch
+failed, 2 for what the user can mend (one line says how), 130 for Ctrl-C, 143 for SIGTERM: 128 and
+the signal's number, as shells have it.
 """
 
 import argparse
-import logging
 import os
 import signal
 import sys
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nst import demo, files, memory, schema, streams
-from nst.arguments import add_settings, options_of, settings_of
+from nst import demo, files, memory, piped, schema, streams
+from nst.arguments import (
+    add_batch,
+    add_json,
+    add_settings,
+    add_sheet,
+    options_of,
+    settings_of,
+)
 from nst.errors import NstError, NstWarning, brief, readable
 from nst.lookup import Lookup
+from nst.many.commands import batch, heeding_signals, sheet, told_as_json
 from nst.objective.recipes import RECIPES, describe, table
 from nst.pictures import images, reading
 from nst.run import marks
 from nst.run.inputs import Inputs, prepare
 from nst.run.plan import Plan, plan
-from nst.run.records import Progress
 from nst.run.state import State, reopen, reopen_to_paint, start
 from nst.settings import APART, Painting, Settings
-from nst.signals import Signals
-from nst.stylize import complete
+from nst.show.apart import matplotlib_apart
+from nst.stylize import Result
 from nst.terminal import DownloadBar, ProgressBar, say, show_warning, tell, warn
 from nst.version import VERSION
 from nst.vgg.architecture import POOLINGS
@@ -85,8 +89,27 @@ def _run(command: Callable[..., int], arguments: dict[str, Any]) -> int:
 # --- Commands ---------------------------------------------------------------------------------
 
 
-def stylize(source: Path | None = None, quiet: bool = False, **options: Any) -> int:
+def stylize(
+    source: Path | None = None, quiet: bool = False, as_json: bool = False, **options: Any
+) -> int:
     """Paint CONTENT in the style of STYLE."""
+    if str(options.get("output")) == piped.STDOUT:
+        if as_json:
+            raise NstError("--json prints on standard output, and so would -o -; give a file.")
+        with piped.standard_output(**options) as path:
+            _stylize(source, quiet, say, **options | {"output": path})
+        return 0
+    if not as_json:
+        _stylize(source, quiet, tell, **options)
+        return 0
+    with told_as_json(source, **options) as told:
+        told.append(_stylize(source, quiet, say, **options))
+    return 0
+
+
+def _stylize(
+    source: Path | None, quiet: bool, speak: Callable[..., None], **options: Any
+) -> Result:
     texts = _texts(source)
     lookup = _lookup(source, texts)
     settings = _settings(source, texts, lookup, options)
@@ -95,7 +118,7 @@ def stylize(source: Path | None = None, quiet: bool = False, **options: Any) -> 
             raise NstError(f"--output would overwrite {source}, which --from reads; name another.")
     inputs = _prepare(settings, source, texts, lookup)
     planned = plan(inputs)
-    return _paint(inputs, planned, start(inputs, planned), quiet)
+    return _paint(inputs, planned, start(inputs, planned), quiet, speak)
 
 
 def demonstrate(**options: Any) -> int:
@@ -117,7 +140,8 @@ def estimate(source: Path | None = None, quiet: bool = False, **options: Any) ->
 
 def resume(folder: Path, quiet: bool) -> int:
     """Go on with a run that was stopped, from its checkpoints in FOLDER."""
-    return _paint(*reopen_to_paint(folder), quiet)
+    _paint(*reopen_to_paint(folder), quiet)
+    return 0
 
 
 def _texts(source: Path | None) -> dict[str, str]:
@@ -184,39 +208,21 @@ def _prepare(
     return inputs
 
 
-def _paint(inputs: Inputs, plan: Plan, state: State, quiet: bool) -> int:
+def _paint(
+    inputs: Inputs,
+    plan: Plan,
+    state: State,
+    quiet: bool,
+    speak: Callable[..., None] = tell,
+) -> Result:
     if not quiet:
-        tell(_title(inputs, plan, len(state.history)), *plan.lines)
-    with ProgressBar(quiet) as bar, Signals(state) as signals:
-
-        def after_step(progress: Progress) -> None:
-            bar.show(progress)
-            signals.check()
-
-        with _matplotlib_apart():
-            complete(inputs, plan, state, after_step)
-    if not quiet:
+        for line in (_title(inputs, plan, len(state.history)), *plan.lines):
+            speak(line)
+    with ProgressBar(quiet) as bar, matplotlib_apart():
+        result = heeding_signals(inputs, plan, state, bar.show)
+    if not quiet and speak is tell:
         tell(inputs.settings.output)
-    return 0
-
-
-@contextmanager
-def _matplotlib_apart() -> Iterator[None]:
-    """Let matplotlib, should it be imported, leave nothing in the user's folders, nor read there.
-
-    It keeps a list of fonts, and complains in several lines where it cannot; and it starts with
-    no MPLBACKEND that it does not know, though nothing here is shown in a window.
-    """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    with ExitStack() as stack:
-        if "matplotlib" not in sys.modules and "MPLBACKEND" in os.environ:
-            stack.callback(os.environ.update, MPLBACKEND=os.environ.pop("MPLBACKEND"))
-        if "matplotlib" not in sys.modules and "MPLCONFIGDIR" not in os.environ:
-            with suppress(OSError):  # there is no place for temporary files
-                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nst-"))
-                os.environ["MPLCONFIGDIR"] = folder
-                stack.callback(os.environ.pop, "MPLCONFIGDIR")
-        yield
+    return result
 
 
 def _title(inputs: Inputs, plan: Plan, behind: int = 0) -> str:
@@ -251,7 +257,7 @@ def report(folder: Path, output: Path | None) -> int:
     path = output or inputs.settings.report or folder.with_name(folder.name + "-report.html")
     if output is None:
         marks.check_file(path, inputs.mark)
-    with _matplotlib_apart():
+    with matplotlib_apart():
         image = inputs.present(inputs.device.asnumpy(state.image))
         reports.write(path, reports.of_run(inputs, planned, state, image))
     tell(path)
@@ -372,9 +378,15 @@ def _parser(defaults: bool = True) -> argparse.ArgumentParser:
             help="paint again what a result says about itself, with what else is given",
         )
         add_settings(sub, defaults)
+        if function is stylize:
+            add_json(sub)
 
     sub = command("demo", demonstrate)
     add_settings(sub, defaults)
+    add_json(sub)
+
+    add_batch(command("batch", batch))
+    add_sheet(command("sheet", sheet))
 
     sub = command("resume", resume)
     sub.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")

@@ -291,9 +291,10 @@ def finish(inputs: Inputs, plan: Plan, state: State, output: Path | None) -> Res
     alpha = None if inputs.alpha is None else images.resize(inputs.alpha, full.height, full.width)
     last = state.history[-1] if state.history else {}
     names, hashes = settings.names, inputs.files
+    over = is_over(state.history, len(plan.scales), full.steps, settings.until)
     metadata = {
         "Software": f"nst {VERSION}",
-        marks.KEYWORD: inputs.mark,
+        marks.KEYWORD: inputs.mark + (marks.FINISHED if over else ""),
         "nst settings": json.dumps(settings.as_told()),
         "nst inputs": json.dumps({names[path]: hashes[str(path)] for path in settings.inputs}),
         "nst model": inputs.model_text,

@@ -7,9 +7,10 @@ import os
 import sys
 import time
 import warnings
-from typing import Any
+from typing import Any, Self
 
 from nst.errors import NstWarning, printable
+from nst.many.batch import Standing
 from nst.run.estimate import format_seconds
 from nst.run.records import Progress
 
@@ -56,7 +57,7 @@ class ProgressBar:
             mininterval=0.2,
         )
 
-    def __enter__(self) -> "ProgressBar":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,6 +79,31 @@ class ProgressBar:
             return
         self._bar.set_description_str(text, refresh=False)
         self._bar.update(progress.done - self._bar.n)
+
+
+class BatchBar(ProgressBar):
+    """A bar over the pictures of a batch, with the time that is left by their estimates."""
+
+    def __init__(self, quiet: bool) -> None:
+        super().__init__(quiet)
+        self._bar.bar_format = "{percentage:3.0f}% |{bar:20}| {elapsed} < {desc}"
+
+    def show_standing(self, standing: Standing) -> None:
+        """Show the step that was just done, of one of the pictures."""
+        progress = standing.progress
+        text = (
+            f"{format_seconds(standing.left)}  picture {standing.picture}/{standing.pictures}, "
+            f"{standing.title}, step {progress.step}/{progress.steps}"
+        )
+        if self._lines is not None:
+            self._lines.show(standing.done, f"{text}")
+            return
+        self._bar.set_description_str(printable(text), refresh=False)
+        self._bar.update(standing.done - self._bar.n)
+
+    def clear(self) -> None:
+        """Make room for a line that is printed."""
+        self._bar.clear()
 
 
 class DownloadBar:

@@ -21,18 +21,25 @@ An option without a default leaves the choice to the recipe, or does nothing unt
 
 def page() -> str:
     """Return the text of the page; a command that takes what `nst stylize` does says so."""
-    parts, stylize = [OPENING], set[str]()
+    parts, stylize, options = [OPENING], set[str](), list[str]()
     for words, parser in commands(cli._parser(), ()):
         parts.append(f"## nst {' '.join(words)}\n\n{parser.description}\n")
         rows = [row(action) for action in parser._actions if shown(action)]
         own = [line for line in rows if line not in stylize]
         if 2 * len(own) < len(rows):
-            parts.append("It takes what `nst stylize` takes.\n")
+            lacking = [f"`{name}`" for name in options if name not in longest(parser)]
+            but = f", but for {', '.join(lacking)}" if lacking else ""
+            parts.append(f"It takes what `nst stylize` takes{but}.\n")
             rows = own
         if rows:
             parts.append("| | default | |\n|---|---|---|\n" + "".join(rows))
-        stylize = stylize or set(rows)
+        stylize, options = stylize or set(rows), options or longest(parser)
     return "\n".join(parts)
+
+
+def longest(parser: argparse.ArgumentParser) -> list[str]:
+    """Return the long name of every option that a command has."""
+    return [action.option_strings[-1] for action in parser._actions if action.option_strings]
 
 
 def commands(

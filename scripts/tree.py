@@ -13,7 +13,18 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 BLOCK = re.compile(r"(?<=```\nnst/\n).*?(?=```)", re.DOTALL)
 # The wings in the order of house: what is above knows of what is below.
-WINGS = ("run", "show", "pictures", "objective", "optimizers", "weights", "vgg", "kernels", "demo")
+WINGS = (
+    "many",
+    "run",
+    "show",
+    "pictures",
+    "objective",
+    "optimizers",
+    "weights",
+    "vgg",
+    "kernels",
+    "demo",
+)
 BESIDE = {  # files that have no docstring
     "kernels": {
         "kernels.cu": "The CUDA kernels themselves.",

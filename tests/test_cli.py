@@ -429,6 +429,7 @@ def test_defaults_live_in_settings_only():
     options = vars(cli._parser().parse_args(["stylize", "a.png", "b.png"]))
     defaults = Settings.__dataclass_fields__
     others = {"command", "quiet", "source", "styles", "style_mask", "content_mask", "tap_weights"}
+    others |= {"as_json"}
     assert set(options) == set(defaults) - {"content_taps", "style_taps"} | others
     for name, value in options.items():
         if name not in ("content", "style", *others):

@@ -13,6 +13,7 @@ from refusals import refusal_of
 from nst import cli
 from nst.pictures import images
 from nst.run.state import start
+from nst.show import apart
 from nst.vgg import weights
 from nst.weights import install
 
@@ -54,7 +55,7 @@ def test_what_matplotlib_cannot_use_of_its_environment_keeps_no_plot_away(
 def test_the_backend_that_somebody_asked_for_is_asked_for_still(monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "pdf")
     monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
-    with cli._matplotlib_apart():
+    with apart.matplotlib_apart():
         assert "MPLBACKEND" not in os.environ
     assert os.environ["MPLBACKEND"] == "pdf"
 

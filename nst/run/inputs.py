@@ -16,8 +16,9 @@ from nst.pictures import colour, images, reading
 from nst.pictures.reading import Input
 from nst.run import checkpoints, marks
 from nst.run.scales import scales_for
+from nst.run.shared import Shared
 from nst.settings import Painting, Settings
-from nst.vgg import Vgg, weights
+from nst.vgg import Vgg
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Inputs:
     grey: bool = False  # nothing of what it is painted from has a colour
     start: np.ndarray | None = None  # (3, H, W): the picture in the file that --init names
     here: Path = field(default_factory=current_folder)  # where its relative paths begin
+    shared: Shared | None = None  # with the other runs of a batch
 
     @property
     def style(self) -> np.ndarray:
@@ -83,17 +85,17 @@ class Inputs:
         return colour.finished(self.settings.color, painted, self.photograph)
 
 
-def prepare(settings: Settings, asked: bool = False) -> Inputs:
+def prepare(settings: Settings, asked: bool = False, shared: Shared | None = None) -> Inputs:
     """Read the images, open the network, and check that the run can write what it is to write.
 
     Where it is only ``asked`` what the run would take, nothing is written, and nothing need be
-    writable.
+    writable.  What other runs have opened and measured is taken from ``shared``.
     """
     device = devices.pick(settings.device)
     if not asked:
         check_writable(settings)
     read = read_files(settings)
-    inputs = open_inputs(settings, device, read)
+    inputs = open_inputs(settings, device, read, shared)
     if inputs.recipe.init not in INITS:
         start = images.load_to_paint(read[Path(inputs.recipe.init)])[0]
         inputs = replace(inputs, start=start)
@@ -149,11 +151,15 @@ def check_writable(settings: Settings) -> None:
         files.check_writable(path)
 
 
-def open_inputs(settings: Settings, device: Device, read: Mapping[Path, Input]) -> Inputs:
+def open_inputs(
+    settings: Settings,
+    device: Device,
+    read: Mapping[Path, Input],
+    shared: Shared | None = None,
+) -> Inputs:
     """Return what the files hold that were ``read``, and open the network."""
     recipe = override(settings)
-    network = weights.load(settings.model).brightened(recipe.input_gain)
-    network = network.rounded(recipe.pool_rounding)
+    vgg = (shared or Shared()).vgg(settings, recipe, device)
     photograph, alpha = images.load_to_paint(read[settings.content])
     paintings = tuple(
         read_style(one, settings.color, photograph, read, alpha) for one in settings.style
@@ -167,13 +173,14 @@ def open_inputs(settings: Settings, device: Device, read: Mapping[Path, Input]) 
         settings=settings,
         recipe=recipe,
         device=device,
-        vgg=Vgg(network, recipe.taps, recipe.pooling, device, settings.conv, settings.precision),
+        vgg=vgg,
         photograph=photograph,
         alpha=alpha,
         content=content,
         paintings=paintings,
         files={str(path): given.sha256 for path, given in read.items()},
         grey=colour.is_grey(content, *(painting.picture for painting in paintings)),
+        shared=shared,
     )
 
 

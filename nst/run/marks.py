@@ -6,6 +6,7 @@ lost.  So a file that is there already must show that it is this run's.
 - Pictures, frames, plots and the report carry the run's mark: a hash of all that decides what is
   painted, the settings, the files that were read and the network.  It is computed from these, and
   never read from a checkpoint.  Who paints the same picture has the same mark.
+  Behind it stands FINISHED where a picture is painted to its end.
 - The log begins with the losses of the steps that the checkpoint has behind it.
 
 What is not there is made: a picture or a table of numbers at a name that is free costs nobody
@@ -16,6 +17,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -26,6 +28,7 @@ from nst.errors import NstError
 from nst.settings import APART, Settings
 
 KEYWORD = "nst run"  # of the mark in a picture's text
+FINISHED = " finished"  # behind the mark: no step is to come
 HEAD = 1 << 16  # bytes: the mark is nearer to a file's beginning
 
 
@@ -39,7 +42,11 @@ def mark_of(settings: Settings, inputs: Mapping[str, str], model: str) -> str:
     if settings.init is not None:
         told["init"] = inputs.get(str(Path(settings.init)), settings.init)
     told["style"] = [
-        [one.weight, *(path and inputs[str(path)] for path in (one.path, one.mask, one.region))]
+        [
+            one.weight,
+            *(path and inputs[str(path)] for path in (one.path, one.mask, one.region)),
+            *(() if one.taps is None else (one.taps,)),
+        ]
         for one in settings.style
     ]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
@@ -73,6 +80,20 @@ def carries(path: Path, mark: str) -> bool:
     """Return whether the file has the run's mark, or nothing in it."""
     head = _beginning(path, HEAD)
     return head is not None and (not head or mark.encode() in head)
+
+
+def is_finished(path: Path, mark: str) -> bool:
+    """Return whether ``path`` is the picture of a run of this ``mark``, painted to its end."""
+    head = _beginning(path, HEAD)
+    return head is not None and (mark + FINISHED).encode() in head
+
+
+def is_ours(path: Path) -> bool:
+    """Return whether ``path`` is a picture that some run of nst wrote."""
+    head = _beginning(path, HEAD) or b""
+    return (head.startswith(b"\x89PNG") and KEYWORD.encode() + b"\0" in head) or (
+        re.search(rb"\xff\xfe..[0-9a-f]{64}", head, re.DOTALL) is not None  # a JPEG's comment
+    )
 
 
 def is_log_of(path: Path, history: Sequence[Mapping[str, float]]) -> bool:

@@ -16,13 +16,14 @@ from nst.objective import Objective, Region, Targets
 from nst.objective.edges import edges_of, seen_of
 from nst.objective.recipes import Recipe
 from nst.objective.style import Style
-from nst.objective.styles.finish import finish, statistic
+from nst.objective.styles.finish import asks, finish, statistic
 from nst.objective.styles.query import Query
 from nst.objective.styles.sums import Mask, mask_at
 from nst.objective.tiling import content_features, padding_of, style_sums
 from nst.pictures import images
 from nst.run.inputs import Inputs, ReadPainting, where_shown
 from nst.run.scales import Scale, side_of
+from nst.run.shared import content_of
 from nst.vgg.architecture import SMALLEST_SIDE
 
 
@@ -162,10 +163,18 @@ def measure_style(
     around it, too, of which the image has none: it would get speckles in their place.
     """
     size = painting_size(inputs, painting, scale, share)
-    picture = inputs.device.asarray(images.resize(painting.picture, *size))
+    picture = images.resize(painting.picture, *size)
     masks = masks_at(inputs, painting.mask, *size)
     taken = {tap: mask for tap, mask in masks.items() if painting.taken_at(tap)}
-    return sums_at(inputs, picture, taken, side)
+    if inputs.shared is None or asks(inputs.recipe):  # then it is features, too large to keep
+        return sums_at(inputs, inputs.device.asarray(picture), taken, side)
+    kinds = tuple(kinds_of(inputs.recipe).items())
+    key = inputs.vgg, kinds, padding_in(inputs), side, content_of(picture, taken)
+    sums = inputs.shared.sums_of(key)
+    if sums is None:
+        sums = sums_at(inputs, inputs.device.asarray(picture), taken, side)
+        inputs.shared.keep(key, sums)
+    return sums
 
 
 def sums_at(

@@ -88,6 +88,29 @@ def draw_triptych(
     return figure
 
 
+@rc_context(LOOKS)
+def draw_sheet(panels: Sequence[tuple[str, np.ndarray]]) -> Figure:
+    """Draw a contact sheet: pictures of one subject in rows, each above its name.
+
+    ``panels`` are names and images (3, H, W) in [0, 1]; each is resampled to the size of the last,
+    whose own pixels are shown.
+    """
+    height, width = panels[-1][1].shape[1:]
+    columns = math.ceil(math.sqrt(len(panels) * height / width))
+    columns = min(len(panels), max(1, columns))
+    rows = math.ceil(len(panels) / columns)
+    across, down = width + GAP, height + TITLE
+    figure = _figure(columns * across - GAP + 2 * MARGIN, rows * down + MARGIN)
+    for i, (name, image) in enumerate(panels):
+        row, column = divmod(i, columns)
+        left, bottom = MARGIN + column * across, (rows - row) * down - height
+        pixels = images.as_uint8(images.resize(image, height, width))
+        figure.figimage(pixels, xo=left, yo=bottom, origin="upper")
+        said = name if len(name) <= width // 8 else name[: max(1, width // 8 - 3)] + "..."
+        _write_text(figure, said, left + width / 2, bottom - TITLE / 2, size=10)
+    return figure
+
+
 def loss_curves(
     history: Sequence[Mapping[str, float]], path: files.PathLike, total: bool = False
 ) -> None:

@@ -178,10 +178,12 @@ def test_a_jpeg_says_whose_it_is(settings, tmp_path):
     asked = settings(output=tmp_path / "out.jpg", steps=4, size=64, checkpoint=tmp_path / "c")
     with pytest.raises(KeyboardInterrupt):
         stylize(asked, stop_after(2))
-    assert marks.carries(asked.output, reopen(tmp_path / "c")[0].mark)
+    reopened, *_ = reopen(tmp_path / "c")
+    assert marks.carries(asked.output, reopened.mark)
+    assert not marks.is_finished(asked.output, reopened.mark)
     assert len(resume(tmp_path / "c").history) == 4
     with Image.open(asked.output) as image:
-        assert len(image.info["comment"]) == 64
+        assert image.info["comment"].decode() == reopened.mark + marks.FINISHED
 
 
 def test_without_a_mark_a_jpeg_has_no_comment(tmp_path):

@@ -27,7 +27,7 @@ def test_an_option_is_on_it_with_its_default_and_a_bar_stays_in_its_cell():
     (style_scale,) = [line for line in text.splitlines() if "`--style-scale" in line]
     assert style_scale.count("|") == 4
     assert "`1.0`" in style_scale
-    (steps,) = [line for line in text.splitlines() if "`--steps" in line]
+    steps, _ = [line for line in text.splitlines() if "`--steps" in line]  # the sheet's is other
     assert r"N\|N,N,..." in steps
 
 
@@ -37,3 +37,10 @@ def test_every_option_of_the_longest_command_is_on_it():
     assert "stylize" in named
     for option in ("--style-mask", "--strength", "--checkpoint", "--quiet"):
         assert f"{option}" in text
+
+
+def test_what_a_command_lacks_is_said():
+    text = options.page()
+    said = "It takes what `nst stylize` takes, but for `--log`, `--report`, `--checkpoint`"
+    assert said in text.replace("`--from`, ", "")
+    assert "## nst demo" in text

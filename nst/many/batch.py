@@ -1,0 +1,307 @@
+"""Many pictures, one after the other: what is there is skipped, what fails is told."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from nst import demo, devices, files, memory
+from nst.errors import NstError, readable
+from nst.files import PathLike
+from nst.many import jobs as listed
+from nst.many.jobs import Job
+from nst.many.journal import Journal, Record
+from nst.many.pace import Pace
+from nst.many.photographs import find
+from nst.pictures import reading
+from nst.run import checkpoints, marks
+from nst.run.inputs import Inputs, default_folder, override, prepare
+from nst.run.plan import Plan, plan
+from nst.run.records import Progress
+from nst.run.shared import Shared
+from nst.run.state import State, reopen_to_paint, start
+from nst.settings import Painting, Settings
+from nst.stylize import Result, complete
+
+NOT_HERE = ("content", "style", "output", "log", "report", "checkpoint")  # of one picture each
+
+
+class Painter(Protocol):
+    """What paints one picture from its state to its end: `stylize.complete`, or one around it."""
+
+    def __call__(
+        self, inputs: Inputs, plan: Plan, state: State, on_progress: Callable[[Progress], None]
+    ) -> Result:
+        """Paint, save and return the result."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a batch is after a step of one of its pictures."""
+
+    picture: int  # counts from 1, of those that are to be painted
+    pictures: int
+    title: str  # of this picture
+    progress: Progress
+    left: float  # seconds to the end of the batch
+
+    @property
+    def done(self) -> float:
+        """The share of the work, 0 .. 1, every picture counted alike."""
+        return (self.picture - 1 + self.progress.done) / self.pictures
+
+
+def batch(
+    photographs: Sequence[PathLike],
+    styles: Iterable[PathLike | Painting],
+    folder: PathLike,
+    *,
+    pairs: PathLike | None = None,
+    recursive: bool = False,
+    kind: str = "png",
+    on_record: Callable[[Record], None] | None = None,
+    on_progress: Callable[[Standing], None] | None = None,
+    paint: Painter = complete,
+    **options: Any,
+) -> list[Record]:
+    """Paint each of the ``photographs`` in each of the ``styles``; or the pairs of a list.
+
+    The results are ``folder/photograph-style.png``, and ``folder/batch.jsonl`` says what became of
+    each.  A result that is there already, painted to its end with the same settings from the same
+    inputs, is skipped; a run that was stopped, and has left a checkpoint, goes on.  A picture that
+    fails does not stop the others.  The network is opened once, and a painting is measured once
+    for each size.
+
+    Parameters
+    ----------
+    photographs : sequence of path
+        Files, folders and globs.
+    styles : iterable of path or Painting
+        One or more; or none, with ``pairs``.
+    folder : path
+        Of the results; it is made where it is missing.
+    pairs : path, optional
+        A CSV file with lines of photograph, style and perhaps the result's name.
+    recursive : bool
+        Look into folders in folders too; the results are in folders of the same names.
+    kind : "png" or "jpg"
+        Of the results.
+    on_record : function of a Record, optional
+        Called when a picture was painted or skipped, or failed.
+    on_progress : function of a Standing, optional
+        Called after every step.
+    paint : Painter
+        What paints one picture: ``stylize.complete``.
+    options
+        Further `Settings`, such as ``size``, the same for all.
+
+    Returns
+    -------
+    records : list of Record
+        One a picture, in their order: ``status`` is painted, skipped or failed.
+
+    Raises
+    ------
+    NstError
+        For settings that no picture could have, for photographs that are not there, for no
+        photograph at all, and where ``folder`` cannot be written.
+    KeyboardInterrupt
+        The picture that was being painted is saved, as `stylize` does.
+    """
+    place = Path(folder)
+    if unknown := set(options) & set(NOT_HERE):
+        raise TypeError(f"a batch has no {sorted(unknown)}: they are of one picture each")
+    if kind not in listed.KINDS:
+        raise NstError(f"--format is {kind!r}; choose {' or '.join(listed.KINDS)}.")
+    paintings = [one if isinstance(one, Painting) else Painting(Path(one)) for one in styles]
+    unreadable: list[tuple[Path, NstError]] = []
+    if pairs is not None:
+        if photographs or paintings:
+            raise NstError("--pairs names photographs and styles; give it alone.")
+        jobs = listed.read_list(Path(pairs), place, kind)
+    else:
+        if not photographs:
+            raise NstError("there is no photograph to paint; name files, folders, or --pairs.")
+        if not paintings:
+            raise NstError("there is no style; name one or more with --style, or give --pairs.")
+        found = find(photographs, place, recursive)
+        unreadable = found.unreadable
+        jobs = listed.each_in_each(found.photographs, paintings, place, kind)
+    shared = Shared()
+    _refuse_for_all(place, shared, options)
+    files.make_folder(place)
+    run = _Batch(Journal(place), options, shared, paint, on_record, on_progress)
+    run.paint_all(jobs, unreadable)
+    return run.records
+
+
+def _refuse_for_all(folder: Path, shared: Shared, options: dict[str, Any]) -> None:
+    """Raise NstError for what no picture of a batch could have, before the first."""
+    some = demo.style_path(next(iter(demo.STYLES)))
+    settings = Settings(some, (Painting(some),), folder / f"picture.{listed.KINDS[0]}", **options)
+    devices.pick(settings.device)
+    shared.network(settings, override(settings))
+
+
+class _Batch:
+    """The pictures of one batch, and what became of them so far."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        options: dict[str, Any],
+        shared: Shared,
+        paint: Painter,
+        on_record: Callable[[Record], None] | None,
+        on_progress: Callable[[Standing], None] | None,
+    ) -> None:
+        self.records: list[Record] = []
+        self._journal = journal
+        self._options = options
+        self._shared = shared
+        self._paint = paint
+        self._on_record = on_record
+        self._on_progress = on_progress
+        self._pace = Pace()
+        self._sha256: dict[Path, str] = {}  # of paintings and masks, which many pictures share
+
+    def paint_all(self, jobs: Sequence[Job], unreadable: Sequence[tuple[Path, NstError]]) -> None:
+        """Skip what is there, paint the rest; a bug is raised when all others are painted."""
+        there = [self._is_there(job) for job in jobs]
+        left = [job for job, is_there in zip(jobs, there, strict=True) if not is_there]
+        self._journal.begin(job.output for job in left)
+        for folder, error in unreadable:
+            self.tell(Record(str(folder), [], None, "failed", error=str(error)))
+        for job, is_there in zip(jobs, there, strict=True):
+            if is_there:
+                known = self._journal.knows(job.output)
+                self.tell(self._record(job, "skipped"), write=not known)
+        bugs: list[Exception] = []
+        for number, job in enumerate(left):
+            began = time.perf_counter()
+            try:
+                record = self._one(job, number, len(left), began)
+            except Exception as error:
+                record = self._failed(job, error, time.perf_counter() - began)
+                if not is_refusal(error):
+                    bugs.append(error)
+            except KeyboardInterrupt as interrupt:
+                said = " ".join(getattr(interrupt, "__notes__", [])) or None
+                stopped = self._record(job, "stopped", time.perf_counter() - began, None, said)
+                with suppress(NstError):
+                    self._journal.add(stopped)
+                count = len(left) - number
+                interrupt.add_note(f"{count} of {len(jobs)} are left: the same command goes on.")
+                raise
+            self.tell(record)
+        if bugs:
+            raise bugs[0]
+
+    def tell(self, record: Record, write: bool = True) -> None:
+        """Take down what became of a picture."""
+        self.records.append(record)
+        if write:
+            self._journal.add(record)
+        if self._on_record is not None:
+            self._on_record(record)
+
+    def _one(self, job: Job, number: int, pictures: int, began: float) -> Record:
+        """Paint one picture, or go on with it, and return its record."""
+        if os.path.lexists(job.output) and not marks.is_ours(job.output):
+            raise NstError(
+                f"{job.output} is there, and nst did not paint it: move it away, or choose "
+                "another folder."
+            )
+        inputs, planned, state = self._begun(job)
+        estimate = 0.0 if planned.estimate is None else planned.estimate.seconds
+
+        def after_step(progress: Progress) -> None:
+            if self._on_progress is not None:
+                behind = pictures - number - 1
+                left = self._pace.left(estimate, progress.done, progress.seconds, behind)
+                self._on_progress(Standing(number + 1, pictures, job.title, progress, left))
+
+        try:
+            result = self._paint(inputs, planned, state, after_step)
+        finally:
+            self._shared.release()
+        seconds = time.perf_counter() - began
+        self._pace.add(estimate, seconds)
+        return self._record(job, "painted", seconds, losses_of(result.history))
+
+    def _begun(self, job: Job) -> tuple[Inputs, Plan, State]:
+        """Return a run at its start, or where an earlier one of the same picture was stopped."""
+        files.make_folder(job.output.parent)
+        settings = self._settings(job)
+        folder = default_folder(settings)
+        if checkpoints.saved(folder):
+            try:
+                begun = reopen_to_paint(folder)
+                if begun[0].mark == self._mark(settings):
+                    return begun
+            except NstError:
+                pass  # of other inputs, or damaged: painted anew
+        inputs = prepare(settings, shared=self._shared)
+        planned = plan(inputs)
+        return inputs, planned, start(inputs, planned)
+
+    def _settings(self, job: Job) -> Settings:
+        style = job.style if isinstance(job.style, Painting) else Painting(job.style)
+        return Settings(job.content, (style,), job.output, **self._options)
+
+    def _is_there(self, job: Job) -> bool:
+        """Return whether the picture is painted; what cannot be told now will be told later."""
+        if not marks.is_ours(job.output):
+            return False
+        try:
+            return marks.is_finished(job.output, self._mark(self._settings(job)))
+        except (NstError, OSError, MemoryError):
+            return False
+
+    def _mark(self, settings: Settings) -> str:
+        """Return the mark that the picture of these ``settings`` would carry."""
+        read = {}
+        for path in settings.inputs:
+            sha256 = self._sha256.get(path)
+            if sha256 is None:
+                sha256 = reading.read(path, settings.memory).sha256
+            if path != settings.content:
+                self._sha256[path] = sha256
+            read[str(path)] = sha256
+        network = self._shared.network(settings, override(settings))
+        return marks.mark_of(settings, read, network.sha256)
+
+    def _failed(self, job: Job, error: Exception, seconds: float) -> Record:
+        said = "memory ran out" if memory.ran_out(error) else str(error) or repr(error)
+        if not is_refusal(error):
+            said = f"a bug of nst: {error!r}"
+        line = " ".join([readable(said), *getattr(error, "__notes__", [])])
+        return self._record(job, "failed", seconds, None, line)
+
+    def _record(
+        self,
+        job: Job,
+        status: Any,
+        seconds: float = 0.0,
+        losses: dict[str, float] | None = None,
+        error: str | None = None,
+    ) -> Record:
+        style = [str(job.style_path)]
+        output = str(job.output)
+        return Record(str(job.content), style, output, status, round(seconds, 3), losses, error)
+
+
+def is_refusal(error: Exception) -> bool:
+    """Return whether the machine or nst refuses; anything else is a bug."""
+    return isinstance(error, NstError | OSError) or memory.ran_out(error)
+
+
+def losses_of(history: Sequence[dict[str, float]]) -> dict[str, float] | None:
+    """Return the losses of the last step: the total and each raw one; None where there is none."""
+    if not history:
+        return None
+    others = ("step", "scale", "size", "seconds")
+    return {name: value for name, value in history[-1].items() if name not in others}

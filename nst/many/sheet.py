@@ -1,0 +1,97 @@
+"""A contact sheet: one photograph in several styles, small and quick, on one page."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from nst import demo, files
+from nst.errors import NstError
+from nst.files import PathLike
+from nst.many.batch import Painter, Standing
+from nst.many.pace import Pace
+from nst.pictures import images
+from nst.run import marks
+from nst.run.inputs import prepare
+from nst.run.plan import plan
+from nst.run.records import Progress
+from nst.run.shared import Shared
+from nst.run.state import start
+from nst.settings import Painting, Settings
+from nst.stylize import Result, complete
+
+SIZE, STEPS = 256, 40  # of each picture: enough to choose by
+
+
+def sheet(
+    photograph: PathLike,
+    styles: Iterable[PathLike | Painting] = (),
+    output: PathLike = "sheet.png",
+    *,
+    on_progress: Callable[[Standing], None] | None = None,
+    paint: Painter = complete,
+    **options: Any,
+) -> list[Result]:
+    """Paint one page: the ``photograph``, and beside it the same in each of the ``styles``.
+
+    Parameters
+    ----------
+    photograph : path
+        An image file.
+    styles : iterable of path or Painting
+        By default the four paintings that come along.
+    output : path
+        .png or .jpg, of the sheet; the pictures on it are not saved apart.
+    on_progress : function of a Standing, optional
+        Called after every step.
+    paint : Painter
+        What paints one picture: ``stylize.complete``.
+    options
+        Further `Settings`, the same for all; ``size`` and ``steps`` are SIZE and STEPS by default.
+
+    Returns
+    -------
+    results : list of Result
+        One a style.
+
+    Raises
+    ------
+    NstError
+        For what the user can mend; nothing is written then.
+    """
+    paintings = [one if isinstance(one, Painting) else Painting(Path(one)) for one in styles]
+    paintings = paintings or [Painting(demo.style_path(name)) for name in demo.STYLES]
+    options = {"size": SIZE, "steps": STEPS} | options
+    runs = [Settings(Path(photograph), (one,), None, **options) for one in paintings]
+    read_too = {files.resolved(path) for run in runs for path in run.inputs}
+    if files.resolved(output) in read_too:
+        raise NstError(f"--output would overwrite an input, {output}; give another name.")
+    images.check_output(output)
+    shared, pace, results = Shared(), Pace(), list[Result]()
+    for number, settings in enumerate(runs):
+        inputs = prepare(settings, shared=shared)
+        planned = plan(inputs)
+        estimate = 0.0 if planned.estimate is None else planned.estimate.seconds
+        title, behind = settings.style[0].path.stem, len(runs) - number - 1
+
+        def after_step(
+            progress: Progress,
+            number: int = number,
+            title: str = title,
+            estimate: float = estimate,
+            behind: int = behind,
+        ) -> None:
+            if on_progress is not None:
+                left = pace.left(estimate, progress.done, progress.seconds, behind)
+                on_progress(Standing(number + 1, len(runs), title, progress, left))
+
+        results.append(paint(inputs, planned, start(inputs, planned), after_step))
+        pace.add(estimate, results[-1].history[-1]["seconds"] if results[-1].history else 0.0)
+        shared.release()
+    from nst.show import plots  # matplotlib takes a while to import
+
+    panels = [("photograph", images.over_white(inputs.photograph, inputs.alpha))]
+    for result, one in zip(results, paintings, strict=True):
+        panels.append((one.path.stem, images.over_white(result.image, result.alpha)))
+    mark = {marks.KEYWORD: inputs.mark}
+    plots.save(plots.draw_sheet(panels), output, mark)
+    return results

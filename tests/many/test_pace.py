@@ -1,0 +1,20 @@
+"""The time left follows the estimates, and how true they have been."""
+
+import pytest
+
+from nst.many.pace import Pace
+
+
+def test_without_anything_behind_it_is_the_estimate():
+    assert Pace().left(10, 0.0, 0.0, 3) == 40
+
+
+def test_a_machine_that_is_slower_than_estimated_has_longer_to_go():
+    pace = Pace()
+    pace.add(10, 20)
+    assert pace.left(10, 0.5, 10, 2) == pytest.approx(2 * (5 + 2 * 10))
+    assert pace.left(30, 0.5, 30, 1) == pytest.approx(2 * (15 + 20))
+
+
+def test_at_the_end_nothing_is_left():
+    assert Pace().left(10, 1.0, 12, 0) == 0
