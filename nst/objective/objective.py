@@ -301,11 +301,7 @@ class Objective:
         return kernels.of(d_shown).reflect_backward(d_shown, self.padding)
 
     def edges(
-        self,
-        image: Array,
-        d_loss: Number = 1.0,
-        out: Array | None = None,
-        add: bool = False,
+        self, image: Array, d_loss: Number = 1.0, out: Array | None = None, add: bool = False
     ) -> tuple[Array, Array]:
         """Return the loss of the photograph's edges, and its gradient."""
         targets, white = self.targets, self.recipe.pixel_range
