@@ -112,8 +112,16 @@ def add_settings(
     add("model", help="vgg16, vgg19, vgg16-slim, an .onnx file, or auto: vgg16 where installed")
     add("device", choices=("auto", "cpu", "cuda"), help="where to compute")
     add("recipe", choices=tuple(RECIPES), help="whose objective to minimise")
-    add("content_weight", type=float, help="keep more of the photograph: a factor on the recipe's")
-    add("style_weight", type=float, help="take more of the painting: a factor on the recipe's")
+    add(
+        "content_weight",
+        type=float,
+        help="keep more of the photograph: a factor on the recipe's; 2 is visible, 5 strong",
+    )
+    add(
+        "style_weight",
+        type=float,
+        help="take more of the painting: a factor on the recipe's; 2 is visible, 5 strong",
+    )
     add("tv_weight", type=float, help="softer strokes, less noise: total variation, a factor")
     add(
         "edges",

@@ -40,16 +40,16 @@ def paint(commands: tuple[str, ...], size: int, steps: int, folder: Path) -> lis
     return pictures
 
 
-def hang(pictures: list[Image.Image], captions: list[str]) -> Image.Image:
-    """Return the pictures in rows of COLUMNS, each WIDTH pixels wide, over its caption."""
+def hang(pictures: list[Image.Image], captions: list[str], most: int = COLUMNS) -> Image.Image:
+    """Return the pictures in rows of ``most``, each WIDTH pixels wide, over its caption."""
     height = max(round(picture.height * WIDTH / picture.width) for picture in pictures)
-    columns, rows = min(COLUMNS, len(pictures)), -(-len(pictures) // COLUMNS)
+    columns, rows = min(most, len(pictures)), -(-len(pictures) // most)
     pitch = WIDTH + GAP, height + CAPTION + GAP
     wall = Image.new("RGB", (columns * pitch[0] + GAP, rows * pitch[1] + GAP), PAPER)
     draw, font = ImageDraw.Draw(wall), ImageFont.load_default(size=15)
     for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-        left = GAP + number % COLUMNS * pitch[0]
-        top = GAP + number // COLUMNS * pitch[1]
+        left = GAP + number % most * pitch[0]
+        top = GAP + number // most * pitch[1]
         size = WIDTH, round(picture.height * WIDTH / picture.width)
         wall.paste(picture.resize(size, Image.Resampling.LANCZOS), (left, top))
         middle = left + WIDTH / 2, top + height + CAPTION / 2 + 2
