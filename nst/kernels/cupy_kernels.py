@@ -519,6 +519,7 @@ def _total_variation_backward(
 ) -> cp.ndarray:
     checks.has_rank(3, image=image)
     checks.is_scalar(d_loss=d_loss)
+    checks.is_apart(out, image)
     d_image = _output(out, image, add)
     channels, height, width = image.shape
     sizes = channels * height, height, width, *checks.step_divisors(reduction, image)

@@ -710,6 +710,7 @@ def _output(out: np.ndarray | None, like: np.ndarray, add: bool = False) -> np.n
 
 def _zeroed(out: np.ndarray | None, like: np.ndarray, add: bool) -> np.ndarray:
     """Return ``out``, or a new array, to add to: set to zero unless ``add``."""
+    checks.is_apart(out, like)
     result = _output(out, like, add)
     if not add:
         result.fill(0)

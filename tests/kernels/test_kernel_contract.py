@@ -217,6 +217,11 @@ REFUSED = {
         ValueError,
         r"out of shape \(3, 2, 2\) is not C-contiguous; give a whole array",
     ),
+    "the image as its own gradient": (
+        lambda: k.total_variation_l2_backward(IMAGE, out=IMAGE),
+        ValueError,
+        r"out is the image that is read; give another array, or none",
+    ),
     "adding to nothing": (
         lambda: k.total_variation_l1_backward(IMAGE, add=True),
         ValueError,
