@@ -309,7 +309,7 @@ def bind_by_address(self, arrays, batch, bind=None):
 
 
 def of_two_shapes(rng):
-    """Yield an upright picture and one on its side, at one address; its features; and the CPU's."""
+    """Yield an upright picture's features and one's on its side, at one address; and the CPU's."""
     layers, addresses = ["relu1_1", "relu2_1"], set()
     vgg, on_cpu = Vgg("vgg16-slim", layers, device="cuda"), Vgg("vgg16-slim", layers)
     for shape in ((3, 48, 32), (3, 32, 48)):
