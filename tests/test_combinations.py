@@ -45,6 +45,7 @@ CONTROLS = {  # name: settings, given the folder of the pictures
         ]
     },
     "pooling": lambda at: {"pooling": "max"},
+    "edges": lambda at: {"edges": 40.0},
     "tv weight": lambda at: {"tv_weight": 1e4},
     "weights": lambda at: {"content_weight": 30.0, "style_weight": 0.5},
     "noise": lambda at: {"init": "noise", "seed": 7},

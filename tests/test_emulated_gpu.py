@@ -90,6 +90,7 @@ CONTROLS = {
         "strength": 0.6,
     },
     "descent": lambda at: {"optimizer": "descent"},
+    "edges": lambda at: {"edges": 40.0},
     "adam": lambda at: {"optimizer": "adam"},
 }
 
