@@ -465,8 +465,9 @@ def laplacian_backward(
     Of ``image`` only the shape is read.
     """
     checks.is_laplacian_of(image, d_laplacian)
-    d_image = _zeroed(out, image, add)
-    d_image += _laplacian(d_laplacian)
+    d_image = _output(out, image, add)
+    pull = _laplacian(d_laplacian)
+    d_image[...] = d_image + pull if add else pull
     return d_image
 
 
