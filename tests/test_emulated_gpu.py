@@ -11,10 +11,10 @@ import emulated_runtime
 import numpy as np
 import pytest
 from machine import cupy
-from run.test_checkpoints import stop_after, without_seconds
 from running import paint
+from stopping import assert_the_same_when_stopped, without_seconds
 
-from nst import cli, demo, devices, kernels, resume, stylize
+from nst import cli, demo, devices, kernels, stylize
 from nst.errors import NstWarning
 from nst.objective.recipes import RECIPES
 from nst.optimizers import Lbfgs
@@ -110,15 +110,7 @@ def test_with_controls_whole_and_in_tiles(gpu, settings, pictures, control, side
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_stopped_and_resumed_it_is_the_same_picture(gpu, settings, tmp_path, optimizer):
     asked = settings(**TWO | {"device": "cuda", "optimizer": optimizer, "steps": (3, 3)})
-    expected = stylize(asked)
-    folder = tmp_path / "saved"
-    with pytest.raises(KeyboardInterrupt):
-        stylize(replace(asked, checkpoint=folder), stop_after(2))
-    with pytest.raises(KeyboardInterrupt):
-        resume(folder, stop_after(5))
-    result = resume(folder)
-    np.testing.assert_array_equal(result.image, expected.image)
-    assert without_seconds(result.history) == without_seconds(expected.history)
+    assert_the_same_when_stopped(asked, tmp_path / "saved", 2, 5)
 
 
 def test_everything_that_is_written_on_the_way(gpu, settings, tmp_path):
