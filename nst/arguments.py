@@ -115,6 +115,12 @@ def add_settings(
     add("content_weight", type=float, help="keep more of the photograph: a factor on the recipe's")
     add("style_weight", type=float, help="take more of the painting: a factor on the recipe's")
     add("tv_weight", type=float, help="softer strokes, less noise: total variation, a factor")
+    add(
+        "edges",
+        type=float,
+        metavar="WEIGHT",
+        help="keep the photograph's lines, such as a face's: 0 is off, 10 visible, 40 strong",
+    )
     parser.add_argument(
         "--tap-weights",
         type=Path,

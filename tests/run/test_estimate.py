@@ -119,6 +119,16 @@ def test_regions_have_masks_at_each_layer_of_the_style():
         assert one.peak(side, 0) + masks == pytest.approx(three.peak(side, 0))
 
 
+def test_edges_take_a_quarter_of_an_image_and_a_few_passes():
+    kept = replace(WORK, edges=True)
+    for budget in (20_000 * MB, 1200 * MB):  # as a whole, and in tiles
+        side = fit(kept, budget).side
+        assert WORK.peak(side, 0) + IMAGE / 4 == pytest.approx(kept.peak(side, 0))
+    more = fit(kept, 20_000 * MB).seconds - fit(WORK, 20_000 * MB).seconds
+    passes = sum(steps * height * width for height, width, steps in WORK.sizes)
+    assert more == pytest.approx(4 * COST.pass_seconds * passes)
+
+
 def test_frames_are_saved_beside_all_that_painting_needs():
     framed = replace(WORK, frames=True)
     targets = 4 * 512 * (1200 // 8) * (1600 // 8)
