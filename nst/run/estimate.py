@@ -28,6 +28,7 @@ from nst.objective.tiling import smallest_side, spans
 from nst.pictures import images
 from nst.run.probe import Cost
 from nst.run.targets import network_size
+from nst.values import format_seconds
 from nst.vgg.architecture import SMALLEST_SIDE, Architecture
 
 IMAGE = 12  # bytes a pixel: three float32
@@ -299,17 +300,6 @@ def optimizer_passes(kind: str, pairs: int, averaged: bool = False, bands: int =
 
 
 # --- As people say it -----------------------------------------------------------------
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration as people say it: 0.4 s, 12 s, 7 min, 3.5 h."""
-    if seconds < 9.95:
-        return f"{seconds:.2g} s"
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    if seconds < 99.5 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def _format_tiles(scale: ScaleEstimate) -> str:
