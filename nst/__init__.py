@@ -4,11 +4,25 @@ import nst
 result = nst.stylize(nst.Settings("photograph.jpg", "painting.jpg", "out.png"))
 """
 
+from nst.api import paint, resume, stylize
 from nst.errors import NstError
 from nst.many.batch import batch
 from nst.many.sheet import sheet
+from nst.run.records import Progress
 from nst.settings import Settings
-from nst.stylize import Result, resume, stylize
+from nst.stylize import Result, Run
 from nst.version import VERSION as __version__
 
-__all__ = ["NstError", "Result", "Settings", "__version__", "batch", "resume", "sheet", "stylize"]
+__all__ = [
+    "NstError",
+    "Progress",
+    "Result",
+    "Run",
+    "Settings",
+    "__version__",
+    "batch",
+    "paint",
+    "resume",
+    "sheet",
+    "stylize",
+]
