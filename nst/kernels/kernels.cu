@@ -565,3 +565,45 @@ extern "C" __global__ void adam_step(float* image, float* first_moment, float* s
         image[i] -= (float)step_size * mean / (sqrtf(mean_square) + (float)epsilon);
     }
 }
+
+// ---- Bands of frequencies ------------------------------------------------------------
+//
+// A block has one of the `slices` of one band of one channel: every slices-th row of the L that
+// frequencies.py draws, whose corner it works out for itself.
+
+// frequencies._reach: the least n with n * n * 2**above >= side * side
+__device__ long long reach(long long side, long long above) {
+    long long n = (long long)sqrt((double)side * side / (double)(1LL << above));
+    while (n > 0 && ((n * n) << above) >= side * side) --n;
+    while (((n * n) << above) < side * side) ++n;
+    return n;
+}
+
+// This thread's share of the band that is this block's: i is where in the spectrum.
+#define FOR_EACH_IN_BAND(i, height, width, bands, slices)                                      \
+    long long band = blockIdx.x / slices % bands + 1, channel = blockIdx.x / (slices * bands); \
+    long long bottom = reach(height, bands - band), right = reach(width, bands - band);        \
+    long long top = band == 1 ? 0 : reach(height, bands - band + 1);                           \
+    long long left = band == 1 ? 0 : reach(width, bands - band + 1);                           \
+    for (long long row = blockIdx.x % slices; row < bottom; row += slices)                     \
+        for (long long column = (row < top ? left : 0) + threadIdx.x,                          \
+                       i = (channel * height + row) * width + column;                          \
+             column < right; column += blockDim.x, i += blockDim.x)
+
+extern "C" __global__ void band_squares(double* partials, const float* spectrum,
+                                        long long height, long long width, long long bands,
+                                        long long slices) {
+    double sum = 0.0;
+    FOR_EACH_IN_BAND(i, height, width, bands, slices) {
+        sum += spectrum[i] * spectrum[i];
+    }
+    block_sum(sum, partials);
+}
+
+extern "C" __global__ void scale_bands(float* spectrum, const double* factors, long long height,
+                                       long long width, long long bands, long long slices) {
+    float factor = (float)factors[blockIdx.x / slices];
+    FOR_EACH_IN_BAND(i, height, width, bands, slices) {
+        spectrum[i] *= factor;
+    }
+}

@@ -39,7 +39,7 @@ SHARED = {"add_up", "add_up_exactly"}  # of all that add up: first in the file
 OF_MATRICES = {"symmetric_power", "newton_schulz"}  # small, of any dtype and layout: the library's
 LIBRARY = OF_MATRICES | {  # without a kernel
     *{"gram_backward", "moments", "moments_backward"},
-    *{"cosine_transform", "inverse_cosine_transform", "band_squares", "scale_bands"},
+    *{"cosine_transform", "inverse_cosine_transform"},
 }
 DRAWN = object()  # stands for an argument that has a default and is drawn nevertheless
 ADDED = {"out": DRAWN, "add": True}
