@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from nst import streams
 from nst.errors import NstError, NstWarning, readable
-from nst.terminal import say, show_warning
+from nst.terminal import say, show_warning, tell
 
 
 class Command(NamedTuple):
@@ -170,7 +170,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
         from nst.version import VERSION
 
-        parser.exit(message=f"nst {VERSION}\n")
+        tell(f"nst {VERSION}")
+        parser.exit()
 
 
 def _parser(words: Collection[str] | None = None, defaults: bool = True) -> _Parser:
