@@ -26,7 +26,7 @@ from nst.run import marks
 from nst.run.checkpoints import Keeper
 from nst.run.ending import is_over
 from nst.run.inputs import Inputs, prepare
-from nst.run.plan import Plan, plan
+from nst.run.plan import Plan, plan, plan_preview
 from nst.run.records import Progress, Records
 from nst.run.scales import Scale
 from nst.run.state import State, choose_optimizer, reopen_to_paint, snapshot, start
@@ -71,9 +71,28 @@ def stylize(settings: Settings, on_progress: Callable[[Progress], None] | None =
         For what the user can mend: a bad image, an unknown model or tap, no GPU.
     """
     inputs = prepare(settings)  # read
+    begun = preview(inputs, on_progress) if settings.preview else None
     planned = plan(inputs)
-    state = start(inputs, planned)
+    state = begun or start(inputs, planned)
     return complete(inputs, planned, state, on_progress)  # each scale, step by step; save
+
+
+def preview(
+    inputs: Inputs,
+    on_progress: Callable[[Progress], None] | None = None,
+    paint: Callable[..., Result] | None = None,
+) -> State | None:
+    """Paint the draft that a run begins with, and save it; return the state to go on from.
+
+    None where the result is no larger than a draft.  ``paint`` is `complete`, or one around it.
+    """
+    planned = plan_preview(inputs)
+    if planned is None:
+        return None
+    state = start(inputs, planned)
+    (paint or complete)(inputs, planned, state, on_progress)
+    inputs.vgg.release()
+    return state
 
 
 def resume(folder: Path, on_progress: Callable[[Progress], None] | None = None) -> Result:
@@ -137,7 +156,8 @@ def _complete(
         with signals.held():
             result = finish(inputs, plan, state, output)
             keeper.remove()
-        show(inputs, plan, state, result.image)
+        if plan.previewed is None:
+            show(inputs, plan, state, result.image)
         return result
     except BaseException as error:
         if result is None:
@@ -207,8 +227,8 @@ def paint(
     on_progress: Callable[[Progress], None] | None = None,
 ) -> None:
     """Improve ``state.image`` step by step, scale by scale, from where its history ends."""
-    until = inputs.settings.until
-    for number, scale in enumerate(plan.scales, start=1):
+    until = inputs.settings.asked_until
+    for number, scale in enumerate(plan.due, start=1):
         if is_over(state.history, number, scale.steps, until):
             continue
         if not state.history or state.history[-1]["scale"] < number:
@@ -286,12 +306,12 @@ def step(state: State, scale: Scale, objective: Objective, records: Records) -> 
 
 def finish(inputs: Inputs, plan: Plan, state: State, output: Path | None) -> Result:
     """Save the picture as ``output``, if there is one, and return the result."""
-    settings, full = inputs.settings, plan.full
+    settings, full = inputs.settings, plan.due[-1]
     image = inputs.present(inputs.device.asnumpy(at_scale(state.image, full, inputs.device)))
     alpha = None if inputs.alpha is None else images.resize(inputs.alpha, full.height, full.width)
     last = state.history[-1] if state.history else {}
     names, hashes = settings.names, inputs.files
-    over = is_over(state.history, len(plan.scales), full.steps, settings.until)
+    over = is_over(state.history, len(plan.scales), full.steps, settings.asked_until)
     metadata = {
         "Software": f"nst {VERSION}",
         marks.KEYWORD: inputs.mark + (marks.FINISHED if over else ""),
