@@ -26,7 +26,7 @@ from nst.run.state import State, reopen_to_paint, start
 from nst.settings import Painting, Settings
 from nst.stylize import Result, complete
 
-NOT_HERE = ("content", "style", "output", "log", "report", "checkpoint")  # of one picture each
+NOT_HERE = ("content", "style", "output", "log", "report", "checkpoint", "preview")  # of one each
 
 
 class Painter(Protocol):
