@@ -42,6 +42,17 @@ def is_map_of(features: Any, mask: Any) -> None:
         )
 
 
+def is_laplacian_of(image: Any, d_laplacian: Any) -> None:
+    """Raise unless ``image`` is (C, H, W) and ``d_laplacian`` (H, W), in one float dtype."""
+    _one_float_dtype({"d_laplacian": d_laplacian, "image": image})
+    has_rank(3, image=image)
+    if d_laplacian.shape != image.shape[1:]:
+        raise ValueError(
+            f"d_laplacian must be {image.shape[1:]} for an image {image.shape}, "
+            f"got {d_laplacian.shape}"
+        )
+
+
 def is_square(matrix: Any) -> None:
     """Raise unless ``matrix`` is (N, N)."""
     has_rank(2, matrix=matrix)

@@ -362,6 +362,7 @@ def _unused(recipe: Recipe) -> set[str]:
     if recipe.palette == "painted":
         unused |= {"palette"}
     unused |= {"coarsest"} if recipe.coarsest is None else {"scales"}
+    unused |= set() if recipe.edges else {"edges"}
     if not recipe.smoothness:
         unused |= {"smoothness_kind", "smoothness_reduction"}
     if recipe.init != "noise":

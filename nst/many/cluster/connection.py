@@ -264,17 +264,18 @@ class Cluster:
                 raise
             raise gone from None
 
+    def cancel(self) -> None:
+        """Cancel what was asked and is not done; wait a while until workers have noticed."""
+        asked, self._asked = list(self._asked.values()), {}
+        with suppress(Exception):  # the scheduler may be gone
+            if asked and self.client.status == "running":
+                self.client.cancel(asked, force=True)
+                until = time.monotonic() + ENDING
+                while time.monotonic() < until and any(self.client.run(worker.is_busy).values()):
+                    time.sleep(0.1)
+
     def close(self) -> None:
-        """Cancel what was asked and is not done, and leave the cluster."""
-        with suppress(Exception):
-            if self._asked and self.client.status == "running":
-                self.client.cancel(list(self._asked.values()), force=True)
-                self._wait_for_end()
+        """Leave the cluster, without anything left to do for us."""
+        self.cancel()
         with suppress(Exception):
             self.client.close(timeout=ENDING)
-
-    def _wait_for_end(self) -> None:
-        """Wait until the workers have noticed that nobody waits for them, for a while."""
-        until = time.monotonic() + ENDING
-        while time.monotonic() < until and any(self.client.run(worker.is_busy).values()):
-            time.sleep(0.1)

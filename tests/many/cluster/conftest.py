@@ -1,7 +1,6 @@
 """Two workers of Dask on this machine, for as long as the tests run."""
 
 import contextlib
-import os
 
 import pytest
 
@@ -22,12 +21,24 @@ def borrowed(cluster, monkeypatch):
     @contextlib.contextmanager
     def opened(workers=None, scheduler=None):
         assert workers is not None or scheduler is not None
-        yield cluster
+        try:
+            yield cluster
+        finally:
+            cluster.cancel()
 
     monkeypatch.setattr(connection, "opened", opened)
     return cluster
 
 
-def pids(cluster):
-    """Return the process id of each worker."""
-    return cluster.client.run(os.getpid)
+@pytest.fixture
+def plugged(cluster):
+    """A function that lets a plugin work on every worker until the test ends."""
+    names = []
+
+    def plug(plugin):
+        names.append(plugin.name)
+        cluster.client.register_plugin(plugin)
+
+    yield plug
+    for name in names:
+        cluster.client.unregister_worker_plugin(name)
