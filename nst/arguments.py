@@ -230,6 +230,21 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_cluster(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add what it takes to have ``what`` painted by several processes, or machines."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help=f"{what} on so many processes of this machine",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help=f"{what} on the workers of this Dask scheduler, such as tcp://127.0.0.1:8786",
+    )
+
+
 def add_batch(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst batch` takes."""
     parser.add_argument(
@@ -270,6 +285,13 @@ def add_batch(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
         "--format", dest="kind", choices=KINDS, default=KINDS[0], help="of the results"
     )
     _add_json(parser)
+    add_cluster(parser, "paint several pictures at once,")
+    parser.add_argument(
+        "--shared",
+        dest="shared_folder",
+        action="store_true",
+        help="workers of --scheduler have the same folders: they read and write files themselves",
+    )
     add_settings(parser, defaults, OF_ONE_PICTURE)
 
 

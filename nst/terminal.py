@@ -95,8 +95,10 @@ class BatchBar(ProgressBar):
         progress = standing.progress
         text = (
             f"{format_seconds(standing.left)}  picture {standing.picture}/{standing.pictures}, "
-            f"{standing.title}, step {progress.step}/{progress.steps}"
+            f"{standing.title}"
         )
+        if progress is not None:
+            text += f", step {progress.step}/{progress.steps}"
         if self._lines is not None:
             self._lines.show(standing.done, f"{text}")
             return
