@@ -209,12 +209,13 @@ def paint(
     """Improve ``state.image`` step by step, scale by scale, from where its history ends."""
     until = inputs.settings.until
     for number, scale in enumerate(plan.scales, start=1):
-        if is_over(state.history, number, scale.steps, until):
+        ending = scale.steps, until, plan.window
+        if is_over(state.history, number, *ending):
             continue
         if not state.history or state.history[-1]["scale"] < number:
             begin(inputs, plan, state, scale)
         objective = objective_at(inputs, scale, plan.side, plan.share(scale), state.asking)
-        while not is_over(state.history, number, scale.steps, until):
+        while not is_over(state.history, number, *ending):
             progress = step(state, scale, objective, records)
             if keeper.due():
                 keeper.save(snapshot(inputs, plan, state))
@@ -291,7 +292,7 @@ def finish(inputs: Inputs, plan: Plan, state: State, output: Path | None) -> Res
     alpha = None if inputs.alpha is None else images.resize(inputs.alpha, full.height, full.width)
     last = state.history[-1] if state.history else {}
     names, hashes = settings.names, inputs.files
-    over = is_over(state.history, len(plan.scales), full.steps, settings.until)
+    over = is_over(state.history, len(plan.scales), full.steps, settings.until, plan.window)
     metadata = {
         "Software": f"nst {VERSION}",
         marks.KEYWORD: inputs.mark + (marks.FINISHED if over else ""),
