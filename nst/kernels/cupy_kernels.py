@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 import cupy as cp
 
-from nst.kernels import checks, frequencies
+from nst.kernels import checks
 
 GRAM_KERNEL: Literal["cublas", "tiled"] = "cublas"  # cuBLAS' product, or kernels.cu's
 GRAM_TILE, GRAM_STRIP = 64, 256  # TILE and STRIP of kernels.cu
 GRAM_BLOCKS = 512  # enough to fill a GPU
 NEAREST_BLOCKS = 512  # enough to fill a GPU
+BAND_SLICES = 16  # blocks that share a band of a channel: the highest is half of it
 BLOCK = 256  # threads per block; the Gram kernel needs exactly these
 MAX_BLOCKS = 1024  # grid-stride loops cover the rest
 
@@ -232,6 +233,26 @@ def total_variation_crowson_backward(
     return d_image
 
 
+def laplacian(image: cp.ndarray) -> cp.ndarray:
+    checks.has_rank(3, image=image)
+    found = cp.empty(image.shape[1:], cp.float32)
+    _launch("laplacian", _blocks(found.size), found, image, *image.shape)
+    return found
+
+
+def laplacian_backward(
+    d_laplacian: cp.ndarray,
+    image: cp.ndarray,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    checks.is_laplacian_of(image, d_laplacian)
+    d_image = _output(out, image, add)
+    arguments = d_image, d_laplacian, *image.shape, add
+    _launch("laplacian_backward", _blocks(d_laplacian.size), *arguments)
+    return d_image
+
+
 def reflect(image: cp.ndarray, margin: int) -> cp.ndarray:
     checks.has_rank(3, image=image)
     channels, height, width = image.shape
@@ -338,25 +359,19 @@ def inverse_cosine_transform(spectrum: cp.ndarray) -> cp.ndarray:
 
 def band_squares(spectrum: cp.ndarray, bands: int) -> cp.ndarray:
     checks.has_rank(3, spectrum=spectrum)
-    _is_float32("band_squares", spectrum=spectrum)
-    squares = spectrum * spectrum
-    sums = cp.zeros((len(spectrum), bands), cp.float64)
-    for band, parts in enumerate(frequencies.rings(spectrum.shape, bands)):
-        own = sums[:, band]  # a view: `sums[:, band] += ...` would copy it onto itself too
-        for part in parts:
-            own += squares[part].sum(axis=(1, 2), dtype=cp.float64)
-    return sums
+    channels, height, width = spectrum.shape
+    partials = cp.empty((channels, bands, BAND_SLICES), cp.float64)
+    sizes = height, width, bands, BAND_SLICES
+    _launch("band_squares", partials.size, partials, spectrum, *sizes)
+    return partials.sum(axis=2)
 
 
 def scale_bands(factors: cp.ndarray, spectrum: cp.ndarray) -> cp.ndarray:
     checks.has_rank(3, spectrum=spectrum)
-    _is_float32("scale_bands", spectrum=spectrum)
-    channels, bands = factors.shape
-    factors = factors.astype(spectrum.dtype).reshape(channels, bands, 1, 1)
-    for band, parts in enumerate(frequencies.rings(spectrum.shape, bands)):
-        for part in parts:
-            own = spectrum[part]
-            own *= factors[:, band]
+    _, height, width = spectrum.shape
+    factors = cp.ascontiguousarray(factors, cp.float64)
+    sizes = height, width, factors.shape[1], BAND_SLICES
+    _launch("scale_bands", factors.size * BAND_SLICES, spectrum, factors, *sizes)
     return spectrum
 
 
@@ -544,6 +559,7 @@ def _total_variation_backward(
 ) -> cp.ndarray:
     checks.has_rank(3, image=image)
     checks.is_scalar(d_loss=d_loss)
+    checks.is_apart(out, image)
     d_image = _output(out, image, add)
     channels, height, width = image.shape
     sizes = channels * height, height, width, *checks.step_divisors(reduction, image)

@@ -24,13 +24,11 @@ def is_over(
     return made >= steps or last > number or (last == number and settled(history, until, window))
 
 
-def settled(
-    history: Sequence[dict[str, float]], until: float, window: int = WINDOW
-) -> bool:
-    """Return whether the last ``window`` steps brought the loss down by less than ``until`` percent.
+def settled(history: Sequence[dict[str, float]], until: float, window: int = WINDOW) -> bool:
+    """Return whether the last steps, a ``window``, brought the loss down by too little.
 
-    That is from the lowest loss in as many before them to the lowest in them, so no single
-    trial decides; both are of one scale.  With 0 it is never so.
+    That is by less than ``until`` percent, from the lowest loss in as many before them to the
+    lowest in them, so no single trial decides; both are of one scale.  With 0 it is never so.
     """
     seen = history[-2 * window :]
     if not until or len(seen) < 2 * window or seen[0]["scale"] != seen[-1]["scale"]:

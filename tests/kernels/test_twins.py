@@ -39,7 +39,7 @@ SHARED = {"add_up", "add_up_exactly"}  # of all that add up: first in the file
 OF_MATRICES = {"symmetric_power", "newton_schulz"}  # small, of any dtype and layout: the library's
 LIBRARY = OF_MATRICES | {  # without a kernel
     *{"gram_backward", "moments", "moments_backward"},
-    *{"cosine_transform", "inverse_cosine_transform", "band_squares", "scale_bands"},
+    *{"cosine_transform", "inverse_cosine_transform"},
 }
 DRAWN = object()  # stands for an argument that has a default and is drawn nevertheless
 ADDED = {"out": DRAWN, "add": True}
@@ -65,6 +65,7 @@ CASES = {  # the arguments that are not arrays of the shape under test, and so a
     "total_variation_johnson": STEPS,
     "total_variation_johnson_backward": PULLED_STEPS,
     "total_variation_crowson_backward": [*PULLS, {"d_loss": 0.7} | ADDED],
+    "laplacian_backward": [{}, {"out": DRAWN}, ADDED],
     "reflect": [{"margin": 1}, {"margin": 0}],
     "reflect_backward": [{"margin": 1}],
     "axpy": [{"scale": -0.7}, {"scale": 2}, {"scale": np.asarray(1.3, np.float32)}],
@@ -120,6 +121,8 @@ def draw(name, shape, rng):
         return rng.random((shape[0], 5))
     if name == "mask":
         return rng.random(shape[1:], np.float32)
+    if name == "d_laplacian":
+        return rng.standard_normal(shape[1:], np.float32)
     if name == "second_moment":
         return rng.random(shape, np.float32)
     if name == "matrix":  # symmetric, its eigenvalues 1 or more
@@ -376,7 +379,7 @@ def small_arguments(name, dtype):
     """Zeros of (3, 2, 3) for every array that has a feature map's shape."""
     case = CASES.get(name, [{}])[0]
     shapes = {"d_gram": (3, 3), "d_moments": (3, 4), "d_reflected": (3, 4, 5), "factors": (3, 5)}
-    shapes |= {"mask": (2, 3)}
+    shapes |= {"d_laplacian": (2, 3), "mask": (2, 3)}
     return case | {p: np.zeros(shapes.get(p, (3, 2, 3)), dtype) for p in to_draw(name, case)}
 
 
