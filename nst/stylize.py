@@ -285,12 +285,13 @@ def steps(
     """Improve ``state.image`` step by step, scale by scale, from where its history ends."""
     until = inputs.settings.asked_until
     for number, scale in enumerate(plan.due, start=1):
-        if is_over(state.history, number, scale.steps, until):
+        ending = scale.steps, until, plan.window
+        if is_over(state.history, number, *ending):
             continue
         if not state.history or state.history[-1]["scale"] < number:
             begin(inputs, plan, state, scale)
         objective = objective_at(inputs, scale, plan.side, plan.share(scale), state.asking)
-        while not is_over(state.history, number, scale.steps, until):
+        while not is_over(state.history, number, *ending):
             progress = step(state, scale, objective, records)
             if keeper.due():
                 keeper.save(snapshot(inputs, plan, state))
@@ -384,7 +385,7 @@ def finish(inputs: Inputs, plan: Plan, state: State, output: Path | None) -> Res
 def has_ended(inputs: Inputs, plan: Plan, state: State) -> bool:
     """Return whether the last scale that is due has no step to come."""
     until = inputs.settings.asked_until
-    return is_over(state.history, len(plan.due), plan.due[-1].steps, until)
+    return is_over(state.history, len(plan.due), plan.due[-1].steps, until, plan.window)
 
 
 def show(inputs: Inputs, plan: Plan, state: State, image: np.ndarray) -> None:
