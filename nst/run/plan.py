@@ -13,7 +13,7 @@ from nst.run.estimate import IMAGE, Estimate, Work
 from nst.run.inputs import Inputs, default_folder
 from nst.run.probe import Cost, probe, probe_size
 from nst.run.scales import Scale, scales_for
-from nst.run.targets import kinds_of, objective_at, padding_in, painting_size
+from nst.run.targets import TileCrew, kinds_of, objective_at, padding_in, painting_size
 from nst.settings import Settings
 
 
@@ -26,6 +26,7 @@ class Plan:
     pairs: int  # that L-BFGS remembers: the recipe's, or fewer where memory is short
     estimate: Estimate | None = None  # what it takes; None where nobody asked: it goes on
     folder: Path | None = None  # where it is saved on the way; None: nowhere
+    crew: TileCrew | None = None  # who sees its tiles; None: this process
 
     @property
     def full(self) -> Scale:
