@@ -10,6 +10,7 @@ from nst import demo, schema
 from nst.errors import NstError, brief
 from nst.many.jobs import KINDS
 from nst.many.sheet import SIZE, STEPS
+from nst.objective.effort import EFFORTS
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES
 from nst.pictures import reading
 from nst.pictures.colour import COLORS
@@ -93,7 +94,20 @@ def add_settings(
         type=float,
         metavar="PERCENT",
         help=f"end each size when {WINDOW} steps bring the loss down by less than this; --steps "
-        "remains the most; 0: never, 1: hardly to be seen",
+        f"remains the most; 0: never; default: the recipe's, {ours.until:g} for nst",
+    )
+    add(
+        "effort",
+        choices=tuple(EFFORTS),
+        help="what --size, --steps and --until are where they are not given: draft has "
+        f"{EFFORTS['draft'].size} pixels and {EFFORTS['draft'].share:.0%}% of the steps, best "
+        f"{EFFORTS['best'].share:g} times the steps, and takes them all",
+    )
+    add(
+        "preview",
+        action="store_true",
+        help=f"paint a draft of {EFFORTS['draft'].size} pixels first, save it as the output, and "
+        "go on from it",
     )
     add(
         "scales",
@@ -205,7 +219,7 @@ def add_demo(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     add_cluster(parser, "see the tiles of a large picture")
 
 
-OF_ONE_PICTURE = ("style", "output", "log", "report", "checkpoint")  # no options of a batch
+OF_ONE_PICTURE = ("style", "output", "log", "report", "checkpoint", "preview")  # not of a batch
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:

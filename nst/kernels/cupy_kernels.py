@@ -135,6 +135,31 @@ def mse_backward(
     return d_x
 
 
+def masked_mse(x: cp.ndarray, target: cp.ndarray, mask: cp.ndarray) -> cp.ndarray:
+    checks.has_rank(3, x=x)
+    checks.same_shape(x=x, target=target)
+    checks.is_map_of(x, mask)
+    return _sum("masked_mse", mask.size, x, target, mask, len(x), mask.size, divisor=x.size)
+
+
+def masked_mse_backward(
+    x: cp.ndarray,
+    target: cp.ndarray,
+    mask: cp.ndarray,
+    d_loss: float | cp.ndarray = 1.0,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    checks.has_rank(3, x=x)
+    checks.same_shape(x=x, target=target)
+    checks.is_map_of(x, mask)
+    checks.is_scalar(d_loss=d_loss)
+    d_x = _output(out, x, add)
+    name, sizes = "masked_mse_backward", (len(x), mask.size)
+    _launch(name, _blocks(mask.size), d_x, x, target, mask, *_factor(d_loss), *sizes, add)
+    return d_x
+
+
 def total_variation_l1(image: cp.ndarray, reduction: str = "sum") -> cp.ndarray:
     return _total_variation("total_variation_l1", image, reduction)
 

@@ -182,6 +182,34 @@ extern "C" __global__ void mse_backward(float* d_x, const float* x, const float*
     }
 }
 
+// numpy: sum(mask * (x - target) ** 2), before the division by x.size.  One thread for a pixel of
+// all channels: the mask is read once.
+extern "C" __global__ void masked_mse(double* partials, const float* x, const float* target,
+                                      const float* mask, long long channels, long long pixels) {
+    double sum = 0.0;
+    FOR_EACH(pixel, pixels) {
+        double squares = 0.0;
+        for (long long i = pixel; i < channels * pixels; i += pixels) {
+            double difference = x[i] - target[i];
+            squares += difference * difference;
+        }
+        sum += mask[pixel] * squares;
+    }
+    block_sum(sum, partials);
+}
+
+// numpy: mask * (x - target) * (d_loss * 2 / x.size)
+extern "C" __global__ void masked_mse_backward(float* d_x, const float* x, const float* target,
+                                               const float* mask, const double* d_loss,
+                                               double known, long long channels,
+                                               long long pixels, long long add) {
+    float factor = (float)(factor_of(d_loss, known) * 2.0 / (channels * pixels));
+    FOR_EACH(pixel, pixels) {
+        for (long long i = pixel; i < channels * pixels; i += pixels)
+            d_x[i] = (add ? d_x[i] : 0.0f) + (x[i] - target[i]) * mask[pixel] * factor;
+    }
+}
+
 // ---- Total variation ---------------------------------------------------------------
 //
 // The NumPy twin scatters each step's pull to its two ends; here each pixel gathers the
