@@ -190,6 +190,7 @@ def add_stylize(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst stylize` takes."""
     add_estimate(parser, defaults)
     _add_json(parser)
+    add_cluster(parser, "see the tiles of a large picture")
 
 
 def add_estimate(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
@@ -215,6 +216,7 @@ def add_demo(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst demo` takes."""
     add_settings(parser, defaults)
     _add_json(parser)
+    add_cluster(parser, "see the tiles of a large picture")
 
 
 OF_ONE_PICTURE = ("style", "output", "log", "report", "checkpoint", "preview")  # not of a batch
@@ -285,7 +287,7 @@ def add_batch(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
         "--format", dest="kind", choices=KINDS, default=KINDS[0], help="of the results"
     )
     _add_json(parser)
-    add_cluster(parser, "paint several pictures at once,")
+    add_cluster(parser, "paint several pictures at once")
     parser.add_argument(
         "--shared",
         dest="shared_folder",
@@ -317,6 +319,7 @@ def add_sheet(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
 def add_resume(parser: argparse.ArgumentParser, _: bool = True) -> None:
     """Add what `nst resume` takes."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
+    add_cluster(parser, "see the tiles of a large picture")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 

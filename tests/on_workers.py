@@ -11,7 +11,7 @@ from pathlib import Path
 import distributed
 
 from nst import machine
-from nst.many.cluster import painting
+from nst.many.cluster import painting, worker
 from nst.run import targets
 from nst.vgg import runtime
 
@@ -77,6 +77,10 @@ def end(how):
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     raise {"memory": MemoryError, "bug": TypeError, "disk": OSError}[how](f"a {how}")
+
+
+def forget():
+    worker._opened.clear()
 
 
 def count():
