@@ -35,7 +35,7 @@ def folder_of(settings, tmp_path):
             output=None,
         )
         with pytest.raises(KeyboardInterrupt):
-            stylize(asked, stop)
+            stylize(asked, on_progress=stop)
         return folder
 
     return make
