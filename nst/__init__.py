@@ -10,24 +10,41 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nst.api import paint, resume, stylize
     from nst.errors import NstError
     from nst.many.batch import batch
     from nst.many.sheet import sheet
+    from nst.run.records import Progress
     from nst.settings import Settings
-    from nst.stylize import Result, resume, stylize
+    from nst.stylize import Result, Run
     from nst.version import VERSION as __version__
 
-__all__ = ["NstError", "Result", "Settings", "__version__", "batch", "resume", "sheet", "stylize"]
+__all__ = [
+    "NstError",
+    "Progress",
+    "Result",
+    "Run",
+    "Settings",
+    "__version__",
+    "batch",
+    "paint",
+    "resume",
+    "sheet",
+    "stylize",
+]
 
 _HOMES = {  # imported when they are asked for: so help comes before NumPy has been loaded
     "NstError": "nst.errors:NstError",
+    "Progress": "nst.run.records:Progress",
     "Result": "nst.stylize:Result",
+    "Run": "nst.stylize:Run",
     "Settings": "nst.settings:Settings",
     "__version__": "nst.version:VERSION",
     "batch": "nst.many.batch:batch",
-    "resume": "nst.stylize:resume",
+    "paint": "nst.api:paint",
+    "resume": "nst.api:resume",
     "sheet": "nst.many.sheet:sheet",
-    "stylize": "nst.stylize:stylize",
+    "stylize": "nst.api:stylize",
 }
 
 
@@ -53,8 +70,8 @@ class _Package(ModuleType):
     """A module in which ``stylize`` stays the function when the module of that name is loaded."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        loaded = name in _HOMES and isinstance(value, ModuleType)
-        super().__setattr__(name, getattr(value, name) if loaded else value)
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
 
 
 sys.modules[__name__].__class__ = _Package

@@ -185,7 +185,6 @@ def _parser(words: Collection[str] | None = None, defaults: bool = True) -> _Par
         "--version",
         action=_Version,
         nargs=0,
-        dest=argparse.SUPPRESS,
         default=argparse.SUPPRESS,
         help="show program's version number and exit",
     )

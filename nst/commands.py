@@ -10,6 +10,7 @@ from nst import demo, files, piped, schema
 from nst.arguments import options_of, settings_of
 from nst.errors import NstError, brief
 from nst.lookup import Lookup
+from nst.many.cluster.poster import shared_out
 from nst.many.commands import heeding_signals, told_as_json
 from nst.objective.recipes import describe, table
 from nst.pictures import images, reading
@@ -45,7 +46,12 @@ def stylize(
 
 
 def _stylize(
-    source: Path | None, quiet: bool, speak: Callable[..., None], **options: Any
+    source: Path | None,
+    quiet: bool,
+    speak: Callable[..., None],
+    workers: int | None = None,
+    scheduler: str | None = None,
+    **options: Any,
 ) -> Result:
     texts = _texts(source)
     lookup = _lookup(source, texts)
@@ -54,16 +60,19 @@ def _stylize(
         if files.resolved(settings.output) == files.resolved(source):
             raise NstError(f"--output would overwrite {source}, which --from reads; name another.")
     inputs = _prepare(settings, source, texts, lookup)
-    begun = _preview(inputs, quiet, speak) if settings.preview else None
-    planned = plan(inputs)
-    return _paint(inputs, planned, begun or start(inputs, planned), quiet, speak)
+    begun = _preview(inputs, quiet, speak)
+    with shared_out(inputs, plan(inputs), workers, scheduler) as planned:
+        return _paint(inputs, planned, begun or start(inputs, planned), quiet, speak)
 
 
 def _preview(inputs: Inputs, quiet: bool, speak: Callable[..., None]) -> State | None:
     """Paint, save and name the draft that the run begins with; None where it is not larger."""
     with ProgressBar(quiet) as bar, matplotlib_apart():
-        state = preview(inputs, bar.show, heeding_signals)
-    if state is not None and not quiet:
+        draft = preview(inputs, bar.show, heeding_signals)
+    if draft is None:
+        return None
+    state, _ = draft
+    if not quiet:
         _, height, width = state.image.shape
         speak(f"{inputs.settings.output}: a preview, {width} x {height}")
     return state
@@ -86,9 +95,13 @@ def estimate(source: Path | None = None, quiet: bool = False, **options: Any) ->
     return 0
 
 
-def resume(folder: Path, quiet: bool) -> int:
+def resume(
+    folder: Path, quiet: bool, workers: int | None = None, scheduler: str | None = None
+) -> int:
     """Go on with a run that was stopped, from its checkpoints in FOLDER."""
-    _paint(*reopen_to_paint(folder), quiet)
+    inputs, saved, state = reopen_to_paint(folder)
+    with shared_out(inputs, saved, workers, scheduler) as planned:
+        _paint(inputs, planned, state, quiet)
     return 0
 
 

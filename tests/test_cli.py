@@ -463,7 +463,7 @@ def test_public_names_are_there_whatever_was_imported_before():
     from nst import *
     assert nst.stylize is stylize and stylize.__name__ == "stylize"
     assert not set(nst.__all__) - set(dir(nst))
-    assert not hasattr(nst, "paint") and not hasattr(nst, "__wrapped__")"""
+    assert not hasattr(nst, "sketch") and not hasattr(nst, "__wrapped__")"""
     assert "nst.stylize" in imported_by(code)
     modules_first = """import nst.stylize, nst.many.batch
     assert callable(nst.stylize) and callable(nst.batch)"""

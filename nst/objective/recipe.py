@@ -44,6 +44,7 @@ class Recipe:
 
     edges: float = 0.0  # weight of the photograph's edges; no recipe's own
     smoothness: float = 0.0  # weight of total variation
+    temporal: float = 0.0  # weight of the temporal loss, of pixels in [0, 1]: see nst/film/
     smoothness_kind: str = "l2"
     smoothness_reduction: str = "mean"
     pixel_range: float = 255.0  # the white of the pixels that the numbers are about

@@ -9,11 +9,12 @@ from nst.kernels.blocks import blas_on_one_thread
 from nst.pictures import images
 from nst.run.budget import fit
 from nst.run.checkpoints import LONG_RUN
+from nst.run.ending import WINDOW
 from nst.run.estimate import IMAGE, Estimate, Work
 from nst.run.inputs import Inputs, default_folder
 from nst.run.probe import Cost, probe, probe_size
 from nst.run.scales import Scale, preview_scales, scales_for
-from nst.run.targets import kinds_of, objective_at, padding_in, painting_size
+from nst.run.targets import TileCrew, kinds_of, objective_at, padding_in, painting_size
 from nst.settings import Settings
 
 
@@ -27,6 +28,8 @@ class Plan:
     estimate: Estimate | None = None  # what it takes; None where nobody asked: it goes on
     folder: Path | None = None  # where it is saved on the way; None: nowhere
     previewed: int | None = None  # of these scales: to be painted and saved before others are
+    window: int = WINDOW  # steps that have to bring something: see ending.py
+    crew: TileCrew | None = None  # who sees its tiles; None: this process
 
     @property
     def full(self) -> Scale:
@@ -115,6 +118,7 @@ def work_of(inputs: Inputs, plan: Plan, cost: Cost, base: float) -> Work:
         padding=padding_in(inputs),
         bands=inputs.recipe.bands,
         edges=inputs.recipe.edges > 0,
+        warped=inputs.recipe.temporal > 0,
     )
 
 

@@ -61,6 +61,11 @@ def preview_scales(height: int, width: int, settings: Settings) -> list[Scale]:
     """Return the scales of the draft that a run begins with; none where there is no preview.
 
     A result that is no larger than a draft has none: it is there as soon.
+
+    Parameters
+    ----------
+    height, width, settings
+        As for `scales_for`.
     """
     if not settings.preview or result_side(height, width, settings) <= draft_side():
         return []

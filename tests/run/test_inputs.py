@@ -21,7 +21,7 @@ from nst.pictures import images, reading
 from nst.run import checkpoints
 from nst.run.inputs import prepare
 from nst.settings import Painting
-from nst.stylize import resume
+from nst.api import resume
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
