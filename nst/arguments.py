@@ -99,8 +99,8 @@ def add_settings(
         "effort",
         choices=tuple(EFFORTS),
         help="what --size, --steps and --until are where they are not given: draft has "
-        f"{EFFORTS['draft'].size} pixels and {EFFORTS['draft'].share:.0%}% of the steps, best "
-        f"{EFFORTS['best'].share:g} times the steps, and takes them all",
+        f"{EFFORTS['draft'].size} pixels and {EFFORTS['draft'].most} steps at most, best "
+        f"{EFFORTS['best'].times:g} times the steps, and takes them all",
     )
     add(
         "preview",
