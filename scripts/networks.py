@@ -36,6 +36,7 @@ def row(content: str, style: str, size: int, steps: int, folder: Path) -> list[I
         asked = ["stylize", content, style, "-o", str(path), "--model", network, "--quiet"]
         if not path.exists():
             if status := cli.main([*asked, "--size", str(size), "--steps", str(steps)]):
+                path.unlink(missing_ok=True)  # painted in part
                 raise SystemExit(status)
         paths.append(path)
     return [Image.open(path).convert("RGB") for path in paths]

@@ -71,6 +71,12 @@ def is_output(out: Any, like: Any, add: bool = False) -> None:
         raise ValueError(f"out of shape {out.shape} is not C-contiguous; give a whole array")
 
 
+def is_apart(out: Any, image: Any) -> None:
+    """Raise if ``out`` is ``image``: what reads a pixel's neighbours cannot write over them."""
+    if out is image:
+        raise ValueError("out is the image that is read; give another array, or none")
+
+
 def is_new_output(out: Any, like: Any, shape: tuple[int, ...]) -> None:
     """Raise unless ``out`` is None, or can take a result of ``shape`` in the dtype of ``like``."""
     if out is None:

@@ -23,7 +23,6 @@ from nst.run.estimate import (
     SAVING,
     Estimate,
     Work,
-    format_seconds,
     optimizer_images,
     optimizer_passes,
 )
@@ -33,6 +32,7 @@ from nst.run.probe import Cost
 from nst.run.targets import objective_at
 from nst.settings import Painting
 from nst.stylize import finish
+from nst.values import format_seconds
 from nst.vgg import Vgg, strips
 from nst.vgg.architecture import VGG16
 from nst.vgg.runtime import STRIPS_KEPT

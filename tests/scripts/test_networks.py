@@ -46,3 +46,14 @@ def test_what_fails_stops_the_script_and_what_is_there_is_kept(tmp_path):
     with pytest.raises(SystemExit) as stopped:
         networks.row(str(tmp_path / "nothing.jpg"), style, 32, 0, tmp_path)
     assert stopped.value.code == 2
+
+
+def test_what_was_stopped_is_painted_anew(tmp_path, monkeypatch):
+    def stopped(words):
+        Image.new("RGB", (27, 32), "red").save(words[words.index("-o") + 1])
+        return 130
+
+    monkeypatch.setattr(networks.cli, "main", stopped)
+    with pytest.raises(SystemExit):
+        networks.row(str(demo.content_path()), "waves", 32, 0, tmp_path)
+    assert not list(tmp_path.iterdir())
