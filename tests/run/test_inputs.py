@@ -15,13 +15,13 @@ import pytest
 from refusals import raiser, refusal_of
 
 from nst import Settings, memory, stylize
+from nst.api import resume
 from nst.cli import main
 from nst.errors import NstError
 from nst.pictures import images, reading
 from nst.run import checkpoints
 from nst.run.inputs import prepare
 from nst.settings import Painting
-from nst.api import resume
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
