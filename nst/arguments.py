@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -410,15 +409,6 @@ def options_of(
 def _painting(text: str, mask: Path | None, region: Path | None) -> Painting:
     """Return what IMAGE[:WEIGHT[:TAPS]] means; a name may have a colon in it."""
     name, weight, taps = _parts(text)
-    if name in demo.STYLES and not reading.exists(name):
-        name = str(demo.style_path(name))
-    if name.isidentifier() and len(name) < 60 and not reading.exists(name):
-        near = get_close_matches(name.lower(), demo.STYLES, 1)
-        raise NstError(
-            f"style image not found: {name}. Check the path, or name a painting that comes along: "
-            + ", ".join(demo.STYLES)
-            + (f"; did you mean {near[0]}?" if near else ".")
-        )
     return Painting(Path(name), float(weight), mask, region, taps)
 
 

@@ -174,7 +174,7 @@ def test_stopped_behind_its_preview_it_goes_on(settings, tmp_path):
 def test_stopped_in_its_preview_it_keeps_the_picture(settings):
     asked = settings(size=48, scales=1, steps=4, preview=True)
     with pytest.raises(KeyboardInterrupt) as stopped:
-        stylize(asked, stop_after(2))
+        stylize(asked, on_progress=stop_after(2))
     assert images.load(asked.output).shape == (3, 32, 27)
     assert stopped.value.__notes__ == [f"The picture after step 2 is in {asked.output}."]
 

@@ -158,7 +158,7 @@ def test_a_run_from_standard_input_goes_on_with_the_same_bytes(settings, folder,
     monkeypatch.setattr(reading, "_opened", given("photograph.png"))
     asked = settings(content="-", checkpoint="saved", steps=3, scales=1)
     with pytest.raises(KeyboardInterrupt):
-        stylize(asked, stop)
+        stylize(asked, on_progress=stop)
     assert checkpoints.load(Path("saved")).inputs["-"]
     monkeypatch.setattr(reading, "_opened", given("painting.png"))
     assert "- has changed since" in refusal_of(resume, Path("saved"))
