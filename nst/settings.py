@@ -108,6 +108,7 @@ class Settings:
     content_weight: float = 1.0  # 0 or more
     style_weight: float = 1.0  # 0 or more
     tv_weight: float = 1.0  # of total variation, 0 or more
+    edges: float = 0.0  # weight of the photograph's own edges, 0 or more
     content_taps: Mapping[str, float] | None = None  # weights in place of the recipe's
     style_taps: Mapping[str, float] | None = None
     strength: float = 1.0  # 0, the photograph itself, to 1
@@ -146,7 +147,7 @@ class Settings:
             self._check_number("scale_factor", 1.1, 8)
         self._check_count("save_every", 0, MOST_STEPS)
         self._check_count("seed", 0, LARGEST_SEED)
-        for name in ("content_weight", "style_weight", "tv_weight"):
+        for name in ("content_weight", "style_weight", "tv_weight", "edges"):
             self._check_number(name, 0, LARGEST_FACTOR)
         if self.content_weight != 1 and not (self.content_taps or self.objective.content):
             raise NstError(

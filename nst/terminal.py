@@ -7,12 +7,14 @@ import os
 import sys
 import time
 import warnings
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from nst.errors import NstWarning, printable
-from nst.many.batch import Standing
-from nst.run.estimate import format_seconds
-from nst.run.records import Progress
+from nst.values import format_seconds
+
+if TYPE_CHECKING:
+    from nst.many.batch import Standing
+    from nst.run.records import Progress
 
 LINES_EVERY = 5.0  # seconds: of progress where nothing but lines can be shown
 
@@ -63,9 +65,9 @@ class ProgressBar:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: "Progress") -> None:
         """Show the step that was just done."""
-        sums = {"content": 0.0, "style": 0.0, "smoothness": 0.0}
+        sums = {"content": 0.0, "style": 0.0, "edges": 0.0, "smoothness": 0.0}
         for name, value in progress.losses.items():
             if name != "total":
                 sums[name.split()[0]] += value
@@ -88,7 +90,7 @@ class BatchBar(ProgressBar):
         super().__init__(quiet)
         self._bar.bar_format = "{percentage:3.0f}% |{bar:20}| {elapsed} < {desc}"
 
-    def show_standing(self, standing: Standing) -> None:
+    def show_standing(self, standing: "Standing") -> None:
         """Show the step that was just done, of one of the pictures."""
         progress = standing.progress
         text = (

@@ -207,6 +207,26 @@ def total_variation_crowson_backward(
     return d_image
 
 
+def laplacian(image: cp.ndarray) -> cp.ndarray:
+    checks.has_rank(3, image=image)
+    found = cp.empty(image.shape[1:], cp.float32)
+    _launch("laplacian", _blocks(found.size), found, image, *image.shape)
+    return found
+
+
+def laplacian_backward(
+    d_laplacian: cp.ndarray,
+    image: cp.ndarray,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    checks.is_laplacian_of(image, d_laplacian)
+    d_image = _output(out, image, add)
+    arguments = d_image, d_laplacian, *image.shape, add
+    _launch("laplacian_backward", _blocks(d_laplacian.size), *arguments)
+    return d_image
+
+
 def reflect(image: cp.ndarray, margin: int) -> cp.ndarray:
     checks.has_rank(3, image=image)
     channels, height, width = image.shape
@@ -519,6 +539,7 @@ def _total_variation_backward(
 ) -> cp.ndarray:
     checks.has_rank(3, image=image)
     checks.is_scalar(d_loss=d_loss)
+    checks.is_apart(out, image)
     d_image = _output(out, image, add)
     channels, height, width = image.shape
     sizes = channels * height, height, width, *checks.step_divisors(reduction, image)

@@ -371,6 +371,47 @@ extern "C" __global__ void total_variation_crowson_backward(
     }
 }
 
+// ---- Edges -------------------------------------------------------------------------
+
+// numpy: _laplacian, at one pixel
+__device__ float laplacian_at(const float* channel, long long row, long long column,
+                              long long height, long long width) {
+    return 4.0f * channel[row * width + column] -
+           (repeated(channel, row - 1, column, height, width) +
+            repeated(channel, row + 1, column, height, width)) -
+           (repeated(channel, row, column - 1, height, width) +
+            repeated(channel, row, column + 1, height, width));
+}
+
+// The NumPy twin adds up the channels first; here each channel's Laplacian is added up, so that
+// nothing is kept between the two.
+extern "C" __global__ void laplacian(float* found, const float* image, long long channels,
+                                     long long height, long long width) {
+    FOR_EACH_LINE(row, height) {
+        FOR_EACH_COLUMN(column, width) {
+            float sum = 0.0f;
+            for (long long c = 0; c < channels; ++c)
+                sum += laplacian_at(image + c * height * width, row, column, height, width);
+            found[row * width + column] = sum;
+        }
+    }
+}
+
+// numpy: the Laplacian of d_laplacian, in every channel
+extern "C" __global__ void laplacian_backward(float* d_image, const float* d_laplacian,
+                                              long long channels, long long height,
+                                              long long width, long long add) {
+    FOR_EACH_LINE(row, height) {
+        FOR_EACH_COLUMN(column, width) {
+            float pull = laplacian_at(d_laplacian, row, column, height, width);
+            for (long long c = 0; c < channels; ++c) {
+                float* here = d_image + (c * height + row) * width + column;
+                *here = add ? *here + pull : pull;
+            }
+        }
+    }
+}
+
 // ---- Margin ------------------------------------------------------------------------
 //
 // The NumPy twin folds the margin in, rows first; here each pixel gathers the pulls on itself and

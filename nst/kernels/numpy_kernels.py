@@ -439,6 +439,38 @@ def total_variation_crowson_backward(
     return d_image
 
 
+def laplacian(image: np.ndarray) -> np.ndarray:
+    """Return the Laplacian (H, W) of ``image`` (C, H, W), summed over its channels.
+
+    ``4 * here - above - below - left - right``: how much a pixel differs from its neighbours.
+    Beyond the border they are the border's own pixels, so that the border is no edge.
+
+    >>> laplacian(np.array([[[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]]))
+    array([[ 0., -1.,  2.],
+           [ 0.,  0., -1.]])
+    """
+    checks.has_rank(3, image=image)
+    return _laplacian(image.sum(axis=0))
+
+
+def laplacian_backward(
+    d_laplacian: np.ndarray,
+    image: np.ndarray,
+    out: np.ndarray | None = None,
+    add: bool = False,
+) -> np.ndarray:
+    """Return dL/dimage (C, H, W): in each channel the Laplacian of ``d_laplacian`` (H, W).
+
+    A neighbour's neighbour is the pixel itself, across the border too: the matrix is symmetric.
+    Of ``image`` only the shape is read.
+    """
+    checks.is_laplacian_of(image, d_laplacian)
+    d_image = _output(out, image, add)
+    pull = _laplacian(d_laplacian)
+    d_image[...] = d_image + pull if add else pull
+    return d_image
+
+
 def reflect(image: np.ndarray, margin: int) -> np.ndarray:
     """Return ``image`` with ``margin`` pixels around it, in which it is mirrored at its border.
 
@@ -710,6 +742,7 @@ def _output(out: np.ndarray | None, like: np.ndarray, add: bool = False) -> np.n
 
 def _zeroed(out: np.ndarray | None, like: np.ndarray, add: bool) -> np.ndarray:
     """Return ``out``, or a new array, to add to: set to zero unless ``add``."""
+    checks.is_apart(out, like)
     result = _output(out, like, add)
     if not add:
         result.fill(0)
@@ -786,6 +819,15 @@ def _diagonal_steps(padded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     falling = padded[:, 1:, 1:] - padded[:, :-1, :-1]
     rising = padded[:, 1:, :-1] - padded[:, :-1, 1:]
     return falling, rising
+
+
+def _laplacian(grey: np.ndarray) -> np.ndarray:
+    """Return the Laplacian (H, W) of one channel (H, W)."""
+    around = np.pad(grey, 1, "edge")
+    rows = around[:-2, 1:-1] + around[2:, 1:-1]
+    columns = around[1:-1, :-2] + around[1:-1, 2:]
+    found: np.ndarray = 4 * grey - rows - columns
+    return found
 
 
 def _factors(

@@ -1,6 +1,6 @@
 """All losses at one image, through VGG and back: image -> (Losses, d_image).
 
-A term is one loss at one tap, such as ``style relu3_1``; the kinds are content, style and
+A term is one loss at one tap, such as ``style relu3_1``; the kinds are content, style, edges and
 smoothness.  Two ways to make one number of them:
 
     "sum"   total = sum over terms of weight * loss                               (Gatys)
@@ -39,6 +39,7 @@ from nst.kernels import Array
 from nst.memory import FileArray
 from nst.objective import content as contents
 from nst.objective.content import Squares, content_loss
+from nst.objective.edges import edges_loss
 from nst.objective.recipe import Recipe
 from nst.objective.relative import mean_square
 from nst.objective.smoothness import smoothness_loss
@@ -61,6 +62,7 @@ class Targets:
     style: Mapping[str, Sequence[Region]]  # one, of everywhere, or several side by side
     seen: Mapping[str, Array] = field(default_factory=dict)
     # ^ (H, W), 0 where the photograph is transparent; a tap that is not there: seen everywhere
+    edges: Array | None = None  # (H // 4, W // 4) of the photograph; see edges.py
 
     def within(self, tap: str, place: Place, vgg: Vgg) -> "Targets":
         """Return those at ``tap``, for the features that a tile owns there."""
@@ -77,11 +79,12 @@ class Targets:
 
 @dataclass(frozen=True)
 class Weights:
-    """What each term counts, by tap; smoothness acts on the pixels and has no tap."""
+    """What each term counts, by tap; edges and smoothness act on the pixels and have no tap."""
 
     content: Mapping[str, Number]
     style: Mapping[str, Number]
     smoothness: Number = 0.0
+    edges: Number = 0.0
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,8 @@ class Pulls:
 class Term:
     """One loss, unweighted."""
 
-    kind: str  # "content", "style" or "smoothness"
-    tap: str  # "image" for smoothness
+    kind: str  # "content", "style", "edges" or "smoothness"
+    tap: str  # "image" for edges and smoothness
     weight: Number
     loss: Array  # 0-d
 
@@ -146,7 +149,7 @@ def check_finite(values: Mapping[str, float]) -> None:
 
 
 class Objective:
-    """What is minimised: content, style and smoothness of one image against fixed targets.
+    """What is minimised: the losses of one image against fixed targets.
 
     Parameters
     ----------
@@ -177,9 +180,11 @@ class Objective:
                     f"{kind} targets are at {sorted(named)}, weights at {sorted(weighed)}; "
                     "each target needs one weight"
                 )
+        if recipe.edges and targets.edges is None:
+            raise ValueError(f"edges weigh {recipe.edges}, and there is no target for them")
         if recipe.combination not in COMBINATIONS:
             raise ValueError(f"combination is {recipe.combination!r}; choose {COMBINATIONS}")
-        weights = Weights(recipe.content, recipe.style, recipe.smoothness)
+        weights = Weights(recipe.content, recipe.style, recipe.smoothness, recipe.edges)
         if recipe.relative:
             targets, weights = relative_to(targets, weights)
         self.vgg = vgg
@@ -210,6 +215,9 @@ class Objective:
             terms, weights, d_image = self.in_tiles(image, tiles)
         else:
             terms, weights, d_image = self.in_one_piece(image, tiles[0])
+        if self.weights.edges:
+            loss, d_image = self.edges(image, weights.edges, out=d_image, add=True)
+            terms.append(Term("edges", "image", self.weights.edges, loss))
         if self.weights.smoothness:
             loss, d_image = self.smoothness(image, weights.smoothness, out=d_image, add=True)
             terms.append(Term("smoothness", "image", self.weights.smoothness, loss))
@@ -292,6 +300,13 @@ class Objective:
             return d_shown
         return kernels.of(d_shown).reflect_backward(d_shown, self.padding)
 
+    def edges(
+        self, image: Array, d_loss: Number = 1.0, out: Array | None = None, add: bool = False
+    ) -> tuple[Array, Array]:
+        """Return the loss of the photograph's edges, and its gradient."""
+        targets, white = self.targets, self.recipe.pixel_range
+        return edges_loss(image, targets.edges, white, d_loss, out, add, targets.seen.get("image"))
+
     def smoothness(
         self,
         image: Array,
@@ -317,6 +332,9 @@ class Objective:
     def adapted(self, terms: Sequence[Term], image: Array) -> Weights:
         """Return the weights, each divided by the mean loss of its kind: Hvass' adaptive ones."""
         terms = list(terms)
+        if self.weights.edges:
+            loss, _ = self.edges(image)
+            terms.append(Term("edges", "image", self.weights.edges, loss))
         if self.weights.smoothness:
             loss, _ = self.smoothness(image)
             terms.append(Term("smoothness", "image", self.weights.smoothness, loss))
@@ -326,6 +344,7 @@ class Objective:
             {tap: adapted["content", tap] for tap in self.targets.content},
             {tap: adapted["style", tap] for tap in self.targets.style},
             adapted.get(("smoothness", "image"), 0.0),
+            adapted.get(("edges", "image"), 0.0),
         )
 
     # ---- The parts of it, for tiles --------------------------------------------------------
@@ -472,4 +491,7 @@ def relative_to(targets: Targets, weights: Weights) -> tuple[Targets, Weights]:
             replace(region, weight=region.weight * sizes[0] / size)
             for region, size in zip(regions, sizes, strict=True)
         ]
-    return replace(targets, style=relative), Weights(content, style, weights.smoothness)
+    edges = weights.edges
+    if edges and targets.edges is not None:
+        edges = edges / mean_square(targets.edges)
+    return replace(targets, style=relative), Weights(content, style, weights.smoothness, edges)

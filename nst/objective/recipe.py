@@ -42,6 +42,7 @@ class Recipe:
     relative: bool = False  # divide each loss by its target's own mean square
     combination: str = "sum"  # of the losses, or of their logarithms
 
+    edges: float = 0.0  # weight of the photograph's edges; no recipe's own
     smoothness: float = 0.0  # weight of total variation
     smoothness_kind: str = "l2"
     smoothness_reduction: str = "mean"

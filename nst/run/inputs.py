@@ -323,6 +323,7 @@ def override(settings: Settings) -> Recipe:
         recipe,
         content={t: w * settings.content_weight for t, w in content.items()},
         style={t: w * settings.style_weight for t, w in style.items()},
+        edges=settings.edges,
         smoothness=recipe.smoothness * settings.tv_weight * settings.style_share,
         **{name: value for name, value in named.items() if value is not None},
     )

@@ -98,6 +98,7 @@ def work_of(inputs: Inputs, plan: Plan, cost: Cost, base: float) -> Work:
         averaged=inputs.recipe.average > 0,
         padding=padding_in(inputs),
         bands=inputs.recipe.bands,
+        edges=inputs.recipe.edges > 0,
     )
 
 

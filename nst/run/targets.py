@@ -13,6 +13,7 @@ import numpy as np
 
 from nst.kernels import Array
 from nst.objective import Objective, Region, Targets
+from nst.objective.edges import edges_of, seen_of
 from nst.objective.recipes import Recipe
 from nst.objective.style import Style
 from nst.objective.styles.finish import asks, finish, statistic
@@ -60,6 +61,7 @@ def objective_at(
         content_features(inputs.vgg, content, inputs.recipe.content, side, padding_in(inputs)),
         {tap: [r[tap] for r in regions if tap in r] for tap in inputs.recipe.style},
         seen_at(inputs, scale),
+        edges_of(content, inputs.recipe.pixel_range) if inputs.recipe.edges else None,
     )
     return Objective(inputs.vgg, targets, inputs.recipe, side)
 
@@ -71,10 +73,13 @@ def seen_at(inputs: Inputs, scale: Scale) -> dict[str, Array]:
         return {}
     size = scale.height, scale.width
     sized = images.resize(shown.astype(np.float32), *size)
-    return {
+    seen = {
         tap: inputs.device.asarray(mask_of_layer(inputs, sized, tap) > 0)
         for tap in inputs.recipe.content
     }
+    if inputs.recipe.edges:
+        seen["image"] = inputs.device.asarray(seen_of(sized))
+    return seen
 
 
 def mask_of_layer(inputs: Inputs, mask: np.ndarray, tap: str) -> np.ndarray:

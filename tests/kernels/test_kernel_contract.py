@@ -49,6 +49,7 @@ def arguments_of(name, rng, dtype):
     drawn = {array: rng.random((3, 4, 7)).astype(dtype) for array in ARRAYS}
     drawn |= {"d_gram": rng.random((3, 3)).astype(dtype)} | OPTIONS
     drawn |= {"d_moments": rng.random((3, 4)).astype(dtype)}
+    drawn |= {"d_laplacian": rng.random((4, 7)).astype(dtype)}
     drawn |= {"d_reflected": rng.random((3, 4, 7)).astype(dtype)}
     drawn |= {"matrix": np.diag([0.5, 2.0, 3.0]).astype(dtype), "exponent": 0.5, "steps": 12}
     drawn |= {"factors": rng.random((3, 4))}
@@ -60,6 +61,7 @@ LARGE = 3, 700, 701  # 1.5 million values: several blocks of every kind
 WHOLE = {  # for small matrices, for one picture, or, moments, in blocks larger than this array
     *{"luminance", "moments", "symmetric_power", "newton_schulz", "reflect", "reflect_backward"},
     *{"total_variation_crowson", "total_variation_crowson_backward"},
+    *{"laplacian", "laplacian_backward"},  # of a sixteenth of a picture
     *{"cosine_transform", "inverse_cosine_transform", "band_squares"},  # by SciPy, as a whole
 }
 
@@ -217,6 +219,11 @@ REFUSED = {
         ValueError,
         r"out of shape \(3, 2, 2\) is not C-contiguous; give a whole array",
     ),
+    "the image as its own gradient": (
+        lambda: k.total_variation_l2_backward(IMAGE, out=IMAGE),
+        ValueError,
+        r"out is the image that is read; give another array, or none",
+    ),
     "adding to nothing": (
         lambda: k.total_variation_l1_backward(IMAGE, add=True),
         ValueError,
@@ -261,6 +268,11 @@ REFUSED = {
         lambda: k.clip(IMAGE, 1, 0),
         ValueError,
         r"low must not exceed high, got low=1 and high=0",
+    ),
+    "edges of another image": (
+        lambda: k.laplacian_backward(zeros(5, 3), zeros(3, 5, 2)),
+        ValueError,
+        r"d_laplacian must be \(5, 2\) for an image \(3, 5, 2\), got \(5, 3\)",
     ),
     "a margin wider than the image": (
         lambda: k.reflect(zeros(3, 5, 2), 3),

@@ -453,6 +453,31 @@ def test_three_steps_of_adam_follow_the_paper(options):
         assert second.item() == pytest.approx(v, rel=1e-12)
 
 
+# ---- Edges ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_laplacian_is_the_difference_from_the_four_neighbours_in_all_channels(rng, shape):
+    image = rng.standard_normal(shape)
+    _, height, width = shape
+    expected = np.zeros((height, width))
+    for channel, row, column in np.ndindex(*shape):
+        for r, c in [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)]:
+            if 0 <= r < height and 0 <= c < width:  # beyond is the pixel itself: no difference
+                expected[row, column] += image[channel, row, column] - image[channel, r, c]
+    np.testing.assert_allclose(k.laplacian(image), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_laplacian_backward_is_its_slope(rng, shape):
+    image, d_laplacian = rng.standard_normal(shape), rng.standard_normal(shape[1:])
+    assert_gradient(
+        lambda x: np.vdot(d_laplacian, k.laplacian(x)),
+        image,
+        k.laplacian_backward(d_laplacian, image),
+    )
+
+
 # ---- Margin --------------------------------------------------------------------------
 
 MARGINS = [((1, 1, 1), 1), ((3, 1, 5), 1), ((2, 4, 7), 0), ((2, 4, 7), 3), ((2, 4, 7), 4)]

@@ -64,6 +64,7 @@ CASES = {  # the arguments that are not arrays of the shape under test, and so a
     "total_variation_johnson": STEPS,
     "total_variation_johnson_backward": PULLED_STEPS,
     "total_variation_crowson_backward": [*PULLS, {"d_loss": 0.7} | ADDED],
+    "laplacian_backward": [{}, {"out": DRAWN}, ADDED],
     "reflect": [{"margin": 1}, {"margin": 0}],
     "reflect_backward": [{"margin": 1}],
     "axpy": [{"scale": -0.7}, {"scale": 2}, {"scale": np.asarray(1.3, np.float32)}],
@@ -119,6 +120,8 @@ def draw(name, shape, rng):
         return rng.random((shape[0], 5))
     if name == "mask":
         return rng.random(shape[1:], np.float32)
+    if name == "d_laplacian":
+        return rng.standard_normal(shape[1:], np.float32)
     if name == "second_moment":
         return rng.random(shape, np.float32)
     if name == "matrix":  # symmetric, its eigenvalues 1 or more
@@ -371,6 +374,7 @@ def small_arguments(name, dtype):
     """Zeros of (3, 2, 3) for every array that has a feature map's shape."""
     case = CASES.get(name, [{}])[0]
     shapes = {"d_gram": (3, 3), "d_moments": (3, 4), "d_reflected": (3, 4, 5), "factors": (3, 5)}
+    shapes |= {"d_laplacian": (2, 3)}
     return case | {p: np.zeros(shapes.get(p, (3, 2, 3)), dtype) for p in to_draw(name, case)}
 
 
