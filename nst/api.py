@@ -8,7 +8,7 @@ from nst.run.plan import plan
 from nst.run.records import Progress
 from nst.run.state import reopen_to_paint, start
 from nst.settings import Settings
-from nst.stylize import Result, Run, complete
+from nst.stylize import Result, Run, complete, preview
 
 
 def stylize(settings: Settings, on_progress: Callable[[Progress], object] | None = None) -> Result:
@@ -37,8 +37,11 @@ def stylize(settings: Settings, on_progress: Callable[[Progress], object] | None
         For what the user can mend: a bad image, an unknown model or tap, no GPU.
     """
     inputs = prepare(settings)  # read
+    draft = preview(inputs, on_progress)
+    if draft is not None and not draft[1].finished:  # stopped in it
+        return draft[1]
     planned = plan(inputs)
-    state = start(inputs, planned)
+    state = start(inputs, planned) if draft is None else draft[0]
     return complete(inputs, planned, state, on_progress)  # each scale, step by step; save
 
 
@@ -58,8 +61,9 @@ def paint(settings: Settings) -> Run:
         For what the user can mend, before the first step.
     """
     inputs = prepare(settings)
+    draft = preview(inputs)
     planned = plan(inputs)
-    return Run(inputs, planned, start(inputs, planned))
+    return Run(inputs, planned, start(inputs, planned) if draft is None else draft[0])
 
 
 def resume(folder: Path, on_progress: Callable[[Progress], object] | None = None) -> Result:

@@ -19,7 +19,7 @@ from nst.run.plan import Plan, plan
 from nst.run.state import State, reopen, reopen_to_paint, start
 from nst.settings import APART, Painting, Settings
 from nst.show.apart import matplotlib_apart
-from nst.stylize import Result
+from nst.stylize import Result, preview
 from nst.terminal import DownloadBar, ProgressBar, say, tell, warn
 
 NOWHERE = Path(os.devnull, "picture.png")  # the output of what writes nothing: it is no input
@@ -53,8 +53,22 @@ def _stylize(
         if files.resolved(settings.output) == files.resolved(source):
             raise NstError(f"--output would overwrite {source}, which --from reads; name another.")
     inputs = _prepare(settings, source, texts, lookup)
+    begun = _preview(inputs, quiet, speak)
     planned = plan(inputs)
-    return _paint(inputs, planned, start(inputs, planned), quiet, speak)
+    return _paint(inputs, planned, begun or start(inputs, planned), quiet, speak)
+
+
+def _preview(inputs: Inputs, quiet: bool, speak: Callable[..., None]) -> State | None:
+    """Paint, save and name the draft that the run begins with; None where it is not larger."""
+    with ProgressBar(quiet) as bar, matplotlib_apart():
+        draft = preview(inputs, bar.show, heeding_signals)
+    if draft is None:
+        return None
+    state, _ = draft
+    if not quiet:
+        _, height, width = state.image.shape
+        speak(f"{inputs.settings.output}: a preview, {width} x {height}")
+    return state
 
 
 def demonstrate(**options: Any) -> int:
@@ -164,10 +178,11 @@ def _paint(
 def _title(inputs: Inputs, plan: Plan, behind: int = 0) -> str:
     full, settings = plan.full, inputs.settings
     _, rows, columns = inputs.photograph.shape
+    steps = sum(scale.steps for scale in plan.scales)
     enlarged = max(full.height, full.width) > max(rows, columns)
     return (
         f"{full.width} x {full.height} pixels, {_counted(len(plan.scales), 'scale')}, "
-        f"{'at most ' if settings.until else ''}{_counted(settings.all_steps, 'step')}, "
+        f"{'at most ' if settings.asked_until else ''}{_counted(steps, 'step')}, "
         f"{inputs.vgg.network.name}, on {inputs.device.name}"
         + (f", from step {behind + 1}" if behind else "")
         + f", in the style of {' and '.join(map(_style_name, settings.style))}"

@@ -67,7 +67,7 @@ class ProgressBar:
 
     def show(self, progress: "Progress") -> None:
         """Show the step that was just done."""
-        sums = {"content": 0.0, "style": 0.0, "edges": 0.0, "smoothness": 0.0}
+        sums = {"content": 0.0, "style": 0.0, "edges": 0.0, "smoothness": 0.0, "temporal": 0.0}
         for name, value in progress.losses.items():
             if name != "total":
                 sums[name.split()[0]] += value
@@ -95,8 +95,10 @@ class BatchBar(ProgressBar):
         progress = standing.progress
         text = (
             f"{format_seconds(standing.left)}  picture {standing.picture}/{standing.pictures}, "
-            f"{standing.title}, step {progress.step}/{progress.steps}"
+            f"{standing.title}"
         )
+        if progress is not None:
+            text += f", step {progress.step}/{progress.steps}"
         if self._lines is not None:
             self._lines.show(standing.done, f"{text}")
             return

@@ -14,7 +14,7 @@ COLOURS = ("red", "green", "blue")
 
 
 def pixel_slope(
-    subject: Subject, loss: str, row: int, column: int, colour: int, nudge: float
+    subject: Subject, loss: str, row: int, column: int, colour: str, nudge: float
 ) -> Answer:
     """Return how a loss moves with one number of the picture, measured and derived.
 
@@ -23,12 +23,13 @@ def pixel_slope(
     image = picture(subject)
     _, height, width = image.shape
     row, column = min(row, height - 1), min(column, width - 1)
+    plane = COLOURS.index(colour)
     here, d_image = subject.once(("slope", loss), lambda: evaluated(subject, loss, image))
-    claimed = d_image[colour, row, column]
+    claimed = d_image[plane, row, column]
     up, down = image.copy(), image.copy()
-    up[colour, row, column] += np.float32(nudge)
-    down[colour, row, column] -= np.float32(nudge)
-    apart = float(up[colour, row, column]) - float(down[colour, row, column])
+    up[plane, row, column] += np.float32(nudge)
+    down[plane, row, column] -= np.float32(nudge)
+    apart = float(up[plane, row, column]) - float(down[plane, row, column])
     above, below = loss_of(subject, loss, up), loss_of(subject, loss, down)
     slope = (above - below) / apart
     strongest = strongest_pixel(d_image)
@@ -36,14 +37,14 @@ def pixel_slope(
         "image": Picture(image, "The photograph, a quarter of the way to the painting"),
         "marks": [Mark.at(row, column)],
         "gradient": Picture(d_image.sum(axis=0), "The gradient at every pixel", signed=True),
-        "value": image[colour, row, column],
+        "value": image[plane, row, column],
         "loss": Long(here),
         "above": Long(above),
         "below": Long(below),
         "slope": slope,
         "claimed": claimed,
         "apart": _apart(slope, claimed),
-        "where": f"d_image[{colour}, {row}, {column}]",
+        "where": f"d_image[{plane}, {row}, {column}]",
         "strongest": f"row {strongest[1]}, column {strongest[2]}, {COLOURS[strongest[0]]}",
     }
 

@@ -1,7 +1,7 @@
 """All losses at one image, through VGG and back: image -> (Losses, d_image).
 
 A term is one loss at one tap, such as ``style relu3_1``; the kinds are content, style, edges and
-smoothness.  Two ways to make one number of them:
+smoothness, and temporal in a film.  Two ways to make one number of them:
 
     "sum"   total = sum over terms of weight * loss                               (Gatys)
     "log"   total = sum over kinds of W * log(mean loss of the kind + 1e-10)      (Hvass)
@@ -9,7 +9,8 @@ smoothness.  Two ways to make one number of them:
 where W is the sum of the kind's weights, and the mean is weighted by them.  About "log": Hvass
 divides each kind by its own last value and calls that adaptive weights.  What is descended then
 is exactly the gradient of the sum of logarithms; the combined loss that he prints is constant
-(1.5 + 10 + 0.3 = 11.8), whatever the picture.
+(1.5 + 10 + 0.3 = 11.8), whatever the picture.  The temporal loss is added as it is in either: it
+starts near 0, where its logarithm would pull without end.
 
 A picture that does not fit into memory is evaluated tile by tile: the same losses and gradient.
 Style losses need the sums over the whole picture before the first gradient can be told.  So the
@@ -45,6 +46,7 @@ from nst.objective.relative import mean_square
 from nst.objective.smoothness import smoothness_loss
 from nst.objective.style import Region, style_loss
 from nst.objective.styles.sums import Place
+from nst.objective.temporal import Warped, temporal_loss
 from nst.objective.tiling import Tile, padding_of, tiles_of, with_margin
 from nst.vgg import Vgg
 
@@ -63,6 +65,7 @@ class Targets:
     seen: Mapping[str, Array] = field(default_factory=dict)
     # ^ (H, W), 0 where the photograph is transparent; a tap that is not there: seen everywhere
     edges: Array | None = None  # (H // 4, W // 4) of the photograph; see edges.py
+    warped: Warped | None = None  # the frames of a film that were painted before
 
     def within(self, tap: str, place: Place, vgg: Vgg) -> "Targets":
         """Return those at ``tap``, for the features that a tile owns there."""
@@ -115,7 +118,7 @@ class Pulls:
 class Term:
     """One loss, unweighted."""
 
-    kind: str  # "content", "style", "edges" or "smoothness"
+    kind: str  # "content", "style", "edges" or "smoothness"; temporal is none: see `evaluate`
     tap: str  # "image" for edges and smoothness
     weight: Number
     loss: Array  # 0-d
@@ -222,7 +225,12 @@ class Objective:
             loss, d_image = self.smoothness(image, weights.smoothness, out=d_image, add=True)
             terms.append(Term("smoothness", "image", self.weights.smoothness, loss))
         total, _ = combine(terms, self.recipe.combination)
-        return Losses(total, {term.name: term.loss for term in terms}), d_image
+        raw = {term.name: term.loss for term in terms}
+        if self.targets.warped is not None and self.recipe.temporal:
+            weight = self.recipe.temporal
+            loss, d_image = temporal_loss(image, self.targets.warped, weight, d_image, add=True)
+            total, raw["temporal"] = total + weight * loss.astype(np.float64), loss
+        return Losses(total, raw), d_image
 
     def in_one_piece(self, image: Array, tile: Tile) -> tuple[list[Term], Weights, Array]:
         """Return content and style losses, how much each one pulls, and ``d_image``.

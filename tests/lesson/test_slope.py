@@ -43,7 +43,7 @@ def test_a_nudged_pixel_moves_the_loss_by_what_the_gradient_says(subject, loss):
     image = slope.picture(subject)
     _, d_image = slope.evaluated(subject, loss, image)
     colour, row, column = slope.strongest_pixel(d_image)
-    shown = slope.pixel_slope(subject, loss, row, column, colour, 0.003)
+    shown = slope.pixel_slope(subject, loss, row, column, slope.COLOURS[colour], 0.003)
     assert shown["apart"] < 0.05  # one pixel, in float32, through corners of ReLUs
     assert shown["claimed"] == d_image[colour, row, column]
     assert shown["loss"].number == pytest.approx(written_out(subject, loss, image), rel=1e-4)
