@@ -16,8 +16,8 @@ from nst.pictures import reading
 from nst.pictures.colour import COLORS
 from nst.run.ending import WINDOW
 from nst.settings import Painting, Settings
-from nst.vgg.weights import EMBEDDED
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
+from nst.vgg.weights import EMBEDDED
 
 
 def add_settings(

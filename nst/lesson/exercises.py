@@ -69,8 +69,8 @@ def _shuffle_one(subject: Subject) -> tuple[int, str]:
     right = 2 if not outside else 1
     return right, (
         f"{differs.sum()} entries changed, all of them in row 3 or column 3. gram[3, 3] did not: "
-        "it is the mean square of one map, and that does not ask where. The others ask whether two "
-        "patterns are in the same places."
+        "it is the mean square of one map, and that does not ask where. The others ask whether "
+        "two patterns are in the same places."
     )
 
 
@@ -189,8 +189,8 @@ def _tiles(subject: Subject) -> tuple[int, str]:
     added = abs(found["added"] - found["whole"]) < 1e-3 * abs(found["whole"])
     return 0 if added else 1, (
         f"The parts of the {found['tiles']} tiles add up to {shown(found['added'])}, and the "
-        f"whole picture has {shown(found['whole'])}. A sum over pixels does not ask in which order, and "
-        "not in which tile."
+        f"whole picture has {shown(found['whole'])}. A sum over pixels does not ask "
+        "in which order, and not in which tile."
     )
 
 
@@ -243,8 +243,8 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "wish": Exercise(
         4,
-        "Of all pairs of two channels, take the entry (i, j) of d_gram that is farthest below 0. What is channel i told, on the "
-        "way down?",
+        "Of all pairs of two channels, take the entry (i, j) of d_gram that is farthest "
+        "below 0. What is channel i told, on the way down?",
         ("to grow where channel j fires", "to grow everywhere", "to shrink where channel j fires"),
         _wish,
     ),

@@ -32,12 +32,14 @@ class Choice:
 
     def check(self, given: Any) -> str | None:
         """Return what is wrong with a value, or None."""
-        return None if given in self.options else f"{self.name} must be one of {', '.join(map(str, self.options))}"
+        if given in self.options:
+            return None
+        return f"{self.name} must be one of {', '.join(map(str, self.options))}"
 
 
 @dataclass(frozen=True)
 class Number:
-    """A whole number from ``low`` to ``high``; ``steps`` is one that is walked to, step by step."""
+    """A whole number from ``low`` to ``high``; ``steps`` is walked to, step by step."""
 
     name: str
     label: str

@@ -1,8 +1,8 @@
 """The lesson as one HTML file that needs no other: text, formulas, figures' frames, and sources.
 
-Its text is in text/, a file a chapter.  What is put in: numbers ({{name}}), formulas (<m>LaTeX</m>,
-made into MathML beforehand: see formulas.json), controls and lines of source of each figure, and
-the exercises.  What figures show is not in it: the page asks for that, or has it recorded.
+Its text is in text/, a file a chapter.  What is put in: numbers ({{name}}), formulas (<m>, LaTeX
+made into MathML beforehand: see formulas.json), controls and lines of source of each figure,
+and the exercises.  What figures show is not in it: the page asks for that, or has it recorded.
 """
 
 import html

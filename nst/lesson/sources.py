@@ -38,5 +38,6 @@ def find(function: Callable[..., Any], text: str) -> Source:
     for number, line in enumerate(lines):
         if text in line:
             code = tuple(each.rstrip("\n") for each in lines)
-            return Source(path.as_posix(), first + number, line.strip(), first, code, function.__qualname__)
+            place, name = path.as_posix(), function.__qualname__
+            return Source(place, first + number, line.strip(), first, code, name)
     raise ValueError(f"{function.__qualname__} in {path} has no line {text!r}")
