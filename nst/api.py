@@ -1,17 +1,18 @@
 """What Python calls: `stylize`, `paint` step by step, and `resume`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Unpack, overload
 
 from nst.files import PathLike
 from nst.options import Options, Picture
-from nst.run.inputs import Inputs, prepare
-from nst.run.plan import Plan, plan
+from nst.run.inputs import prepare
+from nst.run.plan import plan
 from nst.run.records import Progress
-from nst.run.state import State, reopen_to_paint, start
+from nst.run.state import reopen_to_paint, start
 from nst.settings import Painting, Settings
-from nst.stylize import Result, Run, complete
+from nst.stylize import Result, Run, complete, preview
 from nst.terminal import ProgressBar
 
 Style = Picture | Painting | Sequence[Picture | Painting]
@@ -92,8 +93,14 @@ def stylize(
     >>> sorted(result.losses)[:2], result.losses["total"].shape
     (['content relu3_3', 'smoothness'], (3,))
     """
-    inputs, planned, state = _begun(_settings(content, style, output, options))
-    return _complete(inputs, planned, state, on_progress, progress)
+    inputs = prepare(_settings(content, style, output, options))  # read
+    with _shown(on_progress, progress) as after_step:
+        draft = preview(inputs, after_step)
+        if draft is not None and not draft[1].finished:  # stopped in it
+            return draft[1]
+        planned = plan(inputs)
+        state = start(inputs, planned) if draft is None else draft[0]
+        return complete(inputs, planned, state, after_step)  # each scale, step by step; save
 
 
 @overload
@@ -138,7 +145,10 @@ def paint(
     >>> run.result
     <Result: 40 x 32 pixels after 2 steps, stopped>
     """
-    return Run(*_begun(_settings(content, style, output, options)))
+    inputs = prepare(_settings(content, style, output, options))
+    draft = preview(inputs)
+    planned = plan(inputs)
+    return Run(inputs, planned, start(inputs, planned) if draft is None else draft[0])
 
 
 def resume(
@@ -162,7 +172,8 @@ def resume(
     NstError
         If there is no checkpoint, or if a file that the run reads has changed.
     """
-    return _complete(*reopen_to_paint(Path(folder)), on_progress, progress)
+    with _shown(on_progress, progress) as after_step:
+        return complete(*reopen_to_paint(Path(folder)), after_step)
 
 
 def _settings(
@@ -177,22 +188,16 @@ def _settings(
     return content
 
 
-def _begun(settings: Settings) -> tuple[Inputs, Plan, State]:
-    inputs = prepare(settings)  # read
-    planned = plan(inputs)
-    return inputs, planned, start(inputs, planned)
-
-
-def _complete(
-    inputs: Inputs, planned: Plan, state: State, on_progress: OnProgress | None, progress: bool
-) -> Result:
-    """Paint each scale, step by step, and save."""
-    if not progress:
-        return complete(inputs, planned, state, on_progress)
+@contextmanager
+def _shown(on_progress: OnProgress | None, asked: bool) -> Iterator[OnProgress | None]:
+    """Yield what to call after a step: ``on_progress``, and where ``asked`` a bar before it."""
+    if not asked:
+        yield on_progress
+        return
     with ProgressBar(quiet=False, asked=True) as bar:
 
         def after_step(made: Progress) -> object:
             bar.show(made)
             return None if on_progress is None else on_progress(made)
 
-        return complete(inputs, planned, state, after_step)
+        yield after_step

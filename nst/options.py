@@ -16,7 +16,9 @@ class Options(TypedDict, total=False):
 
     size: int | None
     steps: int | tuple[int, ...] | None
-    until: float
+    until: float | None
+    effort: str
+    preview: bool
     scales: str | int | tuple[int, ...] | None
     scale_factor: float | None
     model: str | os.PathLike[str]
@@ -25,6 +27,7 @@ class Options(TypedDict, total=False):
     content_weight: float
     style_weight: float
     tv_weight: float
+    edges: float
     content_taps: Mapping[str, float] | None
     style_taps: Mapping[str, float] | None
     strength: float

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from nst import demo, files, memory, schema
 from nst.errors import NstError, brief
 from nst.lookup import Lookup, portable
+from nst.objective.effort import EFFORTS, draft_side
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
 from nst.options import Options, Picture
 from nst.pictures import reading
@@ -119,7 +120,9 @@ class Settings:
     output: Path | None = Path("out.png")  # .png or .jpg; None: only return the result
     size: int | None = None  # pixels, the longer side of the result; the aspect is the content's
     steps: int | tuple[int, ...] | None = None  # evaluations of the objective: all, or by scale
-    until: float = 0.0  # percent: a scale ends when steps bring less, see ending.py; 0: never
+    until: float | None = None  # percent: a scale ends when steps bring less, see ending.py
+    effort: str = "normal"  # draft, normal or best: size, steps and until, where these are None
+    preview: bool = False  # paint a draft first, save it, and go on from it
     scales: str | int | tuple[int, ...] | None = None  # auto, how many, or the longer sides
     scale_factor: float | None = None  # by which each scale is larger than the one before
     model: str = "auto"  # vgg16, vgg19, vgg16-slim, an .onnx file; auto: vgg16 where installed
@@ -128,6 +131,7 @@ class Settings:
     content_weight: float = 1.0  # 0 or more
     style_weight: float = 1.0  # 0 or more
     tv_weight: float = 1.0  # of total variation, 0 or more
+    edges: float = 0.0  # weight of the photograph's own edges, 0 or more
     content_taps: Mapping[str, float] | None = None  # weights in place of the recipe's
     style_taps: Mapping[str, float] | None = None
     strength: float = 1.0  # 0, the photograph itself, to 1
@@ -178,7 +182,7 @@ class Settings:
             self._check_number("scale_factor", 1.1, 8)
         self._check_count("save_every", 0, MOST_STEPS)
         self._check_count("seed", 0, LARGEST_SEED)
-        for name in ("content_weight", "style_weight", "tv_weight"):
+        for name in ("content_weight", "style_weight", "tv_weight", "edges"):
             self._check_number(name, 0, LARGEST_FACTOR)
         if self.content_weight != 1 and not (self.content_taps or self.objective.content):
             raise NstError(
@@ -186,7 +190,9 @@ class Settings:
                 "and keeps its subject by itself. Use --strength for more of the photograph."
             )
         self._check_number("strength", 0, 1)
-        self._check_number("until", 0, 50)
+        if self.until is not None:
+            self._check_number("until", 0, 50)
+        self._check_choice("effort", tuple(EFFORTS))
         self._check_number("style_scale", 0.1, 10)
         for name in ("content_taps", "style_taps"):
             self._check_taps(name)
@@ -211,8 +217,11 @@ class Settings:
                     "image file."
                 )
             reading.check(self.init, "--init")
-        if not isinstance(self.plot, bool):
-            raise NstError(f"plot is {shown(self.plot)}; it must be True or False.")
+        for name in ("plot", "preview"):
+            if not isinstance(getattr(self, name), bool):
+                raise NstError(
+                    f"{name} is {shown(getattr(self, name))}; it must be True or False."
+                )
         if not isinstance(self.memory, str):
             raise NstError(f"--memory is {shown(self.memory)}; give auto, or text such as 4GB.")
         memory.parse(self.memory)
@@ -340,14 +349,37 @@ class Settings:
 
     @property
     def asked_steps(self) -> int | tuple[int, ...]:
-        """The steps over all scales, or by scale; none where the photograph is to stay."""
+        """The steps over all scales, or by scale, but for those of a preview."""
+        if self.steps is not None and self.strength:
+            return self.steps
+        return self.usual_steps(
+            self.effort, self.asked_size or self.objective.size or LARGEST_SIDE
+        )
+
+    def usual_steps(self, effort: str, size: int) -> int | tuple[int, ...]:
+        """Return the steps of a result of ``size`` pixels with this ``effort``.
+
+        They are none where the photograph is to stay.
+        """
         if self.strength == 0:
             return 0
-        if self.steps is not None:
-            return self.steps
-        recipe = self.objective
-        listed = self.scales[-1] if isinstance(self.scales, tuple) else None
-        return recipe.steps_to(self.size or listed or recipe.size or LARGEST_SIDE, self.factor)
+        return EFFORTS[effort].steps(self.objective.steps_to(size, self.factor))
+
+    @property
+    def asked_until(self) -> float:
+        """The percentage below which a scale ends; 0: never."""
+        if self.until is not None:
+            return self.until
+        return self.objective.until if EFFORTS[self.effort].ends else 0.0
+
+    @property
+    def asked_size(self) -> int | None:
+        """The longer side of the result in pixels; None: the recipe's, or the photograph's."""
+        if self.size is not None:
+            return self.size
+        if isinstance(self.scales, tuple):
+            return self.scales[-1]
+        return EFFORTS[self.effort].size
 
     @property
     def factor(self) -> float:
@@ -356,9 +388,9 @@ class Settings:
 
     @property
     def all_steps(self) -> int:
-        """The steps over all scales."""
-        steps = self.asked_steps
-        return sum(steps) if isinstance(steps, tuple) else steps
+        """The most steps that there can be over all scales."""
+        before = self.usual_steps("draft", draft_side()) if self.preview else 0
+        return sum(sum(n) if isinstance(n, tuple) else n for n in (before, self.asked_steps))
 
     @property
     def inputs(self) -> list[Path]:

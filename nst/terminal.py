@@ -7,12 +7,14 @@ import os
 import sys
 import time
 import warnings
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from nst.errors import NstWarning, printable
-from nst.many.batch import Standing
-from nst.run.estimate import format_seconds
-from nst.run.records import Progress
+from nst.values import format_seconds
+
+if TYPE_CHECKING:
+    from nst.many.batch import Standing
+    from nst.run.records import Progress
 
 LINES_EVERY = 5.0  # seconds: of progress where nothing but lines can be shown
 
@@ -76,9 +78,9 @@ class ProgressBar:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: "Progress") -> None:
         """Show the step that was just done."""
-        sums = {"content": 0.0, "style": 0.0, "smoothness": 0.0}
+        sums = {"content": 0.0, "style": 0.0, "edges": 0.0, "smoothness": 0.0, "temporal": 0.0}
         for name, value in progress.losses.items():
             if name != "total":
                 sums[name.split()[0]] += value
@@ -101,13 +103,15 @@ class BatchBar(ProgressBar):
         super().__init__(quiet)
         self._bar.bar_format = "{percentage:3.0f}% |{bar:20}| {elapsed} < {desc}"
 
-    def show_standing(self, standing: Standing) -> None:
+    def show_standing(self, standing: "Standing") -> None:
         """Show the step that was just done, of one of the pictures."""
         progress = standing.progress
         text = (
             f"{format_seconds(standing.left)}  picture {standing.picture}/{standing.pictures}, "
-            f"{standing.title}, step {progress.step}/{progress.steps}"
+            f"{standing.title}"
         )
+        if progress is not None:
+            text += f", step {progress.step}/{progress.steps}"
         if self._lines is not None:
             self._lines.show(standing.done, f"{text}")
             return

@@ -118,7 +118,7 @@ def assert_one_line(words, capsys):
 
 def test_a_refusal_of_the_system_is_told_readably(monkeypatch, capsys):
     failure = OSError(errno.EIO, "Input/output error", "\u202e" + "x" * 5000)
-    monkeypatch.setattr(cli, "QUESTIONS", ())
+    monkeypatch.setitem(cli.COMMANDS, "doctor", cli.COMMANDS["doctor"]._replace(question=False))
     monkeypatch.setattr("nst.doctor.examine", raiser(failure))
     assert_one_line(["doctor"], capsys)
 

@@ -276,7 +276,7 @@ def test_a_picture_whose_folder_is_gone_goes_to_the_nearest_place(settings, tmp_
     after_step, seen = ending(3, lambda: shutil.rmtree(tmp_path / "far"))
     with (
         pytest.warns(NstWarning, match="no frame was saved"),
-        pytest.raises(NstError, match=f"cannot write {gone}/out.png: there is no") as error,
+        pytest.raises(NstError, match=f"cannot write {gone}/out.png: its folder") as error,
     ):
         stylize(asked, on_progress=after_step)
     near = tmp_path / "out-2.png"

@@ -125,6 +125,7 @@ RECIPES = {
     ),
     "gatys-paper": Recipe(
         source="Gatys, Ecker and Bethge, CVPR 2016: eqs. 1 to 7, alpha / beta = 1e-3",
+        # Sections: scaled filters 2, average pooling 2, L-BFGS 2.3, alpha / beta and sizes 3.
         departs=(
             "the paper's network has its filters scaled to a mean activation of 1; nst takes "
             "them as they were published",
@@ -353,7 +354,8 @@ def _unused(recipe: Recipe) -> set[str]:
     """Return the fields that say nothing in this recipe."""
     unused = {knob for style in STATISTICS.values() for knob in style.knobs}
     unused -= {knob for style in statistics(recipe) for knob in style.knobs}
-    unused |= {name for name in ("content", "statistics") if not getattr(recipe, name)}
+    named = ("content", "statistics", "temporal")
+    unused |= {name for name in named if not getattr(recipe, name)}
     if not recipe.content:
         unused |= {"content_reduction"}
     if not set(recipe.style) - set(recipe.statistics):
@@ -361,6 +363,8 @@ def _unused(recipe: Recipe) -> set[str]:
     if recipe.palette == "painted":
         unused |= {"palette"}
     unused |= {"coarsest"} if recipe.coarsest is None else {"scales"}
+    unused |= set() if recipe.until else {"until"}
+    unused |= set() if recipe.edges else {"edges"}
     if not recipe.smoothness:
         unused |= {"smoothness_kind", "smoothness_reduction"}
     if recipe.init != "noise":

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from nst.kernels import Array
-from nst.objective import Objective, Region, Targets
+from nst.objective import Objective, Region, Targets, Warped
+from nst.objective.edges import edges_of, seen_of
 from nst.objective.recipes import Recipe
 from nst.objective.style import Style
 from nst.objective.styles.finish import asks, finish, statistic
@@ -60,6 +61,8 @@ def objective_at(
         content_features(inputs.vgg, content, inputs.recipe.content, side, padding_in(inputs)),
         {tap: [r[tap] for r in regions if tap in r] for tap in inputs.recipe.style},
         seen_at(inputs, scale),
+        edges_of(content, inputs.recipe.pixel_range) if inputs.recipe.edges else None,
+        warped_at(inputs, scale),
     )
     return Objective(inputs.vgg, targets, inputs.recipe, side)
 
@@ -71,10 +74,23 @@ def seen_at(inputs: Inputs, scale: Scale) -> dict[str, Array]:
         return {}
     size = scale.height, scale.width
     sized = images.resize(shown.astype(np.float32), *size)
-    return {
+    seen = {
         tap: inputs.device.asarray(mask_of_layer(inputs, sized, tap) > 0)
         for tap in inputs.recipe.content
     }
+    if inputs.recipe.edges:
+        seen["image"] = inputs.device.asarray(seen_of(sized))
+    return seen
+
+
+def warped_at(inputs: Inputs, scale: Scale) -> Warped | None:
+    """Return what was painted in the frames before, on the device; None where there is none."""
+    if inputs.warped is None:
+        return None
+    size = scale.height, scale.width
+    known = inputs.warped.picture, inputs.warped.certainty
+    sized = [one if one.shape[-2:] == size else images.resize(one, *size) for one in known]
+    return Warped(*map(inputs.device.asarray, sized))
 
 
 def mask_of_layer(inputs: Inputs, mask: np.ndarray, tap: str) -> np.ndarray:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from running import begun
 from small_networks import FOUR_BLOCKS, draw_arrays
+from stopping import stop_after, without_seconds
 
 from nst import memory, resume, stylize
 from nst.devices import CPU
@@ -302,18 +303,6 @@ def test_without_a_folder_nothing_is_saved(clock, checkpoint):
 def eager(monkeypatch):
     """Save after every step."""
     monkeypatch.setattr(Keeper, "due", lambda self: self.folder is not None)
-
-
-def stop_after(last):
-    def stop(progress):
-        if progress.step == last:
-            raise KeyboardInterrupt
-
-    return stop
-
-
-def without_seconds(history):
-    return [{name: v for name, v in entry.items() if name != "seconds"} for entry in history]
 
 
 @pytest.mark.parametrize("optimizer", ["descent", "adam", "averaged", "lbfgs"])

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from run.test_hostile_checkpoints import contents, forge
 from running import paint
+from stopping import stop_after
 
 from nst import cli, resume, stylize
 from nst.devices import CPU
@@ -26,14 +27,6 @@ from nst.run.inputs import prepare
 from nst.run.plan import checkpoint_folder
 from nst.run.state import reopen
 from nst.stylize import complete
-
-
-def stop_after(last):
-    def stop(progress):
-        if progress.step == last:
-            raise KeyboardInterrupt
-
-    return stop
 
 
 @pytest.fixture

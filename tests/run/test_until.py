@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from run.test_checkpoints import stop_after, without_seconds
+from stopping import stop_after, without_seconds
 
 from nst import devices, resume, stylize
 from nst.errors import NstError

@@ -182,7 +182,7 @@ def test_a_run_without_a_step_has_a_report(made):
 
 
 def test_a_report_that_cannot_be_written_is_one_line(made, tmp_path):
-    with pytest.raises(NstError, match="there is no folder"):
+    with pytest.raises(NstError, match="its folder is not there"):
         report.write(tmp_path / "nowhere" / "report.html", made)
 
 
