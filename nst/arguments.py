@@ -16,6 +16,7 @@ from nst.pictures.colour import COLORS
 from nst.run.ending import WINDOW
 from nst.settings import Painting, Settings
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
+from nst.vgg.weights import EMBEDDED
 
 
 def add_settings(
@@ -335,6 +336,32 @@ def add_report(parser: argparse.ArgumentParser, _: bool = True) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE.html", help="default: beside it"
+    )
+
+
+def add_lesson(parser: argparse.ArgumentParser, _: bool = True) -> None:
+    """Add what `nst lesson` takes."""
+    from nst.lesson.subject import LARGEST, SMALLEST, USUAL
+
+    parser.add_argument(
+        "content", type=Path, nargs="?", metavar="PHOTO", help="default: the demo's photograph"
+    )
+    parser.add_argument(
+        "style", nargs="?", default="swirl", metavar="STYLE", help="a painting, or a demo style"
+    )
+    parser.add_argument(
+        "--size",
+        type=int,
+        default=USUAL,
+        help=f"the pictures' longer side in pixels, {SMALLEST} to {LARGEST}",
+    )
+    parser.add_argument("--model", default=EMBEDDED, help="a known name, or an .onnx file")
+    parser.add_argument(
+        "--export", type=Path, metavar="FILE.html", help="write a copy that needs no server"
+    )
+    parser.add_argument("--port", type=int, default=0, help="of the server; 0: one that is free")
+    parser.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="only say the address"
     )
 
 

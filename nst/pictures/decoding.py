@@ -391,7 +391,7 @@ def _unreadable(given: Input, error: Exception) -> NstError:
     if isinstance(error, MemoryError):
         return NstError(f"cannot use {given.name}: there is not enough memory; make it smaller")
     head, kind = given.data[:12], kind_of(given.data)
-    if given.sha256 == "":  # an image of Pillow's
+    if not given.data and not given.sha256:  # an image of Pillow's
         return NstError(f"cannot use {given.name}: {brief(error)}; give another")
     if not head:
         return NstError(f"cannot read {given.name}: the file is empty; give a {KINDS} image")

@@ -1,0 +1,3 @@
+from browsers import browser, visitor
+
+__all__ = ["browser", "visitor"]
