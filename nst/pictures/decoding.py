@@ -192,6 +192,11 @@ def _check_numbers(picture: ImageFile, name: str) -> None:
 def _check_memory(picture: ImageFile, given: Input) -> None:
     """Refuse what would not fit into memory once it is decoded: a small file may hold much."""
     width, height = picture.size
+    if given.pixels is not None and width * height > given.pixels:
+        raise NstError(
+            f"cannot use {given.name}: it is {width} x {height} pixels, and the most here are "
+            f"{given.pixels / 1e6:g} million; make it smaller"
+        )
     needed, room = bytes_of(picture), memory.room(CPU, given.memory)
     if needed > max(room, SMALL):
         raise NstError(

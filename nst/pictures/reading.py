@@ -30,6 +30,7 @@ class Input:
     data: bytes = field(repr=False)
     sha256: str  # of the data, in hexadecimal
     memory: str = "auto"  # what reading may take; see `Settings.memory`
+    pixels: int | None = None  # the most that it may have; None: as memory allows
 
 
 def read(path: PathLike, budget: str = "auto") -> Input:
