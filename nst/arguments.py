@@ -141,7 +141,7 @@ def add_settings(
         "edges",
         type=float,
         metavar="WEIGHT",
-        help="keep the photograph's lines, such as a face's: 0 is off, 10 visible, 40 strong",
+        help="keep the photograph's lines, such as a face's: 10 is visible, 40 strong and grainy",
     )
     parser.add_argument(
         "--tap-weights",
