@@ -324,6 +324,37 @@ def add_sheet(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     add_settings(parser, defaults, (*OF_ONE_PICTURE, "size", "steps", "plot", "save_every"))
 
 
+def add_studio(parser: argparse.ArgumentParser, _: bool = True) -> None:
+    """Add what `nst studio` takes."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        dest="folder",
+        type=Path,
+        default=Path("nst-studio"),
+        metavar="FOLDER",
+        help="of the results, and in its folder inputs what they are painted of",
+    )
+    parser.add_argument(
+        "--model", default=Settings.model, help="what `auto` in the page is: a name, or a file"
+    )
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default=Settings.device, help="where to paint"
+    )
+    parser.add_argument(
+        "--memory", metavar="4GB", default=Settings.memory, help="the most to use for a painting"
+    )
+    add_page(parser)
+
+
+def add_page(parser: argparse.ArgumentParser) -> None:
+    """Add what a command takes that opens a page."""
+    parser.add_argument("--port", type=int, default=0, help="of 127.0.0.1; 0: one that is free")
+    parser.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="only print the address"
+    )
+
+
 def add_resume(parser: argparse.ArgumentParser, _: bool = True) -> None:
     """Add what `nst resume` takes."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")

@@ -54,6 +54,11 @@ COMMANDS = {
         "Paint PHOTO small in several styles, on one page to choose by.",
         "add_sheet",
     ),
+    "studio": Command(
+        "nst.studio.command:studio",
+        "Open a page to paint in, in your browser; it needs no network.",
+        "add_studio",
+    ),
     "resume": Command(
         f"{HERE}:resume",
         "Go on with a run that was stopped, from its checkpoints in FOLDER.",

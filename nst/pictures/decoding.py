@@ -212,6 +212,11 @@ def _check_numbers(picture: PIL.Image.Image, name: str) -> None:
 def _check_memory(picture: ImageFile, given: Input) -> None:
     """Refuse what would not fit into memory once it is decoded: a small file may hold much."""
     width, height = picture.size
+    if given.most_pixels is not None and width * height > given.most_pixels:
+        raise NstError(
+            f"cannot use {given.name}: it is {width} x {height} pixels, and the most here are "
+            f"{given.most_pixels / 1e6:g} million; make it smaller"
+        )
     needed, room = bytes_of(picture), memory.room(CPU, given.memory)
     if needed > max(room, SMALL):
         raise NstError(
