@@ -54,6 +54,11 @@ COMMANDS = {
         "Paint PHOTO small in several styles, on one page to choose by.",
         "add_sheet",
     ),
+    "video": Command(
+        "nst.film.commands:video",
+        "Paint FILM frame by frame; strokes move with what they are on.",
+        "add_video",
+    ),
     "resume": Command(
         f"{HERE}:resume",
         "Go on with a run that was stopped, from its checkpoints in FOLDER.",

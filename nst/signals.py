@@ -31,7 +31,7 @@ class Signals:
     process has it ignore, as `nohup` does, stays ignored.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State | None = None) -> None:
         self._state = state
         self._pending: int | None = None
         self._before: dict[int, Any] = {}
@@ -54,7 +54,7 @@ class Signals:
     def _handle(self, number: int, _: object) -> None:
         if self._pending is None:
             self._pending = number
-            if self._state.whole:
+            if self._state is None or self._state.whole:
                 self.check()
 
 

@@ -94,8 +94,8 @@ class BatchBar(ProgressBar):
         """Show the step that was just done, of one of the pictures."""
         progress = standing.progress
         text = (
-            f"{format_seconds(standing.left)}  picture {standing.picture}/{standing.pictures}, "
-            f"{standing.title}, step {progress.step}/{progress.steps}"
+            f"{format_seconds(standing.left)}  {standing.what} {standing.picture}/"
+            f"{standing.pictures}, {standing.title}, step {progress.step}/{progress.steps}"
         )
         if self._lines is not None:
             self._lines.show(standing.done, f"{text}")

@@ -47,6 +47,7 @@ class Standing:
     title: str  # of this picture
     progress: Progress
     left: float  # seconds to the end of the batch
+    what: str = "picture"  # or frame, of a film
 
     @property
     def done(self) -> float:
