@@ -13,8 +13,8 @@ from nst.run.ending import WINDOW
 from nst.run.estimate import IMAGE, Estimate, Work
 from nst.run.inputs import Inputs, default_folder
 from nst.run.probe import Cost, probe, probe_size
-from nst.run.scales import Scale, scales_for
-from nst.run.targets import kinds_of, objective_at, padding_in, painting_size
+from nst.run.scales import Scale, preview_scales, scales_for
+from nst.run.targets import TileCrew, kinds_of, objective_at, padding_in, painting_size
 from nst.settings import Settings
 
 
@@ -27,12 +27,19 @@ class Plan:
     pairs: int  # that L-BFGS remembers: the recipe's, or fewer where memory is short
     estimate: Estimate | None = None  # what it takes; None where nobody asked: it goes on
     folder: Path | None = None  # where it is saved on the way; None: nowhere
+    previewed: int | None = None  # of these scales: to be painted and saved before others are
     window: int = WINDOW  # steps that have to bring something: see ending.py
+    crew: TileCrew | None = None  # who sees its tiles; None: this process
 
     @property
     def full(self) -> Scale:
         """The size of the result."""
         return self.scales[-1]
+
+    @property
+    def due(self) -> tuple[Scale, ...]:
+        """The scales to paint: all, or those of a preview."""
+        return self.scales[: self.previewed]
 
     @property
     def lines(self) -> list[str]:
@@ -66,6 +73,16 @@ def draft(inputs: Inputs) -> Plan:
     scales = tuple(scales_for(height, width, inputs.settings))
     folder = checkpoint_folder(inputs.settings)
     return Plan(scales, None, inputs.recipe.history, folder=folder)
+
+
+def plan_preview(inputs: Inputs) -> Plan | None:
+    """Return how to paint the draft that a run begins with; None where no preview is asked for.
+
+    It is small: nothing is measured for it, and nothing of it is saved on the way.
+    """
+    _, height, width = inputs.content.shape
+    first = preview_scales(height, width, inputs.settings)
+    return replace(draft(inputs), folder=None, previewed=len(first)) if first else None
 
 
 def probe_small(inputs: Inputs, drafted: Plan) -> Cost:
@@ -113,7 +130,10 @@ def largest_painting(inputs: Inputs, plan: Plan, scale: Scale) -> tuple[int, int
 
 
 def checkpoint_folder(settings: Settings, seconds: float = 0.0) -> Path | None:
-    """Return where to save a run: as asked, or beside its output if it takes long; or None."""
-    if settings.checkpoint is not None or settings.output is None:
+    """Return where to save a run: as asked, or beside its output if it takes long; or None.
+
+    One that paints a picture from memory could not go on without it.
+    """
+    if settings.checkpoint is not None or settings.output is None or settings.in_memory:
         return settings.checkpoint
     return default_folder(settings) if seconds > LONG_RUN else None
