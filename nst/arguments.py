@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from nst import demo, schema
 from nst.errors import NstError, brief
+from nst.film import TEMPORAL
 from nst.many.jobs import KINDS
 from nst.many.sheet import SIZE, STEPS
 from nst.objective.effort import EFFORTS
@@ -322,6 +323,55 @@ def add_sheet(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     parser.add_argument("--size", type=int, default=SIZE, help="longer side of each picture")
     parser.add_argument("--steps", type=_numbers, default=STEPS, metavar="N", help="of each")
     add_settings(parser, defaults, (*OF_ONE_PICTURE, "size", "steps", "plot", "save_every"))
+
+
+def add_video(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
+    """Add what `nst video` takes."""
+    parser.add_argument(
+        "film", metavar="FILM", help="a video, a GIF, a folder of pictures, or a glob of them"
+    )
+    parser.add_argument(
+        "--style",
+        dest="styles",
+        action="append",
+        default=[],
+        metavar="IMAGE[:WEIGHT[:TAPS]]",
+        help="paint it in this style, or painting that comes along: "
+        f"{', '.join(demo.STYLES)}; several are blended; default: {next(iter(demo.STYLES))}",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="RESULT",
+        help="a name that ends in .mp4, .m4v, .mov, .mkv, .webm or .gif, or a folder for pictures",
+    )
+    parser.add_argument(
+        "--temporal",
+        type=float,
+        default=TEMPORAL,
+        metavar="WEIGHT",
+        help="how much a frame keeps of those before it, where the optical flow knows them",
+    )
+    parser.add_argument(
+        "--frame-steps",
+        type=int,
+        metavar="N",
+        help="the most steps for a frame that is not the first of its scene; it ends sooner where "
+        "steps cease to bring anything; default: a fifth of a photograph's work",
+    )
+    parser.add_argument(
+        "--rate", metavar="N|N/N", help="frames a second of a row of pictures; default: 25"
+    )
+    parser.add_argument(
+        "--scene",
+        type=int,
+        metavar="N",
+        help="paint only the N-th scene; the film is written when all are painted",
+    )
+    apart = (*OF_ONE_PICTURE, "plot", "save_every")
+    add_settings(parser, defaults, apart)
 
 
 def add_studio(parser: argparse.ArgumentParser, _: bool = True) -> None:

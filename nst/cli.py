@@ -54,6 +54,11 @@ COMMANDS = {
         "Paint PHOTO small in several styles, on one page to choose by.",
         "add_sheet",
     ),
+    "video": Command(
+        "nst.film.commands:video",
+        "Paint FILM frame by frame; strokes move with what they are on.",
+        "add_video",
+    ),
     "studio": Command(
         "nst.studio.command:studio",
         "Open a page to paint in, in your browser; it needs no network.",
