@@ -75,7 +75,7 @@ def add_settings(
         "output",
         "-o",
         type=Path,
-        help="where to write the result: .png or .jpg; - is standard output",
+        help="where to write the result: .png, .jpg, .webp, .tiff or .avif; - is standard output",
     )
     add(
         "size",
