@@ -15,6 +15,7 @@ from nst.many.commands import heeding_signals, told_as_json
 from nst.objective.recipes import describe, table
 from nst.pictures import images, reading
 from nst.run import marks
+from nst.run.ending import WINDOW
 from nst.run.inputs import Inputs, prepare
 from nst.run.plan import Plan, plan
 from nst.run.state import State, reopen, reopen_to_paint, start
@@ -189,10 +190,11 @@ def _title(inputs: Inputs, plan: Plan, behind: int = 0) -> str:
     full, settings = plan.full, inputs.settings
     _, rows, columns = inputs.photograph.shape
     steps = sum(scale.steps for scale in plan.scales)
+    ends = settings.asked_until and any(scale.steps > 2 * WINDOW for scale in plan.scales)
     enlarged = max(full.height, full.width) > max(rows, columns)
     return (
         f"{full.width} x {full.height} pixels, {_counted(len(plan.scales), 'scale')}, "
-        f"{'at most ' if settings.asked_until else ''}{_counted(steps, 'step')}, "
+        f"{'at most ' if ends else ''}{_counted(steps, 'step')}, "
         f"{inputs.vgg.network.name}, on {inputs.device.name}"
         + (f", from step {behind + 1}" if behind else "")
         + f", in the style of {' and '.join(map(_style_name, settings.style))}"

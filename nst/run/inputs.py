@@ -349,6 +349,8 @@ def override(settings: Settings) -> Recipe:
     content = recipe.content if settings.content_taps is None else settings.content_taps
     style = recipe.style if settings.style_taps is None else settings.style_taps
     named = {name: getattr(settings, name) for name in ("pooling", "init", "optimizer")}
+    if settings.init is not None:
+        named["init"] = str(settings.init)  # of a file, or of what is in memory
     if settings.strength == 0:
         named["init"] = "content"
     _check_taken(settings.style, style)

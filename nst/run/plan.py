@@ -130,7 +130,10 @@ def largest_painting(inputs: Inputs, plan: Plan, scale: Scale) -> tuple[int, int
 
 
 def checkpoint_folder(settings: Settings, seconds: float = 0.0) -> Path | None:
-    """Return where to save a run: as asked, or beside its output if it takes long; or None."""
-    if settings.checkpoint is not None or settings.output is None:
+    """Return where to save a run: as asked, or beside its output if it takes long; or None.
+
+    One that paints a picture from memory could not go on without it.
+    """
+    if settings.checkpoint is not None or settings.output is None or settings.in_memory:
         return settings.checkpoint
     return default_folder(settings) if seconds > LONG_RUN else None

@@ -95,7 +95,7 @@ def _started(distributed: Any, workers: object) -> Iterator[Any]:
             memory_limit=int(memory.free(CPU) / count),
             host="127.0.0.1",
             security=distributed.Security.temporary(),
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # None would be port 8787, which another may have
             silence_logs=logging.CRITICAL,
         )
     except (OSError, RuntimeError) as error:

@@ -97,9 +97,7 @@ def _objective(network: Plain, model: bytes, kept: Plain) -> Objective:
     device = vgg.device
     style = {
         tap: [
-            Region(
-                _Measuring(STATISTICS[name]), None if mask is None else Mask.placed(mask, device)
-            )
+            _region(name, mask, device)
             for name, mask in zip(names, kept["masks"][tap], strict=True)
         ]
         for tap, names in network["style"].items()
