@@ -48,7 +48,7 @@ def test_warping_stays_between_black_and_white(rng):
 
 
 def test_the_same_on_however_many_threads(rng):
-    here, there = (rng.integers(0, 256, (80, 90), np.uint8) for _ in range(2))
+    here, there = (rng.integers(0, 256, (240, 320), np.uint8) for _ in range(2))
     threads, found = cv2.getNumThreads(), []
     try:
         for count in (1, 4):
