@@ -9,7 +9,7 @@
 #
 # * run it: `python scripts/walkthrough.py [--output FOLDER]`;
 # * run it cell by cell in an editor that knows `# %%` (VS Code, Spyder, PyCharm);
-# * make a notebook of it: `jupytext --to ipynb scripts/walkthrough.py`.
+# * as a notebook: `make notebook` writes it, run, into `walkthrough.ipynb`.
 #
 # Change a number, run the cell again, and see what happens: that is what it is for.
 
