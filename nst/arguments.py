@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -10,12 +9,14 @@ from nst import demo, schema
 from nst.errors import NstError, brief
 from nst.many.jobs import KINDS
 from nst.many.sheet import SIZE, STEPS
+from nst.objective.effort import EFFORTS
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES
 from nst.pictures import reading
 from nst.pictures.colour import COLORS
 from nst.run.ending import WINDOW
 from nst.settings import Painting, Settings
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
+from nst.vgg.weights import EMBEDDED
 
 
 def add_settings(
@@ -93,7 +94,20 @@ def add_settings(
         type=float,
         metavar="PERCENT",
         help=f"end each size when {WINDOW} steps bring the loss down by less than this; --steps "
-        "remains the most; 0: never, 1: hardly to be seen",
+        f"remains the most; 0: never; default: the recipe's, {ours.until:g} for nst",
+    )
+    add(
+        "effort",
+        choices=tuple(EFFORTS),
+        help="what --size, --steps and --until are where they are not given: draft has "
+        f"{EFFORTS['draft'].size} pixels and {EFFORTS['draft'].most} steps at most, best "
+        f"{EFFORTS['best'].times:g} times the steps, and takes them all",
+    )
+    add(
+        "preview",
+        action="store_true",
+        help=f"paint a draft of {EFFORTS['draft'].size} pixels first, save it as the output, and "
+        "go on from it",
     )
     add(
         "scales",
@@ -112,8 +126,16 @@ def add_settings(
     add("model", help="vgg16, vgg19, vgg16-slim, an .onnx file, or auto: vgg16 where installed")
     add("device", choices=("auto", "cpu", "cuda"), help="where to compute")
     add("recipe", choices=tuple(RECIPES), help="whose objective to minimise")
-    add("content_weight", type=float, help="keep more of the photograph: a factor on the recipe's")
-    add("style_weight", type=float, help="take more of the painting: a factor on the recipe's")
+    add(
+        "content_weight",
+        type=float,
+        help="keep more of the photograph: a factor on the recipe's; 2 is visible, 5 strong",
+    )
+    add(
+        "style_weight",
+        type=float,
+        help="take more of the painting: a factor on the recipe's; 2 is visible, 5 strong",
+    )
     add("tv_weight", type=float, help="softer strokes, less noise: total variation, a factor")
     add(
         "edges",
@@ -176,6 +198,7 @@ def add_stylize(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst stylize` takes."""
     add_estimate(parser, defaults)
     _add_json(parser)
+    add_cluster(parser, "see the tiles of a large picture")
 
 
 def add_estimate(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
@@ -201,9 +224,10 @@ def add_demo(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst demo` takes."""
     add_settings(parser, defaults)
     _add_json(parser)
+    add_cluster(parser, "see the tiles of a large picture")
 
 
-OF_ONE_PICTURE = ("style", "output", "log", "report", "checkpoint")  # no options of a batch
+OF_ONE_PICTURE = ("style", "output", "log", "report", "checkpoint", "preview")  # not of a batch
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
@@ -213,6 +237,21 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print one object a picture on standard output: content, style, output, status, "
         "seconds, losses, error",
+    )
+
+
+def add_cluster(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add what it takes to have ``what`` painted by several processes, or machines."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help=f"{what} on so many processes of this machine",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help=f"{what} on the workers of this Dask scheduler, such as tcp://127.0.0.1:8786",
     )
 
 
@@ -256,6 +295,13 @@ def add_batch(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
         "--format", dest="kind", choices=KINDS, default=KINDS[0], help="of the results"
     )
     _add_json(parser)
+    add_cluster(parser, "paint several pictures at once")
+    parser.add_argument(
+        "--shared",
+        dest="shared_folder",
+        action="store_true",
+        help="workers of --scheduler have the same folders: they read and write files themselves",
+    )
     add_settings(parser, defaults, OF_ONE_PICTURE)
 
 
@@ -312,6 +358,7 @@ def add_page(parser: argparse.ArgumentParser) -> None:
 def add_resume(parser: argparse.ArgumentParser, _: bool = True) -> None:
     """Add what `nst resume` takes."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
+    add_cluster(parser, "see the tiles of a large picture")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
@@ -320,6 +367,32 @@ def add_report(parser: argparse.ArgumentParser, _: bool = True) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE.html", help="default: beside it"
+    )
+
+
+def add_lesson(parser: argparse.ArgumentParser, _: bool = True) -> None:
+    """Add what `nst lesson` takes."""
+    from nst.lesson.subject import LARGEST, SMALLEST, USUAL
+
+    parser.add_argument(
+        "content", type=Path, nargs="?", metavar="PHOTO", help="default: the demo's photograph"
+    )
+    parser.add_argument(
+        "style", nargs="?", default="swirl", metavar="STYLE", help="a painting, or a demo style"
+    )
+    parser.add_argument(
+        "--size",
+        type=int,
+        default=USUAL,
+        help=f"the pictures' longer side in pixels, {SMALLEST} to {LARGEST}",
+    )
+    parser.add_argument("--model", default=EMBEDDED, help="a known name, or an .onnx file")
+    parser.add_argument(
+        "--export", type=Path, metavar="FILE.html", help="write a copy that needs no server"
+    )
+    parser.add_argument("--port", type=int, default=0, help="of the server; 0: one that is free")
+    parser.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="only say the address"
     )
 
 
@@ -402,15 +475,6 @@ def options_of(
 def _painting(text: str, mask: Path | None, region: Path | None) -> Painting:
     """Return what IMAGE[:WEIGHT[:TAPS]] means; a name may have a colon in it."""
     name, weight, taps = _parts(text)
-    if name in demo.STYLES and not reading.exists(name):
-        name = str(demo.style_path(name))
-    if name.isidentifier() and len(name) < 60 and not reading.exists(name):
-        near = get_close_matches(name.lower(), demo.STYLES, 1)
-        raise NstError(
-            f"style image not found: {name}. Check the path, or name a painting that comes along: "
-            + ", ".join(demo.STYLES)
-            + (f"; did you mean {near[0]}?" if near else ".")
-        )
     return Painting(Path(name), float(weight), mask, region, taps)
 
 

@@ -69,6 +69,11 @@ COMMANDS = {
         "Show a run that was stopped, or still goes on, from its checkpoints in FOLDER.",
         "add_report",
     ),
+    "lesson": Command(
+        "nst.lesson.commands:lesson",
+        "Take style transfer apart in the browser, number by number, on your pictures or ours.",
+        "add_lesson",
+    ),
     "recipes": Command(
         f"{HERE}:list_recipes",
         "List the published objectives that --recipe takes, or print one in full.",

@@ -9,11 +9,12 @@ import json
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import PIL.Image
 
 from nst import files, kernels, memory, signals
 from nst.devices import Device
@@ -27,23 +28,57 @@ from nst.run import marks
 from nst.run.checkpoints import Keeper
 from nst.run.ending import is_over
 from nst.run.inputs import Inputs
-from nst.run.plan import Plan
-from nst.run.records import Progress, Records
+from nst.run.plan import Plan, plan_preview
+from nst.run.records import NOT_LOSSES, Progress, Records
 from nst.run.scales import Scale
-from nst.run.state import State, choose_optimizer, snapshot
+from nst.run.state import State, choose_optimizer, snapshot, start
 from nst.run.targets import objective_at
 from nst.version import VERSION
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """What a run returns."""
+    """What a run returns.  A notebook shows its picture."""
 
     image: np.ndarray  # (3, H, W) RGB in [0, 1], at full size
     alpha: np.ndarray | None  # (H, W), the content's
     history: list[dict[str, float]]  # an entry a step: step, scale, seconds, total, raw losses
-    metadata: dict[str, str] = field(repr=False)  # what the PNG carries as text
+    metadata: dict[str, str]  # what the PNG carries as text
     finished: bool = True  # False: it was stopped before its last step
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[1:]
+        count = len(self.history)
+        told = f"{width} x {height} pixels after {count} step{'' if count == 1 else 's'}"
+        return f"<Result: {told}{'' if self.finished else ', stopped'}>"
+
+    @property
+    def losses(self) -> dict[str, np.ndarray]:
+        """The total and each raw loss, by name: an array with a number a step.
+
+        That is of the picture before the step; where a scale has no such loss, it is not a number.
+        """
+        names = dict.fromkeys(name for entry in self.history for name in entry)
+        return {
+            name: np.array([entry.get(name, np.nan) for entry in self.history])
+            for name in names
+            if name not in NOT_LOSSES
+        }
+
+    def save(self, path: files.PathLike) -> None:
+        """Write the picture, as `images.save` does, with all that it tells of itself as text.
+
+        Raises NstError where that cannot be.
+        """
+        images.save(path, self.image, self.alpha, self.metadata)
+
+    def pil(self) -> PIL.Image.Image:
+        """Return the picture as an image of Pillow's: RGB, or RGBA of a transparent photograph."""
+        return images.as_pil(self.image, self.alpha)
+
+    def _repr_png_(self) -> bytes:
+        """Return what a notebook shows: the picture, no larger than a screen."""
+        return images.as_png(self.image, self.alpha)
 
 
 class Run:
@@ -122,7 +157,8 @@ class Run:
         try:
             with signals.held():
                 self._finish()
-            show(self.inputs, self.plan, self.state, self.result.image)
+            if self.plan.previewed is None:
+                show(self.inputs, self.plan, self.state, self.result.image)
         except BaseException as error:
             self._fail(error)
             raise
@@ -185,7 +221,7 @@ class Run:
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.close()
-        if self.inputs.shared is None:
+        if self.inputs.shared is None and self.plan.previewed is None:
             with suppress(Exception):
                 self.inputs.vgg.close()
 
@@ -206,6 +242,25 @@ def complete(
             if on_progress is not None and on_progress(progress) is False:
                 break
     return run.result
+
+
+def preview(
+    inputs: Inputs,
+    on_progress: Callable[[Progress], object] | None = None,
+    paint: Callable[..., Result] = complete,
+) -> tuple[State, Result] | None:
+    """Paint the draft that a run begins with, and save it; return it, and the state to go on from.
+
+    None where no draft is asked for, or the result is no larger.  ``paint`` is `complete`, or one
+    around it.
+    """
+    planned = plan_preview(inputs) if inputs.settings.preview else None
+    if planned is None:
+        return None
+    state = start(inputs, planned)
+    result = paint(inputs, planned, state, on_progress)
+    inputs.vgg.release()
+    return state, result
 
 
 def rescue(
@@ -263,14 +318,16 @@ def steps(
     inputs: Inputs, plan: Plan, state: State, records: Records, keeper: Keeper
 ) -> Iterator[Progress]:
     """Improve ``state.image`` step by step, scale by scale, from where its history ends."""
-    until = inputs.settings.until
-    for number, scale in enumerate(plan.scales, start=1):
-        if is_over(state.history, number, scale.steps, until):
+    until = inputs.settings.asked_until
+    for number, scale in enumerate(plan.due, start=1):
+        ending = scale.steps, until, plan.window
+        if is_over(state.history, number, *ending):
             continue
         if not state.history or state.history[-1]["scale"] < number:
             begin(inputs, plan, state, scale)
-        objective = objective_at(inputs, scale, plan.side, plan.share(scale), state.asking)
-        while not is_over(state.history, number, scale.steps, until):
+        share = plan.share(scale)
+        objective = objective_at(inputs, scale, plan.side, share, state.asking, plan.crew)
+        while not is_over(state.history, number, *ending):
             progress = step(state, scale, objective, records)
             if keeper.due():
                 keeper.save(snapshot(inputs, plan, state))
@@ -341,15 +398,16 @@ def step(state: State, scale: Scale, objective: Objective, records: Records) -> 
 
 def finish(inputs: Inputs, plan: Plan, state: State, output: Path | None) -> Result:
     """Save the picture as ``output``, if there is one, and return the result."""
-    settings, full = inputs.settings, plan.full
+    settings, full = inputs.settings, plan.due[-1]
     image = inputs.present(inputs.device.asnumpy(at_scale(state.image, full, inputs.device)))
     alpha = None if inputs.alpha is None else images.resize(inputs.alpha, full.height, full.width)
     last = state.history[-1] if state.history else {}
     names, hashes = settings.names, inputs.files
     over = has_ended(inputs, plan, state)
+    finished = over and plan.previewed is None
     metadata = {
         "Software": f"nst {VERSION}",
-        marks.KEYWORD: inputs.mark + (marks.FINISHED if over else ""),
+        marks.KEYWORD: inputs.mark + (marks.FINISHED if finished else ""),
         "nst settings": json.dumps(settings.as_told()),
         "nst inputs": json.dumps({names[path]: hashes[str(path)] for path in settings.inputs}),
         "nst model": inputs.model_text,
@@ -361,9 +419,9 @@ def finish(inputs: Inputs, plan: Plan, state: State, output: Path | None) -> Res
 
 
 def has_ended(inputs: Inputs, plan: Plan, state: State) -> bool:
-    """Return whether the last scale has no step to come."""
-    until = inputs.settings.until
-    return is_over(state.history, len(plan.scales), plan.full.steps, until)
+    """Return whether the last scale that is due has no step to come."""
+    until = inputs.settings.asked_until
+    return is_over(state.history, len(plan.due), plan.due[-1].steps, until, plan.window)
 
 
 def show(inputs: Inputs, plan: Plan, state: State, image: np.ndarray) -> None:

@@ -13,6 +13,7 @@ INSTALLED = (
     "cpu",
     "heic",
     "studio",
+    "cluster",
     "test",
     "dev",
     "train",

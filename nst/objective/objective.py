@@ -1,7 +1,7 @@
 """All losses at one image, through VGG and back: image -> (Losses, d_image).
 
 A term is one loss at one tap, such as ``style relu3_1``; the kinds are content, style, edges and
-smoothness.  Two ways to make one number of them:
+smoothness, and temporal in a film.  Two ways to make one number of them:
 
     "sum"   total = sum over terms of weight * loss                               (Gatys)
     "log"   total = sum over kinds of W * log(mean loss of the kind + 1e-10)      (Hvass)
@@ -9,7 +9,8 @@ smoothness.  Two ways to make one number of them:
 where W is the sum of the kind's weights, and the mean is weighted by them.  About "log": Hvass
 divides each kind by its own last value and calls that adaptive weights.  What is descended then
 is exactly the gradient of the sum of logarithms; the combined loss that he prints is constant
-(1.5 + 10 + 0.3 = 11.8), whatever the picture.
+(1.5 + 10 + 0.3 = 11.8), whatever the picture.  The temporal loss is added as it is in either: it
+starts near 0, where its logarithm would pull without end.
 
 A picture that does not fit into memory is evaluated tile by tile: the same losses and gradient.
 Style losses need the sums over the whole picture before the first gradient can be told.  So the
@@ -25,7 +26,7 @@ Where the recipe has a padding, the network is shown the image with a mirrored m
 of the features of the image itself; what they pull on in the margin is folded into the image.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
@@ -45,6 +46,7 @@ from nst.objective.relative import mean_square
 from nst.objective.smoothness import smoothness_loss
 from nst.objective.style import Region, style_loss
 from nst.objective.styles.sums import Place
+from nst.objective.temporal import Warped, temporal_loss
 from nst.objective.tiling import Tile, padding_of, tiles_of, with_margin
 from nst.vgg import Vgg
 
@@ -63,6 +65,7 @@ class Targets:
     seen: Mapping[str, Array] = field(default_factory=dict)
     # ^ (H, W), 0 where the photograph is transparent; a tap that is not there: seen everywhere
     edges: Array | None = None  # (H // 4, W // 4) of the photograph; see edges.py
+    warped: Warped | None = None  # the frames of a film that were painted before
 
     def within(self, tap: str, place: Place, vgg: Vgg) -> "Targets":
         """Return those at ``tap``, for the features that a tile owns there."""
@@ -115,7 +118,7 @@ class Pulls:
 class Term:
     """One loss, unweighted."""
 
-    kind: str  # "content", "style", "edges" or "smoothness"
+    kind: str  # "content", "style", "edges" or "smoothness"; temporal is none: see `evaluate`
     tap: str  # "image" for edges and smoothness
     weight: Number
     loss: Array  # 0-d
@@ -222,7 +225,12 @@ class Objective:
             loss, d_image = self.smoothness(image, weights.smoothness, out=d_image, add=True)
             terms.append(Term("smoothness", "image", self.weights.smoothness, loss))
         total, _ = combine(terms, self.recipe.combination)
-        return Losses(total, {term.name: term.loss for term in terms}), d_image
+        raw = {term.name: term.loss for term in terms}
+        if self.targets.warped is not None and self.recipe.temporal:
+            weight = self.recipe.temporal
+            loss, d_image = temporal_loss(image, self.targets.warped, weight, d_image, add=True)
+            total, raw["temporal"] = total + weight * loss.astype(np.float64), loss
+        return Losses(total, raw), d_image
 
     def in_one_piece(self, image: Array, tile: Tile) -> tuple[list[Term], Weights, Array]:
         """Return content and style losses, how much each one pulls, and ``d_image``.
@@ -259,15 +267,15 @@ class Objective:
     def in_tiles(self, image: Array, tiles: Sequence[Tile]) -> tuple[list[Term], Weights, Array]:
         """Return the same, of an image in several tiles."""
         shown = with_margin(image, self.padding)
-        sums = reduce(add, (self.measure_tile(shown, tile) for tile in tiles))
+        sums = reduce(add, self.measured(shown, tiles))
         terms, d_style = self.compare(sums)
         weights = self.weights
         if self.recipe.combination == "log":
             weights = self.adapted(terms, image)
         pulls = self.pulls(weights, sums, d_style)
         d_shown = self.vgg.device.xp.zeros_like(shown)
-        for tile in tiles:
-            d_shown[tile.window] += self.spread_tile(shown, pulls, tile)
+        for tile, d_window in zip(tiles, self.spread_out(shown, pulls, tiles), strict=True):
+            d_shown[tile.window] += d_window
         self._buffers.clear()
         self.vgg.release()  # what follows needs room for whole images
         return terms, weights, self.folded(d_shown)
@@ -405,9 +413,17 @@ class Objective:
                 d_features[tap] = region.spread(d_sums, features[tap], out, tap in d_features)
         return d_features
 
-    def measure_tile(self, shown: Array, tile: Tile) -> Sums:
-        """Return the sums over the features that ``tile`` owns."""
-        features = self.vgg.features(shown[tile.window])
+    def measured(self, shown: Array, tiles: Sequence[Tile]) -> Iterator[Sums]:
+        """Yield the sums over the features that each of the ``tiles`` owns, in their order."""
+        return (self.measure_window(shown[tile.window], tile) for tile in tiles)
+
+    def spread_out(self, shown: Array, pulls: Pulls, tiles: Sequence[Tile]) -> Iterator[Array]:
+        """Yield what the features of each tile add to ``d_shown``, on its window."""
+        return (self.spread_window(shown[tile.window], pulls, tile) for tile in tiles)
+
+    def measure_window(self, window: Array, tile: Tile) -> Sums:
+        """Return the sums over the features that ``tile`` owns, given its ``window``."""
+        features = self.vgg.features(window)
         content: dict[str, Squares] = {}
         style: dict[str, Sequence[Any]] = {}
         for tap in self.vgg.taps:
@@ -419,10 +435,10 @@ class Objective:
             style |= sums.style
         return Sums(content, style)
 
-    def spread_tile(self, shown: Array, pulls: Pulls, tile: Tile) -> Array:
+    def spread_window(self, window: Array, pulls: Pulls, tile: Tile) -> Array:
         """Return what the features that ``tile`` owns add to ``d_shown``, on its window."""
         d_features = {}
-        for tap, features in self.vgg.forward(shown[tile.window]).items():
+        for tap, features in self.vgg.forward(window).items():
             stride = self.vgg.network.architecture.stride(tap)
             own = self._own(features, tile.inside(stride))
             targets = self.targets.within(tap, tile.own(stride), self.vgg)

@@ -83,7 +83,9 @@ RECIPES = {
         padding=8,
         size=640,
         scales="auto",
-        steps=300,
+        steps=140,
+        coarse_steps=0.3,
+        until=3.0,
         history=30,
         bands=12,
         step_size=0.02,
@@ -354,7 +356,8 @@ def _unused(recipe: Recipe) -> set[str]:
     """Return the fields that say nothing in this recipe."""
     unused = {knob for style in STATISTICS.values() for knob in style.knobs}
     unused -= {knob for style in statistics(recipe) for knob in style.knobs}
-    unused |= {name for name in ("content", "statistics") if not getattr(recipe, name)}
+    named = ("content", "statistics", "temporal")
+    unused |= {name for name in named if not getattr(recipe, name)}
     if not recipe.content:
         unused |= {"content_reduction"}
     if not set(recipe.style) - set(recipe.statistics):
@@ -362,6 +365,7 @@ def _unused(recipe: Recipe) -> set[str]:
     if recipe.palette == "painted":
         unused |= {"palette"}
     unused |= {"coarsest"} if recipe.coarsest is None else {"scales"}
+    unused |= {name for name in ("until", "coarse_steps") if not getattr(recipe, name)}
     unused |= set() if recipe.edges else {"edges"}
     if not recipe.smoothness:
         unused |= {"smoothness_kind", "smoothness_reduction"}

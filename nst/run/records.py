@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 import numpy as np
+import PIL.Image
 
 from nst import files
 from nst.devices import Device
@@ -17,6 +18,8 @@ from nst.pictures import images
 from nst.run import marks
 from nst.run.scales import Scale
 from nst.settings import Settings
+
+NOT_LOSSES = ("step", "scale", "size", "seconds")  # what else an entry of a history has
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,14 @@ class Progress:
         It is of the size of ``scale``.  Ask before the next step: that may go on in ``image``.
         """
         return self.present(self.image)
+
+    def pil(self) -> PIL.Image.Image:
+        """Return `picture` as an image of Pillow's, RGB."""
+        return images.as_pil(self.picture())
+
+    def _repr_png_(self) -> bytes:
+        """Return what a notebook shows."""
+        return images.as_png(self.picture())
 
 
 class Records:

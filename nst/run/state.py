@@ -78,7 +78,9 @@ def reopen(folder: Path) -> tuple[Inputs, Plan, State]:
             "start a new run."
         )
     smallest = smallest_side(network.architecture, recipe.taps)
-    checkpoint_schema.check(saved, recipe.optimizer, recipe.history, smallest)
+    checkpoint_schema.check(
+        saved, recipe.optimizer, recipe.history, smallest, settings.asked_until > 0
+    )
     scales = tuple(Scale(*scale) for scale in saved.scales)
     plan = Plan(scales, saved.side, saved.pairs, folder=folder)
     return inputs, plan, _restored(saved, inputs, plan)

@@ -63,7 +63,7 @@ class Shelf:
         Raises NstError for what is no picture, or too large; and for a ``mask`` without any white.
         """
         sha256, name = _digest(data), PurePosixPath(name.replace("\\", "/")).name or "picture"
-        given = Input(name, data, sha256, pixels=MOST_PIXELS)
+        given = Input(name, data, sha256, most_pixels=MOST_PIXELS)
         with self._lock:
             kind = decoding.kind_of(data) or ""
             picture = read_mask(given) if mask else images.load(given)

@@ -261,8 +261,8 @@ def test_on_a_gpu_each_contender_has_a_process_and_memory_is_the_gpu_s(
 
 
 def test_what_an_import_brings_along_is_told(monkeypatch):
-    monkeypatch.setattr(children, "UNWANTED", ("nst.settings", "torch"))
-    assert children.imported() == ["nst.settings"]
+    monkeypatch.setattr(children, "UNWANTED", ("importlib", "torch"))
+    assert children.imported() == ["importlib"]
 
 
 def test_the_best_convolution_has_a_rate(monkeypatch):

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import gallery
 
 
-@pytest.mark.parametrize("command", gallery.COMMANDS)
+@pytest.mark.parametrize("command", [c for wall in gallery.WALLS.values() for c in wall])
 def test_commands_parse(command):
     program, *arguments = shlex.split(command)
     assert program == "nst"
@@ -28,6 +28,22 @@ def test_every_command_is_painted_in_order(tmp_path):
     again = gallery.paint(commands[1:], 32, 0, tmp_path)[0]
     np.testing.assert_array_equal(np.asarray(again), np.asarray(painting))
     assert not np.array_equal(np.asarray(photograph), np.asarray(painting))
+
+
+def test_a_wall_is_painted_at_the_size_of_its_commands(tmp_path, monkeypatch):
+    words = []
+
+    def main(asked):
+        words.append(asked)
+        Image.new("RGB", (27, 32)).save(asked[asked.index("-o") + 1])
+        return 0
+
+    monkeypatch.setattr(gallery.cli, "main", main)
+    gallery.main(["styles", "--output", str(tmp_path / "styles.jpg")])
+    assert [asked[:2] for asked in words] == [["demo", s] for s in gallery.demo.STYLES]
+    assert not any("--size" in asked or "--steps" in asked for asked in words)
+    with Image.open(tmp_path / "styles.jpg") as wall:
+        assert wall.width == 4 * (gallery.WIDTH + gallery.GAP) + gallery.GAP
 
 
 def test_a_command_that_fails_stops_the_script(tmp_path, capsys):

@@ -250,7 +250,7 @@ def test_a_stopped_run_is_shown_from_its_checkpoints(settings, tmp_path, capsys)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stylize(settings(checkpoint=tmp_path / "saved"), stop)
+        stylize(settings(checkpoint=tmp_path / "saved"), on_progress=stop)
     assert cli.main(["report", str(tmp_path / "saved")]) == 0
     (path,) = tmp_path.glob("*.html")
     assert capsys.readouterr().out.strip() == str(path)
