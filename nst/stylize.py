@@ -211,9 +211,11 @@ def paint(
     for number, scale in enumerate(plan.scales, start=1):
         if is_over(state.history, number, scale.steps, until):
             continue
+        there = inputs.of(scale)
         if not state.history or state.history[-1]["scale"] < number:
-            begin(inputs, plan, state, scale)
-        objective = objective_at(inputs, scale, plan.side, plan.share(scale), state.asking)
+            begin(there, plan, state, scale)
+        objective = objective_at(there, scale, plan.side, plan.share(scale), state.asking)
+        objective.evaluations = sum(entry["scale"] == number for entry in state.history)
         while not is_over(state.history, number, scale.steps, until):
             progress = step(state, scale, objective, records)
             if keeper.due():

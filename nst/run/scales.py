@@ -1,11 +1,13 @@
 """The sizes that a picture is painted at, coarse to fine, and how many steps each one gets."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from math import log
 
 import numpy as np
 
 from nst.errors import NstError
+from nst.objective.recipe import Recipe
 from nst.pictures import images
 from nst.settings import LARGEST_SIDE, Settings
 from nst.vgg.architecture import SMALLEST_SIDE
@@ -22,6 +24,7 @@ class Scale:
     height: int
     width: int
     steps: int
+    fine: bool = False  # what is minimised there is the recipe's `fine`
 
     @property
     def work(self) -> int:
@@ -34,7 +37,8 @@ def scales_for(height: int, width: int, settings: Settings) -> list[Scale]:
 
     The last has the asked size.  Scales that were counted, not listed, are left out where they
     are too small to see anything, and so are scales without a step.  What the settings do not
-    say, the recipe says: where it goes down to a size, as far as the network can follow.
+    say, the recipe says: where it goes down to a size, as far as the network can follow.  Where
+    it has a fine stage, the last two have one size.
 
     Parameters
     ----------
@@ -65,12 +69,20 @@ def scales_for(height: int, width: int, settings: Settings) -> list[Scale]:
             f"at a size of {side} the result would be {sizes[0][1]} x {sizes[0][0]} pixels; "
             f"the network needs {SMALLEST_SIDE} on each side. Use a larger --size, or crop."
         )
+    sizes += sizes[-1:] if recipe.fine else []
     steps = settings.asked_steps
     if settings.steps is None and isinstance(steps, tuple) and len(steps) != len(sizes):
         steps = sum(steps)  # the recipe lists those of its own scales
     counts = share(steps, [max(size) for size in sizes])
-    planned = [Scale(*size, n) for size, n in zip(sizes, counts, strict=True)]
-    return [scale for scale in planned[:-1] if scale.steps] + planned[-1:]
+    planned = told_of(zip(sizes, counts, strict=True), recipe)
+    kept = 2 if recipe.fine else 1
+    return [scale for scale in planned[:-kept] if scale.steps] + planned[-kept:]
+
+
+def told_of(planned: Iterable[tuple[tuple[int, int], int]], recipe: Recipe) -> list[Scale]:
+    """Return the scales of these (height, width) and steps, the last a fine one if one is."""
+    scales = [Scale(*size, steps) for size, steps in planned]
+    return [*scales[:-1], replace(scales[-1], fine=recipe.fine is not None)]
 
 
 def result_side(height: int, width: int, settings: Settings) -> int:

@@ -7,6 +7,8 @@ of any other.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -61,7 +63,7 @@ def objective_at(
         {tap: [r[tap] for r in regions if tap in r] for tap in inputs.recipe.style},
         seen_at(inputs, scale),
     )
-    return Objective(inputs.vgg, targets, inputs.recipe, side)
+    return Objective(inputs.vgg, targets, inputs.recipe, side, inputs.settings.seed)
 
 
 def seen_at(inputs: Inputs, scale: Scale) -> dict[str, Array]:
@@ -159,6 +161,9 @@ def measure_style(
     """
     size = painting_size(inputs, painting, scale, share)
     picture = images.resize(painting.picture, *size)
+    if inputs.recipe.rotations:
+        turned = [measure_turned(inputs, painting, picture, q, side) for q in range(4)]
+        return {tap: reduce(add, (sums[tap] for sums in turned)) for tap in turned[0]}
     masks = masks_at(inputs, painting.mask, *size)
     taken = {tap: mask for tap, mask in masks.items() if painting.taken_at(tap)}
     if inputs.shared is None or asks(inputs.recipe):  # then it is features, too large to keep
@@ -170,6 +175,17 @@ def measure_style(
         sums = sums_at(inputs, inputs.device.asarray(picture), taken, side)
         inputs.shared.keep(key, sums)
     return sums
+
+
+def measure_turned(
+    inputs: Inputs, painting: ReadPainting, picture: np.ndarray, quarters: int, side: int | None
+) -> dict[str, Any]:
+    """Return the same of ``picture``, the painting, turned by so many quarters of a circle."""
+    turned = np.rot90(picture, quarters, (1, 2))
+    mask = None if painting.mask is None else np.rot90(painting.mask, quarters)
+    masks = masks_at(inputs, mask, *turned.shape[1:])
+    taken = {tap: mask for tap, mask in masks.items() if painting.taken_at(tap)}
+    return sums_at(inputs, inputs.device.asarray(turned), taken, side)
 
 
 def sums_at(
