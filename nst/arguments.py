@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -10,6 +9,7 @@ from nst import demo, schema
 from nst.errors import NstError, brief
 from nst.many.jobs import KINDS
 from nst.many.sheet import SIZE, STEPS
+from nst.objective.effort import EFFORTS
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES
 from nst.pictures import reading
 from nst.pictures.colour import COLORS
@@ -93,7 +93,20 @@ def add_settings(
         type=float,
         metavar="PERCENT",
         help=f"end each size when {WINDOW} steps bring the loss down by less than this; --steps "
-        "remains the most; 0: never, 1: hardly to be seen",
+        f"remains the most; 0: never; default: the recipe's, {ours.until:g} for nst",
+    )
+    add(
+        "effort",
+        choices=tuple(EFFORTS),
+        help="what --size, --steps and --until are where they are not given: draft has "
+        f"{EFFORTS['draft'].size} pixels and {EFFORTS['draft'].most} steps at most, best "
+        f"{EFFORTS['best'].times:g} times the steps, and takes them all",
+    )
+    add(
+        "preview",
+        action="store_true",
+        help=f"paint a draft of {EFFORTS['draft'].size} pixels first, save it as the output, and "
+        "go on from it",
     )
     add(
         "scales",
@@ -115,6 +128,12 @@ def add_settings(
     add("content_weight", type=float, help="keep more of the photograph: a factor on the recipe's")
     add("style_weight", type=float, help="take more of the painting: a factor on the recipe's")
     add("tv_weight", type=float, help="softer strokes, less noise: total variation, a factor")
+    add(
+        "edges",
+        type=float,
+        metavar="WEIGHT",
+        help="keep the photograph's lines, such as a face's: 0 is off, 10 visible, 40 strong",
+    )
     parser.add_argument(
         "--tap-weights",
         type=Path,
@@ -166,11 +185,43 @@ def add_settings(
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
-OF_ONE_PICTURE = ("style", "output", "log", "report", "checkpoint")  # no options of a batch
+def add_stylize(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
+    """Add what `nst stylize` takes."""
+    add_estimate(parser, defaults)
+    _add_json(parser)
+    add_cluster(parser, "see the tiles of a large picture")
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add --json."""
+def add_estimate(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
+    """Add what `nst estimate` takes."""
+    parser.add_argument(
+        "content",
+        type=Path,
+        nargs="?",
+        metavar="CONTENT",
+        help="image whose objects to keep",
+    )
+    parser.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="RESULT.png",
+        help="paint again what a result says about itself, with what else is given",
+    )
+    add_settings(parser, defaults)
+
+
+def add_demo(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
+    """Add what `nst demo` takes."""
+    add_settings(parser, defaults)
+    _add_json(parser)
+    add_cluster(parser, "see the tiles of a large picture")
+
+
+OF_ONE_PICTURE = ("style", "output", "log", "report", "checkpoint", "preview")  # not of a batch
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         dest="as_json",
@@ -180,7 +231,22 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_batch(parser: argparse.ArgumentParser) -> None:
+def add_cluster(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add what it takes to have ``what`` painted by several processes, or machines."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help=f"{what} on so many processes of this machine",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help=f"{what} on the workers of this Dask scheduler, such as tcp://127.0.0.1:8786",
+    )
+
+
+def add_batch(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst batch` takes."""
     parser.add_argument(
         "photographs",
@@ -219,11 +285,18 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", dest="kind", choices=KINDS, default=KINDS[0], help="of the results"
     )
-    add_json(parser)
-    add_settings(parser, True, OF_ONE_PICTURE)
+    _add_json(parser)
+    add_cluster(parser, "paint several pictures at once")
+    parser.add_argument(
+        "--shared",
+        dest="shared_folder",
+        action="store_true",
+        help="workers of --scheduler have the same folders: they read and write files themselves",
+    )
+    add_settings(parser, defaults, OF_ONE_PICTURE)
 
 
-def add_sheet(parser: argparse.ArgumentParser) -> None:
+def add_sheet(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst sheet` takes."""
     parser.add_argument("photograph", metavar="PHOTO", help="image to paint")
     parser.add_argument(
@@ -239,7 +312,57 @@ def add_sheet(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--size", type=int, default=SIZE, help="longer side of each picture")
     parser.add_argument("--steps", type=_numbers, default=STEPS, metavar="N", help="of each")
-    add_settings(parser, True, (*OF_ONE_PICTURE, "size", "steps", "plot", "save_every"))
+    add_settings(parser, defaults, (*OF_ONE_PICTURE, "size", "steps", "plot", "save_every"))
+
+
+def add_resume(parser: argparse.ArgumentParser, _: bool = True) -> None:
+    """Add what `nst resume` takes."""
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
+    add_cluster(parser, "see the tiles of a large picture")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def add_report(parser: argparse.ArgumentParser, _: bool = True) -> None:
+    """Add what `nst report` takes."""
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE.html", help="default: beside it"
+    )
+
+
+def add_recipes(parser: argparse.ArgumentParser, _: bool = True) -> None:
+    """Add what `nst recipes` takes."""
+    parser.add_argument(
+        "name", nargs="?", choices=tuple(RECIPES), metavar="NAME", help="one of them"
+    )
+
+
+def add_export(parser: argparse.ArgumentParser, _: bool = True) -> None:
+    """Add what `nst export` takes."""
+    parser.add_argument("--model", default=Settings.model, help="a known name, or an .onnx file")
+    parser.add_argument(
+        "--taps", default=",".join(RECIPES[Settings.recipe].taps), help="where to read"
+    )
+    parser.add_argument("--pooling", choices=POOLINGS, help="default: as the model was trained")
+    parser.add_argument("-o", "--output", type=Path, default=Path("models"), help="folder")
+
+
+def add_fetch(parser: argparse.ArgumentParser, _: bool = True) -> None:
+    """Add what `nst models fetch` takes."""
+    parser.add_argument("model", metavar="NAME", help="of the list that `nst models` prints")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def add_add(parser: argparse.ArgumentParser, _: bool = True) -> None:
+    """Add what `nst models add` takes."""
+    parser.add_argument("model", metavar="NAME", help="what the file is: vgg16 or vgg19")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the weights")
+    parser.add_argument(
+        "--preprocessing",
+        choices=("caffe", "torchvision"),
+        help="the colours that the weights expect, where the file does not say and is not known: "
+        "BGR from 0 to 255 less the mean, or RGB from 0 to 1 less the mean over the deviation",
+    )
 
 
 def _numbers(text: str) -> int | tuple[int, ...]:
@@ -286,15 +409,6 @@ def options_of(
 def _painting(text: str, mask: Path | None, region: Path | None) -> Painting:
     """Return what IMAGE[:WEIGHT[:TAPS]] means; a name may have a colon in it."""
     name, weight, taps = _parts(text)
-    if name in demo.STYLES and not reading.exists(name):
-        name = str(demo.style_path(name))
-    if name.isidentifier() and len(name) < 60 and not reading.exists(name):
-        near = get_close_matches(name.lower(), demo.STYLES, 1)
-        raise NstError(
-            f"style image not found: {name}. Check the path, or name a painting that comes along: "
-            + ", ".join(demo.STYLES)
-            + (f"; did you mean {near[0]}?" if near else ".")
-        )
     return Painting(Path(name), float(weight), mask, region, taps)
 
 

@@ -152,7 +152,9 @@ def unwritable(path: PathLike, error: OSError) -> NstError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         reason, advice = "the disk is full", "free some space or choose another disk"
     elif not os.path.isdir(folder):
-        reason, advice = f"there is no folder {folder}", "make it or choose another"
+        named = Path(path).parent == folder
+        reason = "its folder is not there" if named else f"there is no folder {folder}"
+        advice = "make it or choose another"
     else:
         reason, advice = (error.strerror or str(error)).lower(), "choose another name or folder"
     return NstError(f"cannot write {path}: {reason}; {advice}")

@@ -1,12 +1,14 @@
-"""The three losses, each -> (loss, gradient), under one roof: see nst/objective/."""
+"""The losses, each -> (loss, gradient), under one roof: see nst/objective/."""
 
 from nst.kernels import Array
 from nst.objective import style
 from nst.objective.content import content_loss
+from nst.objective.edges import edges_loss
 from nst.objective.smoothness import smoothness_loss
 from nst.objective.styles.gram import GramStyle
+from nst.objective.temporal import temporal_loss
 
-__all__ = ["content_loss", "smoothness_loss", "style_loss"]
+__all__ = ["content_loss", "edges_loss", "smoothness_loss", "style_loss", "temporal_loss"]
 
 
 def style_loss(

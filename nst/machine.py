@@ -15,6 +15,19 @@ from pathlib import Path
 CGROUPS = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")  # in which groups this process is
 
+_share: dict[str, int] = {}  # of this process: see `grant`
+
+
+def grant(cpus: int, memory: int | None = None) -> None:
+    """Hold this process to so many CPUs and bytes, where the machine would grant it more.
+
+    That is for one of several processes that share a machine.  It is told before the first
+    picture: what is open already keeps the threads that it has.
+    """
+    _share["cpus"] = cpus
+    if memory is not None:
+        _share["memory"] = memory
+
 
 @contextmanager
 def without_variable(name: str) -> Iterator[None]:
@@ -31,10 +44,11 @@ def cpus(root: Path = CGROUPS, own: Path = OWN) -> int:
     """Return how many CPUs this process may use at once, 1 or more.
 
     Those that it may run on (`taskset`, cpusets, Slurm), and no more than its share of time is
-    worth (a container's quota): 1.5 are rounded up to 2.
+    worth (a container's quota): 1.5 are rounded up to 2.  See `grant` too.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    count = min(count, _share.get("cpus", count))
     return max(1, min([count, *(math.ceil(quota) for quota in cpu_quotas(root, own))]))
 
 
@@ -60,7 +74,8 @@ def memory_left(root: Path = CGROUPS, own: Path = OWN) -> list[int]:
         for folder in groups("memory", root, own)
         for names in (version_2, version_1)
     ]
-    return [amount for amount in [*found, _addresses_left()] if amount is not None]
+    found += [_addresses_left(), _share_left()]
+    return [amount for amount in found if amount is not None]
 
 
 def groups(kind: str, root: Path = CGROUPS, own: Path = OWN) -> list[Path]:
@@ -113,3 +128,12 @@ def _addresses_left() -> int | None:
     if soft == resource.RLIM_INFINITY:
         return None
     return max(0, soft - psutil.Process().memory_info().vms)
+
+
+def _share_left() -> int | None:
+    """Return what this process has not taken yet of the memory that it was granted, or None."""
+    if "memory" not in _share:
+        return None
+    import psutil
+
+    return max(0, _share["memory"] - psutil.Process().memory_info().rss)

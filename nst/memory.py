@@ -116,8 +116,9 @@ def trim(device: Device) -> None:
 class Peak:
     """The most memory in use on ``device`` while a block ran, beyond that at its start: ``bytes``.
 
-    Linux keeps count of a process' own memory; elsewhere, and on a GPU, it is looked up every
-    2 ms, which may miss a short peak on a busy machine.
+    What was freed before, and is kept for the next who asks, is handed back first: what is made
+    in it would not be seen.  Linux keeps count of a process' own memory; elsewhere, and on a GPU,
+    it is looked up every 2 ms, which may miss a short peak on a busy machine.
     """
 
     def __init__(self, device: Device) -> None:
@@ -127,6 +128,7 @@ class Peak:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> "Peak":
+        trim(self._device)
         self._before = used(self._device)
         if self._device.name != "cpu" or not _forget_highest():
             self._thread = threading.Thread(target=self._watch, daemon=True)

@@ -4,9 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from nst.run.state import State
+from typing import Any, Protocol
 
 # What ends a run: Ctrl-C, a system that shuts down, a terminal that closes, Ctrl-\\, and the limit
 # of processor time, which a batch system may set.  Windows has the first two.
@@ -22,6 +20,18 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
+class Steps(Protocol):
+    """What is done in steps: a `State`, or the work of others, of which none is done here."""
+
+    whole: bool  # between two steps
+
+
+class Elsewhere:
+    """Work that others do: whatever moment a signal comes, it is between two steps here."""
+
+    whole = True
+
+
 class Signals:
     """Turns the signals of NAMES into an exception, but never in the middle of a step.
 
@@ -31,7 +41,7 @@ class Signals:
     process has it ignore, as `nohup` does, stays ignored.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: Steps) -> None:
         self._state = state
         self._pending: int | None = None
         self._before: dict[int, Any] = {}

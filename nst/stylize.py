@@ -7,12 +7,14 @@ of the result, and each finer scale adds its own strokes.
 
 import json
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
+import PIL.Image
 
 from nst import files, kernels, memory, signals
 from nst.devices import Device
@@ -25,126 +27,240 @@ from nst.pictures import images
 from nst.run import marks
 from nst.run.checkpoints import Keeper
 from nst.run.ending import is_over
-from nst.run.inputs import Inputs, prepare
-from nst.run.plan import Plan, plan
-from nst.run.records import Progress, Records
+from nst.run.inputs import Inputs
+from nst.run.plan import Plan, plan_preview
+from nst.run.records import NOT_LOSSES, Progress, Records
 from nst.run.scales import Scale
-from nst.run.state import State, choose_optimizer, reopen_to_paint, snapshot, start
+from nst.run.state import State, choose_optimizer, snapshot, start
 from nst.run.targets import objective_at
-from nst.settings import Settings
 from nst.version import VERSION
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """What a run returns."""
+    """What a run returns.  A notebook shows its picture."""
 
     image: np.ndarray  # (3, H, W) RGB in [0, 1], at full size
     alpha: np.ndarray | None  # (H, W), the content's
     history: list[dict[str, float]]  # an entry a step: step, scale, seconds, total, raw losses
-    metadata: dict[str, str] = field(repr=False)  # what the PNG carries as text
+    metadata: dict[str, str]  # what the PNG carries as text
+    finished: bool = True  # False: it was stopped before its last step
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[1:]
+        count = len(self.history)
+        told = f"{width} x {height} pixels after {count} step{'' if count == 1 else 's'}"
+        return f"<Result: {told}{'' if self.finished else ', stopped'}>"
+
+    @property
+    def losses(self) -> dict[str, np.ndarray]:
+        """The total and each raw loss, by name: an array with a number a step.
+
+        That is of the picture before the step; where a scale has no such loss, it is not a number.
+        """
+        names = dict.fromkeys(name for entry in self.history for name in entry)
+        return {
+            name: np.array([entry.get(name, np.nan) for entry in self.history])
+            for name in names
+            if name not in NOT_LOSSES
+        }
+
+    def save(self, path: files.PathLike) -> None:
+        """Write the picture, as `images.save` does, with all that it tells of itself as text.
+
+        Raises NstError where that cannot be.
+        """
+        images.save(path, self.image, self.alpha, self.metadata)
+
+    def pil(self) -> PIL.Image.Image:
+        """Return the picture as an image of Pillow's: RGB, or RGBA of a transparent photograph."""
+        return images.as_pil(self.image, self.alpha)
+
+    def _repr_png_(self) -> bytes:
+        """Return what a notebook shows: the picture, no larger than a screen."""
+        return images.as_png(self.image, self.alpha)
 
 
-def stylize(settings: Settings, on_progress: Callable[[Progress], None] | None = None) -> Result:
-    """Paint ``settings.content`` in the style of ``settings.style``; save and return the result.
+class Run:
+    """A run, one step at a time: an iterator of Progress, and what was painted so far.
 
-    Whatever ends the run after its first step (Ctrl-C, a loss that is no longer finite, a full
-    memory, an error of ``on_progress``), the best picture so far is saved, and the exception goes
-    on with a note that says where.  What cannot be written beside it is told in a warning.  A run
-    that takes minutes is saved on the way too, and ``resume`` goes on with it.
+    It ends after its last step, by `close`, or when nobody has it any more: then the picture is
+    saved as ``output``, if there is one, and the network is let go.  As a context manager it ends
+    with the block.  An error or Ctrl-C saves the picture too: see `rescue`.
+
+    No thread of its own works at it, and between two steps nothing does.
 
     Parameters
     ----------
-    settings : Settings
-        What to paint, and how.
-    on_progress : function of a Progress, optional
-        Called after every step.
-
-    Returns
-    -------
-    result : Result
-        The image, RGB in [0, 1], and the losses of every step.
-
-    Raises
-    ------
-    NstError
-        For what the user can mend: a bad image, an unknown model or tap, no GPU.
+    inputs, plan, state
+        What was read, how it is painted, and how far it is: see ``run``.
     """
-    inputs = prepare(settings)  # read
-    planned = plan(inputs)
-    state = start(inputs, planned)
-    return complete(inputs, planned, state, on_progress)  # each scale, step by step; save
 
+    def __init__(self, inputs: Inputs, plan: Plan, state: State) -> None:
+        self.inputs, self.plan, self.state = inputs, plan, state
+        self._opened: ExitStack | None = None  # the log, and the lock on the checkpoints
+        self._keeper = Keeper(plan.folder, inputs.device)
+        self._steps: Iterator[Progress] = iter(())
+        self._result: Result | None = None
+        self._over = False
 
-def resume(folder: Path, on_progress: Callable[[Progress], None] | None = None) -> Result:
-    """Go on with the run whose checkpoints are in ``folder``, to its end; see ``stylize``.
+    def __repr__(self) -> str:
+        how = "over" if self._over else "running"
+        return f"<Run of {self.plan.full.width} x {self.plan.full.height} pixels, {how}>"
 
-    On the CPU the result is, bit for bit, that of a run that was never stopped.
+    def __iter__(self) -> Self:
+        return self
 
-    Parameters
-    ----------
-    folder : path
-        Of the checkpoints, such as ``out-checkpoint``.
-    on_progress : function of a Progress, optional
-        Called after every step.
+    def __next__(self) -> Progress:
+        if self._over:
+            raise StopIteration
+        self._open()
+        try:
+            with blas_on_one_thread():
+                progress = next(self._steps, None)
+        except BaseException as error:
+            self._fail(error)
+            raise
+        if progress is None:
+            self.close()
+            raise StopIteration
+        return progress
 
-    Raises
-    ------
-    NstError
-        If there is no checkpoint, or if a file that the run reads has changed.
-    """
-    return complete(*reopen_to_paint(folder), on_progress)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if error is None:
+            self.close()
+        else:
+            self._fail(error)
+
+    def __del__(self) -> None:
+        if self._opened is not None:  # whoever had it left in the middle
+            self.close()
+
+    @property
+    def result(self) -> Result:
+        """The picture so far at full size, and its losses; at the end, what was saved."""
+        if self._result is None:
+            return finish(self.inputs, self.plan, self.state, None)
+        return self._result
+
+    def close(self) -> None:
+        """End the run where it is: save what was painted; ``result`` has it.
+
+        Where the run has checkpoints, ``resume`` goes on from here.
+        """
+        if self._opened is None:  # over, or not begun
+            self._over = True
+            return
+        try:
+            with signals.held():
+                self._finish()
+            if self.plan.previewed is None:
+                show(self.inputs, self.plan, self.state, self.result.image)
+        except BaseException as error:
+            self._fail(error)
+            raise
+        self._let_go()
+
+    def _open(self) -> None:
+        """Lock the checkpoints and begin the log, unless that was done."""
+        if self._opened is not None:
+            return
+        inputs, state = self.inputs, self.state
+        with ExitStack() as opened:
+            opened.enter_context(self._keeper)
+            records = Records(
+                inputs.settings,
+                self.plan.scales,
+                inputs.device,
+                state.history,
+                inputs.present,
+                inputs.mark,
+                inputs.alpha,
+            )
+            opened.enter_context(records)
+            self._steps = steps(inputs, self.plan, state, records, self._keeper)
+            self._opened = opened.pop_all()
+
+    def _finish(self) -> None:
+        """Save the picture; the checkpoints of a run that is stopped stay, up to date."""
+        output = self._output
+        over = has_ended(self.inputs, self.plan, self.state)
+        if not over and not self.state.history:
+            output = None  # nothing was painted
+        result = finish(self.inputs, self.plan, self.state, output)
+        if over:
+            self._keeper.remove()
+        else:
+            self._keeper.save(snapshot(self.inputs, self.plan, self.state))
+        self._result = result
+
+    @property
+    def _output(self) -> Path | None:
+        asked = self.inputs.settings.output
+        return None if asked is None else self.inputs.here / asked  # also if the folder is removed
+
+    def _fail(self, error: BaseException) -> None:
+        """Save what was painted of a run that ``error`` ends, and say in a note where it is."""
+        if self._opened is None:  # over, or not begun
+            return
+        asked = self.inputs.settings.output
+        try:
+            if self._result is None:
+                rescue(self.inputs, self.plan, self.state, self._keeper, self._output, error)
+            elif asked is not None:
+                error.add_note(f"The picture is in {asked}.")
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close what is open, the network too unless others paint with it."""
+        self._over, self._steps = True, iter(())
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+        if self.inputs.shared is None and self.plan.previewed is None:
+            with suppress(Exception):
+                self.inputs.vgg.close()
 
 
 def complete(
     inputs: Inputs,
     plan: Plan,
     state: State,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[Progress], object] | None = None,
 ) -> Result:
     """Paint a run from its ``state`` to its end, or to where it is stopped; save the result.
 
-    Whatever ends it after its first step, the picture is saved first: see ``rescue``.
+    It is stopped where ``on_progress`` returns False.  Whatever ends it after its first step, the
+    picture is saved first: see ``rescue``.
     """
-    with Keeper(plan.folder, inputs.device) as keeper:
-        return _complete(inputs, plan, state, keeper, on_progress)
+    with blas_on_one_thread(), Run(inputs, plan, state) as run:
+        for progress in run:
+            if on_progress is not None and on_progress(progress) is False:
+                break
+    return run.result
 
 
-def _complete(
+def preview(
     inputs: Inputs,
-    plan: Plan,
-    state: State,
-    keeper: Keeper,
-    on_progress: Callable[[Progress], None] | None,
-) -> Result:
-    asked = inputs.settings.output
-    output = None if asked is None else inputs.here / asked  # also if the folder is removed
-    result = None
-    try:
-        with (
-            blas_on_one_thread(),
-            Records(
-                inputs.settings,
-                plan.scales,
-                inputs.device,
-                state.history,
-                inputs.present,
-                inputs.mark,
-                inputs.alpha,
-            ) as records,
-        ):
-            paint(inputs, plan, state, records, keeper, on_progress)
-        with signals.held():
-            result = finish(inputs, plan, state, output)
-            keeper.remove()
-        show(inputs, plan, state, result.image)
-        return result
-    except BaseException as error:
-        if result is None:
-            rescue(inputs, plan, state, keeper, output, error)
-        elif output is not None:
-            error.add_note(f"The picture is in {asked}.")
-        raise
+    on_progress: Callable[[Progress], object] | None = None,
+    paint: Callable[..., Result] = complete,
+) -> tuple[State, Result] | None:
+    """Paint the draft that a run begins with, and save it; return it, and the state to go on from.
+
+    None where no draft is asked for, or the result is no larger.  ``paint`` is `complete`, or one
+    around it.
+    """
+    planned = plan_preview(inputs) if inputs.settings.preview else None
+    if planned is None:
+        return None
+    state = start(inputs, planned)
+    result = paint(inputs, planned, state, on_progress)
+    inputs.vgg.release()
+    return state, result
 
 
 def rescue(
@@ -198,30 +314,26 @@ def save_near(inputs: Inputs, plan: Plan, state: State, output: Path) -> str:
     return f"The picture could not be saved anywhere: {failure!r}"
 
 
-def paint(
-    inputs: Inputs,
-    plan: Plan,
-    state: State,
-    records: Records,
-    keeper: Keeper,
-    on_progress: Callable[[Progress], None] | None = None,
-) -> None:
+def steps(
+    inputs: Inputs, plan: Plan, state: State, records: Records, keeper: Keeper
+) -> Iterator[Progress]:
     """Improve ``state.image`` step by step, scale by scale, from where its history ends."""
-    until = inputs.settings.until
-    for number, scale in enumerate(plan.scales, start=1):
-        if is_over(state.history, number, scale.steps, until):
+    until = inputs.settings.asked_until
+    for number, scale in enumerate(plan.due, start=1):
+        ending = scale.steps, until, plan.window
+        if is_over(state.history, number, *ending):
             continue
         there = inputs.of(scale)
         if not state.history or state.history[-1]["scale"] < number:
             begin(there, plan, state, scale)
-        objective = objective_at(there, scale, plan.side, plan.share(scale), state.asking)
+        share = plan.share(scale)
+        objective = objective_at(there, scale, plan.side, share, state.asking, plan.crew)
         objective.evaluations = sum(entry["scale"] == number for entry in state.history)
-        while not is_over(state.history, number, scale.steps, until):
+        while not is_over(state.history, number, *ending):
             progress = step(state, scale, objective, records)
             if keeper.due():
                 keeper.save(snapshot(inputs, plan, state))
-            if on_progress is not None:
-                on_progress(progress)
+            yield progress
 
 
 def begin(inputs: Inputs, plan: Plan, state: State, scale: Scale) -> None:
@@ -288,15 +400,16 @@ def step(state: State, scale: Scale, objective: Objective, records: Records) -> 
 
 def finish(inputs: Inputs, plan: Plan, state: State, output: Path | None) -> Result:
     """Save the picture as ``output``, if there is one, and return the result."""
-    settings, full = inputs.settings, plan.full
+    settings, full = inputs.settings, plan.due[-1]
     image = inputs.present(inputs.device.asnumpy(at_scale(state.image, full, inputs.device)))
     alpha = None if inputs.alpha is None else images.resize(inputs.alpha, full.height, full.width)
     last = state.history[-1] if state.history else {}
     names, hashes = settings.names, inputs.files
-    over = is_over(state.history, len(plan.scales), full.steps, settings.until)
+    over = has_ended(inputs, plan, state)
+    finished = over and plan.previewed is None
     metadata = {
         "Software": f"nst {VERSION}",
-        marks.KEYWORD: inputs.mark + (marks.FINISHED if over else ""),
+        marks.KEYWORD: inputs.mark + (marks.FINISHED if finished else ""),
         "nst settings": json.dumps(settings.as_told()),
         "nst inputs": json.dumps({names[path]: hashes[str(path)] for path in settings.inputs}),
         "nst model": inputs.model_text,
@@ -304,7 +417,13 @@ def finish(inputs: Inputs, plan: Plan, state: State, output: Path | None) -> Res
     }
     if output is not None:
         images.save(output, image, alpha, metadata)
-    return Result(image, alpha, state.history, metadata)
+    return Result(image, alpha, state.history, metadata, over)
+
+
+def has_ended(inputs: Inputs, plan: Plan, state: State) -> bool:
+    """Return whether the last scale that is due has no step to come."""
+    until = inputs.settings.asked_until
+    return is_over(state.history, len(plan.due), plan.due[-1].steps, until, plan.window)
 
 
 def show(inputs: Inputs, plan: Plan, state: State, image: np.ndarray) -> None:

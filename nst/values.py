@@ -32,7 +32,7 @@ def as_path(value: object) -> Path | None:
     if isinstance(value, str | os.PathLike):
         text = os.fspath(value)
         if isinstance(text, str) and len(text) <= LONGEST_PATH and _has_a_name(text):
-            return Path(text)
+            return value if isinstance(value, Path) else Path(text)
     return None
 
 
@@ -52,3 +52,14 @@ def shown(value: object) -> str:
         return brief(repr(text), 60)
     except Exception:  # of the value's own class, or a number of too many digits
         return f"a {type(value).__name__}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration as people say it: 0.4 s, 12 s, 7 min, 3.5 h."""
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if seconds < 99.5 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

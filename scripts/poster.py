@@ -22,8 +22,9 @@ from nst.objective.styles.finish import finish
 from nst.objective.styles.gram import GramStyle
 from nst.objective.tiling import content_features, style_sums
 from nst.run.budget import fit
-from nst.run.estimate import Work, format_seconds
+from nst.run.estimate import Work
 from nst.run.probe import probe
+from nst.values import format_seconds
 from nst.vgg import Vgg
 from nst.vgg.architecture import VGG16
 

@@ -573,7 +573,7 @@ agree("sum of logarithms by hand and by nst", log_sum(found), at_painted.total, 
 #
 # * `nst/kernels/DERIVATIONS.md` derives every gradient, a few lines each.
 # * `nst/kernels/numpy_kernels.py` is the mathematics; `kernels.cu` beside it is the same in CUDA.
-# * `nst/stylize.py` has `paint` for several sizes: first a small picture, for the large shapes,
+# * `nst/stylize.py` has `steps` for several sizes: first a small picture, for the large shapes,
 #   then larger ones, for the strokes.
 # * `nst demo` paints these two at full size; `nst stylize PHOTO PAINTING -o OUT.png` paints yours.
 #

@@ -9,7 +9,15 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-INSTALLED = ("cpu", "heic", "test", "dev", "train", "benchmark")  # not cuda: it excludes cpu
+INSTALLED = (
+    "cpu",
+    "heic",
+    "cluster",
+    "test",
+    "dev",
+    "train",
+    "benchmark",
+)  # not cuda: it excludes cpu
 ASKED = [
     Requirement(text)
     for texts in (

@@ -1,6 +1,7 @@
 """The command line as a person uses it: arguments in, files and an exit status out."""
 
 import csv
+import inspect
 import json
 import os
 import signal
@@ -406,30 +407,95 @@ def test_version_and_help(tmp_path):
         assert nst(command, "--help", cwd=tmp_path).returncode == 0
 
 
-@pytest.mark.parametrize("words", [["--help"], ["stylize", "--help"], ["--version"]])
-def test_help_and_import_stay_light(words):
-    """What takes long to import is imported where it is used."""
+HEAVY = {"onnx", "onnxruntime", "matplotlib", "cupy", "PIL.PngImagePlugin", "tqdm", "scipy"}
+HEAVY |= {"requests", "urllib3", "filelock", "h5py", "safetensors", "threadpoolctl", "psutil"}
+ARRAYS = {"numpy", "PIL", "msgspec"}
+
+
+def imported_by(code):
+    """Return the modules that a Python has loaded at the end of ``code``, whatever ends it."""
     code = f"""
-import runpy, sys
-sys.argv = ["nst", *{words}]
+import sys
 try:
-    runpy.run_module("nst", run_name="__main__")
+    {code}
 except SystemExit:
-    print("these:", *sorted(sys.modules))
+    pass
+print("these:", *sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    heavy = {"onnx", "onnxruntime", "matplotlib", "cupy", "PIL.PngImagePlugin", "tqdm", "scipy"}
-    heavy |= {"requests", "urllib3", "filelock", "h5py", "safetensors", "threadpoolctl", "psutil"}
-    imported = set(done.stdout.split("these:")[1].split())
-    assert {"nst.cli", "numpy"} <= imported
-    assert not heavy & imported
+    return set(done.stdout.split("these:")[1].split())
+
+
+@pytest.mark.parametrize(
+    "words", ["--help", "--version", "", "paint", "models --help", "doctor 1"]
+)
+def test_help_needs_no_arrays(words):
+    imported = imported_by(f"from nst.cli import main; main({words.split()})")
+    assert "nst.cli" in imported
+    assert not (HEAVY | ARRAYS | {"nst.arguments", "nst.stylize"}) & imported
+
+
+@pytest.mark.parametrize("words", ["stylize --help", "demo --size 1", "recipes gatys", "models"])
+def test_what_paints_nothing_stays_light(words):
+    """What takes long to import is imported where it is used."""
+    imported = imported_by(f"from nst.cli import main; main({words.split()})")
+    assert {"nst.arguments", "numpy"} <= imported
+    assert not HEAVY & imported
+
+
+def test_painting_imports_nothing_for_plots_or_the_web(tmp_path):
+    words = ["demo", *QUICK, "--output", str(tmp_path / "out.png")]
+    imported = imported_by(f"from nst.cli import main; main({words})")
+    assert "onnxruntime" in imported
+    assert not {"matplotlib", "requests", "urllib3", "h5py", "safetensors", "cupy"} & imported
+
+
+def test_importing_nst_imports_nothing_yet():
+    assert not (HEAVY | ARRAYS) & imported_by("import nst")
+
+
+def test_public_names_are_there_whatever_was_imported_before():
+    code = """import nst
+    assert callable(nst.stylize) and nst.__version__ and nst.Settings.model == "auto"
+    assert nst.vgg.Vgg and nst.kernels.of and nst.objective.Objective and nst.recipes.RECIPES
+    import nst.stylize
+    from nst.stylize import step
+    from nst import *
+    assert nst.stylize is stylize and stylize.__name__ == "stylize"
+    assert not set(nst.__all__) - set(dir(nst))
+    assert not hasattr(nst, "sketch") and not hasattr(nst, "__wrapped__")"""
+    assert "nst.stylize" in imported_by(code)
+    modules_first = """import nst.stylize, nst.many.batch
+    assert callable(nst.stylize) and callable(nst.batch)"""
+    assert "nst.many.batch" in imported_by(modules_first)
+
+
+def parser_of(name):
+    parser = cli._parser(name.split())
+    for word in name.split():
+        (choices,) = (
+            action.choices for action in parser._actions if action.dest == "==SUPPRESS=="
+        )
+        parser = choices[word]
+    return parser
+
+
+@pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name != "models"])
+def test_a_command_is_where_the_table_says_and_does_what_it_says(name):
+    command = cli.COMMANDS[name]
+    assert inspect.getdoc(cli._function(command.place)).split("\n")[0] == command.help
+    told = {action.dest: None for action in parser_of(name)._actions} | parser_of(name)._defaults
+    assert told.pop("command") == name
+    del told["help"]
+    inspect.signature(cli._function(command.place)).bind(**told)
+    assert bool(told) == bool(command.arguments)
 
 
 def test_defaults_live_in_settings_only():
     options = vars(cli._parser().parse_args(["stylize", "a.png", "b.png"]))
     defaults = Settings.__dataclass_fields__
     others = {"command", "quiet", "source", "styles", "style_mask", "content_mask", "tap_weights"}
-    others |= {"as_json"}
+    others |= {"as_json", "workers", "scheduler"}
     assert set(options) == set(defaults) - {"content_taps", "style_taps"} | others
     for name, value in options.items():
         if name not in ("content", "style", *others):

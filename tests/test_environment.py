@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from refusals import refusal_of
 
-from nst import cli
+from nst import cli, commands, terminal
 from nst.pictures import images
 from nst.run.state import start
 from nst.show import apart
@@ -142,7 +142,7 @@ def test_a_library_s_warning_is_shown_to_who_asks_for_it(monkeypatch, capsys, as
     """Our own line says what to do; NumPy's `overflow encountered in multiply` does not."""
 
     def paint():
-        cli.warn("ours")
+        terminal.warn("ours")
         return int(np.square(np.float32(1e38)) < 1)
 
     monkeypatch.setattr(sys, "warnoptions", ["default"] if asked else [])
@@ -162,6 +162,6 @@ def test_a_loss_that_leaves_the_numbers_is_one_line(painting, tmp_path, monkeypa
         begun.image[...] = begun.trial[...] = 1e30
         return begun
 
-    monkeypatch.setattr(cli, "start", started)
+    monkeypatch.setattr(commands, "start", started)
     assert cli.main([*painting, "-o", str(tmp_path / "out.png"), "--quiet"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -152,11 +152,10 @@ def test_an_output_that_cannot_work_is_refused(tmp_path, pixels, act):
     nowhere, folder = tmp_path / "nowhere" / "out.png", tmp_path / "folder.png"
     inside = tmp_path / "file" / "out.png"
     assert refusal(nowhere) == (
-        f"cannot write {nowhere}: there is no folder {tmp_path / 'nowhere'}; "
-        "make it or choose another"
+        f"cannot write {nowhere}: its folder is not there; make it or choose another"
     )
     assert refusal(inside) == (
-        f"cannot write {inside}: there is no folder {tmp_path / 'file'}; make it or choose another"
+        f"cannot write {inside}: its folder is not there; make it or choose another"
     )
     assert refusal(folder).startswith(f"cannot write {folder}: ")
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder.png"]
@@ -186,11 +185,16 @@ def test_a_write_protected_file_is_refused_early(old, monkeypatch):
     )
 
 
+def test_a_relative_name_is_told_with_the_folder_that_it_means(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = refusal_of(files.check_writable, "nowhere/losses.csv")
+    assert f"there is no folder {tmp_path / 'nowhere'}; make it" in told
+
+
 def test_other_files_than_images_can_be_checked_too(tmp_path, old):
     files.check_writable(tmp_path / "losses.csv")
     assert _untouched(old)
     path = tmp_path / "nowhere" / "losses.csv"
     assert refusal_of(files.check_writable, path) == (
-        f"cannot write {path}: there is no folder {tmp_path / 'nowhere'}; "
-        "make it or choose another"
+        f"cannot write {path}: its folder is not there; make it or choose another"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from run.test_hostile_checkpoints import contents
+from stopping import stop_after
 
 from nst import cli, demo, resume, stylize
 from nst.errors import NstError
@@ -15,14 +16,6 @@ from nst.lookup import Lookup, portable, sha256
 from nst.pictures import images
 from nst.run import checkpoints
 from nst.settings import Painting
-
-
-def stop_after(last):
-    def stop(progress):
-        if progress.step == last:
-            raise KeyboardInterrupt
-
-    return stop
 
 
 @pytest.fixture
@@ -57,7 +50,7 @@ def made(settings, files, masks, tmp_path, monkeypatch):
         steps=4,
     )
     with pytest.raises(KeyboardInterrupt):
-        stylize(asked, stop_after(2))
+        stylize(asked, on_progress=stop_after(2))
     return here
 
 

@@ -77,11 +77,15 @@ def test_free_is_the_least_of_all(monkeypatch):
 def test_a_peak_is_seen_though_it_is_gone_at_the_end(monkeypatch, counted):
     if not counted:
         monkeypatch.setattr(memory, "_forget_highest", lambda: False)
+    kept = [np.ones(MB // 32, np.float32) for _ in range(640)]  # 125 kB each, in the heap: 80 MB
+    last = np.ones(MB // 32, np.float32)
+    del kept  # to the heap, not to the machine: ``last`` lies above it
     with Peak(CPU) as peak:
         block = np.ones(60 * MB // 4, np.float32)
         time.sleep(0.1)
         del block
     assert peak.bytes == pytest.approx(60 * MB, rel=0.1)
+    del last
 
 
 def test_the_highest_is_about_what_is_used_now_or_more():

@@ -62,7 +62,7 @@ def test_the_patterns_above_find_something():
     """A pattern that matches nothing would pass for ever."""
     assert found(r"`nst ([a-z]+)")
     assert "--device" in found(r"(?<![\w-])--[a-z][a-z-]+")
-    assert found(r"nst\[(\w+)\]") == ["cpu", "cuda", "heic"]
+    assert {"cpu", "cuda", "heic"} <= set(found(r"nst\[(\w+)\]"))
 
 
 def test_losses_of_many_names_are_told_in_a_line():
@@ -118,7 +118,7 @@ def assert_one_line(words, capsys):
 
 def test_a_refusal_of_the_system_is_told_readably(monkeypatch, capsys):
     failure = OSError(errno.EIO, "Input/output error", "\u202e" + "x" * 5000)
-    monkeypatch.setattr(cli, "QUESTIONS", ())
+    monkeypatch.setitem(cli.COMMANDS, "doctor", cli.COMMANDS["doctor"]._replace(question=False))
     monkeypatch.setattr("nst.doctor.examine", raiser(failure))
     assert_one_line(["doctor"], capsys)
 

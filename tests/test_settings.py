@@ -32,7 +32,7 @@ def message(content, style, **changes):
 
 # ---- Numbers -------------------------------------------------------------------------
 
-WEIGHTS = ("content_weight", "style_weight", "tv_weight")
+WEIGHTS = ("content_weight", "style_weight", "tv_weight", "edges")
 TOO_LOW = [
     ("size", 15),
     ("size", -512),

@@ -1,13 +1,12 @@
 """Styles that are taken at chosen layers: fine strokes of one painting, large forms of another."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from run.test_checkpoints import stop_after
+from stopping import assert_the_same_when_stopped
 
-from nst import NstError, Settings, resume, stylize
+from nst import NstError, Settings
 from nst.arguments import options_of
 from nst.lookup import Lookup
 from nst.run.inputs import prepare
@@ -113,10 +112,7 @@ def test_they_are_in_the_text_and_come_back_from_it(settings, first, other):
 def test_a_stopped_run_goes_on_with_them(settings, first, other, tmp_path):
     styles = [Painting(first, taps=FINE), Painting(other, 2, taps=("relu2_1", *LARGE))]
     asked = settings(style=styles, size=64, scales=(48, 64), steps=(2, 3))
-    expected = stylize(asked)
-    with pytest.raises(KeyboardInterrupt):
-        stylize(replace(asked, checkpoint=tmp_path / "saved"), stop_after(3))
-    np.testing.assert_array_equal(resume(tmp_path / "saved").image, expected.image)
+    expected = assert_the_same_when_stopped(asked, tmp_path / "saved", 3)
     text = json.loads(expected.metadata["nst settings"])
     assert [one["taps"] for one in text["style"]] == [list(one.taps) for one in styles]
 

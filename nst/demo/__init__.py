@@ -5,10 +5,12 @@ the portrait of Rear Admiral Grace Hopper that matplotlib installs with its samp
 data; it is in the public domain.
 """
 
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
 from nst.errors import NstError
+from nst.pictures import reading
 
 STYLES: dict[str, str] = {
     "swirl": "oil on canvas: a night sky of slow whirlpools, in thick strokes",
@@ -24,6 +26,26 @@ def style_path(name: str) -> Path:
         known = ", ".join(STYLES)
         raise NstError(f"unknown demo style: {name!r}. Choose one of: {known}.")
     return Path(__file__).with_name(f"{name}.jpg")
+
+
+def found(path: Path) -> Path:
+    """Return the file of a style's ``path``: a painting of ours, where there is no such file.
+
+    Raises NstError for a plain word that is neither.
+    """
+    name = str(path)
+    if isinstance(path, reading.Held) or reading.exists(path):
+        return path
+    if name in STYLES:
+        return style_path(name)
+    if name.isidentifier() and len(name) < 60:
+        near = get_close_matches(name.lower(), STYLES, 1)
+        raise NstError(
+            f"style image not found: {name}. Check the path, or name a painting that comes along: "
+            + ", ".join(STYLES)
+            + (f"; did you mean {near[0]}?" if near else ".")
+        )
+    return path
 
 
 def folders() -> list[Path]:

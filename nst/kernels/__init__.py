@@ -25,7 +25,7 @@ The contract, which both twins keep:
 * A result that is one number is a 0-d array on the device of its input, so that nothing waits
   for the GPU until somebody reads it.
 * ``out`` takes the result of a backward function, and may be the array that it reads; with
-  ``add`` it may not.
+  ``add`` it may not, nor in total variation, which reads a pixel's neighbours.
 * What changes an array in place (``axpy``, ``scale``, ``clip`` and the steps)
   says so and returns that same array.
 * The same input gives the same bits on every run: no atomics.

@@ -42,6 +42,17 @@ def is_map_of(features: Any, mask: Any) -> None:
         )
 
 
+def is_laplacian_of(image: Any, d_laplacian: Any) -> None:
+    """Raise unless ``image`` is (C, H, W) and ``d_laplacian`` (H, W), in one float dtype."""
+    _one_float_dtype({"d_laplacian": d_laplacian, "image": image})
+    has_rank(3, image=image)
+    if d_laplacian.shape != image.shape[1:]:
+        raise ValueError(
+            f"d_laplacian must be {image.shape[1:]} for an image {image.shape}, "
+            f"got {d_laplacian.shape}"
+        )
+
+
 def is_square(matrix: Any) -> None:
     """Raise unless ``matrix`` is (N, N)."""
     has_rank(2, matrix=matrix)
@@ -58,6 +69,12 @@ def is_output(out: Any, like: Any, add: bool = False) -> None:
     same_shape(out=out, like=like)
     if not out.flags.c_contiguous:
         raise ValueError(f"out of shape {out.shape} is not C-contiguous; give a whole array")
+
+
+def is_apart(out: Any, image: Any) -> None:
+    """Raise if ``out`` is ``image``: what reads a pixel's neighbours cannot write over them."""
+    if out is image:
+        raise ValueError("out is the image that is read; give another array, or none")
 
 
 def is_new_output(out: Any, like: Any, shape: tuple[int, ...]) -> None:

@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 import cupy as cp
 
-from nst.kernels import checks, frequencies
+from nst.kernels import checks
 
 GRAM_KERNEL: Literal["cublas", "tiled"] = "cublas"  # cuBLAS' product, or kernels.cu's
 GRAM_TILE, GRAM_STRIP = 64, 256  # TILE and STRIP of kernels.cu
 GRAM_BLOCKS = 512  # enough to fill a GPU
 NEAREST_BLOCKS = 512  # enough to fill a GPU
+BAND_SLICES = 16  # blocks that share a band of a channel: the highest is half of it
 BLOCK = 256  # threads per block; the Gram kernel needs exactly these
 MAX_BLOCKS = 1024  # grid-stride loops cover the rest
 
@@ -134,6 +135,31 @@ def mse_backward(
     return d_x
 
 
+def masked_mse(x: cp.ndarray, target: cp.ndarray, mask: cp.ndarray) -> cp.ndarray:
+    checks.has_rank(3, x=x)
+    checks.same_shape(x=x, target=target)
+    checks.is_map_of(x, mask)
+    return _sum("masked_mse", mask.size, x, target, mask, len(x), mask.size, divisor=x.size)
+
+
+def masked_mse_backward(
+    x: cp.ndarray,
+    target: cp.ndarray,
+    mask: cp.ndarray,
+    d_loss: float | cp.ndarray = 1.0,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    checks.has_rank(3, x=x)
+    checks.same_shape(x=x, target=target)
+    checks.is_map_of(x, mask)
+    checks.is_scalar(d_loss=d_loss)
+    d_x = _output(out, x, add)
+    name, sizes = "masked_mse_backward", (len(x), mask.size)
+    _launch(name, _blocks(mask.size), d_x, x, target, mask, *_factor(d_loss), *sizes, add)
+    return d_x
+
+
 def total_variation_l1(image: cp.ndarray, reduction: str = "sum") -> cp.ndarray:
     return _total_variation("total_variation_l1", image, reduction)
 
@@ -204,6 +230,26 @@ def total_variation_crowson_backward(
     sizes = channels * height, height, width, channels * (height + 1) * (width + 1)
     arguments = d_image, image, *_factor(d_loss), *sizes
     _launch("total_variation_crowson_backward", _blocks(image.size), *arguments)
+    return d_image
+
+
+def laplacian(image: cp.ndarray) -> cp.ndarray:
+    checks.has_rank(3, image=image)
+    found = cp.empty(image.shape[1:], cp.float32)
+    _launch("laplacian", _blocks(found.size), found, image, *image.shape)
+    return found
+
+
+def laplacian_backward(
+    d_laplacian: cp.ndarray,
+    image: cp.ndarray,
+    out: cp.ndarray | None = None,
+    add: bool = False,
+) -> cp.ndarray:
+    checks.is_laplacian_of(image, d_laplacian)
+    d_image = _output(out, image, add)
+    arguments = d_image, d_laplacian, *image.shape, add
+    _launch("laplacian_backward", _blocks(d_laplacian.size), *arguments)
     return d_image
 
 
@@ -313,25 +359,19 @@ def inverse_cosine_transform(spectrum: cp.ndarray) -> cp.ndarray:
 
 def band_squares(spectrum: cp.ndarray, bands: int) -> cp.ndarray:
     checks.has_rank(3, spectrum=spectrum)
-    _is_float32("band_squares", spectrum=spectrum)
-    squares = spectrum * spectrum
-    sums = cp.zeros((len(spectrum), bands), cp.float64)
-    for band, parts in enumerate(frequencies.rings(spectrum.shape, bands)):
-        own = sums[:, band]  # a view: `sums[:, band] += ...` would copy it onto itself too
-        for part in parts:
-            own += squares[part].sum(axis=(1, 2), dtype=cp.float64)
-    return sums
+    channels, height, width = spectrum.shape
+    partials = cp.empty((channels, bands, BAND_SLICES), cp.float64)
+    sizes = height, width, bands, BAND_SLICES
+    _launch("band_squares", partials.size, partials, spectrum, *sizes)
+    return partials.sum(axis=2)
 
 
 def scale_bands(factors: cp.ndarray, spectrum: cp.ndarray) -> cp.ndarray:
     checks.has_rank(3, spectrum=spectrum)
-    _is_float32("scale_bands", spectrum=spectrum)
-    channels, bands = factors.shape
-    factors = factors.astype(spectrum.dtype).reshape(channels, bands, 1, 1)
-    for band, parts in enumerate(frequencies.rings(spectrum.shape, bands)):
-        for part in parts:
-            own = spectrum[part]
-            own *= factors[:, band]
+    _, height, width = spectrum.shape
+    factors = cp.ascontiguousarray(factors, cp.float64)
+    sizes = height, width, factors.shape[1], BAND_SLICES
+    _launch("scale_bands", factors.size * BAND_SLICES, spectrum, factors, *sizes)
     return spectrum
 
 
@@ -519,6 +559,7 @@ def _total_variation_backward(
 ) -> cp.ndarray:
     checks.has_rank(3, image=image)
     checks.is_scalar(d_loss=d_loss)
+    checks.is_apart(out, image)
     d_image = _output(out, image, add)
     channels, height, width = image.shape
     sizes = channels * height, height, width, *checks.step_divisors(reduction, image)

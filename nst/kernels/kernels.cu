@@ -182,6 +182,34 @@ extern "C" __global__ void mse_backward(float* d_x, const float* x, const float*
     }
 }
 
+// numpy: sum(mask * (x - target) ** 2), before the division by x.size.  One thread for a pixel of
+// all channels: the mask is read once.
+extern "C" __global__ void masked_mse(double* partials, const float* x, const float* target,
+                                      const float* mask, long long channels, long long pixels) {
+    double sum = 0.0;
+    FOR_EACH(pixel, pixels) {
+        double squares = 0.0;
+        for (long long i = pixel; i < channels * pixels; i += pixels) {
+            double difference = x[i] - target[i];
+            squares += difference * difference;
+        }
+        sum += mask[pixel] * squares;
+    }
+    block_sum(sum, partials);
+}
+
+// numpy: mask * (x - target) * (d_loss * 2 / x.size)
+extern "C" __global__ void masked_mse_backward(float* d_x, const float* x, const float* target,
+                                               const float* mask, const double* d_loss,
+                                               double known, long long channels,
+                                               long long pixels, long long add) {
+    float factor = (float)(factor_of(d_loss, known) * 2.0 / (channels * pixels));
+    FOR_EACH(pixel, pixels) {
+        for (long long i = pixel; i < channels * pixels; i += pixels)
+            d_x[i] = (add ? d_x[i] : 0.0f) + (x[i] - target[i]) * mask[pixel] * factor;
+    }
+}
+
 // ---- Total variation ---------------------------------------------------------------
 //
 // The NumPy twin scatters each step's pull to its two ends; here each pixel gathers the
@@ -371,6 +399,47 @@ extern "C" __global__ void total_variation_crowson_backward(
     }
 }
 
+// ---- Edges -------------------------------------------------------------------------
+
+// numpy: _laplacian, at one pixel
+__device__ float laplacian_at(const float* channel, long long row, long long column,
+                              long long height, long long width) {
+    return 4.0f * channel[row * width + column] -
+           (repeated(channel, row - 1, column, height, width) +
+            repeated(channel, row + 1, column, height, width)) -
+           (repeated(channel, row, column - 1, height, width) +
+            repeated(channel, row, column + 1, height, width));
+}
+
+// The NumPy twin adds up the channels first; here each channel's Laplacian is added up, so that
+// nothing is kept between the two.
+extern "C" __global__ void laplacian(float* found, const float* image, long long channels,
+                                     long long height, long long width) {
+    FOR_EACH_LINE(row, height) {
+        FOR_EACH_COLUMN(column, width) {
+            float sum = 0.0f;
+            for (long long c = 0; c < channels; ++c)
+                sum += laplacian_at(image + c * height * width, row, column, height, width);
+            found[row * width + column] = sum;
+        }
+    }
+}
+
+// numpy: the Laplacian of d_laplacian, in every channel
+extern "C" __global__ void laplacian_backward(float* d_image, const float* d_laplacian,
+                                              long long channels, long long height,
+                                              long long width, long long add) {
+    FOR_EACH_LINE(row, height) {
+        FOR_EACH_COLUMN(column, width) {
+            float pull = laplacian_at(d_laplacian, row, column, height, width);
+            for (long long c = 0; c < channels; ++c) {
+                float* here = d_image + (c * height + row) * width + column;
+                *here = add ? *here + pull : pull;
+            }
+        }
+    }
+}
+
 // ---- Margin ------------------------------------------------------------------------
 //
 // The NumPy twin folds the margin in, rows first; here each pixel gathers the pulls on itself and
@@ -522,5 +591,47 @@ extern "C" __global__ void adam_step(float* image, float* first_moment, float* s
         float mean = first / (float)correction1;
         float mean_square = second / (float)correction2;
         image[i] -= (float)step_size * mean / (sqrtf(mean_square) + (float)epsilon);
+    }
+}
+
+// ---- Bands of frequencies ------------------------------------------------------------
+//
+// A block has one of the `slices` of one band of one channel: every slices-th row of the L that
+// frequencies.py draws, whose corner it works out for itself.
+
+// frequencies._reach: the least n with n * n * 2**above >= side * side
+__device__ long long reach(long long side, long long above) {
+    long long n = (long long)sqrt((double)side * side / (double)(1LL << above));
+    while (n > 0 && ((n * n) << above) >= side * side) --n;
+    while (((n * n) << above) < side * side) ++n;
+    return n;
+}
+
+// This thread's share of the band that is this block's: i is where in the spectrum.
+#define FOR_EACH_IN_BAND(i, height, width, bands, slices)                                      \
+    long long band = blockIdx.x / slices % bands + 1, channel = blockIdx.x / (slices * bands); \
+    long long bottom = reach(height, bands - band), right = reach(width, bands - band);        \
+    long long top = band == 1 ? 0 : reach(height, bands - band + 1);                           \
+    long long left = band == 1 ? 0 : reach(width, bands - band + 1);                           \
+    for (long long row = blockIdx.x % slices; row < bottom; row += slices)                     \
+        for (long long column = (row < top ? left : 0) + threadIdx.x,                          \
+                       i = (channel * height + row) * width + column;                          \
+             column < right; column += blockDim.x, i += blockDim.x)
+
+extern "C" __global__ void band_squares(double* partials, const float* spectrum,
+                                        long long height, long long width, long long bands,
+                                        long long slices) {
+    double sum = 0.0;
+    FOR_EACH_IN_BAND(i, height, width, bands, slices) {
+        sum += spectrum[i] * spectrum[i];
+    }
+    block_sum(sum, partials);
+}
+
+extern "C" __global__ void scale_bands(float* spectrum, const double* factors, long long height,
+                                       long long width, long long bands, long long slices) {
+    float factor = (float)factors[blockIdx.x / slices];
+    FOR_EACH_IN_BAND(i, height, width, bands, slices) {
+        spectrum[i] *= factor;
     }
 }

@@ -266,6 +266,75 @@ def mse_backward(
     return d_x
 
 
+def masked_mse(x: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return the mean of ``mask * (x - target) ** 2`` as a 0-d array.
+
+    The mean is over all C*H*W values, whatever the mask.  The temporal loss of Ruder, Dosovitskiy
+    and Brox, *Artistic Style Transfer for Videos* (2016, eq. 7).
+
+    Parameters
+    ----------
+    x, target : (C, H, W) float arrays
+        Of any range.
+    mask : (H, W) float array
+        How much each pixel counts, 0 or more.
+
+    Examples
+    --------
+    >>> x, target = np.array([[[1.0, 4.0]]]), np.array([[[0.0, 1.0]]])
+    >>> masked_mse(x, target, mask=np.array([[1.0, 0.5]]))
+    array(2.75)
+    """
+    checks.has_rank(3, x=x)
+    checks.same_shape(x=x, target=target)
+    checks.is_map_of(x, mask)
+    total = 0.0
+    for channel, wanted_channel in zip(x, target, strict=True):
+        for here, wanted, share in blocks.of(channel, wanted_channel, mask):
+            difference = here - wanted
+            total += _dot(share * difference, difference)
+    return np.asarray(total / x.size, x.dtype)
+
+
+def masked_mse_backward(
+    x: np.ndarray,
+    target: np.ndarray,
+    mask: np.ndarray,
+    d_loss: float | np.ndarray = 1.0,
+    out: np.ndarray | None = None,
+    add: bool = False,
+) -> np.ndarray:
+    """Return dL/dx = ``d_loss * 2 * mask * (x - target) / x.size``, the shape of ``x``.
+
+    Parameters
+    ----------
+    x, target, mask
+        As `masked_mse` took them.
+    d_loss : float or 0-d array
+        dL/dmasked_mse: how much the total grows with this mean.
+    out : float array of the shape of ``x``, optional
+        Takes the result; may be ``x``, unless ``add``.
+    add : bool
+        Add the result to what ``out`` holds.
+    """
+    checks.has_rank(3, x=x)
+    checks.same_shape(x=x, target=target)
+    checks.is_map_of(x, mask)
+    checks.is_scalar(d_loss=d_loss)
+    d_x = _output(out, x, add)
+    factor = x.dtype.type(d_loss * 2 / x.size)
+    for channel, wanted_channel, d_channel in zip(x, target, d_x, strict=True):
+        for here, wanted, share, pull in blocks.of(channel, wanted_channel, mask, d_channel):
+            change = here - wanted
+            change *= share
+            change *= factor
+            if add:
+                pull += change
+            else:
+                pull[...] = change
+    return d_x
+
+
 def total_variation_l1(image: np.ndarray, reduction: str = "sum") -> np.ndarray:
     """Return the summed absolute step to the right and lower neighbour, as a 0-d array.
 
@@ -436,6 +505,38 @@ def total_variation_crowson_backward(
     d_padded[:, 1] += d_padded[:, 0]
     d_padded[:, -2] += d_padded[:, -1]
     d_image += d_padded[:, 1:-1, 1:-1]
+    return d_image
+
+
+def laplacian(image: np.ndarray) -> np.ndarray:
+    """Return the Laplacian (H, W) of ``image`` (C, H, W), summed over its channels.
+
+    ``4 * here - above - below - left - right``: how much a pixel differs from its neighbours.
+    Beyond the border they are the border's own pixels, so that the border is no edge.
+
+    >>> laplacian(np.array([[[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]]))
+    array([[ 0., -1.,  2.],
+           [ 0.,  0., -1.]])
+    """
+    checks.has_rank(3, image=image)
+    return _laplacian(image.sum(axis=0))
+
+
+def laplacian_backward(
+    d_laplacian: np.ndarray,
+    image: np.ndarray,
+    out: np.ndarray | None = None,
+    add: bool = False,
+) -> np.ndarray:
+    """Return dL/dimage (C, H, W): in each channel the Laplacian of ``d_laplacian`` (H, W).
+
+    A neighbour's neighbour is the pixel itself, across the border too: the matrix is symmetric.
+    Of ``image`` only the shape is read.
+    """
+    checks.is_laplacian_of(image, d_laplacian)
+    d_image = _output(out, image, add)
+    pull = _laplacian(d_laplacian)
+    d_image[...] = d_image + pull if add else pull
     return d_image
 
 
@@ -710,6 +811,7 @@ def _output(out: np.ndarray | None, like: np.ndarray, add: bool = False) -> np.n
 
 def _zeroed(out: np.ndarray | None, like: np.ndarray, add: bool) -> np.ndarray:
     """Return ``out``, or a new array, to add to: set to zero unless ``add``."""
+    checks.is_apart(out, like)
     result = _output(out, like, add)
     if not add:
         result.fill(0)
@@ -786,6 +888,15 @@ def _diagonal_steps(padded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     falling = padded[:, 1:, 1:] - padded[:, :-1, :-1]
     rising = padded[:, 1:, :-1] - padded[:, :-1, 1:]
     return falling, rising
+
+
+def _laplacian(grey: np.ndarray) -> np.ndarray:
+    """Return the Laplacian (H, W) of one channel (H, W)."""
+    around = np.pad(grey, 1, "edge")
+    rows = around[:-2, 1:-1] + around[2:, 1:-1]
+    columns = around[1:-1, :-2] + around[1:-1, 2:]
+    found: np.ndarray = 4 * grey - rows - columns
+    return found
 
 
 def _factors(

@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,17 +16,18 @@ from nst.many.jobs import Job
 from nst.many.journal import Journal, Record
 from nst.many.pace import Pace
 from nst.many.photographs import find
+from nst.many.picture import begun, is_refusal, losses_of
 from nst.pictures import reading
-from nst.run import checkpoints, marks
-from nst.run.inputs import Inputs, default_folder, override, prepare
-from nst.run.plan import Plan, plan
+from nst.run import marks
+from nst.run.inputs import Inputs, override
+from nst.run.plan import Plan
 from nst.run.records import Progress
 from nst.run.shared import Shared
-from nst.run.state import State, reopen_to_paint, start
+from nst.run.state import State
 from nst.settings import Painting, Settings
 from nst.stylize import Result, complete
 
-NOT_HERE = ("content", "style", "output", "log", "report", "checkpoint")  # of one picture each
+NOT_HERE = ("content", "style", "output", "log", "report", "checkpoint", "preview")  # of one each
 
 
 class Painter(Protocol):
@@ -45,13 +46,23 @@ class Standing:
     picture: int  # counts from 1, of those that are to be painted
     pictures: int
     title: str  # of this picture
-    progress: Progress
+    progress: Progress | None  # None: a worker has painted it to its end
     left: float  # seconds to the end of the batch
 
     @property
     def done(self) -> float:
         """The share of the work, 0 .. 1, every picture counted alike."""
-        return (self.picture - 1 + self.progress.done) / self.pictures
+        share = 1.0 if self.progress is None else self.progress.done
+        return (self.picture - 1 + share) / self.pictures
+
+
+class PictureCrew(Protocol):
+    """What paints several pictures at once, elsewhere: see cluster/pictures.py."""
+
+    def painted(
+        self, jobs: Sequence[Job], batch: "Batch"
+    ) -> Iterator[tuple[Record, Exception | None]]:
+        """Yield what becomes of each picture, as it is done, and the error that ended it."""
 
 
 def batch(
@@ -65,6 +76,9 @@ def batch(
     on_record: Callable[[Record], None] | None = None,
     on_progress: Callable[[Standing], None] | None = None,
     paint: Painter = complete,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    shared_folder: bool = False,
     **options: Any,
 ) -> list[Record]:
     """Paint each of the ``photographs`` in each of the ``styles``; or the pairs of a list.
@@ -94,7 +108,12 @@ def batch(
     on_progress : function of a Standing, optional
         Called after every step.
     paint : Painter
-        What paints one picture: ``stylize.complete``.
+        What paints one picture: ``stylize.complete``; of pictures that are painted here.
+    workers, scheduler : int, str, optional
+        So many processes on this machine paint at once, or the workers of the Dask scheduler at
+        this address, each one picture at a time.
+    shared_folder : bool
+        Workers read and write the files themselves, by the same paths as here.
     options
         Further `Settings`, such as ``size``, the same for all.
 
@@ -108,6 +127,8 @@ def batch(
     NstError
         For settings that no picture could have, for photographs that are not there, for no
         photograph at all, and where ``folder`` cannot be written.
+    ConnectionError
+        Where the scheduler is gone; what was painted until then is there.
     KeyboardInterrupt
         The picture that was being painted is saved, as `stylize` does.
     """
@@ -132,9 +153,18 @@ def batch(
         jobs = listed.each_in_each(found.photographs, paintings, place, kind)
     shared = Shared()
     _refuse_for_all(place, shared, options)
-    files.make_folder(place)
-    run = _Batch(Journal(place), options, shared, paint, on_record, on_progress)
-    run.paint_all(jobs, unreadable)
+    if shared_folder and scheduler is None:
+        raise NstError("--shared is for the workers of a --scheduler; give that too.")
+    with ExitStack() as stack:
+        crew = None
+        if workers is not None or scheduler is not None:
+            from nst.many.cluster import connection, pictures
+
+            cluster = stack.enter_context(connection.opened(workers, scheduler))
+            crew = pictures.Pictures(cluster, shared_folder or scheduler is None)
+        files.make_folder(place)
+        run = Batch(Journal(place), options, shared, paint, on_record, on_progress, crew)
+        run.paint_all(jobs, unreadable)
     return run.records
 
 
@@ -146,7 +176,7 @@ def _refuse_for_all(folder: Path, shared: Shared, options: dict[str, Any]) -> No
     shared.network(settings, override(settings))
 
 
-class _Batch:
+class Batch:
     """The pictures of one batch, and what became of them so far."""
 
     def __init__(
@@ -157,6 +187,7 @@ class _Batch:
         paint: Painter,
         on_record: Callable[[Record], None] | None,
         on_progress: Callable[[Standing], None] | None,
+        crew: PictureCrew | None = None,
     ) -> None:
         self.records: list[Record] = []
         self._journal = journal
@@ -164,7 +195,8 @@ class _Batch:
         self._shared = shared
         self._paint = paint
         self._on_record = on_record
-        self._on_progress = on_progress
+        self.on_progress = on_progress
+        self._crew = crew
         self._pace = Pace()
         self._sha256: dict[Path, str] = {}  # of paintings and masks, which many pictures share
 
@@ -173,32 +205,46 @@ class _Batch:
         there = [self._is_there(job) for job in jobs]
         left = [job for job, is_there in zip(jobs, there, strict=True) if not is_there]
         self._journal.begin(job.output for job in left)
-        for folder, error in unreadable:
-            self.tell(Record(str(folder), [], None, "failed", error=str(error)))
+        for folder, reason in unreadable:
+            self.tell(Record(str(folder), [], None, "failed", error=str(reason)))
         for job, is_there in zip(jobs, there, strict=True):
             if is_there:
                 known = self._journal.knows(job.output)
-                self.tell(self._record(job, "skipped"), write=not known)
+                self.tell(self.record(job, "skipped"), write=not known)
         bugs: list[Exception] = []
+        behind = 0
+        try:
+            for record, error in self._outcomes(left):
+                self.tell(record)
+                behind += 1
+                if error is not None and not is_refusal(error):
+                    bugs.append(error)
+        except (KeyboardInterrupt, ConnectionError) as stop:
+            count = len(left) - behind
+            stop.add_note(f"{count} of {len(jobs)} are left: the same command goes on.")
+            raise
+        order = {str(job.output): number for number, job in enumerate(jobs)}
+        self.records.sort(key=lambda record: order.get(str(record.output), -1))
+        if bugs:
+            raise bugs[0]
+
+    def _outcomes(self, left: Sequence[Job]) -> Iterator[tuple[Record, Exception | None]]:
+        """Yield what becomes of each picture, as it is done, and the error that ended it."""
+        if self._crew is not None:
+            yield from self._crew.painted(left, self)
+            return
         for number, job in enumerate(left):
             began = time.perf_counter()
             try:
-                record = self._one(job, number, len(left), began)
+                yield self._one(job, number, len(left), began), None
             except Exception as error:
-                record = self._failed(job, error, time.perf_counter() - began)
-                if not is_refusal(error):
-                    bugs.append(error)
+                yield self.failed(job, error, time.perf_counter() - began), error
             except KeyboardInterrupt as interrupt:
                 said = " ".join(getattr(interrupt, "__notes__", [])) or None
-                stopped = self._record(job, "stopped", time.perf_counter() - began, None, said)
+                stopped = self.record(job, "stopped", time.perf_counter() - began, None, said)
                 with suppress(NstError):
                     self._journal.add(stopped)
-                count = len(left) - number
-                interrupt.add_note(f"{count} of {len(jobs)} are left: the same command goes on.")
                 raise
-            self.tell(record)
-        if bugs:
-            raise bugs[0]
 
     def tell(self, record: Record, write: bool = True) -> None:
         """Take down what became of a picture."""
@@ -210,19 +256,15 @@ class _Batch:
 
     def _one(self, job: Job, number: int, pictures: int, began: float) -> Record:
         """Paint one picture, or go on with it, and return its record."""
-        if os.path.lexists(job.output) and not marks.is_ours(job.output):
-            raise NstError(
-                f"{job.output} is there, and nst did not paint it: move it away, or choose "
-                "another folder."
-            )
-        inputs, planned, state = self._begun(job)
+        refuse_foreign(job)
+        inputs, planned, state = begun(self.settings_of(job), self._shared, self.mark)
         estimate = 0.0 if planned.estimate is None else planned.estimate.seconds
 
         def after_step(progress: Progress) -> None:
-            if self._on_progress is not None:
+            if self.on_progress is not None:
                 behind = pictures - number - 1
                 left = self._pace.left(estimate, progress.done, progress.seconds, behind)
-                self._on_progress(Standing(number + 1, pictures, job.title, progress, left))
+                self.on_progress(Standing(number + 1, pictures, job.title, progress, left))
 
         try:
             result = self._paint(inputs, planned, state, after_step)
@@ -230,25 +272,10 @@ class _Batch:
             self._shared.release()
         seconds = time.perf_counter() - began
         self._pace.add(estimate, seconds)
-        return self._record(job, "painted", seconds, losses_of(result.history))
+        return self.record(job, "painted", seconds, losses_of(result.history))
 
-    def _begun(self, job: Job) -> tuple[Inputs, Plan, State]:
-        """Return a run at its start, or where an earlier one of the same picture was stopped."""
-        files.make_folder(job.output.parent)
-        settings = self._settings(job)
-        folder = default_folder(settings)
-        if checkpoints.saved(folder):
-            try:
-                begun = reopen_to_paint(folder)
-                if begun[0].mark == self._mark(settings):
-                    return begun
-            except NstError:
-                pass  # of other inputs, or damaged: painted anew
-        inputs = prepare(settings, shared=self._shared)
-        planned = plan(inputs)
-        return inputs, planned, start(inputs, planned)
-
-    def _settings(self, job: Job) -> Settings:
+    def settings_of(self, job: Job) -> Settings:
+        """Return what the picture of a job is painted with."""
         style = job.style if isinstance(job.style, Painting) else Painting(job.style)
         return Settings(job.content, (style,), job.output, **self._options)
 
@@ -257,11 +284,11 @@ class _Batch:
         if not marks.is_ours(job.output):
             return False
         try:
-            return marks.is_finished(job.output, self._mark(self._settings(job)))
+            return marks.is_finished(job.output, self.mark(self.settings_of(job)))
         except (NstError, OSError, MemoryError):
             return False
 
-    def _mark(self, settings: Settings) -> str:
+    def mark(self, settings: Settings) -> str:
         """Return the mark that the picture of these ``settings`` would carry."""
         read = {}
         for path in settings.inputs:
@@ -274,14 +301,15 @@ class _Batch:
         network = self._shared.network(settings, override(settings))
         return marks.mark_of(settings, read, network.sha256)
 
-    def _failed(self, job: Job, error: Exception, seconds: float) -> Record:
+    def failed(self, job: Job, error: Exception, seconds: float = 0.0) -> Record:
+        """Return what is taken down of a picture that an ``error`` ended."""
         said = "memory ran out" if memory.ran_out(error) else str(error) or repr(error)
         if not is_refusal(error):
             said = f"a bug of nst: {error!r}"
         line = " ".join([readable(said), *getattr(error, "__notes__", [])])
-        return self._record(job, "failed", seconds, None, line)
+        return self.record(job, "failed", seconds, None, line)
 
-    def _record(
+    def record(
         self,
         job: Job,
         status: Any,
@@ -289,19 +317,16 @@ class _Batch:
         losses: dict[str, float] | None = None,
         error: str | None = None,
     ) -> Record:
+        """Return what became of a job's picture."""
         style = [str(job.style_path)]
         output = str(job.output)
         return Record(str(job.content), style, output, status, round(seconds, 3), losses, error)
 
 
-def is_refusal(error: Exception) -> bool:
-    """Return whether the machine or nst refuses; anything else is a bug."""
-    return isinstance(error, NstError | OSError) or memory.ran_out(error)
-
-
-def losses_of(history: Sequence[dict[str, float]]) -> dict[str, float] | None:
-    """Return the losses of the last step: the total and each raw one; None where there is none."""
-    if not history:
-        return None
-    others = ("step", "scale", "size", "seconds")
-    return {name: value for name, value in history[-1].items() if name not in others}
+def refuse_foreign(job: Job) -> None:
+    """Raise NstError where the picture of another program would be overwritten."""
+    if os.path.lexists(job.output) and not marks.is_ours(job.output):
+        raise NstError(
+            f"{job.output} is there, and nst did not paint it: move it away, or choose "
+            "another folder."
+        )

@@ -3,22 +3,22 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from nst.arguments import options_of
 from nst.many import journal
 from nst.many.batch import batch as paint_batch
-from nst.many.batch import losses_of
 from nst.many.journal import Record, Status
+from nst.many.picture import losses_of
 from nst.many.sheet import sheet as paint_sheet
 from nst.run.inputs import Inputs
 from nst.run.plan import Plan
 from nst.run.records import Progress
 from nst.run.state import State
 from nst.show.apart import matplotlib_apart
-from nst.signals import Signals
+from nst.signals import Elsewhere, Signals
 from nst.stylize import Result, complete
 from nst.terminal import BatchBar, say, tell
 
@@ -30,12 +30,17 @@ def batch(
     pairs: Path | None,
     as_json: bool,
     quiet: bool,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    shared_folder: bool = False,
     **options: Any,
 ) -> int:
     """Paint each PHOTO in each style; what is there already is skipped."""
     given = options_of(styles=styles, **options)
     paintings = given.pop("style", ())
-    with BatchBar(quiet) as bar, matplotlib_apart():
+    here = workers is None and scheduler is None
+    signals = nullcontext() if here else Signals(Elsewhere())  # of one picture: heeding_signals
+    with BatchBar(quiet) as bar, matplotlib_apart(), signals:
 
         def show(record: Record) -> None:
             bar.clear()
@@ -55,6 +60,9 @@ def batch(
             on_record=show,
             on_progress=bar.show_standing,
             paint=heeding_signals,
+            workers=workers,
+            scheduler=scheduler,
+            shared_folder=shared_folder,
             **given,
         )
     counts = Counter(record.status for record in records)

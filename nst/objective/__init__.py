@@ -1,4 +1,4 @@
-"""What is minimised: content, style and smoothness of an image, alone and all together.
+"""What is minimised: content, style, smoothness and in a film the temporal loss of an image.
 
 It knows of the network, of the kernels and of memory; nothing of runs, files or settings.
 """
@@ -13,6 +13,7 @@ from nst.objective.objective import (
     check_finite,
 )
 from nst.objective.style import Region
+from nst.objective.temporal import Warped
 
 __all__ = [
     "COMBINATIONS",
@@ -21,6 +22,7 @@ __all__ = [
     "Region",
     "Targets",
     "Term",
+    "Warped",
     "Weights",
     "check_finite",
 ]

@@ -1,7 +1,7 @@
 """All losses at one image, through VGG and back: image -> (Losses, d_image).
 
-A term is one loss at one tap, such as ``style relu3_1``; the kinds are content, style and
-smoothness.  Two ways to make one number of them:
+A term is one loss at one tap, such as ``style relu3_1``; the kinds are content, style, edges and
+smoothness, and temporal in a film.  Two ways to make one number of them:
 
     "sum"   total = sum over terms of weight * loss                               (Gatys)
     "log"   total = sum over kinds of W * log(mean loss of the kind + 1e-10)      (Hvass)
@@ -9,7 +9,8 @@ smoothness.  Two ways to make one number of them:
 where W is the sum of the kind's weights, and the mean is weighted by them.  About "log": Hvass
 divides each kind by its own last value and calls that adaptive weights.  What is descended then
 is exactly the gradient of the sum of logarithms; the combined loss that he prints is constant
-(1.5 + 10 + 0.3 = 11.8), whatever the picture.
+(1.5 + 10 + 0.3 = 11.8), whatever the picture.  The temporal loss is added as it is in either: it
+starts near 0, where its logarithm would pull without end.
 
 A picture that does not fit into memory is evaluated tile by tile: the same losses and gradient.
 Style losses need the sums over the whole picture before the first gradient can be told.  So the
@@ -25,7 +26,7 @@ Where the recipe has a padding, the network is shown the image with a mirrored m
 of the features of the image itself; what they pull on in the margin is folded into the image.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
@@ -39,11 +40,13 @@ from nst.kernels import Array
 from nst.memory import FileArray
 from nst.objective import content as contents
 from nst.objective.content import Squares, content_loss
+from nst.objective.edges import edges_loss
 from nst.objective.recipe import Recipe
 from nst.objective.relative import mean_square
 from nst.objective.smoothness import smoothness_loss
 from nst.objective.style import Region, style_loss
 from nst.objective.styles.sums import Place
+from nst.objective.temporal import Warped, temporal_loss
 from nst.objective.tiling import Tile, padding_of, tiles_of, with_margin
 from nst.vgg import Vgg
 
@@ -61,6 +64,8 @@ class Targets:
     style: Mapping[str, Sequence[Region]]  # one, of everywhere, or several side by side
     seen: Mapping[str, Array] = field(default_factory=dict)
     # ^ (H, W), 0 where the photograph is transparent; a tap that is not there: seen everywhere
+    edges: Array | None = None  # (H // 4, W // 4) of the photograph; see edges.py
+    warped: Warped | None = None  # the frames of a film that were painted before
 
     def within(self, tap: str, place: Place, vgg: Vgg) -> "Targets":
         """Return those at ``tap``, for the features that a tile owns there."""
@@ -82,11 +87,12 @@ class Targets:
 
 @dataclass(frozen=True)
 class Weights:
-    """What each term counts, by tap; smoothness acts on the pixels and has no tap."""
+    """What each term counts, by tap; edges and smoothness act on the pixels and have no tap."""
 
     content: Mapping[str, Number]
     style: Mapping[str, Number]
     smoothness: Number = 0.0
+    edges: Number = 0.0
 
 
 @dataclass(frozen=True)
@@ -117,8 +123,8 @@ class Pulls:
 class Term:
     """One loss, unweighted."""
 
-    kind: str  # "content", "style" or "smoothness"
-    tap: str  # "image" for smoothness
+    kind: str  # "content", "style", "edges" or "smoothness"; temporal is none: see `evaluate`
+    tap: str  # "image" for edges and smoothness
     weight: Number
     loss: Array  # 0-d
 
@@ -151,7 +157,7 @@ def check_finite(values: Mapping[str, float]) -> None:
 
 
 class Objective:
-    """What is minimised: content, style and smoothness of one image against fixed targets.
+    """What is minimised: the losses of one image against fixed targets.
 
     Parameters
     ----------
@@ -189,9 +195,11 @@ class Objective:
                     f"{kind} targets are at {sorted(named)}, weights at {sorted(weighed)}; "
                     "each target needs one weight"
                 )
+        if recipe.edges and targets.edges is None:
+            raise ValueError(f"edges weigh {recipe.edges}, and there is no target for them")
         if recipe.combination not in COMBINATIONS:
             raise ValueError(f"combination is {recipe.combination!r}; choose {COMBINATIONS}")
-        weights = Weights(recipe.content, recipe.style, recipe.smoothness)
+        weights = Weights(recipe.content, recipe.style, recipe.smoothness, recipe.edges)
         if recipe.relative:
             targets, weights = relative_to(targets, weights)
         self.vgg = vgg
@@ -225,11 +233,19 @@ class Objective:
             terms, weights, d_image = self.in_tiles(image, tiles)
         else:
             terms, weights, d_image = self.in_one_piece(image, tiles[0])
+        if self.weights.edges:
+            loss, d_image = self.edges(image, weights.edges, out=d_image, add=True)
+            terms.append(Term("edges", "image", self.weights.edges, loss))
         if self.weights.smoothness:
             loss, d_image = self.smoothness(image, weights.smoothness, out=d_image, add=True)
             terms.append(Term("smoothness", "image", self.weights.smoothness, loss))
         total, _ = combine(terms, self.recipe.combination)
-        return Losses(total, {term.name: term.loss for term in terms}), d_image
+        raw = {term.name: term.loss for term in terms}
+        if self.targets.warped is not None and self.recipe.temporal:
+            weight = self.recipe.temporal
+            loss, d_image = temporal_loss(image, self.targets.warped, weight, d_image, add=True)
+            total, raw["temporal"] = total + weight * loss.astype(np.float64), loss
+        return Losses(total, raw), d_image
 
     def in_one_piece(self, image: Array, tile: Tile) -> tuple[list[Term], Weights, Array]:
         """Return content and style losses, how much each one pulls, and ``d_image``.
@@ -266,15 +282,15 @@ class Objective:
     def in_tiles(self, image: Array, tiles: Sequence[Tile]) -> tuple[list[Term], Weights, Array]:
         """Return the same, of an image in several tiles."""
         shown = with_margin(image, self.padding)
-        sums = reduce(add, (self.measure_tile(shown, tile) for tile in tiles))
+        sums = reduce(add, self.measured(shown, tiles))
         terms, d_style = self.compare(sums)
         weights = self.weights
         if self.recipe.combination == "log":
             weights = self.adapted(terms, image)
         pulls = self.pulls(weights, sums, d_style)
         d_shown = self.vgg.device.xp.zeros_like(shown)
-        for tile in tiles:
-            d_shown[tile.window] += self.spread_tile(shown, pulls, tile)
+        for tile, d_window in zip(tiles, self.spread_out(shown, pulls, tiles), strict=True):
+            d_shown[tile.window] += d_window
         self._buffers.clear()
         self.vgg.release()  # what follows needs room for whole images
         return terms, weights, self.folded(d_shown)
@@ -307,6 +323,13 @@ class Objective:
             return d_shown
         return kernels.of(d_shown).reflect_backward(d_shown, self.padding)
 
+    def edges(
+        self, image: Array, d_loss: Number = 1.0, out: Array | None = None, add: bool = False
+    ) -> tuple[Array, Array]:
+        """Return the loss of the photograph's edges, and its gradient."""
+        targets, white = self.targets, self.recipe.pixel_range
+        return edges_loss(image, targets.edges, white, d_loss, out, add, targets.seen.get("image"))
+
     def smoothness(
         self,
         image: Array,
@@ -332,6 +355,9 @@ class Objective:
     def adapted(self, terms: Sequence[Term], image: Array) -> Weights:
         """Return the weights, each divided by the mean loss of its kind: Hvass' adaptive ones."""
         terms = list(terms)
+        if self.weights.edges:
+            loss, _ = self.edges(image)
+            terms.append(Term("edges", "image", self.weights.edges, loss))
         if self.weights.smoothness:
             loss, _ = self.smoothness(image)
             terms.append(Term("smoothness", "image", self.weights.smoothness, loss))
@@ -341,6 +367,7 @@ class Objective:
             {tap: adapted["content", tap] for tap in self.targets.content},
             {tap: adapted["style", tap] for tap in self.targets.style},
             adapted.get(("smoothness", "image"), 0.0),
+            adapted.get(("edges", "image"), 0.0),
         )
 
     # ---- The parts of it, for tiles --------------------------------------------------------
@@ -401,9 +428,17 @@ class Objective:
                 d_features[tap] = region.spread(d_sums, features[tap], out, tap in d_features)
         return d_features
 
-    def measure_tile(self, shown: Array, tile: Tile) -> Sums:
-        """Return the sums over the features that ``tile`` owns."""
-        features = self.vgg.features(shown[tile.window])
+    def measured(self, shown: Array, tiles: Sequence[Tile]) -> Iterator[Sums]:
+        """Yield the sums over the features that each of the ``tiles`` owns, in their order."""
+        return (self.measure_window(shown[tile.window], tile) for tile in tiles)
+
+    def spread_out(self, shown: Array, pulls: Pulls, tiles: Sequence[Tile]) -> Iterator[Array]:
+        """Yield what the features of each tile add to ``d_shown``, on its window."""
+        return (self.spread_window(shown[tile.window], pulls, tile) for tile in tiles)
+
+    def measure_window(self, window: Array, tile: Tile) -> Sums:
+        """Return the sums over the features that ``tile`` owns, given its ``window``."""
+        features = self.vgg.features(window)
         content: dict[str, Squares] = {}
         style: dict[str, Sequence[Any]] = {}
         for tap in self.vgg.taps:
@@ -415,10 +450,10 @@ class Objective:
             style |= sums.style
         return Sums(content, style)
 
-    def spread_tile(self, shown: Array, pulls: Pulls, tile: Tile) -> Array:
+    def spread_window(self, window: Array, pulls: Pulls, tile: Tile) -> Array:
         """Return what the features that ``tile`` owns add to ``d_shown``, on its window."""
         d_features = {}
-        for tap, features in self.vgg.forward(shown[tile.window]).items():
+        for tap, features in self.vgg.forward(window).items():
             stride = self.vgg.network.architecture.stride(tap)
             own = self._own(features, tile.inside(stride))
             targets = self.targets.within(tap, tile.own(stride), self.vgg)
@@ -487,4 +522,7 @@ def relative_to(targets: Targets, weights: Weights) -> tuple[Targets, Weights]:
             replace(region, weight=region.weight * sizes[0] / size)
             for region, size in zip(regions, sizes, strict=True)
         ]
-    return replace(targets, style=relative), Weights(content, style, weights.smoothness)
+    edges = weights.edges
+    if edges and targets.edges is not None:
+        edges = edges / mean_square(targets.edges)
+    return replace(targets, style=relative), Weights(content, style, weights.smoothness, edges)

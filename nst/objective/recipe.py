@@ -47,7 +47,9 @@ class Recipe:
     relative: bool = False  # divide each loss by its target's own mean square
     combination: str = "sum"  # of the losses, or of their logarithms
 
+    edges: float = 0.0  # weight of the photograph's edges; no recipe's own
     smoothness: float = 0.0  # weight of total variation
+    temporal: float = 0.0  # weight of the temporal loss, of pixels in [0, 1]: see nst/film/
     smoothness_kind: str = "l2"
     smoothness_reduction: str = "mean"
     pixel_range: float = 255.0  # the white of the pixels that the numbers are about
@@ -66,6 +68,8 @@ class Recipe:
     coarsest: int | None = None  # pixels: instead, down to this longer side, from whatever size
     scale_factor: float = 2.0  # by which each is larger than the one before
     steps: int | tuple[int, int] = 500  # evaluations: all, or at the first scale, at each after
+    coarse_steps: float | None = None  # of those at full size, at each before; None: STEPS_RATIO
+    until: float = 0.0  # percent: a scale ends when its steps bring less, see ending.py; 0: never
 
     optimizer: str = "lbfgs"  # lbfgs, adam, pyramid (Adam on a Laplacian pyramid) or descent
     history: int = 100  # pairs that L-BFGS remembers

@@ -83,7 +83,9 @@ RECIPES = {
         padding=8,
         size=640,
         scales="auto",
-        steps=300,
+        steps=140,
+        coarse_steps=0.3,
+        until=3.0,
         history=30,
         bands=12,
         step_size=0.02,
@@ -165,6 +167,7 @@ RECIPES = {
     ),
     "gatys-paper": Recipe(
         source="Gatys, Ecker and Bethge, CVPR 2016: eqs. 1 to 7, alpha / beta = 1e-3",
+        # Sections: scaled filters 2, average pooling 2, L-BFGS 2.3, alpha / beta and sizes 3.
         departs=(
             "the paper's network has its filters scaled to a mean activation of 1; nst takes "
             "them as they were published",
@@ -396,7 +399,8 @@ def _unused(recipe: Recipe) -> set[str]:
     unused |= {knob for style in STATISTICS.values() for knob in style.knobs}
     unused -= {knob for style in statistics(recipe) for knob in style.knobs}
     unused |= set() if recipe.rotations else {"rotations"}
-    unused |= {name for name in ("content", "statistics") if not getattr(recipe, name)}
+    named = ("content", "statistics", "temporal")
+    unused |= {name for name in named if not getattr(recipe, name)}
     if not recipe.content:
         unused |= {"content_reduction", "content_colors"}
     if not set(recipe.style) - set(recipe.statistics):
@@ -404,6 +408,8 @@ def _unused(recipe: Recipe) -> set[str]:
     if recipe.palette == "painted":
         unused |= {"palette"}
     unused |= {"coarsest"} if recipe.coarsest is None else {"scales"}
+    unused |= {name for name in ("until", "coarse_steps") if not getattr(recipe, name)}
+    unused |= set() if recipe.edges else {"edges"}
     if not recipe.smoothness:
         unused |= {"smoothness_kind", "smoothness_reduction"}
     if recipe.init != "noise":

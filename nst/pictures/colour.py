@@ -175,7 +175,10 @@ def match_colours(
 
 
 def match_moments(
-    image: np.ndarray, target: Moments, alpha: np.ndarray | None = None
+    image: np.ndarray,
+    target: Moments,
+    alpha: np.ndarray | None = None,
+    own: Moments | None = None,
 ) -> np.ndarray:
     """Return ``image`` with the colours' mean (3,) and covariance (3, 3) of ``target``.
 
@@ -194,8 +197,10 @@ def match_moments(
         What `colour_moments` returns of another image.
     alpha : (H, W) float array, optional
         Pixels of ``image`` where it is 0 cannot be seen.
+    own : Moments, optional
+        In place of the image's: its colours are moved as those of another picture are.
     """
-    mean, covariance = colour_moments(image, alpha)
+    mean, covariance = colour_moments(image, alpha) if own is None else own
     target_mean, target_covariance = target
     to_target = _power(target_covariance, 0.5) @ _power(covariance, -0.5)
     flat = image.reshape(3, -1) - mean[:, None].astype(image.dtype)

@@ -77,8 +77,28 @@ def decode(given: Input) -> tuple[np.ndarray, np.ndarray | None]:
 
     Colours are those of the file whatever their opacity.  Raises NstError saying why not.
     """
+    if given.pixels is not None:
+        rgb, alpha = given.pixels  # of which the caller may change its own
+        return rgb.copy(), None if alpha is None else alpha.copy()
     with _explained(given):
         return _arrays(_decoded(given))
+
+
+def of_image(picture: PIL.Image.Image, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return what `decode` returns, of a picture that somebody has opened with Pillow.
+
+    It is turned upright and brought to sRGB by what it says of itself, as one in a file is.
+    """
+    given = Input(name, b"", "")
+    with _explained(given):
+        _check_size(picture, name)
+        _check_numbers(picture, name)
+        own = picture.copy()
+        own.format = picture.format  # which tells HEIC, turned already
+        own.info = dict(picture.info)
+        found = Decoded(own, name, _profile(own, given))
+        _turn_upright(found)
+        return _arrays(found)
 
 
 def texts_of(given: Input) -> dict[str, str]:
@@ -170,7 +190,7 @@ def _formats(kind: str | None, name: str) -> tuple[str, ...]:
     return ("HEIF",)
 
 
-def _check_size(picture: ImageFile, name: str) -> None:
+def _check_size(picture: PIL.Image.Image, name: str) -> None:
     if min(picture.size) < SMALLEST_SIDE:
         width, height = picture.size
         raise NstError(
@@ -179,7 +199,7 @@ def _check_size(picture: ImageFile, name: str) -> None:
         )
 
 
-def _check_numbers(picture: ImageFile, name: str) -> None:
+def _check_numbers(picture: PIL.Image.Image, name: str) -> None:
     """Refuse numbers that do not say what is black and what is white."""
     if picture.mode == "F" or (picture.mode == "I" and picture.format != "PNG"):
         found = "floating-point numbers" if picture.mode == "F" else "signed or 32-bit integers"
@@ -371,6 +391,8 @@ def _unreadable(given: Input, error: Exception) -> NstError:
     if isinstance(error, MemoryError):
         return NstError(f"cannot use {given.name}: there is not enough memory; make it smaller")
     head, kind = given.data[:12], kind_of(given.data)
+    if given.sha256 == "":  # an image of Pillow's
+        return NstError(f"cannot use {given.name}: {brief(error)}; give another")
     if not head:
         return NstError(f"cannot read {given.name}: the file is empty; give a {KINDS} image")
     if kind is None:

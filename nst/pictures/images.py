@@ -19,6 +19,7 @@ from nst.pictures.reading import Input
 
 WRITES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 JPEG_LONGEST_SIDE = 65500  # pixels; libjpeg's limit
+SCREEN = 1280  # pixels of the longer side: what a screen shows
 
 
 def load(source: PathLike | Input) -> np.ndarray:
@@ -169,6 +170,24 @@ def as_uint8(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(levels, 0, -1))
 
 
+def as_pil(image: np.ndarray, alpha: np.ndarray | None = None) -> PIL.Image.Image:
+    """Return an image (3, H, W) in [0, 1], and its opacity (H, W), as Pillow's: RGB or RGBA."""
+    channels = image if alpha is None else np.concatenate([image, alpha[np.newaxis]])
+    return PIL.Image.fromarray(as_uint8(channels))
+
+
+def as_png(image: np.ndarray, alpha: np.ndarray | None = None) -> bytes:
+    """Return a PNG of an image (3, H, W) in [0, 1], no longer than SCREEN: for a notebook."""
+    height, width = image.shape[1:]
+    if max(height, width) > SCREEN:
+        height, width = fit(height, width, SCREEN)
+        image = resize(image, height, width)
+        alpha = None if alpha is None else resize(alpha, height, width)
+    encoded = BytesIO()
+    as_pil(image, alpha).save(encoded, "PNG")
+    return encoded.getvalue()
+
+
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return the image resampled to (C, height, width), or (height, width) for an (H, W) image.
 
@@ -269,9 +288,8 @@ def _encode_png(
         if not re.fullmatch(r"[ -~¡-ÿ]{1,79}", keyword):  # the PNG specification, 11.3.3.2
             raise ValueError(f"{keyword!r} cannot be a PNG keyword: 1 to 79 Latin-1 characters")
         texts.add_itxt(keyword, text)
-    channels = image if alpha is None else np.concatenate([image, alpha[np.newaxis]])
     encoded = BytesIO()
-    PIL.Image.fromarray(as_uint8(channels)).save(encoded, "PNG", pnginfo=texts)
+    as_pil(image, alpha).save(encoded, "PNG", pnginfo=texts)
     return encoded.getvalue()
 
 

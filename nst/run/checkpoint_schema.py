@@ -107,8 +107,12 @@ STATES: dict[str, Any] = {
 }
 
 
-def check(saved: "Checkpoint", optimizer: str, most_pairs: int, smallest_tile: int) -> None:
+def check(
+    saved: "Checkpoint", optimizer: str, most_pairs: int, smallest_tile: int, ends_early: bool
+) -> None:
     """Raise NstError unless all that ``saved`` holds fits together, and the run's recipe.
+
+    Where it ``ends_early``, a scale may have ended before its steps.
 
     A checkpoint that a run has written does.  One that somebody has made up might not, and would
     end in the middle of a step.
@@ -117,8 +121,8 @@ def check(saved: "Checkpoint", optimizer: str, most_pairs: int, smallest_tile: i
     arrays = [saved.image, *_arrays([saved.asking])]
     arrays += [] if optimizer == "pyramid" else [*_arrays(saved.optimizer)]
     sound = {
-        "the steps": _counts_up(saved),
-        "the image": saved.image.shape in [(3, *size) for size in _sizes(saved)],
+        "the steps": _counts_up(saved, ends_early),
+        "the image": saved.image.shape in [(3, *size) for size in _sizes(saved, ends_early)],
         "an array": all(a.shape == saved.image.shape and a.dtype == np.float32 for a in arrays),
         "the tiles": saved.side is None or saved.side >= smallest_tile,
         "the pairs": 1 <= saved.pairs <= most_pairs,
@@ -142,11 +146,8 @@ def check(saved: "Checkpoint", optimizer: str, most_pairs: int, smallest_tile: i
         )
 
 
-def _counts_up(saved: "Checkpoint") -> bool:
-    """Return whether the history counts the steps of the scales, each with losses of its own.
-
-    Where the settings say ``until``, a scale may have ended before its steps.
-    """
+def _counts_up(saved: "Checkpoint", ends_early: bool) -> bool:
+    """Return whether the history counts the steps of the scales, each with losses of its own."""
     names = {"step": 0, "scale": 0, "size": 0, "seconds": 0.0, "total": 0.0}
     kept: dict[float, list[str]] = {}  # a fine stage has losses of its own
     for one in saved.history:
@@ -160,22 +161,21 @@ def _counts_up(saved: "Checkpoint") -> bool:
     return (
         counted == list(enumerate(sorted(scales), start=1))
         and all(0 < made[k] <= steps for k, steps in zip(begun, due, strict=True))
-        and all(_may_be_over(saved, k, made[k]) for k in begun[:-1])
+        and all(_may_be_over(saved, k, made[k], ends_early) for k in begun[:-1])
     )
 
 
-def _sizes(saved: "Checkpoint") -> list[tuple[int, int]]:
+def _sizes(saved: "Checkpoint", ends_early: bool) -> list[tuple[int, int]]:
     """Return the height and width of the scale of the last step; where that ends, of the next."""
     made = Counter(entry.get("scale") for entry in saved.history)
     last = min(max(1, len(made)), len(saved.scales))
-    ends = _may_be_over(saved, last, made[last]) and last < len(saved.scales)
+    ends = _may_be_over(saved, last, made[last], ends_early) and last < len(saved.scales)
     return [(scale[0], scale[1]) for scale in saved.scales[last - 1 : last + ends]]
 
 
-def _may_be_over(saved: "Checkpoint", number: int, made: int) -> bool:
+def _may_be_over(saved: "Checkpoint", number: int, made: int, ends_early: bool) -> bool:
     """Return whether scale ``number`` may have ended after the steps that were ``made``."""
-    early = bool(saved.settings.get("until")) and made >= 2 * WINDOW
-    return early or made == saved.scales[number - 1][2]
+    return (ends_early and made >= 2 * WINDOW) or made == saved.scales[number - 1][2]
 
 
 def _arrays(value: Any) -> Iterator[np.ndarray]:

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 WINDOW = 20  # steps that have to bring something
 
 
-def is_over(history: Sequence[dict[str, float]], number: int, steps: int, until: float) -> bool:
+def is_over(
+    history: Sequence[dict[str, float]],
+    number: int,
+    steps: int,
+    until: float,
+    window: int = WINDOW,
+) -> bool:
     """Return whether scale ``number``, which counts from 1, has no step to come.
 
     It has had its ``steps``, or a later scale has begun, or it is `settled`; the history alone
@@ -15,20 +21,20 @@ def is_over(history: Sequence[dict[str, float]], number: int, steps: int, until:
     last = history[-1]["scale"] if history else 0
     begun = bisect_left(history, number, key=_scale_of)
     made = bisect_right(history, number, key=_scale_of) - begun
-    return made >= steps or last > number or (last == number and settled(history, until))
+    return made >= steps or last > number or (last == number and settled(history, until, window))
 
 
-def settled(history: Sequence[dict[str, float]], until: float) -> bool:
-    """Return whether the last WINDOW steps brought the loss down by less than ``until`` percent.
+def settled(history: Sequence[dict[str, float]], until: float, window: int = WINDOW) -> bool:
+    """Return whether the last steps, a ``window``, brought the loss down by too little.
 
-    That is from the lowest loss in the WINDOW before them to the lowest in them, so no single
-    trial decides; both are of one scale.  With 0 it is never so.
+    That is by less than ``until`` percent, from the lowest loss in as many before them to the
+    lowest in them, so no single trial decides; both are of one scale.  With 0 it is never so.
     """
-    seen = history[-2 * WINDOW :]
-    if not until or len(seen) < 2 * WINDOW or seen[0]["scale"] != seen[-1]["scale"]:
+    seen = history[-2 * window :]
+    if not until or len(seen) < 2 * window or seen[0]["scale"] != seen[-1]["scale"]:
         return False
     totals = [entry["total"] for entry in seen]
-    before, after = min(totals[:WINDOW]), min(totals[WINDOW:])
+    before, after = min(totals[:window]), min(totals[window:])
     return before - after < until / 100 * abs(before)
 
 

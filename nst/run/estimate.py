@@ -28,11 +28,16 @@ from nst.objective.tiling import smallest_side, spans
 from nst.pictures import images
 from nst.run.probe import Cost
 from nst.run.targets import network_size
+from nst.values import format_seconds
 from nst.vgg.architecture import SMALLEST_SIDE, Architecture
 
 IMAGE = 12  # bytes a pixel: three float32
 SAVING = 4.5  # images: on the host, scaled to grey levels, as bytes, encoded
+WARPED = 4 / 3  # images: three colours and a certainty
 TRANSFORM = 16  # passes that one cosine transform takes, and the sums over its bands
+EDGES = 1 / 4  # images: the blocks of 4 x 4 pixels, their Laplacian and its target
+EDGE_PASSES = 4  # over the image, to blocks and back
+WARPED_PASSES = 2  # that the temporal loss takes, there and back
 FIRST_PASS = 1 / 3  # of a tile, forward only: what it takes of the second, forward and backward
 
 
@@ -110,6 +115,8 @@ class Work:
     looked_at: int | None = None  # positions of a painting
     padding: int = 0  # pixels around a picture that the network is shown
     bands: int = 1  # of frequencies in which L-BFGS begins
+    edges: bool = False  # of the photograph are kept
+    warped: bool = False  # there is a picture of the frames before, and its certainty
 
     def target_bytes(self, size: tuple[int, int], whole: bool) -> float:
         """Return the bytes of what an image of ``size`` is compared with: features and masks.
@@ -223,6 +230,9 @@ class Work:
         measuring = 2 * image + targets + style_image + style_network
         measuring += 4 * self.asked(size, style_size, whole).values
         evaluating = (2 + kept) * image + targets + stepping
+        if self.warped:
+            measuring += WARPED * image
+            evaluating += WARPED * image
         if self.padding:  # the image with its margin, and its gradient
             shown, style_shown = (
                 IMAGE * math.prod(length + 2 * self.padding for length in lengths)
@@ -230,6 +240,9 @@ class Work:
             )
             measuring += max(shown, style_shown)
             evaluating += 2 * shown
+        if self.edges:
+            measuring += EDGES * image
+            evaluating += EDGES * image
         saving = (1 + kept + SAVING) * image
         if self.frames:
             saving += image + targets + (network if whole else 0)
@@ -244,9 +257,10 @@ class Work:
         cost = self.cost
         again = 0 if _is_whole(rows, columns) else cost.features_seconds
         kept_pairs = pairs, self.averaged, self.bands
-        passes = cost.pass_seconds * optimizer_passes(self.optimizer, *kept_pairs)
+        passes = optimizer_passes(self.optimizer, *kept_pairs)
+        passes += EDGE_PASSES * self.edges + WARPED_PASSES * self.warped
         seen = sum(rows) * sum(columns) * (cost.seconds + again)
-        return seen + size[0] * size[1] * passes
+        return seen + size[0] * size[1] * passes * cost.pass_seconds
 
     def _preparing_seconds(
         self, size: tuple[int, int], style_size: tuple[int, int], side: int | None
@@ -311,17 +325,6 @@ def optimizer_passes(kind: str, pairs: int, averaged: bool = False, bands: int =
 
 
 # --- As people say it -----------------------------------------------------------------
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration as people say it: 0.4 s, 12 s, 7 min, 3.5 h."""
-    if seconds < 9.95:
-        return f"{seconds:.2g} s"
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    if seconds < 99.5 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def _format_tiles(scale: ScaleEstimate) -> str:

@@ -11,6 +11,7 @@ from nst import devices, files, kernels
 from nst.devices import Device
 from nst.errors import NstError, NstWarning, brief
 from nst.files import PathLike, current_folder
+from nst.objective import Warped
 from nst.objective.recipes import INITS, Recipe
 from nst.pictures import colour, images, reading
 from nst.pictures.reading import Input
@@ -58,6 +59,7 @@ class Inputs:
     here: Path = field(default_factory=current_folder)  # where its relative paths begin
     shared: Shared | None = None  # with the other runs of a batch
     fine: "Inputs | None" = None  # the same for the recipe's fine stage
+    warped: Warped | None = None  # of a film: what was painted before, on the host, at full size
 
     def of(self, scale: Scale) -> "Inputs":
         """Return what paints at ``scale``: another recipe, and its network, in a fine stage."""
@@ -167,16 +169,25 @@ def open_inputs(
     shared: Shared | None = None,
 ) -> Inputs:
     """Return what the files hold that were ``read``, and open the network."""
+    picture = images.load_to_paint(read[settings.content])
+    return inputs_of(settings, device, read, picture, shared)
+
+
+def inputs_of(
+    settings: Settings,
+    device: Device,
+    read: Mapping[Path, Input],
+    picture: tuple[np.ndarray, np.ndarray | None],
+    shared: Shared | None = None,
+) -> Inputs:
+    """Return the inputs of a run whose photograph, and its alpha, is ``picture``; see above."""
     recipe = override(settings)
     vgg = (shared or Shared()).vgg(settings, recipe, device)
-    photograph, alpha = images.load_to_paint(read[settings.content])
+    photograph, alpha = picture
     paintings = tuple(
         read_style(one, settings.color, photograph, read, alpha) for one in settings.style
     )
-    content = colour.content_to_paint(settings.color, photograph)
-    if recipe.content_colors == "style":
-        colouring = [one for one in paintings if one.taken_at(min(recipe.style))]
-        content = in_style_colours(content, alpha, colouring or paintings, settings.strength)
+    content = content_of(settings, recipe, photograph, alpha, paintings)
     inputs = Inputs(
         settings=settings,
         recipe=recipe,
@@ -198,6 +209,23 @@ def open_inputs(
         inputs,
         fine=replace(inputs, recipe=recipe.fine, vgg=network, paintings=everywhere, shared=None),
     )
+
+
+def content_of(
+    settings: Settings,
+    recipe: Recipe,
+    photograph: np.ndarray,
+    alpha: np.ndarray | None,
+    paintings: Sequence[ReadPainting],
+    like: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the photograph in the colours that are painted; for ``like`` see below."""
+    content = colour.content_to_paint(settings.color, photograph)
+    if recipe.content_colors == "style":
+        colouring = [one for one in paintings if one.taken_at(min(recipe.style))]
+        chosen, strength = colouring or paintings, settings.strength
+        content = in_style_colours(content, alpha, chosen, strength, like)
+    return content
 
 
 def read_style(
@@ -232,10 +260,12 @@ def in_style_colours(
     alpha: np.ndarray | None,
     paintings: Sequence[ReadPainting],
     strength: float = 1.0,
+    like: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return ``content`` (3, H, W) with its colours matched to those of the ``paintings``.
 
-    With a ``strength`` below 1 they go so much of the way.
+    With a ``strength`` below 1 they go so much of the way.  They are moved as those of another
+    picture would be, ``like`` (3, h, w): so all frames of a scene are moved alike.
 
     Mean and covariance of each region become those of the paintings of that region, pooled by
     their weights; what lies in no region stays as it is.  Only what can be seen is counted: an
@@ -253,7 +283,11 @@ def in_style_colours(
             ],
             [one.weight for one in sharing],
         )
-        matched = colour.match_moments(content, of_paintings, alpha if region is None else region)
+        own = None
+        if like is not None:
+            own = colour.colour_moments(like, _fitted(sharing[0].region, *like.shape[1:]))
+        shown = alpha if region is None else region
+        matched = colour.match_moments(content, of_paintings, shown, own)
         share = np.float32(1) if region is None else region
         coloured = coloured + share * (matched - content)
     return content + np.float32(strength) * (np.clip(coloured, 0, 1) - content)
@@ -365,6 +399,8 @@ def override(settings: Settings) -> Recipe:
     content = recipe.content if settings.content_taps is None else settings.content_taps
     style = recipe.style if settings.style_taps is None else settings.style_taps
     named = {name: getattr(settings, name) for name in ("pooling", "init", "optimizer")}
+    if settings.init is not None:
+        named["init"] = str(settings.init)  # of a file, or of what is in memory
     if settings.strength == 0:
         named["init"] = "content"
     _check_taken(settings.style, style)
@@ -378,6 +414,7 @@ def override(settings: Settings) -> Recipe:
         recipe,
         content={t: w * settings.content_weight for t, w in content.items()},
         style={t: w * settings.style_weight for t, w in style.items()},
+        edges=settings.edges,
         smoothness=recipe.smoothness * settings.tv_weight * settings.style_share,
         fine=fine,
         **given,

@@ -10,11 +10,12 @@ from nst.objective.styles.finish import fits_tiles
 from nst.pictures import images
 from nst.run.budget import fit
 from nst.run.checkpoints import LONG_RUN
+from nst.run.ending import WINDOW
 from nst.run.estimate import IMAGE, Estimate, Work
 from nst.run.inputs import Inputs, default_folder
 from nst.run.probe import Cost, probe, probe_size
-from nst.run.scales import Scale, scales_for
-from nst.run.targets import kinds_of, objective_at, padding_in, painting_size
+from nst.run.scales import Scale, preview_scales, scales_for
+from nst.run.targets import TileCrew, kinds_of, objective_at, padding_in, painting_size
 from nst.settings import Settings
 
 
@@ -27,6 +28,9 @@ class Plan:
     pairs: int  # that L-BFGS remembers: the recipe's, or fewer where memory is short
     estimate: Estimate | None = None  # what it takes; None where nobody asked: it goes on
     folder: Path | None = None  # where it is saved on the way; None: nowhere
+    previewed: int | None = None  # of these scales: to be painted and saved before others are
+    window: int = WINDOW  # steps that have to bring something: see ending.py
+    crew: TileCrew | None = None  # who sees its tiles; None: this process
 
     @property
     def full(self) -> Scale:
@@ -36,6 +40,11 @@ class Plan:
     def stage(self, fine: bool) -> "Plan":
         """Return the part of it that is, or is not, the recipe's fine stage."""
         return replace(self, scales=tuple(scale for scale in self.scales if scale.fine == fine))
+
+    @property
+    def due(self) -> tuple[Scale, ...]:
+        """The scales to paint: all, or those of a preview."""
+        return self.scales[: self.previewed]
 
     @property
     def lines(self) -> list[str]:
@@ -77,6 +86,16 @@ def draft(inputs: Inputs) -> Plan:
     return Plan(scales, None, inputs.recipe.history, folder=folder)
 
 
+def plan_preview(inputs: Inputs) -> Plan | None:
+    """Return how to paint the draft that a run begins with; None where no preview is asked for.
+
+    It is small: nothing is measured for it, and nothing of it is saved on the way.
+    """
+    _, height, width = inputs.content.shape
+    first = preview_scales(height, width, inputs.settings)
+    return replace(draft(inputs), folder=None, previewed=len(first)) if first else None
+
+
 def probe_small(inputs: Inputs, drafted: Plan) -> Cost:
     """Return what a small image takes, evaluated as the run will evaluate its own."""
     height, width = probe_size(drafted.full.height, drafted.full.width)
@@ -113,6 +132,8 @@ def work_of(inputs: Inputs, plan: Plan, cost: Cost, base: float) -> Work:
         averaged=inputs.recipe.average > 0,
         padding=padding_in(inputs),
         bands=inputs.recipe.bands,
+        edges=inputs.recipe.edges > 0,
+        warped=inputs.recipe.temporal > 0,
     )
 
 
@@ -124,7 +145,10 @@ def largest_painting(inputs: Inputs, plan: Plan, scale: Scale) -> tuple[int, int
 
 
 def checkpoint_folder(settings: Settings, seconds: float = 0.0) -> Path | None:
-    """Return where to save a run: as asked, or beside its output if it takes long; or None."""
-    if settings.checkpoint is not None or settings.output is None:
+    """Return where to save a run: as asked, or beside its output if it takes long; or None.
+
+    One that paints a picture from memory could not go on without it.
+    """
+    if settings.checkpoint is not None or settings.output is None or settings.in_memory:
         return settings.checkpoint
     return default_folder(settings) if seconds > LONG_RUN else None

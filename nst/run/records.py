@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 import numpy as np
+import PIL.Image
 
 from nst import files
 from nst.devices import Device
@@ -17,6 +18,8 @@ from nst.run import marks
 from nst.run.scales import Scale
 from nst.run.table import Table
 from nst.settings import Settings
+
+NOT_LOSSES = ("step", "scale", "size", "seconds")  # what else an entry of a history has
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,22 @@ class Progress:
     seconds: float  # since the run began
     losses: dict[str, float]  # "total", and every raw loss, of the image before the step
     image: Array = field(repr=False)  # the best so far, at this scale, on the run's device
+    present: Callable[[Array], np.ndarray] = field(repr=False, default=np.asarray)
+
+    def picture(self) -> np.ndarray:
+        """Return the picture after this step, in its final colours: (3, H, W) RGB in [0, 1].
+
+        It is of the size of ``scale``.  Ask before the next step: that may go on in ``image``.
+        """
+        return self.present(self.image)
+
+    def pil(self) -> PIL.Image.Image:
+        """Return `picture` as an image of Pillow's, RGB."""
+        return images.as_pil(self.picture())
+
+    def _repr_png_(self) -> bytes:
+        """Return what a notebook shows."""
+        return images.as_png(self.picture())
 
 
 class Records:
@@ -98,9 +117,7 @@ class Records:
         every = self._settings.save_every
         if every and step % every == 0:
             with self._beside.attempt("frame"):
-                frame = self._device.asnumpy(image)
-                if self._present is not None:
-                    frame = self._present(frame)
+                frame = self._picture(image)
                 alpha = self._alpha
                 alpha = None if alpha is None else images.resize(alpha, *frame.shape[1:])
                 images.save(self._settings.frame(step), frame, alpha, self._metadata)
@@ -108,7 +125,13 @@ class Records:
         done = behind + self._made[number] * scale.height * scale.width
         work = sum(s.work for s in self._scales)
         steps = sum(s.steps for s in self._scales)
-        return Progress(step, steps, scale, done / work, seconds, losses, image)
+        made = done / work
+        return Progress(step, steps, scale, made, seconds, losses, image, self._picture)
+
+    def _picture(self, image: Array) -> np.ndarray:
+        """Return an ``image`` of the run in its final colours."""
+        painted = self._device.asnumpy(image)
+        return painted if self._present is None else self._present(painted)
 
     def _write(self, entry: dict[str, float]) -> None:
         if self._log is None or self._table is None:

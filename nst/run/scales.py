@@ -7,7 +7,7 @@ from math import log
 import numpy as np
 
 from nst.errors import NstError
-from nst.objective.recipe import Recipe
+from nst.objective.effort import draft_side
 from nst.pictures import images
 from nst.settings import LARGEST_SIDE, Settings
 from nst.vgg.architecture import SMALLEST_SIDE
@@ -37,26 +37,61 @@ def scales_for(height: int, width: int, settings: Settings) -> list[Scale]:
 
     The last has the asked size.  Scales that were counted, not listed, are left out where they
     are too small to see anything, and so are scales without a step.  What the settings do not
-    say, the recipe says: where it goes down to a size, as far as the network can follow.  Where
-    it has a fine stage, the last two have one size.
+    say, the recipe says: where it goes down to a size, as far as the network can follow.  Those
+    of a preview take the place of all that are no larger than it.  Where the recipe has a fine
+    stage, the last two have one size.
 
     Parameters
     ----------
     height, width : int
         Pixels of the content image.
     settings : Settings
-        Its size, scales, steps and recipe are used.
+        Its size, scales, steps, effort and recipe are used.
 
     Raises
     ------
     NstError
         If the coarsest would be too small for the network.
     """
-    recipe = settings.objective
-    scales = recipe.scales if settings.scales is None else settings.scales
     full = result_side(height, width, settings)
+    planned = _scales_to(full, height, width, settings, settings.scales)
+    first = preview_scales(height, width, settings)
+    side = max((max(scale.height, scale.width) for scale in first), default=0)
+    return first + [scale for scale in planned if max(scale.height, scale.width) > side]
+
+
+def preview_scales(height: int, width: int, settings: Settings) -> list[Scale]:
+    """Return the scales of the draft that a run begins with; none where there is no preview.
+
+    A result that is no larger than a draft has none: it is there as soon.
+
+    Parameters
+    ----------
+    height, width, settings
+        As for `scales_for`.
+    """
+    if not settings.preview or result_side(height, width, settings) <= draft_side():
+        return []
+    scales = _scales_to(draft_side(), height, width, settings, effort="draft")
+    return [scale for scale in scales if scale.steps]
+
+
+def _scales_to(
+    full: int,
+    height: int,
+    width: int,
+    settings: Settings,
+    asked: str | int | tuple[int, ...] | None = None,
+    effort: str | None = None,
+) -> list[Scale]:
+    """Return the scales up to one of ``full`` pixels: as ``asked``, or the recipe's.
+
+    With the settings' own steps, or those of an ``effort``.
+    """
+    recipe = settings.objective
+    scales = recipe.scales if asked is None else asked
     smallest = SMALLEST_SCALE
-    if settings.scales is None and recipe.coarsest is not None:
+    if asked is None and recipe.coarsest is not None:
         sides, smallest = recipe.sides_to(full, settings.factor), SMALLEST_SIDE
     else:
         sides = longer_sides(full, scales, settings.factor)
@@ -69,20 +104,25 @@ def scales_for(height: int, width: int, settings: Settings) -> list[Scale]:
             f"at a size of {side} the result would be {sizes[0][1]} x {sizes[0][0]} pixels; "
             f"the network needs {SMALLEST_SIDE} on each side. Use a larger --size, or crop."
         )
-    sizes += sizes[-1:] if recipe.fine else []
-    steps = settings.asked_steps
-    if settings.steps is None and isinstance(steps, tuple) and len(steps) != len(sizes):
+    fine = recipe.fine is not None and effort is None  # a draft has none
+    sizes += sizes[-1:] if fine else []
+    steps = settings.asked_steps if effort is None else settings.usual_steps(effort, full)
+    if (
+        (effort is not None or settings.steps is None)
+        and isinstance(steps, tuple)
+        and len(steps) != len(sizes)
+    ):
         steps = sum(steps)  # the recipe lists those of its own scales
-    counts = share(steps, [max(size) for size in sizes])
-    planned = told_of(zip(sizes, counts, strict=True), recipe)
-    kept = 2 if recipe.fine else 1
+    counts = share(steps, [max(size) for size in sizes], recipe.coarse_steps)
+    planned = told_of(zip(sizes, counts, strict=True), fine)
+    kept = 2 if fine else 1
     return [scale for scale in planned[:-kept] if scale.steps] + planned[-kept:]
 
 
-def told_of(planned: Iterable[tuple[tuple[int, int], int]], recipe: Recipe) -> list[Scale]:
-    """Return the scales of these (height, width) and steps, the last a fine one if one is."""
+def told_of(planned: Iterable[tuple[tuple[int, int], int]], fine: bool) -> list[Scale]:
+    """Return the scales of these (height, width) and steps; the last may be a ``fine`` one."""
     scales = [Scale(*size, steps) for size, steps in planned]
-    return [*scales[:-1], replace(scales[-1], fine=recipe.fine is not None)]
+    return [*scales[:-1], replace(scales[-1], fine=fine)]
 
 
 def result_side(height: int, width: int, settings: Settings) -> int:
@@ -97,10 +137,8 @@ def result_side(height: int, width: int, settings: Settings) -> int:
     settings : Settings
         Its size, scales and recipe are used.
     """
-    if settings.size is not None:
-        return settings.size
-    if isinstance(settings.scales, tuple):
-        return settings.scales[-1]
+    if settings.asked_size is not None:
+        return settings.asked_size
     recipe = settings.objective
     if recipe.size is None:
         return min(max(height, width), LARGEST_SIDE)
@@ -154,16 +192,21 @@ def longer_sides(full: int, scales: str | int | tuple[int, ...], factor: float) 
     return [side for side in sides[::-1] if side]
 
 
-def share(steps: int | tuple[int, ...], sides: list[int]) -> list[int]:
+def share(
+    steps: int | tuple[int, ...], sides: list[int], coarse: float | None = None
+) -> list[int]:
     """Return the steps at each of the scales with these longer ``sides``.
 
-    What was listed is taken as it is.  A total is shared out: a scale gets STEPS_RATIO times the
-    steps of one twice its size, and still a fraction of its time.
+    What was listed is taken as it is.  A total is shared out: each scale before the last gets
+    ``coarse`` of its steps; or, with None, STEPS_RATIO times those of one twice its size, and
+    still a fraction of its time.
 
     Examples
     --------
     >>> share((30, 20), [256, 512])
     [30, 20]
+    >>> share(130, [256, 512], 0.3)
+    [30, 100]
     >>> sum(share(300, [160, 320, 640]))
     300
     """
@@ -177,5 +220,7 @@ def share(steps: int | tuple[int, ...], sides: list[int]) -> list[int]:
             )
         return list(steps)
     shares = np.array([sides[-1] / side for side in sides]) ** np.log2(STEPS_RATIO)
+    if coarse is not None:
+        shares = np.array([coarse] * (len(sides) - 1) + [1.0])
     ends = np.round(np.cumsum(shares) / shares.sum() * steps).astype(int)
     return [int(n) for n in np.diff(ends, prepend=0)]

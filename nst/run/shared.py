@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,11 @@ class Shared:
 
     The same picture, seen by the same network in the same tiles, has the same sums: a run paints
     with it, bit for bit, what it would paint without.  Whoever makes it knows how long it lives.
+    ``model`` is the file that holds the network, where it is not what the settings call it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, model: Path | None = None) -> None:
+        self._model = model
         self._networks: dict[Any, Network] = {}
         self._opened: dict[Any, Vgg] = {}
         self._sums: dict[Any, dict[str, Any]] = {}  # the last kept is last
@@ -32,7 +35,7 @@ class Shared:
         """Return the network that the settings name, as the ``recipe`` wants it."""
         key = settings.model, recipe.input_gain, recipe.pool_rounding
         if key not in self._networks:
-            network = weights.load(settings.model).brightened(recipe.input_gain)
+            network = weights.load(self._model or settings.model).brightened(recipe.input_gain)
             self._networks[key] = network.rounded(recipe.pool_rounding)
         return self._networks[key]
 

@@ -79,10 +79,11 @@ def reopen(folder: Path) -> tuple[Inputs, Plan, State]:
             "start a new run."
         )
     sizes = [((height, width), steps) for height, width, steps in saved.scales]
-    scales = told_of(sizes, inputs.recipe)
+    scales = told_of(sizes, inputs.fine is not None)
     recipe = inputs.of(_last_begun(saved, scales)).recipe
     smallest = smallest_side(network.architecture, recipe.taps)
-    checkpoint_schema.check(saved, recipe.optimizer, recipe.history, smallest)
+    until = settings.asked_until
+    checkpoint_schema.check(saved, recipe.optimizer, recipe.history, smallest, until > 0)
     plan = Plan(tuple(scales), saved.side, saved.pairs, folder=folder)
     return inputs, plan, _restored(saved, inputs, recipe)
 

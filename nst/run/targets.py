@@ -6,21 +6,22 @@ of any other.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from nst.kernels import Array
-from nst.objective import Objective, Region, Targets
+from nst.objective import Objective, Region, Targets, Warped
+from nst.objective.edges import edges_of, seen_of
 from nst.objective.recipes import Recipe
 from nst.objective.style import Style
 from nst.objective.styles.finish import asks, finish, statistic
 from nst.objective.styles.query import Query
 from nst.objective.styles.sums import Mask, mask_at
-from nst.objective.tiling import content_features, padding_of, style_sums
+from nst.objective.tiling import content_features, padding_of, style_sums, tiles_of
 from nst.pictures import images
 from nst.run.inputs import Inputs, ReadPainting, where_shown
 from nst.run.scales import Scale, side_of
@@ -36,18 +37,27 @@ class Seen:
     asking: Array  # for targets that are made per scale
 
 
+class TileCrew(Protocol):
+    """Who sees the tiles of an image elsewhere: see many/cluster/poster.py."""
+
+    def objective(self, content: Array, targets: Targets, side: int | None) -> Objective:
+        """Return what is minimised, given the photograph; the targets lack its features."""
+
+
 def objective_at(
     inputs: Inputs,
     scale: Scale,
     side: int | None = None,
     share: float = 1.0,
     asking: Array | None = None,
+    crew: TileCrew | None = None,
 ) -> Objective:
     """Measure the targets at ``scale`` and return what is minimised there.
 
     ``side`` is that of the largest window that the network is given; None: all at once.
     ``share`` is how large the scale is of the full size.  ``asking`` is the picture (3, H, W) that
-    asks for targets that are made per scale; None: the photograph.
+    asks for targets that are made per scale; None: the photograph.  ``crew`` sees the tiles, where
+    there are several; None: they are seen here.
     """
     content = inputs.device.asarray(images.resize(inputs.content, scale.height, scale.width))
     seen = Seen(content, content if asking is None else asking)
@@ -59,11 +69,17 @@ def objective_at(
         for part in parts
     ]
     targets = Targets(
-        content_features(inputs.vgg, content, inputs.recipe.content, side, padding_in(inputs)),
+        {},
         {tap: [r[tap] for r in regions if tap in r] for tap in inputs.recipe.style},
         seen_at(inputs, scale),
+        edges_of(content, inputs.recipe.pixel_range) if inputs.recipe.edges else None,
+        warped_at(inputs, scale),
     )
-    return Objective(inputs.vgg, targets, inputs.recipe, side, inputs.settings.seed)
+    padding, seed = padding_in(inputs), inputs.settings.seed
+    if crew is not None and len(tiles_of(inputs.vgg, content, side, padding)) > 1:
+        return crew.objective(content, targets, side)
+    features = content_features(inputs.vgg, content, inputs.recipe.content, side, padding)
+    return Objective(inputs.vgg, replace(targets, content=features), inputs.recipe, side, seed)
 
 
 def seen_at(inputs: Inputs, scale: Scale) -> dict[str, Array]:
@@ -73,10 +89,23 @@ def seen_at(inputs: Inputs, scale: Scale) -> dict[str, Array]:
         return {}
     size = scale.height, scale.width
     sized = images.resize(shown.astype(np.float32), *size)
-    return {
+    seen = {
         tap: inputs.device.asarray(mask_of_layer(inputs, sized, tap) > 0)
         for tap in inputs.recipe.content
     }
+    if inputs.recipe.edges:
+        seen["image"] = inputs.device.asarray(seen_of(sized))
+    return seen
+
+
+def warped_at(inputs: Inputs, scale: Scale) -> Warped | None:
+    """Return what was painted in the frames before, on the device; None where there is none."""
+    if inputs.warped is None:
+        return None
+    size = scale.height, scale.width
+    known = inputs.warped.picture, inputs.warped.certainty
+    sized = [one if one.shape[-2:] == size else images.resize(one, *size) for one in known]
+    return Warped(*map(inputs.device.asarray, sized))
 
 
 def mask_of_layer(inputs: Inputs, mask: np.ndarray, tap: str) -> np.ndarray:

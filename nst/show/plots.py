@@ -32,6 +32,7 @@ from matplotlib.ticker import MaxNLocator
 
 from nst import files, machine
 from nst.pictures import images
+from nst.run.records import NOT_LOSSES
 
 DPI = 128  # a power of two: pixels / DPI * DPI is the same number of pixels
 INK, FAINT = "#222222", "#b0b0b0"
@@ -45,7 +46,7 @@ GRAM_SIDE, BAR_HEIGHT, BAR_LABELS = 300, 12, 24  # pixels of a Gram matrix and i
 BACKEND = ("backend", "backend_fallback", "interactive")  # no matter of looks
 LOOKS = {name: value for name, value in rcParamsDefault.items() if name not in BACKEND}
 
-NOT_TERMS = ("step", "scale", "size", "seconds", "total")  # what else a row of a history holds
+NOT_TERMS = (*NOT_LOSSES, "total")  # what else a row of a history holds
 
 
 @rc_context(LOOKS)

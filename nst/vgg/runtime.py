@@ -276,6 +276,12 @@ class Vgg:
             self._shrinking.run({"x": x}, {"y": x.copy()}, options)
         memory.trim(self.device)
 
+    def close(self) -> None:
+        """Let go of everything but the weights; what is asked next is opened anew."""
+        self.release()
+        self._passes.clear()
+        self._shrinking = None
+
     def _pass(self, kind: str, image_shape: tuple[int, ...]) -> "_Pass":
         """Return the graph of a ``kind`` for images of one shape; the last few are kept.
 

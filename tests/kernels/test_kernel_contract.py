@@ -35,7 +35,8 @@ IN_PLACE = {
     "scale_bands": {"spectrum"},
 }
 NORMS = ["l1", "l2", "johnson", "crowson"]
-NUMBERS = {"mse", "dot"} | {f"total_variation_{n}" for n in NORMS}  # the rest return arrays
+NUMBERS = {"mse", "masked_mse", "dot"}  # the rest return arrays
+NUMBERS |= {f"total_variation_{n}" for n in NORMS}
 EXACT = {"moments", "band_squares"}  # in float64 whatever comes in
 NAMES = [
     name
@@ -49,9 +50,10 @@ def arguments_of(name, rng, dtype):
     drawn = {array: rng.random((3, 4, 7)).astype(dtype) for array in ARRAYS}
     drawn |= {"d_gram": rng.random((3, 3)).astype(dtype)} | OPTIONS
     drawn |= {"d_moments": rng.random((3, 4)).astype(dtype)}
+    drawn |= {"d_laplacian": rng.random((4, 7)).astype(dtype)}
     drawn |= {"d_reflected": rng.random((3, 4, 7)).astype(dtype)}
     drawn |= {"matrix": np.diag([0.5, 2.0, 3.0]).astype(dtype), "exponent": 0.5, "steps": 12}
-    drawn |= {"factors": rng.random((3, 4))}
+    drawn |= {"factors": rng.random((3, 4)), "mask": rng.random((4, 7)).astype(dtype)}
     parameters = inspect.signature(getattr(k, name)).parameters.values()
     return {p.name: drawn[p.name] for p in parameters if p.default is p.empty}
 
@@ -60,6 +62,7 @@ LARGE = 3, 700, 701  # 1.5 million values: several blocks of every kind
 WHOLE = {  # for small matrices, for one picture, or, moments, in blocks larger than this array
     *{"luminance", "moments", "symmetric_power", "newton_schulz", "reflect", "reflect_backward"},
     *{"total_variation_crowson", "total_variation_crowson_backward"},
+    *{"laplacian", "laplacian_backward"},  # of a sixteenth of a picture
     *{"cosine_transform", "inverse_cosine_transform", "band_squares"},  # by SciPy, as a whole
 }
 
@@ -71,6 +74,8 @@ def test_kernels_work_through_the_cache(rng, name):
     for parameter, value in arguments.items():
         if np.shape(value) == (3, 4, 7):
             arguments[parameter] = rng.random(LARGE, np.float32)
+        elif np.shape(value) == (4, 7):
+            arguments[parameter] = rng.random(LARGE[1:], np.float32)
     if "out" in inspect.signature(getattr(k, name)).parameters:
         arguments["out"] = np.empty(LARGE, np.float32)
     getattr(k, name)(**arguments)  # starts the threads
@@ -102,7 +107,9 @@ def test_only_what_is_said_to_be_in_place_changes(rng, name):
     assert changed == IN_PLACE.get(name, set())
 
 
-@pytest.mark.parametrize("name", ["mse", "total_variation_l1", "total_variation_l2", "dot"])
+@pytest.mark.parametrize(
+    "name", ["mse", "masked_mse", "total_variation_l1", "total_variation_l2", "dot"]
+)
 def test_sums_accumulate_in_float64(name):
     """One term of 2**24 and then sixteen of 1, which float32 would drop one by one.
 
@@ -115,6 +122,9 @@ def test_sums_accumulate_in_float64(name):
         assert k.dot(row, row) == 2**24 + 16
     elif name == "mse":
         assert k.mse(row, np.zeros_like(row)) == np.float32((2**24 + 16) / row.size)
+    elif name == "masked_mse":
+        ones = np.ones_like(row[0])
+        assert k.masked_mse(row, np.zeros_like(row), ones) == np.float32((2**24 + 16) / row.size)
     elif name == "total_variation_l2":
         assert k.total_variation_l2(row) == 2**24 + 2 * 16  # up and down
     else:
@@ -202,6 +212,11 @@ REFUSED = {
         ValueError,
         r"mask must be \(2, 2\) for features \(3, 2, 2\), got \(2, 3\); resize",
     ),
+    "a mask of another picture": (
+        lambda: k.masked_mse(IMAGE, IMAGE, zeros(2, 3)),
+        ValueError,
+        r"mask must be \(2, 2\) for features \(3, 2, 2\), got \(2, 3\); resize",
+    ),
     "moments of another layer": (
         lambda: k.moments_backward(zeros(3, 3), IMAGE),
         ValueError,
@@ -216,6 +231,11 @@ REFUSED = {
         lambda: k.gram_backward(zeros(3, 3), IMAGE, out=zeros(3, 2, 4)[:, :, ::2]),
         ValueError,
         r"out of shape \(3, 2, 2\) is not C-contiguous; give a whole array",
+    ),
+    "the image as its own gradient": (
+        lambda: k.total_variation_l2_backward(IMAGE, out=IMAGE),
+        ValueError,
+        r"out is the image that is read; give another array, or none",
     ),
     "adding to nothing": (
         lambda: k.total_variation_l1_backward(IMAGE, add=True),
@@ -261,6 +281,11 @@ REFUSED = {
         lambda: k.clip(IMAGE, 1, 0),
         ValueError,
         r"low must not exceed high, got low=1 and high=0",
+    ),
+    "edges of another image": (
+        lambda: k.laplacian_backward(zeros(5, 3), zeros(3, 5, 2)),
+        ValueError,
+        r"d_laplacian must be \(5, 2\) for an image \(3, 5, 2\), got \(5, 3\)",
     ),
     "a margin wider than the image": (
         lambda: k.reflect(zeros(3, 5, 2), 3),

@@ -223,6 +223,10 @@ INTO = {
     "gram_backward": lambda rng: [rng.standard_normal((5, 5)), rng.standard_normal((5, 6, 7))],
     "moments_backward": lambda rng: [rng.standard_normal((5, 6)), rng.standard_normal((5, 6, 7))],
     "mse_backward": lambda rng: [*rng.standard_normal((2, 5, 6, 7))],
+    "masked_mse_backward": lambda rng: [
+        *rng.standard_normal((2, 5, 6, 7)),
+        draw_mask(rng, (5, 6, 7)),
+    ],
     "total_variation_l1_backward": lambda rng: [rng.standard_normal((5, 6, 7))],
     "total_variation_l2_backward": lambda rng: [rng.standard_normal((5, 6, 7))],
     "total_variation_johnson_backward": lambda rng: [rng.standard_normal((5, 6, 7))],
@@ -277,6 +281,35 @@ def test_mse_is_the_mean_squared_difference(rng, shape):
 def test_mse_backward_is_its_slope(rng, shape):
     x, target = rng.standard_normal((2, *shape))
     assert_gradient(lambda x: k.mse(x, target), x, k.mse_backward(x, target))
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_masked_mse_weighs_each_pixel_and_divides_by_all(rng, shape):
+    x, target = rng.standard_normal((2, *shape))
+    mask, expected = draw_mask(rng, shape), 0.0
+    for channel, row, column in np.ndindex(shape):
+        difference = x[channel, row, column] - target[channel, row, column]
+        expected += mask[row, column] * difference**2
+    assert k.masked_mse(x, target, mask) == pytest.approx(expected / math.prod(shape), rel=1e-12)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_masked_mse_backward_is_its_slope(rng, shape):
+    x, target = rng.standard_normal((2, *shape))
+    mask = draw_mask(rng, shape)
+    d_x = k.masked_mse_backward(x, target, mask)
+    assert_gradient(lambda x: k.masked_mse(x, target, mask), x, d_x)
+
+
+def test_where_the_mask_is_0_nothing_counts_and_where_it_is_1_all_does(rng):
+    x, target = rng.standard_normal((2, 2, 4, 7))
+    assert k.masked_mse(x, target, np.ones((4, 7))) == pytest.approx(k.mse(x, target), rel=1e-14)
+    mask = draw_mask(rng, (2, 4, 7))
+    target[:, mask == 0] = 1e6
+    assert k.masked_mse(x, target, mask) < 1e3
+    assert not k.masked_mse_backward(x, target, mask)[:, mask == 0].any()
 
 
 # ---- Total variation -----------------------------------------------------------------
@@ -451,6 +484,31 @@ def test_three_steps_of_adam_follow_the_paper(options):
         assert image.item() == pytest.approx(theta, rel=1e-12)
         assert first.item() == pytest.approx(m, rel=1e-12)
         assert second.item() == pytest.approx(v, rel=1e-12)
+
+
+# ---- Edges ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_laplacian_is_the_difference_from_the_four_neighbours_in_all_channels(rng, shape):
+    image = rng.standard_normal(shape)
+    _, height, width = shape
+    expected = np.zeros((height, width))
+    for channel, row, column in np.ndindex(*shape):
+        for r, c in [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)]:
+            if 0 <= r < height and 0 <= c < width:  # beyond is the pixel itself: no difference
+                expected[row, column] += image[channel, row, column] - image[channel, r, c]
+    np.testing.assert_allclose(k.laplacian(image), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_laplacian_backward_is_its_slope(rng, shape):
+    image, d_laplacian = rng.standard_normal(shape), rng.standard_normal(shape[1:])
+    assert_gradient(
+        lambda x: np.vdot(d_laplacian, k.laplacian(x)),
+        image,
+        k.laplacian_backward(d_laplacian, image),
+    )
 
 
 # ---- Margin --------------------------------------------------------------------------

@@ -39,7 +39,7 @@ SHARED = {"add_up", "add_up_exactly"}  # of all that add up: first in the file
 OF_MATRICES = {"symmetric_power", "newton_schulz"}  # small, of any dtype and layout: the library's
 LIBRARY = OF_MATRICES | {  # without a kernel
     *{"gram_backward", "moments", "moments_backward"},
-    *{"cosine_transform", "inverse_cosine_transform", "band_squares", "scale_bands"},
+    *{"cosine_transform", "inverse_cosine_transform"},
 }
 DRAWN = object()  # stands for an argument that has a default and is drawn nevertheless
 ADDED = {"out": DRAWN, "add": True}
@@ -57,6 +57,7 @@ CASES = {  # the arguments that are not arrays of the shape under test, and so a
     "symmetric_power": [{"exponent": 0.5}, {"exponent": -1, "smallest": 0.7}],
     "newton_schulz": [{"steps": 2}, {"steps": 12}],
     "mse_backward": PULLS,
+    "masked_mse_backward": [*PULLS, {"d_loss": 0.7} | ADDED],
     "total_variation_l1": STEPS,
     "total_variation_l1_backward": PULLED_STEPS,
     "total_variation_l2": STEPS,
@@ -64,6 +65,7 @@ CASES = {  # the arguments that are not arrays of the shape under test, and so a
     "total_variation_johnson": STEPS,
     "total_variation_johnson_backward": PULLED_STEPS,
     "total_variation_crowson_backward": [*PULLS, {"d_loss": 0.7} | ADDED],
+    "laplacian_backward": [{}, {"out": DRAWN}, ADDED],
     "reflect": [{"margin": 1}, {"margin": 0}],
     "reflect_backward": [{"margin": 1}],
     "axpy": [{"scale": -0.7}, {"scale": 2}, {"scale": np.asarray(1.3, np.float32)}],
@@ -119,6 +121,8 @@ def draw(name, shape, rng):
         return rng.random((shape[0], 5))
     if name == "mask":
         return rng.random(shape[1:], np.float32)
+    if name == "d_laplacian":
+        return rng.standard_normal(shape[1:], np.float32)
     if name == "second_moment":
         return rng.random(shape, np.float32)
     if name == "matrix":  # symmetric, its eigenvalues 1 or more
@@ -281,7 +285,9 @@ def test_tiled_gram_adds_its_strips_in_float64(twin, monkeypatch):
     assert float(twin.gram(features, 1)[0, 0]) == 2**32 + 16 * 256
 
 
-@pytest.mark.parametrize("name", ["clip", "total_variation_l1_backward", "luminance", "mse"])
+@pytest.mark.parametrize(
+    "name", ["clip", "total_variation_l1_backward", "luminance", "mse", "masked_mse"]
+)
 def test_nan_stays_nan_in_both_twins(twin, rng, name):
     image = rng.standard_normal((3, 4, 5), np.float32)
     image[1, 2, 3] = np.nan
@@ -290,6 +296,8 @@ def test_nan_stays_nan_in_both_twins(twin, rng, name):
         arguments |= {"low": 0.0, "high": 1.0}
     if name == "mse":
         arguments = {"x": image, "target": np.zeros_like(image)}
+    if name == "masked_mse":
+        arguments = {"x": image, "target": np.zeros_like(image), "mask": np.zeros_like(image[0])}
     expected, _ = call(reference, name, arguments)
     actual, _ = call(twin, name, arguments, asarray=twin.cp.array)
     assert np.isnan(expected).any()
@@ -371,6 +379,7 @@ def small_arguments(name, dtype):
     """Zeros of (3, 2, 3) for every array that has a feature map's shape."""
     case = CASES.get(name, [{}])[0]
     shapes = {"d_gram": (3, 3), "d_moments": (3, 4), "d_reflected": (3, 4, 5), "factors": (3, 5)}
+    shapes |= {"d_laplacian": (2, 3), "mask": (2, 3)}
     return case | {p: np.zeros(shapes.get(p, (3, 2, 3)), dtype) for p in to_draw(name, case)}
 
 

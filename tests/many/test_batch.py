@@ -14,9 +14,9 @@ import pytest
 import nst
 from nst import cli
 from nst.errors import NstError
-from nst.many import batch as batches
 from nst.pictures import images
 from nst.run import marks, targets
+from nst.run.inputs import prepare
 from nst.run.shared import Shared
 from nst.settings import Painting, Settings
 from nst.stylize import complete
@@ -348,7 +348,7 @@ def test_a_picture_says_whether_it_is_finished(place, quick):
     nst.stylize(settings)
     assert marks.is_ours(Path("x.jpg"))
     assert not marks.is_ours(Path("in/sub/b.jpg"))
-    mark = batches.prepare(settings, asked=True).mark
+    mark = prepare(settings, asked=True).mark
     assert marks.is_finished(Path("x.jpg"), mark)
     assert not marks.is_finished(Path("x.jpg"), mark[::-1])
 

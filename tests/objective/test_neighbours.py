@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from gradcheck import assert_gradient
 from objectives import mask_of, recipe_of
-from run.test_checkpoints import stop_after, without_seconds
 from running import begun, paint
 from small_networks import NARROW_VGG16, NARROW_VGG19, ReferenceVgg, draw_arrays, relative_error
+from stopping import assert_the_same_when_stopped
 
-from nst import resume, stylize
+from nst import stylize
 from nst.devices import CPU
 from nst.errors import NstError
 from nst.memory import FileArray
@@ -409,12 +409,7 @@ def test_in_tiles_loss_and_gradient_are_those_of_the_whole(asked):
 
 
 def test_stopped_and_resumed_it_paints_the_same_picture(asked, tmp_path):
-    expected = stylize(asked)
-    with pytest.raises(KeyboardInterrupt):
-        stylize(replace(asked, checkpoint=tmp_path / "saved"), stop_after(5))
-    result = resume(tmp_path / "saved")
-    np.testing.assert_array_equal(result.image, expected.image)
-    assert without_seconds(result.history) == without_seconds(expected.history)
+    assert_the_same_when_stopped(asked, tmp_path / "saved", 5)
 
 
 @pytest.mark.parametrize("side", [None, 112], ids=["whole", "tiles"])

@@ -11,9 +11,9 @@ import pytest
 from gradcheck import assert_gradient
 from objective.test_recipe_objectives import TORCH_MEAN, TORCH_STD, NaiveVgg
 from objectives import mask_of, recipe_of
-from run.test_checkpoints import stop_after, without_seconds
 from running import begun
 from small_networks import NARROW_VGG16, ReferenceVgg, draw_arrays, relative_error
+from stopping import assert_the_same_when_stopped, stop_after
 
 from nst import resume, stylize
 from nst.devices import CPU
@@ -508,14 +508,8 @@ SMALL = {"recipe": "nnst", "size": 48, "scales": (24, 48)}
 
 def test_a_run_that_was_stopped_goes_on_with_the_same_bits(settings, narrow, tmp_path):
     """In the scales of columns, between, and in the last pass."""
-    asked = settings(**SMALL, steps=(2, 3, 3), checkpoint=tmp_path / "checkpoint")
-    expected = stylize(replace(asked, checkpoint=None))
-    for step in (1, 4, 5, 7):
-        with pytest.raises(KeyboardInterrupt):
-            stylize(replace(asked, checkpoint=tmp_path / f"to-{step}"), stop_after(step))
-        found = resume(tmp_path / f"to-{step}")
-        np.testing.assert_array_equal(found.image, expected.image)
-        assert without_seconds(found.history) == without_seconds(expected.history)
+    asked = settings(**SMALL, steps=(2, 3, 3))
+    assert_the_same_when_stopped(asked, tmp_path / "checkpoint", 1, 2, 4, 5, 7)
 
 
 def test_the_log_tells_the_columns_of_the_last_pass(settings, narrow, tmp_path):
@@ -531,7 +525,7 @@ def test_the_log_tells_the_columns_of_the_last_pass(settings, narrow, tmp_path):
 def test_a_pyramid_that_does_not_fit_is_refused(settings, narrow, tmp_path):
     asked = settings(**SMALL, steps=(2, 3, 3), checkpoint=tmp_path / "checkpoint")
     with pytest.raises(KeyboardInterrupt):
-        stylize(asked, stop_after(4))
+        stylize(asked, on_progress=stop_after(4))
     saved = checkpoints.load(tmp_path / "checkpoint")
     saved.optimizer["levels"][1] = saved.optimizer["levels"][1][:, 1:]
     checkpoints.save(tmp_path / "checkpoint", saved, CPU)

@@ -76,10 +76,13 @@ def targets_and_recipe(case, vgg, dtype):
     content = vgg.features(case.rng.random((3, case.height, case.width)).astype(dtype))
     painting = vgg.features(case.rng.random((3, 37, 52)).astype(dtype))
     targets = Targets({tap: content[tap] for tap in case.content}, styles_of(case, painting))
+    edges = case.rng.random((case.height // 4, case.width // 4)).astype(dtype)
+    targets = replace(targets, edges=edges)
     recipe = recipe_of(
         {tap: 0.5 + case.rng.random() for tap in case.content},
         {tap: 0.5 + case.rng.random() for tap in case.style},
         smoothness=case.rng.choice([0.0, 0.4]),
+        edges=case.rng.choice([0.0, 0.9]),
         padding=case.padding,
         **case.conventions,
     )

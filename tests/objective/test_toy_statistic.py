@@ -8,12 +8,12 @@ import pytest
 import toy_statistic
 from gradcheck import assert_gradient
 from objectives import mask_of, recipe_of
-from run.test_checkpoints import stop_after, without_seconds
 from running import begun, paint
 from small_networks import ReferenceVgg, draw_arrays, relative_error
+from stopping import assert_the_same_when_stopped
 from toy_statistic import MeanStyle
 
-from nst import resume, stylize
+from nst import stylize
 from nst.kernels import Array
 from nst.objective import Objective, Region, Targets
 from nst.objective.recipes import RECIPES
@@ -95,12 +95,7 @@ def test_in_tiles_it_paints_the_same_picture(asked):
 
 
 def test_stopped_and_resumed_it_paints_the_same_picture(asked, tmp_path):
-    expected = stylize(asked)
-    with pytest.raises(KeyboardInterrupt):
-        stylize(replace(asked, checkpoint=tmp_path / "saved"), stop_after(4))
-    result = resume(tmp_path / "saved")
-    np.testing.assert_array_equal(result.image, expected.image)
-    assert without_seconds(result.history) == without_seconds(expected.history)
+    assert_the_same_when_stopped(asked, tmp_path / "saved", 4)
 
 
 @pytest.mark.parametrize("side", [None, 96], ids=["whole", "tiles"])

@@ -23,7 +23,6 @@ from nst.run.estimate import (
     SAVING,
     Estimate,
     Work,
-    format_seconds,
     optimizer_images,
     optimizer_passes,
 )
@@ -33,6 +32,7 @@ from nst.run.probe import Cost
 from nst.run.targets import objective_at
 from nst.settings import Painting
 from nst.stylize import finish
+from nst.values import format_seconds
 from nst.vgg.architecture import VGG16
 
 MB = 10**6
@@ -117,6 +117,16 @@ def test_regions_have_masks_at_each_layer_of_the_style():
         one, three = (replace(work, regions=n) for n in (0, 3))
         side = fit(three, budget).side
         assert one.peak(side, 0) + masks == pytest.approx(three.peak(side, 0))
+
+
+def test_edges_take_a_quarter_of_an_image_and_a_few_passes():
+    kept = replace(WORK, edges=True)
+    for budget in (20_000 * MB, 1200 * MB):  # as a whole, and in tiles
+        side = fit(kept, budget).side
+        assert WORK.peak(side, 0) + IMAGE / 4 == pytest.approx(kept.peak(side, 0))
+    more = fit(kept, 20_000 * MB).seconds - fit(WORK, 20_000 * MB).seconds
+    passes = sum(steps * height * width for height, width, steps in WORK.sizes)
+    assert more == pytest.approx(4 * COST.pass_seconds * passes)
 
 
 def test_frames_are_saved_beside_all_that_painting_needs():

@@ -17,8 +17,12 @@ from nst.stylize import complete
 
 
 @pytest.fixture
-def folder_of(settings, tmp_path):
-    """A function that returns the folder of a run that was stopped after step 4 of 6."""
+def folder_of(settings, tmp_path, monkeypatch):
+    """A function that returns the folder of a run that was stopped after step 4 of 6.
+
+    What is made up may name files to write, and those go where the run began.
+    """
+    monkeypatch.chdir(tmp_path)
 
     def stop(progress):
         if progress.step == 4:
@@ -35,7 +39,7 @@ def folder_of(settings, tmp_path):
             output=None,
         )
         with pytest.raises(KeyboardInterrupt):
-            stylize(asked, stop)
+            stylize(asked, on_progress=stop)
         return folder
 
     return make

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from run.test_hostile_checkpoints import contents, forge
 from running import paint
+from stopping import stop_after
 
 from nst import cli, resume, stylize
 from nst.devices import CPU
@@ -26,14 +27,6 @@ from nst.run.inputs import prepare
 from nst.run.plan import checkpoint_folder
 from nst.run.state import reopen
 from nst.stylize import complete
-
-
-def stop_after(last):
-    def stop(progress):
-        if progress.step == last:
-            raise KeyboardInterrupt
-
-    return stop
 
 
 @pytest.fixture
@@ -54,7 +47,7 @@ def asked(settings, tmp_path):
 @pytest.fixture
 def stopped(asked):
     with pytest.raises(KeyboardInterrupt):
-        stylize(asked, stop_after(5))
+        stylize(asked, on_progress=stop_after(5))
     return asked
 
 
@@ -89,7 +82,7 @@ def test_a_run_goes_on_over_the_files_of_the_same_run_before(asked):
     stylize(dataclasses.replace(asked, checkpoint=None))
     assert all(path.exists() for path in written(asked))
     with pytest.raises(KeyboardInterrupt):
-        stylize(asked, stop_after(5))
+        stylize(asked, on_progress=stop_after(5))
     assert len(resume(asked.checkpoint).history) == 6
 
 
@@ -177,7 +170,7 @@ def test_the_mark_is_that_of_the_picture_wherever_it_is_painted(settings, asked,
 def test_a_jpeg_says_whose_it_is(settings, tmp_path):
     asked = settings(output=tmp_path / "out.jpg", steps=4, size=64, checkpoint=tmp_path / "c")
     with pytest.raises(KeyboardInterrupt):
-        stylize(asked, stop_after(2))
+        stylize(asked, on_progress=stop_after(2))
     reopened, *_ = reopen(tmp_path / "c")
     assert marks.carries(asked.output, reopened.mark)
     assert not marks.is_finished(asked.output, reopened.mark)

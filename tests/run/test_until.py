@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from run.test_checkpoints import stop_after, without_seconds
+from stopping import stop_after, without_seconds
 
 from nst import devices, resume, stylize
 from nst.errors import NstError
@@ -62,7 +62,7 @@ def asked(settings):
 
 def test_a_run_ends_early_and_says_so_itself(asked):
     done = []
-    result = stylize(asked, lambda progress: done.append(progress.done))
+    result = stylize(asked, on_progress=lambda progress: done.append(progress.done))
     made = [sum(e["scale"] == number for e in result.history) for number in (1, 2)]
     assert all(2 * WINDOW <= steps < 300 for steps in made)
     assert [e["step"] for e in result.history] == list(range(1, sum(made) + 1))

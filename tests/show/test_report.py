@@ -182,7 +182,7 @@ def test_a_run_without_a_step_has_a_report(made):
 
 
 def test_a_report_that_cannot_be_written_is_one_line(made, tmp_path):
-    with pytest.raises(NstError, match="there is no folder"):
+    with pytest.raises(NstError, match="its folder is not there"):
         report.write(tmp_path / "nowhere" / "report.html", made)
 
 
@@ -252,7 +252,7 @@ def test_a_stopped_run_is_shown_from_its_checkpoints(settings, tmp_path, capsys)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stylize(settings(checkpoint=tmp_path / "saved"), stop)
+        stylize(settings(checkpoint=tmp_path / "saved"), on_progress=stop)
     assert cli.main(["report", str(tmp_path / "saved")]) == 0
     (path,) = tmp_path.glob("*.html")
     assert capsys.readouterr().out.strip() == str(path)

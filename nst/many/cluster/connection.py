@@ -1,0 +1,288 @@
+"""A cluster of Dask: started on this machine or joined, and asked for work.
+
+What is sent and what comes back is plain: text, bytes, numbers, NumPy arrays, and lists and dicts
+of these.  Functions are called by their names.  So no object of nst is pickled, and a worker with
+another nst is found out at the start, and not by what it cannot unpickle.
+
+Every task can be done again, by another worker, with the same result: what it needs is in its
+arguments, or the result of a task of which the same is true.  So Dask itself mends what a worker
+that dies takes along.
+"""
+
+import logging
+import queue
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from nst import machine, memory
+from nst.devices import CPU
+from nst.errors import NstError, brief
+from nst.many.cluster import worker
+from nst.values import is_count, shown
+from nst.version import VERSION
+
+MOST_WORKERS = 256  # on this machine; a larger number is taken for a typing mistake
+CONNECTING = 10.0  # seconds that a scheduler has to answer
+WAITING = 60.0  # seconds that the first worker has to come
+RETRIES = 2  # of a task that failed where another try may not: memory, a shared disk
+LOOKING = 1.0  # seconds between two looks at which workers there are
+ENDING = 5.0  # seconds that cancelled tasks have to end
+
+T = TypeVar("T")
+
+
+@contextmanager
+def opened(workers: int | None = None, scheduler: str | None = None) -> Iterator["Cluster"]:
+    """Yield a cluster of so many ``workers`` on this machine, or that of a ``scheduler``.
+
+    What was started here is stopped at the end; a cluster of others goes on, without our tasks.
+
+    Raises
+    ------
+    NstError
+        Where Dask is not installed, where nobody answers at the address, where there is no
+        worker, or one that has another nst.
+    """
+    distributed = _distributed()
+    if (workers is None) == (scheduler is None):
+        raise NstError("give --workers, for a cluster on this machine, or --scheduler, not both.")
+    if scheduler is None:
+        with _started(distributed, workers) as local:
+            cpus = max(1, machine.cpus() // len(local.workers))
+            client = distributed.Client(local, set_as_default=False, direct_to_workers=True)
+            with _closing(Cluster(client, "this machine", cpus)) as cluster:
+                yield cluster
+        return
+    client = _joined(distributed, scheduler)
+    with _closing(Cluster(client, scheduler, None)) as cluster:
+        yield cluster
+
+
+def _distributed() -> Any:
+    """Return Dask's module, quiet: what it would say, our own lines say."""
+    try:
+        import dask
+        import distributed
+    except ImportError:
+        raise NstError(
+            "--workers and --scheduler need Dask, which is not installed; "
+            "`pip install 'nst[cluster]'` brings it."
+        ) from None
+    for name in [*logging.root.manager.loggerDict]:
+        if name.startswith(("distributed", "tornado")):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TiB"})  # windows are
+    return distributed
+
+
+@contextmanager
+def _started(distributed: Any, workers: object) -> Iterator[Any]:
+    """Yield a cluster on this machine, to which only this process and its workers can connect.
+
+    It listens on loopback alone, and asks for a certificate that nobody else has: other users of
+    the machine could have it run their programs.
+    """
+    if not is_count(workers) or not 1 <= workers <= MOST_WORKERS:  # type: ignore[operator]
+        raise NstError(f"--workers is {shown(workers)}; give a number from 1 to {MOST_WORKERS}.")
+    count = int(workers)  # type: ignore[call-overload]
+    try:
+        local = distributed.LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,  # tasks at a time; each uses its share of the CPUs
+            memory_limit=int(memory.free(CPU) / count),
+            host="127.0.0.1",
+            security=distributed.Security.temporary(),
+            dashboard_address="127.0.0.1:0",  # None would be port 8787, which another may have
+            silence_logs=logging.CRITICAL,
+        )
+    except (OSError, RuntimeError) as error:
+        raise NstError(f"the workers could not be started: {brief(error)}.") from error
+    with local:
+        yield local
+
+
+def _joined(distributed: Any, scheduler: str) -> Any:
+    """Return a client of the scheduler at that address."""
+    try:
+        return distributed.Client(scheduler, set_as_default=False, timeout=CONNECTING)
+    except (OSError, ValueError, TypeError) as error:
+        raise NstError(
+            f"no scheduler of Dask answers at {shown(scheduler)}: {brief(error, 120)}; check "
+            "--scheduler, and for tls:// Dask's own settings, or start one with `dask scheduler`."
+        ) from error
+
+
+@contextmanager
+def _closing(cluster: "Cluster") -> Iterator["Cluster"]:
+    try:
+        cluster.check()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+class Cluster:
+    """Workers, and what this process has asked of them."""
+
+    def __init__(self, client: Any, name: str, cpus: int | None) -> None:
+        self.client = client
+        self.name = name  # as messages call it
+        self.cpus = cpus  # that each worker may use; None: as many as it has threads
+        self._number = 0
+        self._asked = WeakValueDictionary[str, Any]()  # futures by key, while anybody has them
+        self._looked = 0.0
+        self._workers: list[str] = []
+
+    def check(self) -> None:
+        """Raise NstError unless there are workers, and all of them have this nst."""
+        try:
+            self.client.wait_for_workers(1, timeout=WAITING)
+        except TimeoutError:
+            raise NstError(
+                f"the scheduler at {self.name} has no worker; start some with `dask worker "
+                f"{self.name}`, where nst is installed."
+            ) from None
+        found = self.client.run(worker.hello, on_error="return")
+        for address, told in found.items():
+            if isinstance(told, Exception) or told.get("nst") != VERSION:
+                has = brief(told) if isinstance(told, Exception) else f"nst {told.get('nst')}"
+                raise NstError(
+                    f"the worker at {address} cannot paint what this nst {VERSION} asks for, it "
+                    f"has {has}; install the same nst there."
+                )
+
+    def workers(self) -> list[str]:
+        """Return the addresses of the workers that there are, sorted; seldom looked up.
+
+        Where there are none, they may be on their way: for a while they are waited for.  Raises
+        ConnectionError when that has an end.
+        """
+        until = time.monotonic() + WAITING
+        while time.monotonic() - self._looked > LOOKING or not self._workers:
+            with self._heard():
+                info = self.client.scheduler_info(n_workers=-1)
+            self._workers = sorted(info["workers"])
+            self._looked = time.monotonic()
+            if not self._workers:
+                if time.monotonic() > until:
+                    raise ConnectionError(f"the scheduler at {self.name} has no worker left.")
+                time.sleep(LOOKING)
+        return self._workers
+
+    def submit(self, function: Callable[..., Any], *data: Any, on: str | None = None) -> Any:
+        """Return the future of ``function(*data)``; it goes to the worker ``on`` while that lives.
+
+        The data are plain; futures among them, in lists and dicts too, stand for their results.
+        """
+        self._number += 1
+        with self._heard():
+            future = self.client.submit(
+                function,
+                *data,
+                key=f"nst-{function.__name__}-{self.client.id}-{self._number}",
+                workers=None if on is None else [on],
+                allow_other_workers=on is not None,
+                retries=RETRIES,
+            )
+        self._asked[future.key] = future
+        return future
+
+    def result(self, future: Any) -> Any:
+        """Wait for a future, and return its result; raise what ended its task.
+
+        Raises
+        ------
+        ConnectionError
+            Where the scheduler is gone.
+        NstError
+            Where the task has ended several workers.
+        """
+        with self._heard():
+            return future.result()
+
+    def each(
+        self, items: Iterable[T], start: Callable[[T, str], Any]
+    ) -> Iterator[tuple[T, Any, Exception | None]]:
+        """Yield each of the ``items`` with the result of its task, or the exception in its place.
+
+        ``start(item, worker)`` returns the future of its task.  A worker has one at a time, and
+        who has no worker yet waits here: so a task that ends its worker takes no other along.
+        They come as they are done.
+        """
+        waiting, done = iter(items), queue.SimpleQueue[Any]()
+        busy: dict[str, tuple[T, Any, str]] = {}  # by key: the item, its future, its worker
+        ended = False
+        while True:
+            used = {address for _, _, address in busy.values()}
+            for address in self.workers() if not ended else ():
+                if address in used:
+                    continue
+                item = next(waiting, None)
+                if item is None:
+                    ended = True
+                    break
+                try:
+                    future = start(item, address)
+                except ConnectionError:
+                    raise
+                except Exception as error:
+                    yield item, None, error
+                    continue
+                busy[future.key] = item, future, address
+                future.add_done_callback(done.put)
+            if ended and not busy:
+                return
+            with suppress(queue.Empty):
+                item, future, _ = busy.pop(done.get(timeout=LOOKING).key)
+                yield item, *self._outcome(future)
+
+    def _outcome(self, future: Any) -> tuple[Any, Exception | None]:
+        try:
+            return self.result(future), None
+        except ConnectionError:
+            raise
+        except Exception as error:
+            return None, error
+
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Say in our words what Dask says of a scheduler that is gone, and of dead workers."""
+        from concurrent.futures import CancelledError
+
+        from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
+
+        gone = ConnectionError(f"the scheduler at {self.name} is gone; start it again.")
+        try:
+            yield
+        except KilledWorker as error:
+            raise NstError(
+                f"{error.allowed_failures + 1} workers died of it, the last at "
+                f"{error.last_worker.address}: perhaps they have too little memory; give them "
+                "more, or use a smaller --size, or --memory for smaller tiles"
+            ) from None
+        except (FutureCancelledError, CancelledError):
+            raise gone from None
+        except (OSError, RuntimeError, TimeoutError):
+            if self.client.status == "running":
+                raise
+            raise gone from None
+
+    def cancel(self) -> None:
+        """Cancel what was asked and is not done; wait a while until workers have noticed."""
+        asked = [future for future in self._asked.values() if not future.done()]
+        with suppress(Exception):  # the scheduler may be gone
+            if asked and self.client.status == "running":
+                self.client.cancel(asked, force=True)
+                until = time.monotonic() + ENDING
+                while time.monotonic() < until and any(self.client.run(worker.is_busy).values()):
+                    time.sleep(0.1)
+
+    def close(self) -> None:
+        """Leave the cluster, without anything left to do for us."""
+        self.cancel()
+        with suppress(Exception):
+            self.client.close(timeout=ENDING)

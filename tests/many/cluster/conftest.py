@@ -1,0 +1,44 @@
+"""Two workers of Dask on this machine, for as long as the tests run."""
+
+import contextlib
+
+import pytest
+
+from nst.many.cluster import connection
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A cluster of two workers, and its scheduler's address."""
+    with connection.opened(workers=2) as found:
+        yield found
+
+
+@pytest.fixture
+def borrowed(cluster, monkeypatch):
+    """Let whatever would start workers use those of the tests."""
+
+    @contextlib.contextmanager
+    def opened(workers=None, scheduler=None):
+        assert workers is not None or scheduler is not None
+        try:
+            yield cluster
+        finally:
+            cluster.cancel()
+
+    monkeypatch.setattr(connection, "opened", opened)
+    return cluster
+
+
+@pytest.fixture
+def plugged(cluster):
+    """A function that lets a plugin work on every worker until the test ends."""
+    names = []
+
+    def plug(plugin):
+        names.append(plugin.name)
+        cluster.client.register_plugin(plugin)
+
+    yield plug
+    for name in names:
+        cluster.client.unregister_worker_plugin(name)

@@ -1,0 +1,95 @@
+"""What tests do inside of a worker's process: count, fail and die at a definite moment.
+
+A worker that is started anew has it, too: see `distributed.WorkerPlugin`.
+"""
+
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import distributed
+
+from nst import machine
+from nst.many.cluster import painting, worker
+from nst.run import targets
+from nst.vgg import runtime
+
+counted: Counter = Counter()
+
+
+class Counting(distributed.WorkerPlugin):
+    """Counts the networks that are opened, and each picture whose sums are measured."""
+
+    name = "counting"
+
+    def setup(self, worker):
+        self.init, self.sums_at = runtime.Vgg.__init__, targets.sums_at
+
+        def opening(vgg, *given):
+            counted["opened"] += 1
+            self.init(vgg, *given)
+
+        def measuring(inputs, image, *rest):
+            counted[image.tobytes().hex()] += 1
+            return self.sums_at(inputs, image, *rest)
+
+        runtime.Vgg.__init__, targets.sums_at = opening, measuring
+
+    def teardown(self, worker):
+        runtime.Vgg.__init__, targets.sums_at = self.init, self.sums_at
+        counted.clear()
+
+
+class Failing(distributed.WorkerPlugin):
+    """Lets the painting of one result end as ``how`` says: once, if there is a ``marker`` file."""
+
+    name = "failing"
+
+    def __init__(self, output, how, marker=None):
+        self.output, self.how, self.marker = output, how, marker
+
+    def setup(self, worker):
+        self.complete = painting.complete
+
+        def complete(inputs, plan, state, on_progress):
+            def after_step(progress):
+                on_progress(progress)
+                if inputs.settings.output.name == self.output and self.is_due():
+                    end(self.how)
+
+            return self.complete(inputs, plan, state, after_step)
+
+        painting.complete = complete
+
+    def is_due(self):
+        if self.marker is None:
+            return True
+        first = not Path(self.marker).exists()
+        Path(self.marker).touch()
+        return first
+
+    def teardown(self, worker):
+        painting.complete = self.complete
+
+
+def end(how):
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise {"memory": MemoryError, "bug": TypeError, "disk": OSError}[how](f"a {how}")
+
+
+def forget():
+    worker._opened.clear()
+
+
+def count():
+    return dict(counted)
+
+
+def granted():
+    return machine.cpus(), min(machine.memory_left())
+
+
+def allow_failures(count, dask_scheduler):
+    dask_scheduler.allowed_failures = count
