@@ -463,28 +463,28 @@ def nearest(queries: cp.ndarray, vectors: cp.ndarray) -> tuple[cp.ndarray, cp.nd
 
 
 def cosine_distance(
-    features: cp.ndarray, target: cp.ndarray, weights: cp.ndarray | None = None
+    features: cp.ndarray, target: cp.ndarray, mask: cp.ndarray | None = None
 ) -> cp.ndarray:
     checks.same_shape(features=features, target=target)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     positions = features[0].size
-    return _sum("cosine_distance", positions, features, target, weights, len(features), positions)
+    return _sum("cosine_distance", positions, features, target, mask, len(features), positions)
 
 
 def cosine_distance_backward(
     features: cp.ndarray,
     target: cp.ndarray,
-    weights: cp.ndarray | None = None,
+    mask: cp.ndarray | None = None,
     d_loss: float | cp.ndarray = 1.0,
     out: cp.ndarray | None = None,
     add: bool = False,
 ) -> cp.ndarray:
     checks.same_shape(features=features, target=target)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     checks.is_scalar(d_loss=d_loss)
     d_features = _output(out, features, add)
     positions = features[0].size
-    arrays, sizes = (features, target, weights), (len(features), positions, add)
+    arrays, sizes = (features, target, mask), (len(features), positions, add)
     name = "cosine_distance_backward"
     _launch(name, _blocks(positions), d_features, *arrays, *_factor(d_loss), *sizes)
     return d_features
