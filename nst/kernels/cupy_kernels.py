@@ -629,10 +629,10 @@ def _run(name: str, blocks: int, args: list[Any]) -> None:
 def _argument(kernel: str, parameter: list[str], value: Any) -> Any:
     """Return ``value`` as ``kernel`` takes its parameter ["const", "float*", "x"], or raise."""
     *_, c_type, name = parameter
-    if c_type == "float*" and (value is not None or name != "weights"):
+    if c_type == "float*" and (value is not None or name != "mask"):
         _is_float32(kernel, **{name: value})
         return value
-    if c_type.endswith("*"):  # made in this file, never by the caller, or no weights
+    if c_type.endswith("*"):  # made in this file, never by the caller, or no mask
         return 0 if value is None else value  # CuPy passes 0 as eight bytes: no pointer
     return {"long": int, "double": float}[c_type](value)
 
