@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
 from nst import streams
-from nst.errors import NstError, NstWarning, readable
+from nst.errors import NstError, NstWarning, naming_options, readable
 from nst.terminal import say, show_warning, tell
 
 
@@ -54,6 +54,16 @@ COMMANDS = {
         "Paint PHOTO small in several styles, on one page to choose by.",
         "add_sheet",
     ),
+    "video": Command(
+        "nst.film.commands:video",
+        "Paint FILM frame by frame; strokes move with what they are on.",
+        "add_video",
+    ),
+    "studio": Command(
+        "nst.studio.command:studio",
+        "Open a page to paint in, in your browser; it needs no network.",
+        "add_studio",
+    ),
     "resume": Command(
         f"{HERE}:resume",
         "Go on with a run that was stopped, from its checkpoints in FOLDER.",
@@ -63,6 +73,11 @@ COMMANDS = {
         f"{HERE}:report",
         "Show a run that was stopped, or still goes on, from its checkpoints in FOLDER.",
         "add_report",
+    ),
+    "lesson": Command(
+        "nst.lesson.commands:lesson",
+        "Take style transfer apart in the browser, number by number, on your pictures or ours.",
+        "add_lesson",
     ),
     "recipes": Command(
         f"{HERE}:list_recipes",
@@ -99,7 +114,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``nst`` and return its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
-    with streams.lenient() as output:
+    with streams.lenient() as output, naming_options():
         arguments = vars(_parser(words).parse_args(words))
         if arguments.get("source") is not None:  # that run decides what is not given
             arguments = vars(_parser(words, defaults=False).parse_args(words))
