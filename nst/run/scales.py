@@ -201,6 +201,15 @@ def share(
     ``coarse`` of its steps; or, with None, STEPS_RATIO times those of one twice its size, and
     still a fraction of its time.
 
+    Parameters
+    ----------
+    steps : int or tuple of int
+        In all, or at each scale.
+    sides : list of int
+        Pixels of each scale's longer side, coarse to fine.
+    coarse : float or None
+        See above.
+
     Examples
     --------
     >>> share((30, 20), [256, 512])
