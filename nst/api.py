@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Unpack, overload
 
 from nst.files import PathLike
+from nst.many.cluster.poster import shared_out
 from nst.options import Options, Picture
 from nst.run.inputs import prepare
 from nst.run.plan import plan
@@ -26,6 +27,8 @@ def stylize(
     *,
     on_progress: OnProgress | None = None,
     progress: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> Result: ...
 
 
@@ -37,6 +40,8 @@ def stylize(
     *,
     on_progress: OnProgress | None = None,
     progress: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
     **options: Unpack[Options],
 ) -> Result: ...
 
@@ -48,6 +53,8 @@ def stylize(
     *,
     on_progress: OnProgress | None = None,
     progress: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
     **options: Unpack[Options],
 ) -> Result:
     """Paint ``content`` in the style of ``style`` and return the result.
@@ -72,6 +79,9 @@ def stylize(
         Called after every step; where it returns False, the run ends there.
     progress : bool
         Show a bar, in a notebook or a terminal.
+    workers, scheduler : int, str, optional
+        The tiles of a large picture are seen by so many processes of this machine, or by the
+        workers of the Dask scheduler at this address.
     options
         Further `Settings`: ``size``, ``steps``, ``strength`` and so on.
 
@@ -84,6 +94,8 @@ def stylize(
     ------
     NstError
         For what the user can mend: a bad image, an unknown model or tap, no GPU.
+    ConnectionError
+        Where the scheduler is gone; what was painted is saved.
 
     Examples
     --------
@@ -104,9 +116,9 @@ def stylize(
         draft = preview(inputs, after_step)
         if draft is not None and not draft[1].finished:  # stopped in it
             return draft[1]
-        planned = plan(inputs)
-        state = start(inputs, planned) if draft is None else draft[0]
-        return complete(inputs, planned, state, after_step)  # each scale, step by step; save
+        with shared_out(inputs, plan(inputs), workers, scheduler) as planned:
+            state = start(inputs, planned) if draft is None else draft[0]
+            return complete(inputs, planned, state, after_step)  # each scale, step by step; save
 
 
 @overload
@@ -158,7 +170,12 @@ def paint(
 
 
 def resume(
-    folder: PathLike, on_progress: OnProgress | None = None, progress: bool = False
+    folder: PathLike,
+    on_progress: OnProgress | None = None,
+    progress: bool = False,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> Result:
     """Go on with the run whose checkpoints are in ``folder``, to its end; see `stylize`.
 
@@ -172,14 +189,20 @@ def resume(
         Called after every step; where it returns False, the run ends there.
     progress : bool
         Show a bar, in a notebook or a terminal.
+    workers, scheduler : int, str, optional
+        See `stylize`; a run goes on with workers, and without, with the tiles that it began with.
 
     Raises
     ------
     NstError
         If there is no checkpoint, or if a file that the run reads has changed.
     """
-    with _shown(on_progress, progress) as after_step:
-        return complete(*reopen_to_paint(Path(folder)), after_step)
+    inputs, saved, state = reopen_to_paint(Path(folder))
+    with (
+        _shown(on_progress, progress) as after_step,
+        shared_out(inputs, saved, workers, scheduler) as planned,
+    ):
+        return complete(inputs, planned, state, after_step)
 
 
 def _settings(

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from nst import demo, schema
 from nst.errors import NstError, brief
+from nst.film import TEMPORAL
 from nst.many.jobs import KINDS
 from nst.many.sheet import SIZE, STEPS
 from nst.objective.effort import EFFORTS
@@ -16,6 +17,7 @@ from nst.pictures.colour import COLORS
 from nst.run.ending import WINDOW
 from nst.settings import Painting, Settings
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
+from nst.vgg.weights import EMBEDDED
 
 
 def add_settings(
@@ -99,8 +101,8 @@ def add_settings(
         "effort",
         choices=tuple(EFFORTS),
         help="what --size, --steps and --until are where they are not given: draft has "
-        f"{EFFORTS['draft'].size} pixels and {EFFORTS['draft'].share:.0%}% of the steps, best "
-        f"{EFFORTS['best'].share:g} times the steps, and takes them all",
+        f"{EFFORTS['draft'].size} pixels and {EFFORTS['draft'].most} steps at most, best "
+        f"{EFFORTS['best'].times:g} times the steps, and takes them all",
     )
     add(
         "preview",
@@ -125,14 +127,22 @@ def add_settings(
     add("model", help="vgg16, vgg19, vgg16-slim, an .onnx file, or auto: vgg16 where installed")
     add("device", choices=("auto", "cpu", "cuda"), help="where to compute")
     add("recipe", choices=tuple(RECIPES), help="whose objective to minimise")
-    add("content_weight", type=float, help="keep more of the photograph: a factor on the recipe's")
-    add("style_weight", type=float, help="take more of the painting: a factor on the recipe's")
+    add(
+        "content_weight",
+        type=float,
+        help="keep more of the photograph: a factor on the recipe's; 2 is visible, 5 strong",
+    )
+    add(
+        "style_weight",
+        type=float,
+        help="take more of the painting: a factor on the recipe's; 2 is visible, 5 strong",
+    )
     add("tv_weight", type=float, help="softer strokes, less noise: total variation, a factor")
     add(
         "edges",
         type=float,
         metavar="WEIGHT",
-        help="keep the photograph's lines, such as a face's: 0 is off, 10 visible, 40 strong",
+        help="keep the photograph's lines, such as a face's: 10 is visible, 40 strong and grainy",
     )
     parser.add_argument(
         "--tap-weights",
@@ -189,6 +199,7 @@ def add_stylize(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst stylize` takes."""
     add_estimate(parser, defaults)
     _add_json(parser)
+    add_cluster(parser, "see the tiles of a large picture")
 
 
 def add_estimate(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
@@ -214,6 +225,7 @@ def add_demo(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst demo` takes."""
     add_settings(parser, defaults)
     _add_json(parser)
+    add_cluster(parser, "see the tiles of a large picture")
 
 
 OF_ONE_PICTURE = ("style", "output", "log", "report", "checkpoint", "preview")  # not of a batch
@@ -284,7 +296,7 @@ def add_batch(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
         "--format", dest="kind", choices=KINDS, default=KINDS[0], help="of the results"
     )
     _add_json(parser)
-    add_cluster(parser, "paint several pictures at once,")
+    add_cluster(parser, "paint several pictures at once")
     parser.add_argument(
         "--shared",
         dest="shared_folder",
@@ -313,9 +325,90 @@ def add_sheet(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     add_settings(parser, defaults, (*OF_ONE_PICTURE, "size", "steps", "plot", "save_every"))
 
 
+def add_video(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
+    """Add what `nst video` takes."""
+    parser.add_argument(
+        "film", metavar="FILM", help="a video, a GIF, a folder of pictures, or a glob of them"
+    )
+    parser.add_argument(
+        "--style",
+        dest="styles",
+        action="append",
+        default=[],
+        metavar="IMAGE[:WEIGHT[:TAPS]]",
+        help="paint it in this style, or painting that comes along: "
+        f"{', '.join(demo.STYLES)}; several are blended; default: {next(iter(demo.STYLES))}",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="RESULT",
+        help="a name that ends in .mp4, .m4v, .mov, .mkv, .webm or .gif, or a folder for pictures",
+    )
+    parser.add_argument(
+        "--temporal",
+        type=float,
+        default=TEMPORAL,
+        metavar="WEIGHT",
+        help="how much a frame keeps of those before it, where the optical flow knows them",
+    )
+    parser.add_argument(
+        "--frame-steps",
+        type=int,
+        metavar="N",
+        help="the most steps for a frame that is not the first of its scene; it ends sooner where "
+        "steps cease to bring anything; default: a fifth of a photograph's work",
+    )
+    parser.add_argument(
+        "--rate", metavar="N|N/N", help="frames a second of a row of pictures; default: 25"
+    )
+    parser.add_argument(
+        "--scene",
+        type=int,
+        metavar="N",
+        help="paint only the N-th scene; the film is written when all are painted",
+    )
+    apart = (*OF_ONE_PICTURE, "plot", "save_every")
+    add_settings(parser, defaults, apart)
+
+
+def add_studio(parser: argparse.ArgumentParser, _: bool = True) -> None:
+    """Add what `nst studio` takes."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        dest="folder",
+        type=Path,
+        default=Path("nst-studio"),
+        metavar="FOLDER",
+        help="of the results, and in its folder inputs what they are painted of",
+    )
+    parser.add_argument(
+        "--model", default=Settings.model, help="what `auto` in the page is: a name, or a file"
+    )
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default=Settings.device, help="where to paint"
+    )
+    parser.add_argument(
+        "--memory", metavar="4GB", default=Settings.memory, help="the most to use for a painting"
+    )
+    add_page(parser)
+
+
+def add_page(parser: argparse.ArgumentParser) -> None:
+    """Add what a command takes that opens a page."""
+    parser.add_argument("--port", type=int, default=0, help="of 127.0.0.1; 0: one that is free")
+    parser.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="only print the address"
+    )
+
+
 def add_resume(parser: argparse.ArgumentParser, _: bool = True) -> None:
     """Add what `nst resume` takes."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
+    add_cluster(parser, "see the tiles of a large picture")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
@@ -324,6 +417,32 @@ def add_report(parser: argparse.ArgumentParser, _: bool = True) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE.html", help="default: beside it"
+    )
+
+
+def add_lesson(parser: argparse.ArgumentParser, _: bool = True) -> None:
+    """Add what `nst lesson` takes."""
+    from nst.lesson.subject import LARGEST, SMALLEST, USUAL
+
+    parser.add_argument(
+        "content", type=Path, nargs="?", metavar="PHOTO", help="default: the demo's photograph"
+    )
+    parser.add_argument(
+        "style", nargs="?", default="swirl", metavar="STYLE", help="a painting, or a demo style"
+    )
+    parser.add_argument(
+        "--size",
+        type=int,
+        default=USUAL,
+        help=f"the pictures' longer side in pixels, {SMALLEST} to {LARGEST}",
+    )
+    parser.add_argument("--model", default=EMBEDDED, help="a known name, or an .onnx file")
+    parser.add_argument(
+        "--export", type=Path, metavar="FILE.html", help="write a copy that needs no server"
+    )
+    parser.add_argument("--port", type=int, default=0, help="of the server; 0: one that is free")
+    parser.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="only say the address"
     )
 
 

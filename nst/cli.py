@@ -54,6 +54,16 @@ COMMANDS = {
         "Paint PHOTO small in several styles, on one page to choose by.",
         "add_sheet",
     ),
+    "video": Command(
+        "nst.film.commands:video",
+        "Paint FILM frame by frame; strokes move with what they are on.",
+        "add_video",
+    ),
+    "studio": Command(
+        "nst.studio.command:studio",
+        "Open a page to paint in, in your browser; it needs no network.",
+        "add_studio",
+    ),
     "resume": Command(
         f"{HERE}:resume",
         "Go on with a run that was stopped, from its checkpoints in FOLDER.",
@@ -63,6 +73,11 @@ COMMANDS = {
         f"{HERE}:report",
         "Show a run that was stopped, or still goes on, from its checkpoints in FOLDER.",
         "add_report",
+    ),
+    "lesson": Command(
+        "nst.lesson.commands:lesson",
+        "Take style transfer apart in the browser, number by number, on your pictures or ours.",
+        "add_lesson",
     ),
     "recipes": Command(
         f"{HERE}:list_recipes",

@@ -325,7 +325,8 @@ def steps(
             continue
         if not state.history or state.history[-1]["scale"] < number:
             begin(inputs, plan, state, scale)
-        objective = objective_at(inputs, scale, plan.side, plan.share(scale), state.asking)
+        share = plan.share(scale)
+        objective = objective_at(inputs, scale, plan.side, share, state.asking, plan.crew)
         while not is_over(state.history, number, *ending):
             progress = step(state, scale, objective, records)
             if keeper.due():

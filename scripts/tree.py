@@ -14,6 +14,8 @@ README = ROOT / "README.md"
 BLOCK = re.compile(r"(?<=```\nnst/\n).*?(?=```)", re.DOTALL)
 # The wings in the order of house: what is above knows of what is below.
 WINGS = (
+    "lesson",
+    "studio",
     "many",
     "run",
     "show",

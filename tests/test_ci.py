@@ -12,6 +12,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 INSTALLED = (
     "cpu",
     "heic",
+    "studio",
     "cluster",
     "test",
     "dev",

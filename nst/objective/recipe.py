@@ -63,6 +63,7 @@ class Recipe:
     coarsest: int | None = None  # pixels: instead, down to this longer side, from whatever size
     scale_factor: float = 2.0  # by which each is larger than the one before
     steps: int | tuple[int, int] = 500  # evaluations: all, or at the first scale, at each after
+    coarse_steps: float | None = None  # of those at full size, at each before; None: STEPS_RATIO
     until: float = 0.0  # percent: a scale ends when its steps bring less, see ending.py; 0: never
 
     optimizer: str = "lbfgs"  # lbfgs, adam or descent

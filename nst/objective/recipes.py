@@ -83,7 +83,9 @@ RECIPES = {
         padding=8,
         size=640,
         scales="auto",
-        steps=300,
+        steps=140,
+        coarse_steps=0.3,
+        until=3.0,
         history=30,
         bands=12,
         step_size=0.02,
@@ -363,7 +365,7 @@ def _unused(recipe: Recipe) -> set[str]:
     if recipe.palette == "painted":
         unused |= {"palette"}
     unused |= {"coarsest"} if recipe.coarsest is None else {"scales"}
-    unused |= set() if recipe.until else {"until"}
+    unused |= {name for name in ("until", "coarse_steps") if not getattr(recipe, name)}
     unused |= set() if recipe.edges else {"edges"}
     if not recipe.smoothness:
         unused |= {"smoothness_kind", "smoothness_reduction"}

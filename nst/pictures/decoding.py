@@ -214,6 +214,11 @@ def _check_numbers(picture: PIL.Image.Image, name: str) -> None:
 def _check_memory(picture: ImageFile, given: Input) -> None:
     """Refuse what would not fit into memory once it is decoded: a small file may hold much."""
     width, height = picture.size
+    if given.most_pixels is not None and width * height > given.most_pixels:
+        raise NstError(
+            f"cannot use {given.name}: it is {width} x {height} pixels, and the most here are "
+            f"{given.most_pixels / 1e6:g} million; make it smaller"
+        )
     needed, room = bytes_of(picture), memory.room(CPU, given.memory)
     if needed > max(room, SMALL):
         raise NstError(
@@ -393,7 +398,7 @@ def _unreadable(given: Input, error: Exception) -> NstError:
     if isinstance(error, MemoryError):
         return NstError(f"cannot use {given.name}: there is not enough memory; make it smaller")
     head, kind = given.data[:12], kind_of(given.data)
-    if given.sha256 == "":  # an image of Pillow's
+    if not given.data and not given.sha256:  # an image of Pillow's
         return NstError(f"cannot use {given.name}: {brief(error)}; give another")
     if not head:
         return NstError(f"cannot read {given.name}: the file is empty; give a {KINDS} image")

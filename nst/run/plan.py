@@ -14,7 +14,7 @@ from nst.run.estimate import IMAGE, Estimate, Work
 from nst.run.inputs import Inputs, default_folder
 from nst.run.probe import Cost, probe, probe_size
 from nst.run.scales import Scale, preview_scales, scales_for
-from nst.run.targets import kinds_of, objective_at, padding_in, painting_size
+from nst.run.targets import TileCrew, kinds_of, objective_at, padding_in, painting_size
 from nst.settings import Settings
 
 
@@ -29,6 +29,7 @@ class Plan:
     folder: Path | None = None  # where it is saved on the way; None: nowhere
     previewed: int | None = None  # of these scales: to be painted and saved before others are
     window: int = WINDOW  # steps that have to bring something: see ending.py
+    crew: TileCrew | None = None  # who sees its tiles; None: this process
 
     @property
     def full(self) -> Scale:

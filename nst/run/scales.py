@@ -108,7 +108,7 @@ def _scales_to(
         and len(steps) != len(sizes)
     ):
         steps = sum(steps)  # the recipe lists those of its own scales
-    counts = share(steps, [max(size) for size in sizes])
+    counts = share(steps, [max(size) for size in sizes], recipe.coarse_steps)
     planned = [Scale(*size, n) for size, n in zip(sizes, counts, strict=True)]
     return [scale for scale in planned[:-1] if scale.steps] + planned[-1:]
 
@@ -180,16 +180,21 @@ def longer_sides(full: int, scales: str | int | tuple[int, ...], factor: float) 
     return [side for side in sides[::-1] if side]
 
 
-def share(steps: int | tuple[int, ...], sides: list[int]) -> list[int]:
+def share(
+    steps: int | tuple[int, ...], sides: list[int], coarse: float | None = None
+) -> list[int]:
     """Return the steps at each of the scales with these longer ``sides``.
 
-    What was listed is taken as it is.  A total is shared out: a scale gets STEPS_RATIO times the
-    steps of one twice its size, and still a fraction of its time.
+    What was listed is taken as it is.  A total is shared out: each scale before the last gets
+    ``coarse`` of its steps; or, with None, STEPS_RATIO times those of one twice its size, and
+    still a fraction of its time.
 
     Examples
     --------
     >>> share((30, 20), [256, 512])
     [30, 20]
+    >>> share(130, [256, 512], 0.3)
+    [30, 100]
     >>> sum(share(300, [160, 320, 640]))
     300
     """
@@ -203,5 +208,7 @@ def share(steps: int | tuple[int, ...], sides: list[int]) -> list[int]:
             )
         return list(steps)
     shares = np.array([sides[-1] / side for side in sides]) ** np.log2(STEPS_RATIO)
+    if coarse is not None:
+        shares = np.array([coarse] * (len(sides) - 1) + [1.0])
     ends = np.round(np.cumsum(shares) / shares.sum() * steps).astype(int)
     return [int(n) for n in np.diff(ends, prepend=0)]

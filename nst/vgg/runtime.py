@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nst.vgg.plan import Size
 
 MOST_PASSES = 24  # graphs kept open: up to three for each size of image or of tile
+STRIPS_KEPT = 3  # of a layer, as was measured: memory grew up to images of as many
 
 
 class Vgg:
@@ -215,16 +216,25 @@ class Vgg:
             )
         return d_tap
 
-    def growing_bytes(self, height: int, width: int, kept: bool = True) -> int | None:
-        """Return what grows with the image of the memory that `forward` takes, or `features`.
+    def bound_bytes(self, height: int, width: int, kept: bool = True) -> int | None:
+        """Return the bytes of the arrays that are bound for `forward`, or for `features`.
 
-        That is all that is returned, with ``kept`` what `backward` reads, and the largest layer
-        once; the strips that the rest goes in have one size.  None on a GPU: there all grows.
+        That is all that is returned, and with ``kept`` what `backward` reads.  None on a GPU:
+        there what lies between grows with the image as well.
         """
-        if not self._on_cpu:
-            return None
-        arrays, largest = self._bound_bytes(height, width, kept)
-        return arrays + largest
+        return self._bound_bytes(height, width, kept)[0] if self._on_cpu else None
+
+    def full_pixels(self, height: int, width: int) -> float:
+        """Return from how many pixels on an image takes no more memory for what lies between.
+
+        Layers are gone through in strips of at most one size.  What strips have asked for is kept,
+        and does not fit the next, of a row more: a few of them are there at once.  An image of
+        ``height`` x ``width`` tells how large layers are for each pixel.
+        """
+        from nst.vgg.strips import VALUES
+
+        _, largest = self._bound_bytes(height, width, kept=False)
+        return STRIPS_KEPT * 4 * VALUES * height * width / largest
 
     def least_bytes(self, height: int, width: int, kept: bool = True) -> int:
         """Return the bytes that `forward` takes at the least, or `features`.

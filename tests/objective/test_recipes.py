@@ -71,7 +71,7 @@ PROGRAMS = {
     "pystiche": (500, "shorter", 1, 500, "content", "lbfgs", "max"),
     "spst": (1023, "shorter", 1, 600, "content", "lbfgs", "max"),
     "hvass": (None, "longer", 1, 60, "noise", "descent", "max"),
-    "nst": (640, "longer", "auto", 300, "content", "lbfgs", "average"),
+    "nst": (640, "longer", "auto", 140, "content", "lbfgs", "average"),
     "neighbours": (512, "longer", 1, 120, "content", "lbfgs", "average"),
     "mixture": (512, "longer", 1, 120, "content", "lbfgs", "average"),
 }

@@ -3,15 +3,14 @@
 import base64
 import html
 import re
-import shutil
 from html.parser import HTMLParser
 from io import BytesIO
 
 import numpy as np
 import PIL.Image
 import pytest
+from browsers import chromium
 from objectives import features_seen
-from playwright.sync_api import sync_playwright
 from running import begun
 
 from nst import cli, stylize
@@ -23,7 +22,6 @@ from nst.show import report
 
 LESS = "\N{MINUS SIGN}75 %"
 RED, BLUE, GREEN = (0.8, 0.1, 0.1), (0.1, 0.2, 0.8), (0.1, 0.7, 0.2)
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 
 
 def flat(colour, height, width):
@@ -300,12 +298,8 @@ def test_a_stopped_run_is_shown_from_its_checkpoints(settings, tmp_path, capsys)
 
 @pytest.fixture(scope="module")
 def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
