@@ -1,7 +1,8 @@
 """Neural style transfer, written so that every number can be stepped through.
 
 import nst
-result = nst.stylize(nst.Settings("photograph.jpg", "painting.jpg", "out.png"))
+result = nst.stylize("photograph.jpg", "painting.jpg", size=512)
+result.save("out.png")
 """
 
 import sys
@@ -12,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nst.api import paint, resume, stylize
     from nst.errors import NstError
+    from nst.film.video import video
     from nst.many.batch import batch
     from nst.many.sheet import sheet
     from nst.run.records import Progress
-    from nst.settings import Settings
+    from nst.settings import Painting, Settings
     from nst.stylize import Result, Run
     from nst.version import VERSION as __version__
 
 __all__ = [
     "NstError",
+    "Painting",
     "Progress",
     "Result",
     "Run",
@@ -31,10 +34,12 @@ __all__ = [
     "resume",
     "sheet",
     "stylize",
+    "video",
 ]
 
 _HOMES = {  # imported when they are asked for: so help comes before NumPy has been loaded
     "NstError": "nst.errors:NstError",
+    "Painting": "nst.settings:Painting",
     "Progress": "nst.run.records:Progress",
     "Result": "nst.stylize:Result",
     "Run": "nst.stylize:Run",
@@ -45,6 +50,7 @@ _HOMES = {  # imported when they are asked for: so help comes before NumPy has b
     "resume": "nst.api:resume",
     "sheet": "nst.many.sheet:sheet",
     "stylize": "nst.api:stylize",
+    "video": "nst.film.video:video",
 }
 
 

@@ -2,12 +2,12 @@
 
 import argparse
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypedDict
 
 from nst import demo, schema
 from nst.errors import NstError, brief
+from nst.film import TEMPORAL
 from nst.many.jobs import KINDS
 from nst.many.sheet import SIZE, STEPS
 from nst.objective.effort import EFFORTS
@@ -75,7 +75,7 @@ def add_settings(
         "output",
         "-o",
         type=Path,
-        help="where to write the result: .png or .jpg; - is standard output",
+        help="where to write the result: .png, .jpg, .webp, .tiff or .avif; - is standard output",
     )
     add(
         "size",
@@ -101,8 +101,8 @@ def add_settings(
         "effort",
         choices=tuple(EFFORTS),
         help="what --size, --steps and --until are where they are not given: draft has "
-        f"{EFFORTS['draft'].size} pixels and {EFFORTS['draft'].share:.0%}% of the steps, best "
-        f"{EFFORTS['best'].share:g} times the steps, and takes them all",
+        f"{EFFORTS['draft'].size} pixels and {EFFORTS['draft'].most} steps at most, best "
+        f"{EFFORTS['best'].times:g} times the steps, and takes them all",
     )
     add(
         "preview",
@@ -127,14 +127,22 @@ def add_settings(
     add("model", help="vgg16, vgg19, vgg16-slim, an .onnx file, or auto: vgg16 where installed")
     add("device", choices=("auto", "cpu", "cuda"), help="where to compute")
     add("recipe", choices=tuple(RECIPES), help="whose objective to minimise")
-    add("content_weight", type=float, help="keep more of the photograph: a factor on the recipe's")
-    add("style_weight", type=float, help="take more of the painting: a factor on the recipe's")
+    add(
+        "content_weight",
+        type=float,
+        help="keep more of the photograph: a factor on the recipe's; 2 is visible, 5 strong",
+    )
+    add(
+        "style_weight",
+        type=float,
+        help="take more of the painting: a factor on the recipe's; 2 is visible, 5 strong",
+    )
     add("tv_weight", type=float, help="softer strokes, less noise: total variation, a factor")
     add(
         "edges",
         type=float,
         metavar="WEIGHT",
-        help="keep the photograph's lines, such as a face's: 0 is off, 10 visible, 40 strong",
+        help="keep the photograph's lines, such as a face's: 10 is visible, 40 strong and grainy",
     )
     parser.add_argument(
         "--tap-weights",
@@ -191,6 +199,7 @@ def add_stylize(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst stylize` takes."""
     add_estimate(parser, defaults)
     _add_json(parser)
+    _add_cluster(parser)
 
 
 def add_estimate(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
@@ -216,6 +225,7 @@ def add_demo(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst demo` takes."""
     add_settings(parser, defaults)
     _add_json(parser)
+    _add_cluster(parser)
 
 
 OF_ONE_PICTURE = ("style", "output", "log", "report", "checkpoint", "preview")  # not of a batch
@@ -231,18 +241,18 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_cluster(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add what it takes to have ``what`` painted by several processes, or machines."""
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help=f"{what} on so many processes of this machine",
+        help="paint several pictures at once, or see the tiles of a large one, on so many "
+        "processes of this machine",
     )
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help=f"{what} on the workers of this Dask scheduler, such as tcp://127.0.0.1:8786",
+        help="the same on the workers of a Dask scheduler, such as tcp://127.0.0.1:8786",
     )
 
 
@@ -286,7 +296,7 @@ def add_batch(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
         "--format", dest="kind", choices=KINDS, default=KINDS[0], help="of the results"
     )
     _add_json(parser)
-    add_cluster(parser, "paint several pictures at once,")
+    _add_cluster(parser)
     parser.add_argument(
         "--shared",
         dest="shared_folder",
@@ -315,9 +325,90 @@ def add_sheet(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     add_settings(parser, defaults, (*OF_ONE_PICTURE, "size", "steps", "plot", "save_every"))
 
 
+def add_video(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
+    """Add what `nst video` takes."""
+    parser.add_argument(
+        "film", metavar="FILM", help="a video, a GIF, a folder of pictures, or a glob of them"
+    )
+    parser.add_argument(
+        "--style",
+        dest="styles",
+        action="append",
+        default=[],
+        metavar="IMAGE[:WEIGHT[:TAPS]]",
+        help="paint it in this style, or painting that comes along: "
+        f"{', '.join(demo.STYLES)}; several are blended; default: {next(iter(demo.STYLES))}",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="RESULT",
+        help="a name that ends in .mp4, .m4v, .mov, .mkv, .webm or .gif, or a folder for pictures",
+    )
+    parser.add_argument(
+        "--temporal",
+        type=float,
+        default=TEMPORAL,
+        metavar="WEIGHT",
+        help="how much a frame keeps of those before it, where the optical flow knows them",
+    )
+    parser.add_argument(
+        "--frame-steps",
+        type=int,
+        metavar="N",
+        help="the most steps for a frame that is not the first of its scene; it ends sooner where "
+        "steps cease to bring anything; default: a fifth of a photograph's work",
+    )
+    parser.add_argument(
+        "--rate", metavar="N|N/N", help="frames a second of a row of pictures; default: 25"
+    )
+    parser.add_argument(
+        "--scene",
+        type=int,
+        metavar="N",
+        help="paint only the N-th scene; the film is written when all are painted",
+    )
+    apart = (*OF_ONE_PICTURE, "plot", "save_every")
+    add_settings(parser, defaults, apart)
+
+
+def add_studio(parser: argparse.ArgumentParser, _: bool = True) -> None:
+    """Add what `nst studio` takes."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        dest="folder",
+        type=Path,
+        default=Path("nst-studio"),
+        metavar="FOLDER",
+        help="of the results, and in its folder inputs what they are painted of",
+    )
+    parser.add_argument(
+        "--model", default=Settings.model, help="what `auto` in the page is: a name, or a file"
+    )
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default=Settings.device, help="where to paint"
+    )
+    parser.add_argument(
+        "--memory", metavar="4GB", default=Settings.memory, help="the most to use for a painting"
+    )
+    add_page(parser)
+
+
+def add_page(parser: argparse.ArgumentParser) -> None:
+    """Add what a command takes that opens a page."""
+    parser.add_argument("--port", type=int, default=0, help="of 127.0.0.1; 0: one that is free")
+    parser.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="only print the address"
+    )
+
+
 def add_resume(parser: argparse.ArgumentParser, _: bool = True) -> None:
     """Add what `nst resume` takes."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
+    _add_cluster(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
@@ -434,15 +525,6 @@ def options_of(
 def _painting(text: str, mask: Path | None, region: Path | None) -> Painting:
     """Return what IMAGE[:WEIGHT[:TAPS]] means; a name may have a colon in it."""
     name, weight, taps = _parts(text)
-    if name in demo.STYLES and not reading.exists(name):
-        name = str(demo.style_path(name))
-    if name.isidentifier() and len(name) < 60 and not reading.exists(name):
-        near = get_close_matches(name.lower(), demo.STYLES, 1)
-        raise NstError(
-            f"style image not found: {name}. Check the path, or name a painting that comes along: "
-            + ", ".join(demo.STYLES)
-            + (f"; did you mean {near[0]}?" if near else ".")
-        )
     return Painting(Path(name), float(weight), mask, region, taps)
 
 

@@ -10,10 +10,12 @@ from nst import demo, files, piped, schema
 from nst.arguments import options_of, settings_of
 from nst.errors import NstError, brief
 from nst.lookup import Lookup
+from nst.many.cluster.poster import shared_out
 from nst.many.commands import heeding_signals, told_as_json
 from nst.objective.recipes import describe, table
 from nst.pictures import images, reading
 from nst.run import marks
+from nst.run.ending import WINDOW
 from nst.run.inputs import Inputs, prepare
 from nst.run.plan import Plan, plan
 from nst.run.state import State, reopen, reopen_to_paint, start
@@ -44,7 +46,12 @@ def stylize(
 
 
 def _stylize(
-    source: Path | None, quiet: bool, speak: Callable[..., None], **options: Any
+    source: Path | None,
+    quiet: bool,
+    speak: Callable[..., None],
+    workers: int | None = None,
+    scheduler: str | None = None,
+    **options: Any,
 ) -> Result:
     texts = _texts(source)
     lookup = _lookup(source, texts)
@@ -54,8 +61,8 @@ def _stylize(
             raise NstError(f"--output would overwrite {source}, which --from reads; name another.")
     inputs = _prepare(settings, source, texts, lookup)
     begun = _preview(inputs, quiet, speak)
-    planned = plan(inputs)
-    return _paint(inputs, planned, begun or start(inputs, planned), quiet, speak)
+    with shared_out(inputs, plan(inputs), workers, scheduler) as planned:
+        return _paint(inputs, planned, begun or start(inputs, planned), quiet, speak)
 
 
 def _preview(inputs: Inputs, quiet: bool, speak: Callable[..., None]) -> State | None:
@@ -88,9 +95,13 @@ def estimate(source: Path | None = None, quiet: bool = False, **options: Any) ->
     return 0
 
 
-def resume(folder: Path, quiet: bool) -> int:
+def resume(
+    folder: Path, quiet: bool, workers: int | None = None, scheduler: str | None = None
+) -> int:
     """Go on with a run that was stopped, from its checkpoints in FOLDER."""
-    _paint(*reopen_to_paint(folder), quiet)
+    inputs, saved, state = reopen_to_paint(folder)
+    with shared_out(inputs, saved, workers, scheduler) as planned:
+        _paint(inputs, planned, state, quiet)
     return 0
 
 
@@ -179,10 +190,11 @@ def _title(inputs: Inputs, plan: Plan, behind: int = 0) -> str:
     full, settings = plan.full, inputs.settings
     _, rows, columns = inputs.photograph.shape
     steps = sum(scale.steps for scale in plan.scales)
+    ends = settings.asked_until and any(scale.steps > 2 * WINDOW for scale in plan.scales)
     enlarged = max(full.height, full.width) > max(rows, columns)
     return (
         f"{full.width} x {full.height} pixels, {_counted(len(plan.scales), 'scale')}, "
-        f"{'at most ' if settings.asked_until else ''}{_counted(steps, 'step')}, "
+        f"{'at most ' if ends else ''}{_counted(steps, 'step')}, "
         f"{inputs.vgg.network.name}, on {inputs.device.name}"
         + (f", from step {behind + 1}" if behind else "")
         + f", in the style of {' and '.join(map(_style_name, settings.style))}"

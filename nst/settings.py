@@ -3,21 +3,24 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from nst import files, memory, schema
+from nst import demo, files, memory, schema
 from nst.errors import NstError, brief
 from nst.lookup import Lookup, portable
 from nst.objective.effort import EFFORTS, draft_side
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
+from nst.options import Options, Picture
 from nst.pictures import reading
 from nst.pictures.colour import COLORS
+from nst.pictures.held import held
+from nst.pictures.reading import Held
 from nst.values import is_count, is_number, path_of, shown
 from nst.vgg.architecture import (
     CONVOLUTIONS,
@@ -40,19 +43,34 @@ APART = ("output", "save_every", "plot", "log", "memory", "report", "checkpoint"
 
 @dataclass(frozen=True)
 class Painting:
-    """An image whose style to take, where in it, and where to."""
+    """An image whose style to take, where in it, and where to.
 
-    path: Path
+    An image is a path, or what `held.held` takes: an array, an image of Pillow's, bytes.
+    """
+
+    path: Path  # or the name of a painting that comes along
     weight: float = 1.0  # above 0; relative to the other paintings of the same region
     mask: Path | None = None  # an image, white where the painting is looked at
     region: Path | None = None  # an image, white where the photograph takes this style
     taps: tuple[str, ...] | None = None  # layers that take this style; None: all of the recipe's
 
+    if TYPE_CHECKING:  # what may be given is more than what is kept
+
+        def __init__(
+            self,
+            path: Picture,
+            weight: float = 1.0,
+            mask: Picture | None = None,
+            region: Picture | None = None,
+            taps: Sequence[str] | None = None,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         kinds = {"path": "style", "mask": "style mask", "region": "content mask"}
         for name, kind in kinds.items():
             if name == "path" or getattr(self, name) is not None:
-                path = path_of(f"the {kind} image", getattr(self, name))
+                path = path_of(f"the {kind} image", held(getattr(self, name), kind))
+                path = demo.found(path) if name == "path" else path
                 object.__setattr__(self, name, path)
                 reading.check(path, kind)
         if not is_number(self.weight) or not 0 < self.weight <= LARGEST_FACTOR:
@@ -89,6 +107,8 @@ class Painting:
 class Settings:
     """One stylization.  Weights are factors on the recipe's own; None leaves it to the recipe.
 
+    A picture is a path, or what `held.held` takes: an array, an image of Pillow's, bytes.
+
     Raises
     ------
     NstError
@@ -96,8 +116,8 @@ class Settings:
     """
 
     content: Path  # the photograph
-    style: tuple[Painting, ...]  # one or more; a path alone will do
-    output: Path | None = Path("out.png")  # .png or .jpg; None: only return the result
+    style: tuple[Painting, ...]  # one or more; a picture alone will do
+    output: Path | None = Path("out.png")  # its end says the kind; None: only return the result
     size: int | None = None  # pixels, the longer side of the result; the aspect is the content's
     steps: int | tuple[int, ...] | None = None  # evaluations of the objective: all, or by scale
     until: float | None = None  # percent: a scale ends when steps bring less, see ending.py
@@ -119,7 +139,7 @@ class Settings:
     color: str = "style"  # whose colours; see colour.py
     optimizer: str | None = None  # descent, adam or lbfgs
     pooling: str | None = None  # max or average
-    init: str | None = None  # content, noise, style, or an image file
+    init: str | Path | None = None  # content, noise, style, or a picture
     conv: str = "auto"  # auto or direct: how a CPU convolves; see vgg/winograd.py
     precision: str = "float32"  # or tf32: of products on a GPU
     seed: int = 0  # of the noise
@@ -130,7 +150,19 @@ class Settings:
     report: Path | None = None  # an .html file that shows the run
     checkpoint: Path | None = None  # a folder; None: beside the output, in a run that takes long
 
+    if TYPE_CHECKING:  # what may be given is more than what is kept
+
+        def __init__(
+            self,
+            content: Picture,
+            style: Picture | Painting | Sequence[Picture | Painting],
+            output: files.PathLike | None = "out.png",
+            **options: Unpack[Options],
+        ) -> None: ...
+
     def __post_init__(self) -> None:
+        for name in ("content", "init"):
+            object.__setattr__(self, name, held(getattr(self, name), name))
         for name in ("content", *OUTPUTS):
             value = getattr(self, name)
             if name == "content" or value is not None:
@@ -171,12 +203,13 @@ class Settings:
         self._check_choice("conv", CONVOLUTIONS)
         self._check_choice("precision", PRECISIONS)
         for name in ("model", "init"):
-            if isinstance(getattr(self, name), os.PathLike):
-                object.__setattr__(self, name, str(getattr(self, name)))
+            given = getattr(self, name)
+            if isinstance(given, os.PathLike) and not isinstance(given, Held):
+                object.__setattr__(self, name, str(given))
         path_of("--model", self.model)
-        if self.init is not None and not isinstance(self.init, str):
+        if self.init is not None and not isinstance(self.init, str | Held):
             raise NstError(f"--init is {shown(self.init)}; give a name or an image file.")
-        if self.init not in (None, *INITS):
+        if isinstance(self.init, str) and self.init not in INITS:
             reading.refuse_address(self.init, "--init")
             if not reading.exists(self.init):
                 raise NstError(
@@ -192,6 +225,11 @@ class Settings:
         if not isinstance(self.memory, str):
             raise NstError(f"--memory is {shown(self.memory)}; give auto, or text such as 4GB.")
         memory.parse(self.memory)
+        if self.checkpoint is not None and self.in_memory:
+            raise NstError(
+                "--checkpoint needs files to go on from, and a picture of this run is in memory; "
+                "save it and name the file, or leave the checkpoint out."
+            )
         self._check_outputs()
 
     @classmethod
@@ -357,9 +395,14 @@ class Settings:
     @property
     def inputs(self) -> list[Path]:
         """Every file that the run reads, but for the model."""
-        start = [] if self.init in (None, *INITS) else [Path(str(self.init))]
+        start = [] if self.init in (None, *INITS) else [_as_path(self.init)]
         paintings = [file for painting in self.style for file in painting.files]
         return list(dict.fromkeys([self.content, *paintings, *start]))
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether a picture of the run is in no file."""
+        return any(isinstance(path, Held) for path in self.inputs)
 
     def _check_steps(self) -> None:
         if self.steps is None:
@@ -474,6 +517,10 @@ class Settings:
             raise NstError(f"{option} would overwrite {what}, {path}; give another name.")
 
 
+def _as_path(named: str | Path | None) -> Path:
+    return named if isinstance(named, Path) else Path(str(named))
+
+
 def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
@@ -486,13 +533,14 @@ def _paintings(style: object) -> tuple[Painting, ...]:
     """Return the paintings that a path, a painting, or a sequence of them means."""
     if isinstance(style, Painting):
         return (style,)
+    style = held(style, "style")
     if isinstance(style, str | os.PathLike):
-        return (Painting(Path(style)),)
-    if not isinstance(style, Iterable) or isinstance(style, bytes | Mapping):
+        return (Painting(path_of("the style image", style)),)
+    if not isinstance(style, Iterable) or isinstance(style, Mapping):
         raise NstError(
             f"the style is {shown(style)}; give an image file, a Painting, or a list of them."
         )
-    several = list(style)
+    several = [held(one, "style") for one in style]
     if not several:
         raise NstError("there is no style image. Give one or more.")
     if len(several) > MOST_STYLES or not all(
@@ -510,7 +558,7 @@ def _paintings(style: object) -> tuple[Painting, ...]:
 
 @cache
 def _text_schema() -> Any:
-    return schema.record(Settings, style=tuple[schema.record(Painting), ...])  # type: ignore[misc]
+    return schema.record(Settings, style=tuple[schema.record(Painting), ...], init=str | None)  # type: ignore[misc]
 
 
 def _is_file_name(model: str) -> bool:

@@ -9,11 +9,12 @@ import json
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import PIL.Image
 
 from nst import files, kernels, memory, signals
 from nst.devices import Device
@@ -28,22 +29,56 @@ from nst.run.checkpoints import Keeper
 from nst.run.ending import is_over
 from nst.run.inputs import Inputs
 from nst.run.plan import Plan, plan_preview
-from nst.run.records import Progress, Records
+from nst.run.records import NOT_LOSSES, Progress, Records
 from nst.run.scales import Scale
 from nst.run.state import State, choose_optimizer, snapshot, start
 from nst.run.targets import objective_at
 from nst.version import VERSION
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """What a run returns."""
+    """What a run returns.  A notebook shows its picture."""
 
     image: np.ndarray  # (3, H, W) RGB in [0, 1], at full size
     alpha: np.ndarray | None  # (H, W), the content's
     history: list[dict[str, float]]  # an entry a step: step, scale, seconds, total, raw losses
-    metadata: dict[str, str] = field(repr=False)  # what the PNG carries as text
+    metadata: dict[str, str]  # what the PNG carries as text
     finished: bool = True  # False: it was stopped before its last step
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[1:]
+        count = len(self.history)
+        told = f"{width} x {height} pixels after {count} step{'' if count == 1 else 's'}"
+        return f"<Result: {told}{'' if self.finished else ', stopped'}>"
+
+    @property
+    def losses(self) -> dict[str, np.ndarray]:
+        """The total and each raw loss, by name: an array with a number a step.
+
+        That is of the picture before the step; where a scale has no such loss, it is not a number.
+        """
+        names = dict.fromkeys(name for entry in self.history for name in entry)
+        return {
+            name: np.array([entry.get(name, np.nan) for entry in self.history])
+            for name in names
+            if name not in NOT_LOSSES
+        }
+
+    def save(self, path: files.PathLike) -> None:
+        """Write the picture, as `images.save` does, with all that it tells of itself as text.
+
+        Raises NstError where that cannot be.
+        """
+        images.save(path, self.image, self.alpha, self.metadata)
+
+    def pil(self) -> PIL.Image.Image:
+        """Return the picture as an image of Pillow's: RGB, or RGBA of a transparent photograph."""
+        return images.as_pil(self.image, self.alpha)
+
+    def _repr_png_(self) -> bytes:
+        """Return what a notebook shows: the picture, no larger than a screen."""
+        return images.as_png(self.image, self.alpha)
 
 
 class Run:
@@ -288,9 +323,12 @@ def steps(
         ending = scale.steps, until, plan.window
         if is_over(state.history, number, *ending):
             continue
+        there = inputs.of(scale)
         if not state.history or state.history[-1]["scale"] < number:
-            begin(inputs, plan, state, scale)
-        objective = objective_at(inputs, scale, plan.side, plan.share(scale), state.asking)
+            begin(there, plan, state, scale)
+        share = plan.share(scale)
+        objective = objective_at(there, scale, plan.side, share, state.asking, plan.crew)
+        objective.evaluations = sum(entry["scale"] == number for entry in state.history)
         while not is_over(state.history, number, *ending):
             progress = step(state, scale, objective, records)
             if keeper.due():

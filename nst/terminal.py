@@ -37,25 +37,38 @@ def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def _tqdm() -> Any:
-    """Return tqdm, imported where no TQDM_NCOLS=abc can hurt: it reads its environment then."""
+def _tqdm(notebook: bool = False) -> Any:
+    """Return tqdm, imported where no TQDM_NCOLS=abc can hurt: it reads its environment then.
+
+    For a ``notebook`` it is the bar of widgets where there are such.
+    """
     theirs = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("TQDM_")}
     try:
-        from tqdm import tqdm
+        if notebook:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that there are no widgets
+                from tqdm.auto import tqdm
+        else:
+            from tqdm import tqdm
     finally:
         os.environ.update(theirs)
     return tqdm
 
 
 class ProgressBar:
-    """A tqdm bar whose length is work, not steps: a step at full size takes longest."""
+    """A tqdm bar whose length is work, not steps: a step at full size takes longest.
 
-    def __init__(self, quiet: bool) -> None:
-        self._lines = None if _is_terminal() else _Lines(quiet)
-        self._bar = _tqdm()(
+    Where it was ``asked`` for, it is one in any case: in a notebook, of widgets.  Otherwise there
+    are lines where nobody could see a bar.
+    """
+
+    def __init__(self, quiet: bool, asked: bool = False) -> None:
+        self._lines = None if asked or _is_terminal() else _Lines(quiet)
+        length = "{bar}" if asked else "{bar:20}"  # a notebook has its own
+        self._bar = _tqdm(asked)(
             total=1.0,
             disable=quiet or self._lines is not None,
-            bar_format="{percentage:3.0f}% |{bar:20}| {elapsed} < {remaining}  {desc}",
+            bar_format="{percentage:3.0f}% |" + length + "| {elapsed} < {remaining}  {desc}",
             mininterval=0.2,
         )
 
@@ -94,8 +107,8 @@ class BatchBar(ProgressBar):
         """Show the step that was just done, of one of the pictures."""
         progress = standing.progress
         text = (
-            f"{format_seconds(standing.left)}  picture {standing.picture}/{standing.pictures}, "
-            f"{standing.title}"
+            f"{format_seconds(standing.left)}  {standing.what} {standing.picture}/"
+            f"{standing.pictures}, {standing.title}"
         )
         if progress is not None:
             text += f", step {progress.step}/{progress.steps}"

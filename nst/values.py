@@ -32,7 +32,7 @@ def as_path(value: object) -> Path | None:
     if isinstance(value, str | os.PathLike):
         text = os.fspath(value)
         if isinstance(text, str) and len(text) <= LONGEST_PATH and _has_a_name(text):
-            return Path(text)
+            return value if isinstance(value, Path) else Path(text)
     return None
 
 

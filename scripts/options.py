@@ -26,7 +26,7 @@ def page() -> str:
         parts.append(f"## nst {' '.join(words)}\n\n{parser.description}\n")
         rows = [row(action) for action in parser._actions if shown(action)]
         own = [line for line in rows if line not in stylize]
-        if 2 * len(own) < len(rows):
+        if 2 * len(own) < len(rows) > len(stylize) / 2:
             lacking = [f"`{name}`" for name in options if name not in longest(parser)]
             but = f", but for {', '.join(lacking)}" if lacking else ""
             parts.append(f"It takes what `nst stylize` takes{but}.\n")

@@ -28,7 +28,7 @@ def assert_the_same_when_stopped(asked, folder, *steps):
     expected = stylize(asked)
     first, *others = map(stop_after, steps)
     with pytest.raises(KeyboardInterrupt):
-        stylize(replace(asked, checkpoint=folder), first)
+        stylize(replace(asked, checkpoint=folder), on_progress=first)
     for stop in others:
         with pytest.raises(KeyboardInterrupt):
             resume(folder, stop)

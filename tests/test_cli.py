@@ -495,7 +495,7 @@ def test_defaults_live_in_settings_only():
     options = vars(cli._parser().parse_args(["stylize", "a.png", "b.png"]))
     defaults = Settings.__dataclass_fields__
     others = {"command", "quiet", "source", "styles", "style_mask", "content_mask", "tap_weights"}
-    others |= {"as_json"}
+    others |= {"as_json", "workers", "scheduler"}
     assert set(options) == set(defaults) - {"content_taps", "style_taps"} | others
     for name, value in options.items():
         if name not in ("content", "style", *others):

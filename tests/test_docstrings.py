@@ -8,6 +8,7 @@ import re
 import pytest
 
 DOCUMENTED = [  # what others build on, by module
+    "nst.api",
     "nst.kernels",
     "nst.kernels.numpy_kernels",
     "nst.losses",
@@ -20,12 +21,14 @@ DOCUMENTED = [  # what others build on, by module
     "nst.optimizers.lbfgs",
     "nst.optimizers.optimizer",
     "nst.pictures.colour",
+    "nst.pictures.held",
     "nst.pictures.images",
     "nst.run.scales",
     "nst.values",
     "nst.vgg.runtime",
 ]
 EXAMPLES = [
+    "nst.api",
     "nst.kernels.numpy_kernels",
     "nst.memory",
     "nst.pictures.images",

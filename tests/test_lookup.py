@@ -50,7 +50,7 @@ def made(settings, files, masks, tmp_path, monkeypatch):
         steps=4,
     )
     with pytest.raises(KeyboardInterrupt):
-        stylize(asked, stop_after(2))
+        stylize(asked, on_progress=stop_after(2))
     return here
 
 

@@ -68,7 +68,7 @@ def test_the_picture_is_saved_whatever_a_callback_raises(settings, end):
     after_step, seen = ending(3, end)
     asked = settings()
     with pytest.raises(type(end)) as error:
-        stylize(asked, after_step)
+        stylize(asked, on_progress=after_step)
     assert error.value is end
     assert end.__notes__ == [f"The picture after step 3 is in {asked.output}."]
     del end.__notes__
@@ -130,7 +130,7 @@ def test_what_can_go_on_is_kept_after_the_picture(settings, tmp_path, monkeypatc
         )
     asked = settings(checkpoint=tmp_path / "saved")
     with pytest.raises(ZeroDivisionError) as error:
-        stylize(asked, ending(3, ZeroDivisionError())[0])
+        stylize(asked, on_progress=ending(3, ZeroDivisionError())[0])
     assert error.value.__notes__[1] == f"`nst resume {tmp_path / 'saved'}` goes on."
     assert order == ["nst.pictures.images", "Keeper"]
 
@@ -138,7 +138,7 @@ def test_what_can_go_on_is_kept_after_the_picture(settings, tmp_path, monkeypatc
 def test_a_second_fault_does_not_hide_the_first(settings, monkeypatch):
     monkeypatch.setattr(images, "save", raiser(TypeError("another bug")))
     with pytest.raises(ZeroDivisionError, match="a bug") as error:
-        stylize(settings(), ending(3, ZeroDivisionError("a bug"))[0])
+        stylize(settings(), on_progress=ending(3, ZeroDivisionError("a bug"))[0])
     assert error.value.__notes__ == [
         "The picture could not be saved anywhere: TypeError('another bug')"
     ]
@@ -278,7 +278,7 @@ def test_a_picture_whose_folder_is_gone_goes_to_the_nearest_place(settings, tmp_
         pytest.warns(NstWarning, match="no frame was saved"),
         pytest.raises(NstError, match=f"cannot write {gone}/out.png: its folder") as error,
     ):
-        stylize(asked, after_step)
+        stylize(asked, on_progress=after_step)
     near = tmp_path / "out-2.png"
     assert error.value.__notes__ == [f"The picture after step 10 is in {near}."]
     assert_painted(near, seen)
@@ -293,7 +293,7 @@ def test_a_current_folder_that_is_gone_is_no_hindrance(settings, tmp_path, monke
     after_step, seen = ending(3, lambda: shutil.rmtree(here))
     monkeypatch.setattr(Keeper, "due", lambda self: True)
     with pytest.warns(NstWarning), pytest.raises(NstError, match="cannot write") as error:
-        stylize(asked, after_step)
+        stylize(asked, on_progress=after_step)
     assert error.value.__notes__ == [f"The picture after step 10 is in {tmp_path / 'out.png'}."]
     assert_painted(tmp_path / "out.png", seen)
 
@@ -349,7 +349,7 @@ def test_a_second_signal_waits_too_and_the_message_is_that_of_the_first(
     whole = while_saving(monkeypatch, signal.SIGINT)
     after_step, seen = ending(3, first())
     with pytest.raises(KeyboardInterrupt) as error:
-        stylize(asked, after_step)
+        stylize(asked, on_progress=after_step)
     assert error.value.__notes__ == [f"The picture after step 3 is in {asked.output}."]
     assert whole == [asked.output.stat().st_size]
     assert_painted(asked.output, seen)

@@ -40,7 +40,7 @@ def stopping(step):
 def test_false_ends_the_run_and_what_was_painted_comes_back(settings):
     after_step, seen = stopping(3)
     asked = settings()
-    result = nst.stylize(asked, after_step)
+    result = nst.stylize(asked, on_progress=after_step)
     assert len(seen) == len(result.history) == 3
     assert not result.finished
     assert result.image.shape == (3, *FULL)
@@ -51,14 +51,14 @@ def test_false_ends_the_run_and_what_was_painted_comes_back(settings):
 
 @pytest.mark.parametrize("said", [None, True, 0, "", np.bool_(False)], ids=repr)
 def test_only_false_itself_ends_it(settings, said):
-    result = nst.stylize(settings(steps=3, output=None), lambda _: said)
+    result = nst.stylize(settings(steps=3, output=None), on_progress=lambda _: said)
     assert result.finished
     assert len(result.history) == 3
 
 
 def test_false_after_the_last_step_changes_nothing(settings):
     after_step, _ = stopping(10)
-    result = nst.stylize(settings(), after_step)
+    result = nst.stylize(settings(), on_progress=after_step)
     assert result.finished
     assert " finished" in result.metadata["nst run"]
 
@@ -67,7 +67,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_picture(settings, tmp_path):
     whole = nst.stylize(settings(output=tmp_path / "whole.png"))
     folder = tmp_path / "saved"
     after_step, _ = stopping(7)
-    nst.stylize(settings(checkpoint=folder), after_step)
+    nst.stylize(settings(checkpoint=folder), on_progress=after_step)
     assert checkpoints.saved(folder)
     resumed = nst.resume(folder)
     np.testing.assert_array_equal(resumed.image, whole.image)

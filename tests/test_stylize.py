@@ -143,7 +143,7 @@ def test_without_an_output_nothing_is_written(settings, tmp_path, monkeypatch):
 
 
 def test_history_has_every_step_and_every_raw_loss(settings):
-    history = stylize(settings(output=None)).history
+    history = stylize(settings(output=None, steps=(6, 4))).history
     assert [entry["step"] for entry in history] == list(range(1, 11))
     assert [entry["scale"] for entry in history] == [1] * 6 + [2] * 4
     assert [entry["size"] for entry in history] == [80] * 6 + [160] * 4
@@ -156,7 +156,10 @@ def test_history_has_every_step_and_every_raw_loss(settings):
 
 def test_progress_reports_each_step_with_the_picture_so_far(settings):
     reports = []
-    result = stylize(settings(output=None), lambda p: reports.append((p, p.image.copy())))
+    result = stylize(
+        settings(output=None, steps=(6, 4)),
+        on_progress=lambda p: reports.append((p, p.image.copy())),
+    )
     assert [p.step for p, _ in reports] == list(range(1, 11))
     assert [image.shape for _, image in reports] == [(3, 80, 67)] * 6 + [(3, *FULL)] * 4
     assert reports[-1][0].done == 1
@@ -247,7 +250,7 @@ def test_ctrl_c_saves_the_picture_so_far_at_full_size(settings, optimizer, last)
 
     asked = settings(optimizer=optimizer)
     with pytest.raises(KeyboardInterrupt) as interrupt:
-        stylize(asked, stop)
+        stylize(asked, on_progress=stop)
     assert interrupt.value.__notes__ == [f"The picture after step {last} is in {asked.output}."]
     expected = images.resize(seen[-1], *FULL)
     np.testing.assert_allclose(images.load(asked.output), expected, atol=0.51 / 255)
@@ -284,7 +287,7 @@ def test_what_is_not_finite_stops_the_run_and_saves_the_last_good_picture(
     monkeypatch.setattr(Objective, "evaluate", evaluate)
     asked = settings(optimizer=optimizer)
     with pytest.raises(NstError, match=f"style relu2_1 is {value}, gradient is nan") as error:
-        stylize(asked, lambda progress: seen.append(progress.image.copy()))
+        stylize(asked, on_progress=lambda progress: seen.append(progress.image.copy()))
     assert "content" not in str(error.value)
     assert error.value.__notes__ == [f"The picture after step 4 is in {asked.output}."]
     expected = images.resize(seen[-1], *FULL)

@@ -42,7 +42,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_what_is_no_python(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     files = "models/vgg16-slim.onnx", "kernels/kernels.cu", "kernels/neighbours.cu"
-    files += "demo/swirl.jpg", "show/report.html"
+    files += "demo/swirl.jpg", "show/report.html", "studio/studio.html"
     for name in files:
         assert f"nst/{name}" in names
     assert not [name for name in names if name.startswith(("tests/", "scripts/"))]

@@ -5,10 +5,12 @@ the portrait of Rear Admiral Grace Hopper that matplotlib installs with its samp
 data; it is in the public domain.
 """
 
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
 from nst.errors import NstError
+from nst.pictures import reading
 
 STYLES: dict[str, str] = {
     "swirl": "oil on canvas: a night sky of slow whirlpools, in thick strokes",
@@ -26,9 +28,29 @@ def style_path(name: str) -> Path:
     return Path(__file__).with_name(f"{name}.jpg")
 
 
+def found(path: Path) -> Path:
+    """Return the file of a style's ``path``: a painting of ours, where there is no such file.
+
+    Raises NstError for a plain word that is neither.
+    """
+    name = str(path)
+    if isinstance(path, reading.Held) or reading.exists(path):
+        return path
+    if name in STYLES:
+        return style_path(name)
+    if name.isidentifier() and len(name) < 60:
+        near = get_close_matches(name.lower(), STYLES, 1)
+        raise NstError(
+            f"style image not found: {name}. Check the path, or name a painting that comes along: "
+            + ", ".join(STYLES)
+            + (f"; did you mean {near[0]}?" if near else ".")
+        )
+    return path
+
+
 def folders() -> list[Path]:
     """Return where the demo's pictures are: the paintings, and the photograph if it is there."""
-    return [Path(__file__).parent, *(path.parent for path in _photographs() if path.is_file())]
+    return [Path(__file__).parent, *(path.parent for path in photographs() if path.is_file())]
 
 
 def content_path() -> Path:
@@ -37,7 +59,7 @@ def content_path() -> Path:
     Looks where ``matplotlib.get_data_path()`` points, without the second that
     importing matplotlib takes.
     """
-    paths = _photographs()
+    paths = photographs()
     for path in paths:
         if path.is_file():
             return path
@@ -50,7 +72,7 @@ def content_path() -> Path:
     )
 
 
-def _photographs() -> list[Path]:
+def photographs() -> list[Path]:
     """Return where the photograph may be."""
     spec = find_spec("matplotlib")
     folders = list(spec.submodule_search_locations or []) if spec else []

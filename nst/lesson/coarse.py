@@ -115,14 +115,14 @@ def _in_tiles(subject: Subject, side: int) -> tuple[list[Tile], list[Sums], list
     """Return the tiles, the sums of each, and what each adds to d_image: as `in_tiles` does it."""
     objective, image = _objective(subject, side), subject.photograph
     cut = tiles_of(objective.vgg, image, side)
-    sums = [objective.measure_tile(image, tile) for tile in cut]
+    sums = list(objective.measured(image, cut))
     total = reduce(add, sums)
     _, d_style = objective.compare(total)
     pulls = objective.pulls(objective.weights, total, d_style)
     shares = []
-    for tile in cut:
+    for tile, d_window in zip(cut, objective.spread_out(image, pulls, cut), strict=True):
         share = np.zeros_like(image)
-        share[tile.window] = objective.spread_tile(image, pulls, tile)
+        share[tile.window] = d_window
         shares.append(share)
     return cut, sums, shares
 

@@ -48,6 +48,7 @@ class Standing:
     title: str  # of this picture
     progress: Progress | None  # None: a worker has painted it to its end
     left: float  # seconds to the end of the batch
+    what: str = "picture"  # or frame, of a film
 
     @property
     def done(self) -> float:
@@ -56,7 +57,7 @@ class Standing:
         return (self.picture - 1 + share) / self.pictures
 
 
-class Crew(Protocol):
+class PictureCrew(Protocol):
     """What paints several pictures at once, elsewhere: see cluster/pictures.py."""
 
     def painted(
@@ -187,7 +188,7 @@ class Batch:
         paint: Painter,
         on_record: Callable[[Record], None] | None,
         on_progress: Callable[[Standing], None] | None,
-        crew: Crew | None = None,
+        crew: PictureCrew | None = None,
     ) -> None:
         self.records: list[Record] = []
         self._journal = journal

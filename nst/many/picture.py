@@ -7,6 +7,7 @@ from nst.errors import NstError
 from nst.run import checkpoints
 from nst.run.inputs import Inputs, default_folder, prepare
 from nst.run.plan import Plan, plan
+from nst.run.records import NOT_LOSSES
 from nst.run.shared import Shared
 from nst.run.state import State, reopen_to_paint, start
 from nst.settings import Settings
@@ -43,5 +44,4 @@ def losses_of(history: Sequence[dict[str, float]]) -> dict[str, float] | None:
     """Return the losses of the last step: the total and each raw one; None where there is none."""
     if not history:
         return None
-    others = ("step", "scale", "size", "seconds")
-    return {name: value for name, value in history[-1].items() if name not in others}
+    return {name: value for name, value in history[-1].items() if name not in NOT_LOSSES}

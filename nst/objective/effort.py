@@ -7,27 +7,32 @@ from dataclasses import dataclass
 class Effort:
     """What a word means where size, steps or until are not given themselves."""
 
-    share: float  # of the recipe's steps
-    ends: bool  # when they bring no more, as the recipe says; else all of them are made
+    times: float = 1.0  # the recipe's steps
+    most: int | None = None  # steps, over all scales or at each, as the recipe counts them
+    ends: bool = True  # when steps bring no more, as the recipe says; else all are made
     size: int | None = None  # pixels, the longer side; None: the recipe's
 
     def steps(self, usual: int | tuple[int, ...]) -> int | tuple[int, ...]:
-        """Return the share of a recipe's ``usual`` steps, of each number at least one.
+        """Return the steps in place of a recipe's ``usual`` ones.
 
         Examples
         --------
-        >>> EFFORTS["draft"].steps((120, 40, 2))
-        (12, 4, 1)
+        >>> EFFORTS["draft"].steps((120, 40, 2)), EFFORTS["best"].steps(500)
+        ((30, 30, 2), 1000)
         """
         if isinstance(usual, tuple):
-            return tuple(max(1, round(self.share * number)) for number in usual)
-        return max(1, round(self.share * usual))
+            return tuple(map(self._count, usual))
+        return self._count(usual)
+
+    def _count(self, usual: int) -> int:
+        steps = round(self.times * usual)
+        return steps if self.most is None else min(steps, self.most)
 
 
 EFFORTS = {
-    "draft": Effort(0.1, True, 256),
-    "normal": Effort(1.0, True),
-    "best": Effort(2.0, False),
+    "draft": Effort(most=30, size=256),
+    "normal": Effort(),
+    "best": Effort(times=2.0, ends=False),
 }
 
 

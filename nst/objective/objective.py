@@ -26,7 +26,7 @@ Where the recipe has a padding, the network is shown the image with a mirrored m
 of the features of the image itself; what they pull on in the margin is folded into the image.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
@@ -74,6 +74,11 @@ class Targets:
         regions = [region.within(place) for region in self.style.get(tap, ())]
         seen = {tap: contiguous(self.seen[tap][place[1:]])} if tap in self.seen else {}
         return Targets(content, {tap: regions} if regions else {}, seen)
+
+    def drawn(self, rng: np.random.Generator) -> "Targets":
+        """Return those of one evaluation, where chance has a part in what is looked at."""
+        style = {tap: [r.drawn(rng) for r in regions] for tap, regions in self.style.items()}
+        return replace(self, style=style)
 
     def readers(self, tap: str) -> int:
         """Return how many losses read the features at ``tap``."""
@@ -166,6 +171,8 @@ class Objective:
     side : int, optional
         The network is never given more than a window of so many pixels a side.  None: the image
         in one piece, as is any that fits into one window.
+    seed : int
+        What is drawn by chance depends on it, and on how many ``evaluations`` there were before.
 
     Raises
     ------
@@ -174,7 +181,12 @@ class Objective:
     """
 
     def __init__(
-        self, vgg: Vgg, targets: Targets, recipe: Recipe, side: int | None = None
+        self,
+        vgg: Vgg,
+        targets: Targets,
+        recipe: Recipe,
+        side: int | None = None,
+        seed: int = 0,
     ) -> None:
         for kind in ("content", "style"):
             named, weighed = set(getattr(targets, kind)), set(getattr(recipe, kind))
@@ -195,6 +207,7 @@ class Objective:
         self.weights = weights
         self.recipe = recipe
         self.side = side
+        self.seed, self.evaluations = seed, 0
         self.padding = padding_of(recipe.padding, vgg)
         self._buffers: dict[str, Array] = {}  # d_features by tap, where several losses meet: flat
 
@@ -213,6 +226,8 @@ class Objective:
         d_image : (3, H, W) float array
             A new array.
         """
+        self.targets = self.targets.drawn(np.random.default_rng([self.seed, self.evaluations]))
+        self.evaluations += 1
         tiles = tiles_of(self.vgg, image, self.side, self.padding)
         if len(tiles) > 1:
             terms, weights, d_image = self.in_tiles(image, tiles)
@@ -267,15 +282,15 @@ class Objective:
     def in_tiles(self, image: Array, tiles: Sequence[Tile]) -> tuple[list[Term], Weights, Array]:
         """Return the same, of an image in several tiles."""
         shown = with_margin(image, self.padding)
-        sums = reduce(add, (self.measure_tile(shown, tile) for tile in tiles))
+        sums = reduce(add, self.measured(shown, tiles))
         terms, d_style = self.compare(sums)
         weights = self.weights
         if self.recipe.combination == "log":
             weights = self.adapted(terms, image)
         pulls = self.pulls(weights, sums, d_style)
         d_shown = self.vgg.device.xp.zeros_like(shown)
-        for tile in tiles:
-            d_shown[tile.window] += self.spread_tile(shown, pulls, tile)
+        for tile, d_window in zip(tiles, self.spread_out(shown, pulls, tiles), strict=True):
+            d_shown[tile.window] += d_window
         self._buffers.clear()
         self.vgg.release()  # what follows needs room for whole images
         return terms, weights, self.folded(d_shown)
@@ -413,9 +428,17 @@ class Objective:
                 d_features[tap] = region.spread(d_sums, features[tap], out, tap in d_features)
         return d_features
 
-    def measure_tile(self, shown: Array, tile: Tile) -> Sums:
-        """Return the sums over the features that ``tile`` owns."""
-        features = self.vgg.features(shown[tile.window])
+    def measured(self, shown: Array, tiles: Sequence[Tile]) -> Iterator[Sums]:
+        """Yield the sums over the features that each of the ``tiles`` owns, in their order."""
+        return (self.measure_window(shown[tile.window], tile) for tile in tiles)
+
+    def spread_out(self, shown: Array, pulls: Pulls, tiles: Sequence[Tile]) -> Iterator[Array]:
+        """Yield what the features of each tile add to ``d_shown``, on its window."""
+        return (self.spread_window(shown[tile.window], pulls, tile) for tile in tiles)
+
+    def measure_window(self, window: Array, tile: Tile) -> Sums:
+        """Return the sums over the features that ``tile`` owns, given its ``window``."""
+        features = self.vgg.features(window)
         content: dict[str, Squares] = {}
         style: dict[str, Sequence[Any]] = {}
         for tap in self.vgg.taps:
@@ -427,10 +450,10 @@ class Objective:
             style |= sums.style
         return Sums(content, style)
 
-    def spread_tile(self, shown: Array, pulls: Pulls, tile: Tile) -> Array:
+    def spread_window(self, window: Array, pulls: Pulls, tile: Tile) -> Array:
         """Return what the features that ``tile`` owns add to ``d_shown``, on its window."""
         d_features = {}
-        for tap, features in self.vgg.forward(shown[tile.window]).items():
+        for tap, features in self.vgg.forward(window).items():
             stride = self.vgg.network.architecture.stride(tap)
             own = self._own(features, tile.inside(stride))
             targets = self.targets.within(tap, tile.own(stride), self.vgg)

@@ -60,6 +60,13 @@ class Span:
         own, first = self.own(stride), self.start // stride
         return slice(own.start - first, own.stop - first)
 
+    @property
+    def alone(self) -> "Span":
+        """The same, counted from where its own begins: of one who has nothing else."""
+        first = self.own_start
+        own_stop = self.own_stop - first
+        return Span(self.start - first, self.stop - first, 0, own_stop, self.rounding)
+
 
 @dataclass(frozen=True)
 class Tile:

@@ -1,7 +1,7 @@
 """The bytes of a picture file become arrays: what `images.load` is made of.
 
 decode        bytes -> (3, H, W) float32 sRGB and (H, W) opacity, or one line that says why not
-texts_of      bytes -> the texts that a PNG carries
+texts_of      bytes -> the texts that a picture carries
 """
 
 import logging
@@ -22,7 +22,7 @@ from PIL.ImageFile import ImageFile
 from nst import memory
 from nst.devices import CPU
 from nst.errors import NstError, NstWarning, brief
-from nst.pictures import png, profiles, tiff
+from nst.pictures import encoding, png, profiles, tiff
 from nst.pictures.profiles import Convert
 from nst.pictures.reading import Input
 from nst.vgg.architecture import SMALLEST_SIDE
@@ -77,12 +77,32 @@ def decode(given: Input) -> tuple[np.ndarray, np.ndarray | None]:
 
     Colours are those of the file whatever their opacity.  Raises NstError saying why not.
     """
+    if given.pixels is not None:
+        rgb, alpha = given.pixels  # of which the caller may change its own
+        return rgb.copy(), None if alpha is None else alpha.copy()
     with _explained(given):
         return _arrays(_decoded(given))
 
 
+def of_image(picture: PIL.Image.Image, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return what `decode` returns, of a picture that somebody has opened with Pillow.
+
+    It is turned upright and brought to sRGB by what it says of itself, as one in a file is.
+    """
+    given = Input(name, b"", "")
+    with _explained(given):
+        _check_size(picture, name)
+        _check_numbers(picture, name)
+        own = picture.copy()
+        own.format = picture.format  # which tells HEIC, turned already
+        own.info = dict(picture.info)
+        found = Decoded(own, name, _profile(own, given))
+        _turn_upright(found)
+        return _arrays(found)
+
+
 def texts_of(given: Input) -> dict[str, str]:
-    """Return the texts that a PNG carries, by keyword, and {} of other pictures.
+    """Return the texts that a picture carries, by keyword, and {} where there are none.
 
     Its pixels stay unread.  Raises NstError for a file that is no picture.
     """
@@ -90,7 +110,9 @@ def texts_of(given: Input) -> dict[str, str]:
         kind = kind_of(given.data)
         if kind is None:
             raise PIL.UnidentifiedImageError
-        return png.take_apart(given.data).texts if kind == "PNG" else {}
+        if kind == "PNG":
+            return png.take_apart(given.data).texts
+        return encoding.texts_in(given.data, given.name)
 
 
 @contextmanager
@@ -170,7 +192,7 @@ def _formats(kind: str | None, name: str) -> tuple[str, ...]:
     return ("HEIF",)
 
 
-def _check_size(picture: ImageFile, name: str) -> None:
+def _check_size(picture: PIL.Image.Image, name: str) -> None:
     if min(picture.size) < SMALLEST_SIDE:
         width, height = picture.size
         raise NstError(
@@ -179,7 +201,7 @@ def _check_size(picture: ImageFile, name: str) -> None:
         )
 
 
-def _check_numbers(picture: ImageFile, name: str) -> None:
+def _check_numbers(picture: PIL.Image.Image, name: str) -> None:
     """Refuse numbers that do not say what is black and what is white."""
     if picture.mode == "F" or (picture.mode == "I" and picture.format != "PNG"):
         found = "floating-point numbers" if picture.mode == "F" else "signed or 32-bit integers"
@@ -192,6 +214,11 @@ def _check_numbers(picture: ImageFile, name: str) -> None:
 def _check_memory(picture: ImageFile, given: Input) -> None:
     """Refuse what would not fit into memory once it is decoded: a small file may hold much."""
     width, height = picture.size
+    if given.most_pixels is not None and width * height > given.most_pixels:
+        raise NstError(
+            f"cannot use {given.name}: it is {width} x {height} pixels, and the most here are "
+            f"{given.most_pixels / 1e6:g} million; make it smaller"
+        )
     needed, room = bytes_of(picture), memory.room(CPU, given.memory)
     if needed > max(room, SMALL):
         raise NstError(
@@ -371,6 +398,8 @@ def _unreadable(given: Input, error: Exception) -> NstError:
     if isinstance(error, MemoryError):
         return NstError(f"cannot use {given.name}: there is not enough memory; make it smaller")
     head, kind = given.data[:12], kind_of(given.data)
+    if not given.data and not given.sha256:  # an image of Pillow's
+        return NstError(f"cannot use {given.name}: {brief(error)}; give another")
     if not head:
         return NstError(f"cannot read {given.name}: the file is empty; give a {KINDS} image")
     if kind is None:

@@ -8,13 +8,21 @@ import hashlib
 import os
 import re
 import stat
-from dataclasses import dataclass, field
+import sys
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
+
+import numpy as np
 
 from nst import memory
 from nst.devices import CPU
 from nst.errors import NstError
 from nst.files import PathLike
+
+if sys.platform == "win32":
+    from pathlib import WindowsPath as SystemPath
+else:
+    from pathlib import PosixPath as SystemPath
 
 STDIN = "-"  # as a name: standard input
 LARGEST = 2**30  # bytes: the largest picture that is opened, uncompressed, in 16 bits
@@ -30,6 +38,15 @@ class Input:
     data: bytes = field(repr=False)
     sha256: str  # of the data, in hexadecimal
     memory: str = "auto"  # what reading may take; see `Settings.memory`
+    # What it holds, where that was given and no file: (3, H, W) in [0, 1], and the opacity (H, W)
+    pixels: tuple[np.ndarray, np.ndarray | None] | None = field(default=None, repr=False)
+    most_pixels: int | None = None  # the most that it may have; None: as memory allows
+
+
+class Held(SystemPath):
+    """The path of a picture that is in memory: its name, where there is no file; see held.py."""
+
+    given: Input | None = None  # what reading it gives; None of a path that was made of this one
 
 
 def read(path: PathLike, budget: str = "auto") -> Input:
@@ -40,6 +57,8 @@ def read(path: PathLike, budget: str = "auto") -> Input:
     Raises NstError for what cannot be read, and for what is too large for a picture or for the
     memory there is; an endless pipe is left where it is too large.
     """
+    if isinstance(path, Held) and path.given is not None:
+        return replace(path.given, memory=budget)
     name = _said(path)
     try:
         _refuse_what_is_no_file(path, name)
@@ -55,6 +74,8 @@ def check(path: PathLike, what: str) -> None:
 
     ``what`` says what it would be: "style mask".
     """
+    if isinstance(path, Held):
+        return
     name = _said(path)
     try:
         _refuse_what_is_no_file(path, name)

@@ -1,8 +1,8 @@
 """What one evaluation takes, of time and memory: a small image is evaluated, and it is measured.
 
 It is evaluated as the run will evaluate its own, and what that took of time is scaled up by
-pixels; of memory what grows with them, see `Vgg.growing_bytes`: the strips in which a layer is
-gone through have one size.
+pixels.  So is of memory what is bound, see `Vgg.bound_bytes`.  The rest, what lies between, is
+of the strips in which layers are gone through: it grows up to `Vgg.full_pixels` and no more.
 """
 
 import math
@@ -35,16 +35,20 @@ class Cost:
     pass_seconds: float = 0.0  # of adding one array of its size to another
     product_seconds: float = 0.0  # of a multiplication in a large product of matrices
     opening_seconds: float = 0.0  # not for each pixel: the first evaluation of a size takes more
-    fixed_bytes: float = 0.0  # of both, what does not grow with the image
+    fixed_bytes: float = 0.0  # of both, what no image of `full_pixels` or more takes more of
     features_fixed_bytes: float = 0.0
+    full_pixels: float = 1.0
 
     def evaluating(self, height: int, width: int) -> float:
         """Return the bytes of an evaluation of an image, or a window, of this size."""
-        return self.fixed_bytes + self.bytes * height * width
+        pixels = height * width
+        return self.fixed_bytes * min(1, pixels / self.full_pixels) + self.bytes * pixels
 
     def measuring(self, height: int, width: int) -> float:
         """Return the bytes of a forward pass that keeps nothing."""
-        return self.features_fixed_bytes + self.features_bytes * height * width
+        pixels = height * width
+        fixed = self.features_fixed_bytes * min(1, pixels / self.full_pixels)
+        return fixed + self.features_bytes * pixels
 
 
 def probe(objective: Objective, image: Array) -> Cost:
@@ -53,7 +57,7 @@ def probe(objective: Objective, image: Array) -> Cost:
     shown = with_margin(image, objective.padding)  # of whose pixels windows are made
     _, height, width = shown.shape
     pixels = height * width
-    on_gpu = vgg.growing_bytes(height, width) is None
+    on_gpu = vgg.bound_bytes(height, width) is None
     if on_gpu:  # where libraries load what they need at its first use, which does not grow
         objective.evaluate(image)
     vgg.release()
@@ -73,8 +77,10 @@ def probe(objective: Objective, image: Array) -> Cost:
         peak.bytes = max(peak.bytes, vgg.least_bytes(height, width))
         features_peak.bytes = max(features_peak.bytes, vgg.least_bytes(height, width, kept=False))
     buffers = objective.buffer_bytes()
-    growing = _growing(peak.bytes, vgg.growing_bytes(height, width), buffers)
-    features_growing = _growing(features_peak.bytes, vgg.growing_bytes(height, width, kept=False))
+    growing = _growing(peak.bytes, vgg.bound_bytes(height, width), buffers)
+    features_growing = _growing(features_peak.bytes, vgg.bound_bytes(height, width, kept=False))
+    full_pixels = max(1.0, vgg.full_pixels(height, width))
+    enlarged = max(1.0, full_pixels / pixels)
     return Cost(
         bytes=growing / pixels,
         seconds=seconds / pixels,
@@ -83,8 +89,9 @@ def probe(objective: Objective, image: Array) -> Cost:
         pass_seconds=pass_seconds / pixels,
         product_seconds=product_seconds / PROBE_PRODUCT**3,
         opening_seconds=max(0.0, first - seconds),
-        fixed_bytes=peak.bytes - growing,
-        features_fixed_bytes=features_peak.bytes - features_growing,
+        fixed_bytes=enlarged * (peak.bytes - growing),
+        features_fixed_bytes=enlarged * (features_peak.bytes - features_growing),
+        full_pixels=full_pixels,
     )
 
 

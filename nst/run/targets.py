@@ -6,8 +6,10 @@ of any other.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from nst.objective.style import Style
 from nst.objective.styles.finish import asks, finish, statistic
 from nst.objective.styles.query import Query
 from nst.objective.styles.sums import Mask, mask_at
-from nst.objective.tiling import content_features, padding_of, style_sums
+from nst.objective.tiling import content_features, padding_of, style_sums, tiles_of
 from nst.pictures import images
 from nst.run.inputs import Inputs, ReadPainting, where_shown
 from nst.run.scales import Scale, side_of
@@ -35,18 +37,27 @@ class Seen:
     asking: Array  # for targets that are made per scale
 
 
+class TileCrew(Protocol):
+    """Who sees the tiles of an image elsewhere: see many/cluster/poster.py."""
+
+    def objective(self, content: Array, targets: Targets, side: int | None) -> Objective:
+        """Return what is minimised, given the photograph; the targets lack its features."""
+
+
 def objective_at(
     inputs: Inputs,
     scale: Scale,
     side: int | None = None,
     share: float = 1.0,
     asking: Array | None = None,
+    crew: TileCrew | None = None,
 ) -> Objective:
     """Measure the targets at ``scale`` and return what is minimised there.
 
     ``side`` is that of the largest window that the network is given; None: all at once.
     ``share`` is how large the scale is of the full size.  ``asking`` is the picture (3, H, W) that
-    asks for targets that are made per scale; None: the photograph.
+    asks for targets that are made per scale; None: the photograph.  ``crew`` sees the tiles, where
+    there are several; None: they are seen here.
     """
     content = inputs.device.asarray(images.resize(inputs.content, scale.height, scale.width))
     seen = Seen(content, content if asking is None else asking)
@@ -58,13 +69,17 @@ def objective_at(
         for part in parts
     ]
     targets = Targets(
-        content_features(inputs.vgg, content, inputs.recipe.content, side, padding_in(inputs)),
+        {},
         {tap: [r[tap] for r in regions if tap in r] for tap in inputs.recipe.style},
         seen_at(inputs, scale),
         edges_of(content, inputs.recipe.pixel_range) if inputs.recipe.edges else None,
         warped_at(inputs, scale),
     )
-    return Objective(inputs.vgg, targets, inputs.recipe, side)
+    padding, seed = padding_in(inputs), inputs.settings.seed
+    if crew is not None and len(tiles_of(inputs.vgg, content, side, padding)) > 1:
+        return crew.objective(content, targets, side)
+    features = content_features(inputs.vgg, content, inputs.recipe.content, side, padding)
+    return Objective(inputs.vgg, replace(targets, content=features), inputs.recipe, side, seed)
 
 
 def seen_at(inputs: Inputs, scale: Scale) -> dict[str, Array]:
@@ -175,6 +190,9 @@ def measure_style(
     """
     size = painting_size(inputs, painting, scale, share)
     picture = images.resize(painting.picture, *size)
+    if inputs.recipe.rotations:
+        turned = [measure_turned(inputs, painting, picture, q, side) for q in range(4)]
+        return {tap: reduce(add, (sums[tap] for sums in turned)) for tap in turned[0]}
     masks = masks_at(inputs, painting.mask, *size)
     taken = {tap: mask for tap, mask in masks.items() if painting.taken_at(tap)}
     if inputs.shared is None or asks(inputs.recipe):  # then it is features, too large to keep
@@ -186,6 +204,17 @@ def measure_style(
         sums = sums_at(inputs, inputs.device.asarray(picture), taken, side)
         inputs.shared.keep(key, sums)
     return sums
+
+
+def measure_turned(
+    inputs: Inputs, painting: ReadPainting, picture: np.ndarray, quarters: int, side: int | None
+) -> dict[str, Any]:
+    """Return the same of ``picture``, the painting, turned by so many quarters of a circle."""
+    turned = np.rot90(picture, quarters, (1, 2))
+    mask = None if painting.mask is None else np.rot90(painting.mask, quarters)
+    masks = masks_at(inputs, mask, *turned.shape[1:])
+    taken = {tap: mask for tap, mask in masks.items() if painting.taken_at(tap)}
+    return sums_at(inputs, inputs.device.asarray(turned), taken, side)
 
 
 def sums_at(

@@ -24,13 +24,20 @@ from nst.devices import Device
 from nst.errors import NstError, NstWarning, brief
 from nst.kernels import Array
 from nst.vgg import hypercolumn, weights
-from nst.vgg.architecture import CONVOLUTIONS, HYPERCOLUMN, PRECISIONS, SMALLEST_SIDE
+from nst.vgg.architecture import (
+    COLUMNS,
+    CONVOLUTIONS,
+    HYPERCOLUMN_POINTS,
+    PRECISIONS,
+    SMALLEST_SIDE,
+)
 from nst.vgg.weights import IMAGENET_MEAN, IMAGENET_STD, Network
 
 if TYPE_CHECKING:
     from nst.vgg.plan import Size
 
 MOST_PASSES = 24  # graphs kept open: up to three for each size of image or of tile
+STRIPS_KEPT = 3  # of a layer, as was measured: memory grew up to images of as many
 
 
 class Vgg:
@@ -177,10 +184,13 @@ class Vgg:
             raise ValueError(f"no such taps: {sorted(unknown)}; this network has {self.taps}")
         inputs = {name: self._activations[name] for name in self._plan.saved}
         d_taps = {tap: self._pull(tap, given) for tap, given in d_features.items()}
-        if (d_column := d_taps.pop(HYPERCOLUMN, None)) is not None:
-            parts = self.network.architecture.parts(HYPERCOLUMN)
+        for column in COLUMNS:
+            if (d_column := d_taps.pop(column, None)) is None:
+                continue
+            parts = self.network.architecture.parts(column)
             layers = {part: self._activations[part] for part in parts}
-            d_taps |= hypercolumn.backward(d_column, layers, d_taps)
+            points = column == HYPERCOLUMN_POINTS
+            d_taps |= hypercolumn.backward(d_column, layers, d_taps, points)
         for layer in self._layers:
             given = d_taps.get(layer)
             no_pull = given is None
@@ -199,11 +209,14 @@ class Vgg:
         It goes into the array of the last one, where that is among the ``layers``.
         """
         found = {tap: layers[tap] for tap in self.taps if tap in self._layers}
-        if HYPERCOLUMN in self.taps:
-            parts = self.network.architecture.parts(HYPERCOLUMN)
-            out = layers.get(HYPERCOLUMN)
-            out = self._empty(HYPERCOLUMN, image_shape) if out is None else out
-            found[HYPERCOLUMN] = hypercolumn.forward({p: layers[p] for p in parts}, out)
+        for column in COLUMNS:
+            if column not in self.taps:
+                continue
+            parts = {p: layers[p] for p in self.network.architecture.parts(column)}
+            out = layers.get(column)
+            out = self._empty(column, image_shape) if out is None else out
+            points = column == HYPERCOLUMN_POINTS
+            found[column] = hypercolumn.forward(parts, out, points)
         return {tap: found[tap] for tap in self.taps}
 
     def _pull(self, tap: str, given: Array) -> Array:
@@ -215,16 +228,25 @@ class Vgg:
             )
         return d_tap
 
-    def growing_bytes(self, height: int, width: int, kept: bool = True) -> int | None:
-        """Return what grows with the image of the memory that `forward` takes, or `features`.
+    def bound_bytes(self, height: int, width: int, kept: bool = True) -> int | None:
+        """Return the bytes of the arrays that are bound for `forward`, or for `features`.
 
-        That is all that is returned, with ``kept`` what `backward` reads, and the largest layer
-        once; the strips that the rest goes in have one size.  None on a GPU: there all grows.
+        That is all that is returned, and with ``kept`` what `backward` reads.  None on a GPU:
+        there what lies between grows with the image as well.
         """
-        if not self._on_cpu:
-            return None
-        arrays, largest = self._bound_bytes(height, width, kept)
-        return arrays + largest
+        return self._bound_bytes(height, width, kept)[0] if self._on_cpu else None
+
+    def full_pixels(self, height: int, width: int) -> float:
+        """Return from how many pixels on an image takes no more memory for what lies between.
+
+        Layers are gone through in strips of at most one size.  What strips have asked for is kept,
+        and does not fit the next, of a row more: a few of them are there at once.  An image of
+        ``height`` x ``width`` tells how large layers are for each pixel.
+        """
+        from nst.vgg.strips import VALUES
+
+        _, largest = self._bound_bytes(height, width, kept=False)
+        return STRIPS_KEPT * 4 * VALUES * height * width / largest
 
     def least_bytes(self, height: int, width: int, kept: bool = True) -> int:
         """Return the bytes that `forward` takes at the least, or `features`.

@@ -62,7 +62,7 @@ def _stopped(settings: type[Settings], said: dict[str, Any]) -> tuple[str, bytes
 
     with inside(standing()) as folder:
         with suppress(KeyboardInterrupt):
-            stylize(settings(**said), stop)
+            stylize(settings(**said), on_progress=stop)
         (path,) = Path("saved").glob("*.npz")
         entries = _entries(path.read_bytes())
         text = json.dumps(_without(json.loads(_about(entries)), os.path.realpath(folder)))

@@ -62,7 +62,9 @@ def test_a_padding_is_whole_features_of_the_deepest_tap(vgg):
 def steepness(image):
     """Return the step between the outermost rows and columns and those next to them.
 
-    As a multiple of the mean step further inside, the mean of the four sides.
+    As a multiple of the mean step further inside, the mean of the four sides.  A single side may
+    have more: a shore or a roof lies there.  So it has in a picture without a border at all, the
+    inside of a larger one.
     """
     sides = []
     for axis in (1, 2):

@@ -256,7 +256,7 @@ def test_a_run_estimated_above_five_minutes_is_saved_without_being_asked(
 ):
     monkeypatch.setattr(sys.modules["nst.run.plan"], "fit", lambda *_: Taking(seconds))
     with pytest.raises(KeyboardInterrupt):
-        stylize(settings(), stop_after(2))
+        stylize(settings(), on_progress=stop_after(2))
     assert len(saved(tmp_path / "out-checkpoint")) == saved_there
     assert checkpoint_folder(settings(output=None), seconds) is None  # nowhere to save
 
@@ -377,7 +377,7 @@ def stopped(settings, files, tmp_path, eager):
         checkpoint=tmp_path / "saved",
     )
     with pytest.raises(KeyboardInterrupt):
-        stylize(asked, stop_after(4))
+        stylize(asked, on_progress=stop_after(4))
     return asked, tmp_path / "saved"
 
 
@@ -414,7 +414,7 @@ def test_paths_mean_what_they_meant(stopped, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         stylize(
             dataclasses.replace(asked, **relative, output="here.png", checkpoint="saved"),
-            stop_after(4),
+            on_progress=stop_after(4),
         )
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -461,7 +461,7 @@ def test_losses_that_are_not_finite_are_not_saved(settings, tmp_path, monkeypatc
         return losses, d_image
 
     monkeypatch.setattr(Objective, "evaluate", evaluate)
-    monkeypatch.setattr(sys.modules["nst.stylize"], "plan", draft)  # the probe evaluates too
+    monkeypatch.setattr(sys.modules["nst.api"], "plan", draft)  # the probe evaluates too
     with pytest.raises(NstError, match="left the finite numbers"):
         stylize(settings(checkpoint=tmp_path / "saved"))
     assert len(load(tmp_path / "saved").history) == 4
@@ -473,7 +473,7 @@ def test_a_run_in_tiles_goes_on_in_the_same_tiles(settings, tmp_path, monkeypatc
     def in_tiles(inputs):
         return dataclasses.replace(draft(inputs), side=112, pairs=3)
 
-    monkeypatch.setattr(sys.modules["nst.stylize"], "plan", in_tiles)
+    monkeypatch.setattr(sys.modules["nst.api"], "plan", in_tiles)
     inputs = prepare(settings())
     planned = in_tiles(inputs)
     state = start(inputs, planned)
@@ -485,7 +485,7 @@ def test_a_run_in_tiles_goes_on_in_the_same_tiles(settings, tmp_path, monkeypatc
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stylize(settings(checkpoint=tmp_path / "saved"), stop)
+        stylize(settings(checkpoint=tmp_path / "saved"), on_progress=stop)
     again, plan_again, state_again = reopen(tmp_path / "saved")
     assert (plan_again.side, plan_again.pairs, plan_again.lines) == (112, 3, [])
     assert state_again.optimizer.history == 3

@@ -40,10 +40,10 @@ def all_steps(settings):
 # --- Effort -----------------------------------------------------------------------------------
 
 
-def test_a_draft_is_small_and_takes_a_tenth_of_the_steps(some):
-    usual, draft = some(), some(effort="draft")
-    assert [width for width, _ in sides_and_steps(draft)] == [256]
-    assert all_steps(draft) == draft.all_steps == round(usual.all_steps / 10)
+def test_a_draft_is_small_and_takes_few_steps(some):
+    draft = some(effort="draft")
+    assert sides_and_steps(draft) == [(256, EFFORTS["draft"].most)]
+    assert all_steps(draft) == draft.all_steps < all_steps(some()) / 4
 
 
 def test_the_best_takes_twice_the_steps_and_all_of_them(some):
@@ -70,10 +70,9 @@ def test_every_recipe_has_a_draft_and_its_own_steps_otherwise(some, recipe):
     steps = RECIPES[recipe].steps_to(300, usual.factor)
     assert usual.asked_steps == steps
     assert usual.asked_until == RECIPES[recipe].until
-    total = sum(steps) if isinstance(steps, tuple) else steps
-    draft = some(recipe=recipe, effort="draft")
-    assert 0 < all_steps(draft) <= total / 8
-    assert max(sides_and_steps(draft))[0] == 256
+    draft = sides_and_steps(some(recipe=recipe, effort="draft"))
+    assert max(draft)[0] == 256
+    assert all(0 < steps <= EFFORTS["draft"].most for _, steps in draft)
 
 
 def test_published_recipes_end_after_their_steps():
@@ -109,7 +108,7 @@ def test_the_recipe_s_percentage_ends_a_run_and_a_resumed_one(settings, tmp_path
 @pytest.fixture
 def small_drafts(monkeypatch):
     """Drafts of 32 pixels and few steps."""
-    monkeypatch.setitem(EFFORTS, "draft", replace(EFFORTS["draft"], share=0.01, size=32))
+    monkeypatch.setitem(EFFORTS, "draft", replace(EFFORTS["draft"], most=3, size=32))
 
 
 def test_a_preview_takes_the_place_of_the_small_scales(some):
@@ -151,15 +150,13 @@ def test_a_draft_is_saved_before_the_rest_is_planned(settings, monkeypatch, reci
     ((draft, finished),) = there
     assert draft.shape == (3, 32, 27)
     assert not finished
-    steps = RECIPES[recipe].steps // 100
-    at_draft = [entry["scale"] for entry in result.history].count(1)
-    assert (at_draft, len(result.history)) == (steps, steps + 4)
+    assert [entry["scale"] for entry in result.history] == [1] * 3 + [2] * 4
     assert result.image.shape == (3, 48, 40)
     assert b" finished" in asked.output.read_bytes()
 
 
 @pytest.mark.usefixtures("small_drafts")
-def test_the_run_goes_on_from_it(settings, tmp_path):
+def test_the_run_goes_on_from_it(settings):
     """It is a run of these scales, to the last bit."""
     with_preview = stylize(settings(size=48, scales=1, steps=4, preview=True))
     listed = stylize(settings(size=48, scales=(32, 48), steps=(3, 4)))
@@ -177,7 +174,7 @@ def test_stopped_behind_its_preview_it_goes_on(settings, tmp_path):
 def test_stopped_in_its_preview_it_keeps_the_picture(settings):
     asked = settings(size=48, scales=1, steps=4, preview=True)
     with pytest.raises(KeyboardInterrupt) as stopped:
-        stylize(asked, stop_after(2))
+        stylize(asked, on_progress=stop_after(2))
     assert images.load(asked.output).shape == (3, 32, 27)
     assert stopped.value.__notes__ == [f"The picture after step 2 is in {asked.output}."]
 

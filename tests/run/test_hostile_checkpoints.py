@@ -39,7 +39,7 @@ def folder_of(settings, tmp_path, monkeypatch):
             output=None,
         )
         with pytest.raises(KeyboardInterrupt):
-            stylize(asked, stop)
+            stylize(asked, on_progress=stop)
         return folder
 
     return make

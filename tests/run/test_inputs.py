@@ -15,13 +15,13 @@ import pytest
 from refusals import raiser, refusal_of
 
 from nst import Settings, memory, stylize
+from nst.api import resume
 from nst.cli import main
 from nst.errors import NstError
 from nst.pictures import images, reading
 from nst.run import checkpoints
 from nst.run.inputs import prepare
 from nst.settings import Painting
-from nst.stylize import resume
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
@@ -158,7 +158,7 @@ def test_a_run_from_standard_input_goes_on_with_the_same_bytes(settings, folder,
     monkeypatch.setattr(reading, "_opened", given("photograph.png"))
     asked = settings(content="-", checkpoint="saved", steps=3, scales=1)
     with pytest.raises(KeyboardInterrupt):
-        stylize(asked, stop)
+        stylize(asked, on_progress=stop)
     assert checkpoints.load(Path("saved")).inputs["-"]
     monkeypatch.setattr(reading, "_opened", given("painting.png"))
     assert "- has changed since" in refusal_of(resume, Path("saved"))

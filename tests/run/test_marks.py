@@ -47,7 +47,7 @@ def asked(settings, tmp_path):
 @pytest.fixture
 def stopped(asked):
     with pytest.raises(KeyboardInterrupt):
-        stylize(asked, stop_after(5))
+        stylize(asked, on_progress=stop_after(5))
     return asked
 
 
@@ -82,7 +82,7 @@ def test_a_run_goes_on_over_the_files_of_the_same_run_before(asked):
     stylize(dataclasses.replace(asked, checkpoint=None))
     assert all(path.exists() for path in written(asked))
     with pytest.raises(KeyboardInterrupt):
-        stylize(asked, stop_after(5))
+        stylize(asked, on_progress=stop_after(5))
     assert len(resume(asked.checkpoint).history) == 6
 
 
@@ -170,7 +170,7 @@ def test_the_mark_is_that_of_the_picture_wherever_it_is_painted(settings, asked,
 def test_a_jpeg_says_whose_it_is(settings, tmp_path):
     asked = settings(output=tmp_path / "out.jpg", steps=4, size=64, checkpoint=tmp_path / "c")
     with pytest.raises(KeyboardInterrupt):
-        stylize(asked, stop_after(2))
+        stylize(asked, on_progress=stop_after(2))
     reopened, *_ = reopen(tmp_path / "c")
     assert marks.carries(asked.output, reopened.mark)
     assert not marks.is_finished(asked.output, reopened.mark)

@@ -1,7 +1,7 @@
 """The sizes that a picture is painted at, and how the steps are shared out."""
 
 from dataclasses import replace
-from itertools import pairwise
+from functools import partial
 
 import pytest
 
@@ -11,7 +11,7 @@ from nst.run.scales import Scale, longer_sides, scales_for
 
 
 def test_scales_double_from_coarse_to_fine(settings):
-    scales = scales_for(768, 1024, settings(size=512, scales=3, steps=150))
+    scales = scales_for(768, 1024, settings(recipe="gatys", size=512, scales=3, steps=150))
     assert [(s.height, s.width) for s in scales] == [(96, 128), (192, 256), (384, 512)]
     assert [s.steps for s in scales] == [71, 47, 32]  # as 1.5 * 1.5 to 1.5 to 1
 
@@ -68,7 +68,7 @@ def test_what_is_said_goes_before_the_recipe(settings):
 
 def test_our_own_recipe_paints_640_pixels_in_two_scales(settings):
     scales = scales_for(768, 1024, settings(size=None, steps=None, scales=None))
-    assert scales == [Scale(240, 320, 180), Scale(480, 640, 120)]
+    assert scales == [Scale(240, 320, 32), Scale(480, 640, 108)]
 
 
 def crowson_s_sides(end):
@@ -137,11 +137,18 @@ def test_listed_scales_may_be_small(settings):
 
 def test_steps_follow_the_ratio_of_sizes(settings):
     """1.5 times as many at half the size, whatever the way there."""
-    steep = scales_for(512, 512, settings(size=512, scales=2, scale_factor=4, steps=1300))
+    gatys = partial(settings, recipe="gatys", size=512)
+    steep = scales_for(512, 512, gatys(scales=2, scale_factor=4, steps=1300))
     assert [s.steps for s in steep] == [900, 400]  # 1.5 * 1.5 to 1
-    gentle = scales_for(512, 512, settings(size=512, scales=3, scale_factor=2**0.5, steps=10_000))
+    gentle = scales_for(512, 512, gatys(scales=3, scale_factor=2**0.5, steps=10_000))
     assert gentle[0].steps / gentle[2].steps == pytest.approx(1.5, abs=0.01)
     assert gentle[1].steps / gentle[2].steps == pytest.approx(1.5**0.5, abs=0.01)
+
+
+def test_ours_gives_each_small_scale_three_tenths_of_the_steps_at_full_size(settings):
+    for expected in ([1000], [300, 1000], [300, 300, 1000]):
+        asked = settings(size=512, scales=len(expected), steps=sum(expected))
+        assert [s.steps for s in scales_for(512, 512, asked)] == expected
 
 
 def test_a_list_of_steps_fits_the_scales_or_is_refused(settings):
@@ -169,7 +176,7 @@ def test_the_steps_are_all_given_out(settings, scales):
         assert (planned[-1].height, planned[-1].width) == (1024, 819)
         if steps > 100:
             assert len(planned) == min(scales, 4)
-            assert all(a.steps > b.steps for a, b in pairwise(planned))
+            assert all(s.steps < planned[-1].steps for s in planned[:-1])
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,6 @@ def test_every_option_of_the_longest_command_is_on_it():
 
 def test_what_a_command_lacks_is_said():
     text = options.page()
-    said = "It takes what `nst stylize` takes, but for `--log`, `--report`, `--checkpoint`"
+    said = "takes, but for `--preview`, `--log`, `--report`, `--checkpoint`"
     assert said in text.replace("`--from`, ", "")
     assert "## nst demo" in text

@@ -2,11 +2,13 @@
 
 import http.client
 import json
+import re
 import threading
 import time
 
 import pytest
 from browsers import served
+from playwright.sync_api import expect
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
@@ -164,10 +166,10 @@ def test_a_taken_port_is_refused_in_one_line(here, site):
 
 def test_a_page_hears_of_changes_without_a_queue(here, feed, visitor):
     page = visitor.open(here.address)
-    page.wait_for_function("document.querySelector('#said').textContent === '0'")
+    expect(page.locator("#said")).to_have_text("0")
     for _ in range(50):
         feed.changed()
-    page.wait_for_function("document.querySelector('#said').textContent === '1'")
+    expect(page.locator("#said")).to_have_text(re.compile("[12]"))
     time.sleep(0.3)
     assert page.text_content("#said") in ("1", "2")  # not one each
     assert (
@@ -194,7 +196,7 @@ def test_the_server_ends_while_pages_listen(site, visitor):
     thread = threading.Thread(target=listening.run)
     thread.start()
     page = visitor.open(listening.address)
-    page.wait_for_function("document.querySelector('#said').textContent === '0'")
+    expect(page.locator("#said")).to_have_text("0")
     listening.server.should_exit = True
     thread.join(4)  # seconds; it would wait 5 for a page to go
     assert not thread.is_alive()

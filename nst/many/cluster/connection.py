@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from nst import machine, memory
 from nst.devices import CPU
@@ -94,7 +95,7 @@ def _started(distributed: Any, workers: object) -> Iterator[Any]:
             memory_limit=int(memory.free(CPU) / count),
             host="127.0.0.1",
             security=distributed.Security.temporary(),
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # None would be port 8787, which another may have
             silence_logs=logging.CRITICAL,
         )
     except (OSError, RuntimeError) as error:
@@ -131,7 +132,7 @@ class Cluster:
         self.name = name  # as messages call it
         self.cpus = cpus  # that each worker may use; None: as many as it has threads
         self._number = 0
-        self._asked: dict[str, Any] = {}  # futures that are not done, by key
+        self._asked = WeakValueDictionary[str, Any]()  # futures by key, while anybody has them
         self._looked = 0.0
         self._workers: list[str] = []
 
@@ -154,12 +155,21 @@ class Cluster:
                 )
 
     def workers(self) -> list[str]:
-        """Return the addresses of the workers that there are, sorted; seldom looked up."""
-        if time.monotonic() - self._looked > LOOKING:
+        """Return the addresses of the workers that there are, sorted; seldom looked up.
+
+        Where there are none, they may be on their way: for a while they are waited for.  Raises
+        ConnectionError when that has an end.
+        """
+        until = time.monotonic() + WAITING
+        while time.monotonic() - self._looked > LOOKING or not self._workers:
             with self._heard():
                 info = self.client.scheduler_info(n_workers=-1)
             self._workers = sorted(info["workers"])
             self._looked = time.monotonic()
+            if not self._workers:
+                if time.monotonic() > until:
+                    raise ConnectionError(f"the scheduler at {self.name} has no worker left.")
+                time.sleep(LOOKING)
         return self._workers
 
     def submit(self, function: Callable[..., Any], *data: Any, on: str | None = None) -> Any:
@@ -191,10 +201,7 @@ class Cluster:
             Where the task has ended several workers.
         """
         with self._heard():
-            try:
-                return future.result()
-            finally:
-                self._asked.pop(future.key, None)
+            return future.result()
 
     def each(
         self, items: Iterable[T], start: Callable[[T, str], Any]
@@ -266,7 +273,7 @@ class Cluster:
 
     def cancel(self) -> None:
         """Cancel what was asked and is not done; wait a while until workers have noticed."""
-        asked, self._asked = list(self._asked.values()), {}
+        asked = [future for future in self._asked.values() if not future.done()]
         with suppress(Exception):  # the scheduler may be gone
             if asked and self.client.status == "running":
                 self.client.cancel(asked, force=True)

@@ -180,8 +180,9 @@ def _at_work(
             path.write_bytes(data)
         if not order["here"]:
             Path(RESULTS).mkdir()
-        shared: Any = worker.shared_of(order["model"], model, Measured)
-        yield shared
+        sha256 = order["model"]
+        path = worker.file_of(sha256, model)
+        yield worker.kept(f"pictures:{sha256}", lambda: Measured(path))
 
 
 @contextmanager

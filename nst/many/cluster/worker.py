@@ -11,7 +11,6 @@ from typing import Any
 
 from nst import machine, memory
 from nst.errors import NstError
-from nst.run.shared import Shared
 from nst.version import VERSION
 
 PAUSED = 0.8  # of its memory: beyond, Dask gives a worker nothing more to do; at 0.95 it ends it
@@ -86,14 +85,11 @@ def kept(name: str, make: Any) -> Any:
     return _opened[kind][1]
 
 
-def shared_of(sha256: str, model: bytes, kind: type[Shared] = Shared) -> Shared:
-    """Return what the pictures of one network have in common here: it is opened once."""
+def file_of(sha256: str, model: bytes) -> Path:
+    """Return a file with the bytes of a network, in the folder that Dask removes at the end."""
+    from distributed import get_worker
 
-    def make() -> Shared:
-        from distributed import get_worker
-
-        path = Path(get_worker().local_directory, f"{sha256}.onnx")  # Dask removes the folder
+    path = Path(get_worker().local_directory, f"{sha256}.onnx")
+    if not path.exists():
         path.write_bytes(model)
-        return kind(path)
-
-    return kept(f"{kind.__name__}:{sha256}", make)
+    return path

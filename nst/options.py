@@ -1,0 +1,47 @@
+"""The types of what Python's callers give: pictures, and the options of a run."""
+
+import os
+from collections.abc import Mapping
+from typing import TypedDict
+
+import numpy as np
+import PIL.Image
+
+# A file, an array as `pictures.held` takes it, an image of Pillow's, or the bytes of a file.
+Picture = str | os.PathLike[str] | np.ndarray | PIL.Image.Image | bytes
+
+
+class Options(TypedDict, total=False):
+    """What `Settings` have besides the pictures and the output: see there."""
+
+    size: int | None
+    steps: int | tuple[int, ...] | None
+    until: float | None
+    effort: str
+    preview: bool
+    scales: str | int | tuple[int, ...] | None
+    scale_factor: float | None
+    model: str | os.PathLike[str]
+    device: str
+    recipe: str
+    content_weight: float
+    style_weight: float
+    tv_weight: float
+    edges: float
+    content_taps: Mapping[str, float] | None
+    style_taps: Mapping[str, float] | None
+    strength: float
+    style_scale: float
+    color: str
+    optimizer: str | None
+    pooling: str | None
+    init: Picture | None
+    conv: str
+    precision: str
+    seed: int
+    save_every: int
+    plot: bool
+    log: str | os.PathLike[str] | None
+    memory: str
+    report: str | os.PathLike[str] | None
+    checkpoint: str | os.PathLike[str] | None

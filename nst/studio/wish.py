@@ -1,0 +1,140 @@
+"""What a page asks for: knobs and pictures of the shelf -> Settings, and a command line."""
+
+import shlex
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from nst import demo, schema
+from nst.errors import NstError
+from nst.run.scales import scales_for
+from nst.settings import Painting, Settings
+from nst.studio.shelf import PHOTOGRAPH, Shelf
+from nst.values import shown
+
+PICTURES = ("content", "style", "content_mask", "style_mask")  # of a wish: ids on the shelf
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The knobs of the page; those that are called as a setting are that setting."""
+
+    content: str = PHOTOGRAPH
+    style: str = next(iter(demo.STYLES))
+    content_mask: str | None = None
+    style_mask: str | None = None
+    recipe: str = Settings.recipe
+    model: str = Settings.model  # one of `Models`
+    size: int | None = None
+    steps: int | None = None
+    content_weight: float = Settings.content_weight
+    style_weight: float = Settings.style_weight
+    edges: float = Settings.edges
+    style_scale: float = Settings.style_scale
+    strength: float = Settings.strength
+    color: str = Settings.color
+    seed: int = Settings.seed
+
+
+KNOBS = tuple(field.name for field in fields(Wish) if field.name not in PICTURES)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a wish can name, and what is the same for all: whoever starts the studio decides."""
+
+    shelf: Shelf
+    models: dict[str, str]  # by the name in the page: what `Settings.model` takes
+    device: str = "auto"
+    memory: str = "auto"
+
+
+def wish_from(said: Any, what: str = "what the page asks for") -> Wish:
+    """Return the wish that was parsed from JSON; NstError says what is wrong with it."""
+    return Wish(**schema.given(schema.convert(said, schema.record(Wish), what)))
+
+
+def settings_of(wish: Wish, choices: Choices, output: Path | None, **more: Any) -> Settings:
+    """Return the settings that a wish means; NstError says which knob is out of its range."""
+    shelf = choices.shelf
+    if wish.model not in choices.models:
+        raise NstError(f"the network is {shown(wish.model)}; choose {', '.join(choices.models)}.")
+    masks = [None if id is None else shelf[id].path for id in (wish.style_mask, wish.content_mask)]
+    knobs = {name: getattr(wish, name) for name in KNOBS if getattr(wish, name) is not None}
+    return Settings(
+        **knobs
+        | {
+            "content": shelf[wish.content].path,
+            "style": Painting(shelf[wish.style].path, mask=masks[0], region=masks[1]),
+            "model": choices.models[wish.model],
+            "output": output,
+            "device": choices.device,
+            "memory": choices.memory,
+        }
+        | more
+    )
+
+
+def onward(settings: Settings, height: int, width: int, side: int) -> Settings:
+    """Return ``settings`` that leave out the sizes below ``side``: these are painted already.
+
+    ``height`` and ``width`` are the photograph's.  Each size keeps its steps.
+    """
+    scales = scales_for(height, width, settings)
+    sides = [max(scale.height, scale.width) for scale in scales]
+    left = [(n, one.steps) for n, one in zip(sides, scales, strict=True) if n >= side]
+    if len(left) < 2:  # which a command line cannot list
+        return replace(settings, scales=1, steps=scales[-1].steps)
+    sizes, steps = zip(*left, strict=True)
+    return replace(settings, scales=tuple(sizes), steps=tuple(steps))
+
+
+def wish_of(told: dict[str, Any], sha256: dict[str, str], choices: Choices) -> Wish:
+    """Return the wish that a result's text tells of, with pictures of the shelf.
+
+    ``told`` are its settings and ``sha256`` the hashes of its inputs, by their names.  What the
+    page has no knob for is left out.  NstError where a picture is not here any more.
+    """
+    knobs = {name: told[name] for name in KNOBS if told.get(name) is not None}
+    knobs["steps"] = told["steps"] if isinstance(told.get("steps"), int) else None
+    by_setting = {setting: name for name, setting in choices.models.items()}
+    knobs["model"] = by_setting.get(str(told.get("model")), Settings.model)
+    (painting, *_) = told["style"]
+    named = {
+        "content": told["content"],
+        "style": painting["path"],
+        "content_mask": painting.get("region"),
+        "style_mask": painting.get("mask"),
+    }
+    for name, said in named.items():
+        if said is None:
+            continue
+        found = choices.shelf.find(said, sha256.get(said))
+        if found is None:
+            raise NstError(
+                f"{said}, which it was painted of, is not in {choices.shelf.folder} any more; "
+                "bring it back, or choose another."
+            )
+        knobs[name] = found.id
+    return wish_from(knobs, "what the picture says of its settings")
+
+
+def command_line(settings: Settings) -> str:
+    """Return the line that paints the same: `nst stylize` with what differs from the defaults."""
+    (painting,) = settings.style
+    ours = settings.content == demo.content_path()
+    words = ["nst", "demo"] if ours else ["nst", "stylize", str(settings.content)]
+    words += [_style_name(painting.path), "-o", str(settings.output)]
+    for option, path in (("style-mask", painting.mask), ("content-mask", painting.region)):
+        words += [] if path is None else [f"--{option}", str(path)]
+    for name, value in asdict(settings).items():
+        if name in ("content", "style", "output") or value == getattr(Settings, name, None):
+            continue
+        listed = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        text = f"{listed:g}" if isinstance(listed, float) else str(listed)
+        words += [f"--{name.replace('_', '-')}", text]
+    return shlex.join(words)
+
+
+def _style_name(path: Path) -> str:
+    return path.stem if path in map(demo.style_path, demo.STYLES) else str(path)
