@@ -114,7 +114,7 @@ def test_a_cupy_that_cannot_be_imported_is_told(monkeypatch, tmp_path):
         unavailable("CuPy")
     assert done.stdout == "cpu\n"
     assert "device='auto' takes the CPU: CuPy cannot write" in done.stderr
-    assert "--device cuda: CuPy cannot write" in done.stderr.splitlines()[-1]
+    assert "device='cuda': CuPy cannot write" in done.stderr.splitlines()[-1]
     assert "CUPY_CACHE_DIR" in done.stderr.splitlines()[-1]
 
 

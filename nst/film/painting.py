@@ -21,6 +21,7 @@ from nst.film.flow import BACK, grey, remembered
 from nst.film.kept import LOOKED_BACK, Kept
 from nst.film.scenes import Scene, Survey
 from nst.objective import Warped
+from nst.objective.effort import EFFORTS
 from nst.objective.recipes import INITS
 from nst.pictures import images
 from nst.pictures.reading import Input
@@ -157,7 +158,8 @@ def _paint(
 def with_memory(inputs: Inputs, warped: Warped, weight: float) -> Inputs:
     """Return the inputs of a frame that is to keep what was painted before."""
     recipe = replace(inputs.recipe, temporal=weight)
-    until = inputs.settings.until or UNTIL
+    asked = inputs.settings
+    until = UNTIL if asked.until is None and EFFORTS[asked.effort].ends else asked.asked_until
     return replace(
         inputs, warped=warped, recipe=recipe, settings=replace(inputs.settings, until=until)
     )

@@ -13,7 +13,6 @@ What is not there is made: a picture or a table of numbers at a name that is fre
 anything.  A new run overwrites what the user names; see `settings.Settings` for the inputs.
 """
 
-import csv
 import hashlib
 import json
 import os
@@ -25,6 +24,7 @@ from io import StringIO
 from pathlib import Path
 
 from nst.errors import NstError
+from nst.run.table import Table
 from nst.settings import APART, Settings
 
 KEYWORD = "nst run"  # of the mark in a picture's text
@@ -100,10 +100,9 @@ def is_ours(path: Path) -> bool:
 def is_log_of(path: Path, history: Sequence[Mapping[str, float]]) -> bool:
     """Return whether a log begins with ``history``, or breaks off in it."""
     expected = StringIO(newline="")
-    if history:
-        writer = csv.DictWriter(expected, list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)
+    table = Table(expected)
+    for entry in history:
+        table.write(entry)
     text = expected.getvalue().encode()
     found = _beginning(path, len(text) or 1)
     return found is not None and text.startswith(found)

@@ -25,6 +25,7 @@ class Wish:
     style_mask: str | None = None
     recipe: str = Settings.recipe
     model: str = Settings.model  # one of `Models`
+    effort: str = Settings.effort
     size: int | None = None
     steps: int | None = None
     content_weight: float = Settings.content_weight

@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 from film_files import moving
 
-from nst.film.flow import flicker, flow, grey, moves_evenly, remembered, visible, warp
+from nst.film.flow import (
+    _on_one_thread,
+    flicker,
+    flow,
+    grey,
+    moves_evenly,
+    remembered,
+    visible,
+    warp,
+)
 
 INNER = np.s_[12:-12, 12:-12]
 
@@ -47,17 +56,16 @@ def test_warping_stays_between_black_and_white(rng):
     assert moved.max() <= 1
 
 
-def test_the_same_on_however_many_threads(rng):
-    here, there = (rng.integers(0, 256, (80, 90), np.uint8) for _ in range(2))
-    threads, found = cv2.getNumThreads(), []
+def test_opencv_is_on_one_thread_and_afterwards_as_it_was():
+    """What it finds may depend on how many share the work."""
+    threads = cv2.getNumThreads()
     try:
-        for count in (1, 4):
-            cv2.setNumThreads(count)
-            found.append(flow(here, there))
-            assert cv2.getNumThreads() == count
+        cv2.setNumThreads(3)
+        with _on_one_thread():
+            assert cv2.getNumThreads() == 1
+        assert cv2.getNumThreads() == 3
     finally:
         cv2.setNumThreads(threads)
-    np.testing.assert_array_equal(*found)
 
 
 # ---- Where it is believed ----------------------------------------------------------------

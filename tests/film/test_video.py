@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,10 @@ import nst
 from nst import cli
 from nst.errors import NstError
 from nst.film import painting
+from nst.objective import Warped
 from nst.pictures import images
+from nst.run.ending import WINDOW
+from nst.run.inputs import prepare
 from nst.stylize import complete
 
 TWO_SCENES = [*moving(3, seed=1), *moving(2, seed=2)]
@@ -83,6 +87,28 @@ def test_later_frames_have_a_temporal_loss_against_what_was_painted(film, how, f
             assert np.abs(picture[:, 4:-6, 4:-6] - moved)[:, known].mean() < 0.02
 
 
+@pytest.mark.parametrize("steps", [40, 300])
+def test_a_later_frame_takes_at_most_a_quarter_of_a_photographs_work(settings, steps):
+    inputs = prepare(settings(size=160, scales=2, steps=steps, output=None))
+    first, later = painting.plans(inputs, None)
+    assert [scale.work for scale in later.scales] == [later.full.work]
+    assert later.full.work <= 0.25 * sum(scale.work for scale in first.scales)
+    assert (later.full.height, later.full.width) == (first.full.height, first.full.width)
+    assert painting.plans(inputs, 7)[1].full.steps == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "until"), [({}, painting.UNTIL), ({"until": 0.0}, 0.0), ({"until": 4.0}, 4.0)]
+)
+def test_a_later_frame_ends_when_steps_bring_no_more(settings, changes, until):
+    inputs = prepare(settings(output=None, **changes))
+    warped = Warped(inputs.content, np.ones(inputs.content.shape[1:], np.float32))
+    later = painting.with_memory(inputs, warped, 3.0)
+    assert later.settings.until == until
+    assert later.recipe.temporal == 3.0
+    assert painting.plans(inputs, None)[1].window == painting.WINDOW < WINDOW
+
+
 def test_a_larger_weight_keeps_more(film, how, first):
     losses = []
     for temporal in (0.0, 2000.0):
@@ -104,13 +130,9 @@ def test_what_comes_into_a_scene_does_not_change_the_colours_of_the_rest(tmp_pat
     still = moving(1)[0]
     other = still.copy()
     other[:, 10:40, 30:60] = np.array([1.0, 0.0, 0.0])[:, None, None]
-    from nst.run.inputs import prepare
-
     settings = nst.Settings(
         files / "photograph.png", files / "painting.png", None, **quick | {"size": 64}
     )
-    from dataclasses import replace
-
     base = replace(prepare(settings), photograph=still, content=still)
     first, second = (painting.at_frame(base, f.astype(np.float32)) for f in (still, other))
     np.testing.assert_allclose(first.content[:, :, :30], second.content[:, :, :30], atol=1e-6)

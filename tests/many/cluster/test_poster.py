@@ -74,11 +74,12 @@ def test_a_scheduler_that_is_gone_is_one_line_and_the_run_goes_on_from_its_check
         """A scheduler that does not answer any more from the second step on."""
 
         def __init__(self):
-            self.steps = 0
+            self.tiles = self.spread = 0
 
         def __call__(self, function, *data, on=None):
-            self.steps += function.__name__ == "spread"
-            if self.steps > 4:
+            self.tiles += function.__name__ == "keep"
+            self.spread += function.__name__ == "spread"
+            if self.spread > self.tiles:
                 with borrowed._heard():
                     from distributed.client import FutureCancelledError
 
