@@ -75,7 +75,7 @@ def add_settings(
         "output",
         "-o",
         type=Path,
-        help="where to write the result: .png or .jpg; - is standard output",
+        help="where to write the result: .png, .jpg, .webp, .tiff or .avif; - is standard output",
     )
     add(
         "size",
@@ -199,7 +199,7 @@ def add_stylize(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst stylize` takes."""
     add_estimate(parser, defaults)
     _add_json(parser)
-    add_cluster(parser, "see the tiles of a large picture")
+    _add_cluster(parser)
 
 
 def add_estimate(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
@@ -225,7 +225,7 @@ def add_demo(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst demo` takes."""
     add_settings(parser, defaults)
     _add_json(parser)
-    add_cluster(parser, "see the tiles of a large picture")
+    _add_cluster(parser)
 
 
 OF_ONE_PICTURE = ("style", "output", "log", "report", "checkpoint", "preview")  # not of a batch
@@ -241,18 +241,18 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_cluster(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add what it takes to have ``what`` painted by several processes, or machines."""
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help=f"{what} on so many processes of this machine",
+        help="paint several pictures at once, or see the tiles of a large one, on so many "
+        "processes of this machine",
     )
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help=f"{what} on the workers of this Dask scheduler, such as tcp://127.0.0.1:8786",
+        help="the same on the workers of a Dask scheduler, such as tcp://127.0.0.1:8786",
     )
 
 
@@ -296,7 +296,7 @@ def add_batch(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
         "--format", dest="kind", choices=KINDS, default=KINDS[0], help="of the results"
     )
     _add_json(parser)
-    add_cluster(parser, "paint several pictures at once")
+    _add_cluster(parser)
     parser.add_argument(
         "--shared",
         dest="shared_folder",
@@ -408,7 +408,7 @@ def add_page(parser: argparse.ArgumentParser) -> None:
 def add_resume(parser: argparse.ArgumentParser, _: bool = True) -> None:
     """Add what `nst resume` takes."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
-    add_cluster(parser, "see the tiles of a large picture")
+    _add_cluster(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 

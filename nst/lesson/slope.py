@@ -126,7 +126,7 @@ def line_slope(subject: Subject, line: str, element: int, nudge: float) -> Answe
     above, below = both(up)[0], both(down)[0]
     slope, claimed = (above - below) / width, float(d_x[place])
     return {
-        "heading": chosen.heading,
+        "heading": chosen.heading.replace("`", ""),
         "forward": chosen.forward,
         "backward": chosen.backward,
         "where": f"d_x[{', '.join(map(str, map(int, place)))}]",
