@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-cuda stylize studio vgg16 vgg19 export test test-gpu benchmark lint format wheel clean
+.PHONY: help install install-cuda stylize studio vgg16 vgg19 export notebook test test-gpu benchmark lint format wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,10 @@ vgg19: install  ## download the official VGG19, 80 MB
 
 export: install  ## write a model's forward and backward graphs into models/
 	@$(BIN)/nst export $(if $(MODEL),--model "$(MODEL)") $(if $(TAPS),--taps $(TAPS)) --output models
+
+notebook: install  ## write walkthrough.ipynb, the walkthrough as a notebook with its outputs
+	$(BIN)/pip install --quiet --editable '.[cpu,notebook]'
+	$(BIN)/python scripts/notebook.py
 
 test: .venv/.installed-dev  ## run every test; those that need a GPU are skipped without one
 	$(BIN)/pytest -n auto --maxprocesses 4

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nst.api import paint, resume, stylize
     from nst.errors import NstError
+    from nst.film.video import video
     from nst.many.batch import batch
     from nst.many.sheet import sheet
     from nst.run.records import Progress
@@ -33,6 +34,7 @@ __all__ = [
     "resume",
     "sheet",
     "stylize",
+    "video",
 ]
 
 _HOMES = {  # imported when they are asked for: so help comes before NumPy has been loaded
@@ -48,6 +50,7 @@ _HOMES = {  # imported when they are asked for: so help comes before NumPy has b
     "resume": "nst.api:resume",
     "sheet": "nst.many.sheet:sheet",
     "stylize": "nst.api:stylize",
+    "video": "nst.film.video:video",
 }
 
 

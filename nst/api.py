@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Unpack, overload
+from typing import Any, Unpack, overload
 
 from nst.files import PathLike
 from nst.many.cluster.poster import shared_out
@@ -23,6 +23,7 @@ OnProgress = Callable[[Progress], object]
 @overload
 def stylize(
     content: Settings,
+    style: OnProgress | None = None,
     *,
     on_progress: OnProgress | None = None,
     progress: bool = False,
@@ -47,7 +48,7 @@ def stylize(
 
 def stylize(
     content: Picture | Settings,
-    style: Style | None = None,
+    style: Style | OnProgress | None = None,
     output: PathLike | None = None,
     *,
     on_progress: OnProgress | None = None,
@@ -69,7 +70,7 @@ def stylize(
     content : path, array, PIL.Image.Image or bytes; or Settings
         The photograph.  Arrays are (H, W, 3) or (3, H, W), uint8 or floats in [0, 1]; a fourth
         channel is opacity, and (H, W) is grey.  Bytes are those of a picture file.  `Settings`
-        say everything by themselves.
+        say everything by themselves; behind them ``on_progress`` may stand in place of a style.
     style : the same, the name of a painting that comes along, a Painting, or a list of these
         What is painted after.
     output : path, optional
@@ -108,6 +109,8 @@ def stylize(
     >>> sorted(result.losses)[:2], result.losses["total"].shape
     (['content relu3_3', 'smoothness'], (3,))
     """
+    if isinstance(content, Settings) and callable(style):
+        style, on_progress = None, style
     inputs = prepare(_settings(content, style, output, options))  # read
     with _shown(on_progress, progress) as after_step:
         draft = preview(inputs, after_step)
@@ -203,7 +206,7 @@ def resume(
 
 
 def _settings(
-    content: Picture | Settings, style: Style | None, output: PathLike | None, options: Options
+    content: Picture | Settings, style: Any, output: PathLike | None, options: Options
 ) -> Settings:
     if not isinstance(content, Settings):
         if style is None:
@@ -215,9 +218,9 @@ def _settings(
 
 
 @contextmanager
-def _shown(on_progress: OnProgress | None, progress: bool) -> Iterator[OnProgress | None]:
-    """Yield what is called after every step: ``on_progress``, with a bar where that is asked."""
-    if not progress:
+def _shown(on_progress: OnProgress | None, asked: bool) -> Iterator[OnProgress | None]:
+    """Yield what to call after a step: ``on_progress``, and where ``asked`` a bar before it."""
+    if not asked:
         yield on_progress
         return
     with ProgressBar(quiet=False, asked=True) as bar:

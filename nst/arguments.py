@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from nst import demo, schema
 from nst.errors import NstError, brief
+from nst.film import TEMPORAL
 from nst.many.jobs import KINDS
 from nst.many.sheet import SIZE, STEPS
 from nst.objective.effort import EFFORTS
@@ -74,7 +75,7 @@ def add_settings(
         "output",
         "-o",
         type=Path,
-        help="where to write the result: .png or .jpg; - is standard output",
+        help="where to write the result: .png, .jpg, .webp, .tiff or .avif; - is standard output",
     )
     add(
         "size",
@@ -141,7 +142,7 @@ def add_settings(
         "edges",
         type=float,
         metavar="WEIGHT",
-        help="keep the photograph's lines, such as a face's: 0 is off, 10 visible, 40 strong",
+        help="keep the photograph's lines, such as a face's: 10 is visible, 40 strong and grainy",
     )
     parser.add_argument(
         "--tap-weights",
@@ -198,7 +199,7 @@ def add_stylize(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst stylize` takes."""
     add_estimate(parser, defaults)
     _add_json(parser)
-    add_cluster(parser, "see the tiles of a large picture")
+    _add_cluster(parser)
 
 
 def add_estimate(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
@@ -224,7 +225,7 @@ def add_demo(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst demo` takes."""
     add_settings(parser, defaults)
     _add_json(parser)
-    add_cluster(parser, "see the tiles of a large picture")
+    _add_cluster(parser)
 
 
 OF_ONE_PICTURE = ("style", "output", "log", "report", "checkpoint", "preview")  # not of a batch
@@ -240,18 +241,18 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_cluster(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add what it takes to have ``what`` painted by several processes, or machines."""
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help=f"{what} on so many processes of this machine",
+        help="paint several pictures at once, or see the tiles of a large one, on so many "
+        "processes of this machine",
     )
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help=f"{what} on the workers of this Dask scheduler, such as tcp://127.0.0.1:8786",
+        help="the same on the workers of a Dask scheduler, such as tcp://127.0.0.1:8786",
     )
 
 
@@ -295,7 +296,7 @@ def add_batch(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
         "--format", dest="kind", choices=KINDS, default=KINDS[0], help="of the results"
     )
     _add_json(parser)
-    add_cluster(parser, "paint several pictures at once")
+    _add_cluster(parser)
     parser.add_argument(
         "--shared",
         dest="shared_folder",
@@ -322,6 +323,55 @@ def add_sheet(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     parser.add_argument("--size", type=int, default=SIZE, help="longer side of each picture")
     parser.add_argument("--steps", type=_numbers, default=STEPS, metavar="N", help="of each")
     add_settings(parser, defaults, (*OF_ONE_PICTURE, "size", "steps", "plot", "save_every"))
+
+
+def add_video(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
+    """Add what `nst video` takes."""
+    parser.add_argument(
+        "film", metavar="FILM", help="a video, a GIF, a folder of pictures, or a glob of them"
+    )
+    parser.add_argument(
+        "--style",
+        dest="styles",
+        action="append",
+        default=[],
+        metavar="IMAGE[:WEIGHT[:TAPS]]",
+        help="paint it in this style, or painting that comes along: "
+        f"{', '.join(demo.STYLES)}; several are blended; default: {next(iter(demo.STYLES))}",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="RESULT",
+        help="a name that ends in .mp4, .m4v, .mov, .mkv, .webm or .gif, or a folder for pictures",
+    )
+    parser.add_argument(
+        "--temporal",
+        type=float,
+        default=TEMPORAL,
+        metavar="WEIGHT",
+        help="how much a frame keeps of those before it, where the optical flow knows them",
+    )
+    parser.add_argument(
+        "--frame-steps",
+        type=int,
+        metavar="N",
+        help="the most steps for a frame that is not the first of its scene; it ends sooner where "
+        "steps cease to bring anything; default: 0.15 of a photograph's work",
+    )
+    parser.add_argument(
+        "--rate", metavar="N|N/N", help="frames a second of a row of pictures; default: 25"
+    )
+    parser.add_argument(
+        "--scene",
+        type=int,
+        metavar="N",
+        help="paint only the N-th scene; the film is written when all are painted",
+    )
+    apart = (*OF_ONE_PICTURE, "plot", "save_every")
+    add_settings(parser, defaults, apart)
 
 
 def add_studio(parser: argparse.ArgumentParser, _: bool = True) -> None:
@@ -358,7 +408,7 @@ def add_page(parser: argparse.ArgumentParser) -> None:
 def add_resume(parser: argparse.ArgumentParser, _: bool = True) -> None:
     """Add what `nst resume` takes."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
-    add_cluster(parser, "see the tiles of a large picture")
+    _add_cluster(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
 from nst import streams
-from nst.errors import NstError, NstWarning, readable
+from nst.errors import NstError, NstWarning, naming_options, readable
 from nst.terminal import say, show_warning, tell
 
 
@@ -53,6 +53,11 @@ COMMANDS = {
         "nst.many.commands:sheet",
         "Paint PHOTO small in several styles, on one page to choose by.",
         "add_sheet",
+    ),
+    "video": Command(
+        "nst.film.commands:video",
+        "Paint FILM frame by frame; strokes move with what they are on.",
+        "add_video",
     ),
     "studio": Command(
         "nst.studio.command:studio",
@@ -109,7 +114,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``nst`` and return its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
-    with streams.lenient() as output:
+    with streams.lenient() as output, naming_options():
         arguments = vars(_parser(words).parse_args(words))
         if arguments.get("source") is not None:  # that run decides what is not given
             arguments = vars(_parser(words, defaults=False).parse_args(words))

@@ -1,28 +1,84 @@
 """Errors a user can act on.  Anything else is a bug and keeps its traceback.
 
 What they say may hold a user's own words, such as the name of a file.  They are made readable
-here, as the message is made: no place that raises an error need think of it.
+here, as the message is made: no place that raises an error need think of it.  Nor need it think of
+who listens: it writes `--style-weight is 3`, and where no command line runs that becomes
+`style_weight=3`.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 LONG = 280  # characters of a message: in a longer one,
 LONGEST_WORD = 90  # no word has more characters than these,
 LONGEST = 400  # and no message more than these
 
 
+# What Python calls otherwise than the command line does.
+PYTHON_NAMES = {
+    "style-mask": "mask",
+    "content-mask": "region",
+    "tap-weights": "content_taps and style_taps",
+    "format": "kind",
+}
+_by_options = ContextVar("_by_options", default=False)
+
+
+@contextmanager
+def naming_options(options: bool = True) -> Iterator[None]:
+    """Let messages that are made in the block name options, `--size 3`; elsewhere `size=3`."""
+    token = _by_options.set(options)
+    try:
+        yield
+    finally:
+        _by_options.reset(token)
+
+
+def in_python(message: str) -> str:
+    """Return a ``message`` that names options with the names that they have in Python.
+
+    What stands in backticks is a command, and stays.
+
+    >>> in_python("--style-weight is -1; give a number. Use --device cpu, or a larger --size.")
+    "style_weight=-1; give a number. Use device='cpu', or a larger size."
+    """
+    parts = message.split("`")
+    return "`".join(part if k % 2 else _OPTION.sub(_name, part) for k, part in enumerate(parts))
+
+
+# An option, and behind it " is" or a value: a number, or a word that only a value can be
+_OPTION = re.compile(
+    r"(?<![\w/.'\"-])--([a-z][a-z-]+)(?![\w/.-]*[\w/])"
+    r"( is (?!empty|given)(?=\S)| (?=\d)"
+    r"| (?P<word>(?:auto|cpu|cuda|caffe|torchvision|vgg\d+(?:-slim)?)\b))?"
+)
+
+
+def _name(found: re.Match[str]) -> str:
+    name = PYTHON_NAMES.get(found[1], found[1].replace("-", "_"))
+    if found["word"]:
+        return f"{name}={found['word']!r}"
+    return name + ("=" if found[2] else "")
+
+
 class NstError(Exception):
     """Says what is wrong, what was found, and what to do about it, in one readable line."""
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(readable(message))
+        super().__init__(_said(message))
 
 
 class NstWarning(UserWarning):
     """Something the user should know, in one readable line, but which need not stop the run."""
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(readable(message))
+        super().__init__(_said(message))
+
+
+def _said(message: object) -> str:
+    return readable(message if _by_options.get() else in_python(str(message)))
 
 
 def printable(text: object) -> str:

@@ -117,7 +117,7 @@ class Settings:
 
     content: Path  # the photograph
     style: tuple[Painting, ...]  # one or more; a picture alone will do
-    output: Path | None = Path("out.png")  # .png or .jpg; None: only return the result
+    output: Path | None = Path("out.png")  # its end says the kind; None: only return the result
     size: int | None = None  # pixels, the longer side of the result; the aspect is the content's
     steps: int | tuple[int, ...] | None = None  # evaluations of the objective: all, or by scale
     until: float | None = None  # percent: a scale ends when steps bring less, see ending.py

@@ -323,10 +323,12 @@ def steps(
         ending = scale.steps, until, plan.window
         if is_over(state.history, number, *ending):
             continue
+        there = inputs.of(scale)
         if not state.history or state.history[-1]["scale"] < number:
-            begin(inputs, plan, state, scale)
+            begin(there, plan, state, scale)
         share = plan.share(scale)
-        objective = objective_at(inputs, scale, plan.side, share, state.asking, plan.crew)
+        objective = objective_at(there, scale, plan.side, share, state.asking, plan.crew)
+        objective.evaluations = sum(entry["scale"] == number for entry in state.history)
         while not is_over(state.history, number, *ending):
             progress = step(state, scale, objective, records)
             if keeper.due():

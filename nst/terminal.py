@@ -107,8 +107,8 @@ class BatchBar(ProgressBar):
         """Show the step that was just done, of one of the pictures."""
         progress = standing.progress
         text = (
-            f"{format_seconds(standing.left)}  picture {standing.picture}/{standing.pictures}, "
-            f"{standing.title}"
+            f"{format_seconds(standing.left)}  {standing.what} {standing.picture}/"
+            f"{standing.pictures}, {standing.title}"
         )
         if progress is not None:
             text += f", step {progress.step}/{progress.steps}"

@@ -17,16 +17,18 @@ script.
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from benchmarking import children, contenders, convergence, machine, tables, timing, work
+from benchmarking import children, contenders, convergence, felt, machine, tables, timing, work
 from numpy.linalg import norm
 
+from nst import Settings, demo
 from nst.kernels.blocks import blas_on_one_thread
 
-PARTS = ("times", "memory", "flatness", "startup", "pixels", "convergence")
+PARTS = ("times", "memory", "flatness", "startup", "pixels", "convergence", "felt")
 TOLERANCE = 1e-4  # of our gradient against PyTorch's, both in float32
 
 
@@ -55,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
             "startup": startup,
             "pixels": pixels,
             "convergence": descents,
+            "felt": seconds_to_quality,
         }
         return 0 if all([parts[part](arguments) for part in arguments.parts]) else 1
 
@@ -168,6 +171,42 @@ def descents(arguments: argparse.Namespace) -> bool:
     return True
 
 
+def seconds_to_quality(arguments: argparse.Namespace) -> bool:
+    """Print the seconds from Enter to a picture of given quality: the program before, and now."""
+    rows, last = [], []
+    with tempfile.TemporaryDirectory() as place:
+        before, folder = Path(place, "before"), Path(place, "painted")
+        programs = {"before": before, "now": felt.ROOT}
+        if not felt.unpack(arguments.against, before):
+            print(f"\nno commit {arguments.against} here: nothing to compare with")
+            return True
+        for size in arguments.felt_sizes:
+            for style in arguments.styles:
+                painting = demo.style_path(style)
+                settings = Settings(
+                    demo.content_path(), painting, None, size=size, model=arguments.model
+                )
+                frames, found, wanted = {}, {}, 0.0
+                for name, package in programs.items():
+                    painted = folder / f"{style}-{size}-{name}"
+                    frames[name] = felt.paint(package, settings, painted)
+                    found[name] = felt.losses(settings, frames[name])
+                    wanted = wanted or found[name][-1]
+                    times = felt.reached(frames[name], found[name], wanted)
+                    cells = ["never" if t is None else f"{t:.1f}" for t in times]
+                    end = f"{frames[name][-1].seconds:.1f}"
+                    rows.append([f"{style}, {size} px", name, *cells, end])
+                    rows[-1].append(f"{found[name][-1] / wanted:.2f}")
+                last.append([frames[name][-1].path for name in programs])
+        if arguments.sheet is not None:
+            felt.blind_sheet(last, arguments.sheet)
+    shares = [f"{quality:g} x" for quality in felt.QUALITIES]
+    header = [f"s from Enter, {arguments.model}", "", *shares, "end", "loss there"]
+    print(f"\nbest convolution: {machine.convolution_rate():.0f} GFLOP/s")
+    print(tables.table(header, rows), flush=True)
+    return True
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -185,6 +224,13 @@ def _parser() -> argparse.ArgumentParser:
         help='of PyTorch, such as "compile channels_last"; all if not given',
     )
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute")
+    add("--felt-sizes", nargs="+", type=int, default=[512, 1024], help="longer sides, for felt")
+    add(
+        "--styles", nargs="+", choices=(*demo.STYLES,), default=["swirl", "waves"], help="for felt"
+    )
+    add("--model", default="vgg16-slim", help="for felt")
+    add("--against", default=felt.BEFORE, metavar="COMMIT", help="for felt: the program before")
+    add("--sheet", type=Path, metavar="FILE.png", help="for felt: last pictures, in random order")
     add("--watch-memory", metavar="NAME", help=argparse.SUPPRESS)  # what the child processes run
     add("--time", metavar="NAME", help=argparse.SUPPRESS)
     add("--gradient", metavar="FILE", type=Path, help=argparse.SUPPRESS)

@@ -27,7 +27,7 @@ from nst.pictures import images
 from nst.run.inputs import Inputs, prepare
 from nst.run.plan import Plan, plan
 from nst.run.records import Progress
-from nst.run.scales import Scale
+from nst.run.scales import Scale, longer_sides, share
 from nst.run.state import start
 from nst.run.targets import objective_at
 from nst.stylize import complete
@@ -85,14 +85,19 @@ def main() -> None:
     arguments = parser.parse_args()
 
     scores, pictures = {}, []
-    for scales in (1, "auto"):
+    sides = longer_sides(arguments.size, "auto", 2)
+    for scales, steps in {
+        1: arguments.steps,
+        "auto": tuple(share(arguments.steps, sides)),
+    }.items():
         inputs = prepare(
             Settings(
                 arguments.content,
                 arguments.style,
                 output=None,
                 size=arguments.size,
-                steps=arguments.steps,
+                steps=steps,
+                until=0,
                 scales=scales,
                 init=arguments.init,
                 device="cpu",

@@ -27,6 +27,7 @@ STYLES = tuple(f"nst demo {style}" for style in demo.STYLES)
 WALLS = {"gallery": COMMANDS, "styles": STYLES}
 COLUMNS, WIDTH, GAP, CAPTION = 3, 300, 10, 26  # pixels: of a panel, between them, and below
 PAPER, INK = "white", "#222222"
+LANCZOS = Image.Resampling.LANCZOS
 
 
 def paint(
@@ -51,18 +52,22 @@ def paint(
 
 def hang(pictures: list[Image.Image], captions: list[str], most: int = COLUMNS) -> Image.Image:
     """Return the pictures in rows of ``most``, each WIDTH pixels wide, over its caption."""
-    height = max(round(picture.height * WIDTH / picture.width) for picture in pictures)
-    columns, rows = min(most, len(pictures)), -(-len(pictures) // most)
-    pitch = WIDTH + GAP, height + CAPTION + GAP
-    wall = Image.new("RGB", (columns * pitch[0] + GAP, rows * pitch[1] + GAP), PAPER)
-    draw, font = ImageDraw.Draw(wall), ImageFont.load_default(size=15)
-    for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-        left = GAP + number % most * pitch[0]
-        top = GAP + number // most * pitch[1]
-        size = WIDTH, round(picture.height * WIDTH / picture.width)
-        wall.paste(picture.resize(size, Image.Resampling.LANCZOS), (left, top))
-        middle = left + WIDTH / 2, top + height + CAPTION / 2 + 2
-        draw.text(middle, caption, INK, font, anchor="mm")
+    sized = [
+        picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)), LANCZOS)
+        for picture in pictures
+    ]
+    rows = [range(k, min(k + most, len(sized))) for k in range(0, len(sized), most)]
+    heights = [max(sized[k].height for k in row) for row in rows]
+    width = len(rows[0]) * (WIDTH + GAP) + GAP
+    wall = Image.new("RGB", (width, sum(heights) + len(rows) * (CAPTION + GAP) + GAP), PAPER)
+    draw, font, top = ImageDraw.Draw(wall), ImageFont.load_default(size=15), GAP
+    for row, height in zip(rows, heights, strict=True):
+        for column, k in enumerate(row):
+            left = GAP + column * (WIDTH + GAP)
+            wall.paste(sized[k], (left, top))
+            middle = left + WIDTH / 2, top + height + CAPTION / 2 + 2
+            draw.text(middle, captions[k], INK, font, anchor="mm")
+        top += height + CAPTION + GAP
     return wall
 
 

@@ -16,6 +16,7 @@ BLOCK = re.compile(r"(?<=```\nnst/\n).*?(?=```)", re.DOTALL)
 WINGS = (
     "lesson",
     "studio",
+    "film",
     "many",
     "run",
     "show",

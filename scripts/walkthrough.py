@@ -9,7 +9,7 @@
 #
 # * run it: `python scripts/walkthrough.py [--output FOLDER]`;
 # * run it cell by cell in an editor that knows `# %%` (VS Code, Spyder, PyCharm);
-# * make a notebook of it: `jupytext --to ipynb scripts/walkthrough.py`.
+# * as a notebook: `make notebook` writes it, run, into `walkthrough.ipynb`.
 #
 # Change a number, run the cell again, and see what happens: that is what it is for.
 
@@ -31,7 +31,9 @@ from nst.losses import content_loss, smoothness_loss, style_loss
 from nst.objective import Objective, Region, Targets
 from nst.objective.objective import TINY
 from nst.objective.recipe import Recipe
+from nst.objective.style import style_loss as loss_of_any
 from nst.objective.styles.gram import GramStyle
+from nst.objective.styles.neighbours import NeighboursStyle
 from nst.optimizers import Lbfgs, NormalisedDescent, Optimizer
 from nst.pictures import images
 from nst.show import plots
@@ -567,6 +569,59 @@ hvass = Objective(vgg, hvass_targets, hvass_recipe)
 at_painted, d_image = hvass.evaluate(painted)
 agree("Hvass' gradient by hand and by nst", hvass_gradient, d_image, 1e-4)
 agree("sum of logarithms by hand and by nst", log_sum(found), at_painted.total, 1e-5)
+
+# %% [markdown]
+# ## Another way: the nearest features
+#
+# A Gram matrix forgets where everything is, in the photograph too: nothing but the content loss
+# holds the subject.  Kolkin et al. (2022) ask at each *place* of the photograph: which place of
+# the painting looks most like this one?  Two places look alike where their features, a *vector*
+# of C numbers each, point in about the same direction: where the cosine of the angle is near 1.
+# What all places have in common says nothing, so the mean is taken away first.
+
+# %%
+NEAR = "relu3_1"
+
+
+def vectors_of(features: np.ndarray) -> np.ndarray:
+    """Return features (C, H, W) as vectors (C, H * W), one column a place."""
+    return features.reshape(len(features), -1)
+
+
+asking, offered = vectors_of(photo_features[NEAR]), vectors_of(painting_features[NEAR])
+centred = offered - offered.mean(axis=1, keepdims=True)
+directions = centred / np.linalg.norm(centred, axis=0)
+asked = asking - asking.mean(axis=1, keepdims=True)
+nearest = (asked.T @ directions).argmax(axis=1)  # for each place of the photograph
+print(f"{asking.shape[1]} places ask {offered.shape[1]}; {len(set(nearest))} are taken")
+by_kernel, _ = k.nearest(asked, k.unit_vectors(centred))
+agree("places where both take the same", np.mean(nearest == by_kernel), 1, 1e-2)
+
+# %% [markdown]
+# What was chosen is the *target* of its place, and stays so: now each place is to turn to it.
+#
+#     loss = mean over the places of  1 - cos,    cos = <f, u> / |f|,    u = target / |target|
+#
+# Its gradient is (cos f / |f| - u) / |f| over the number of places: at a right angle to f, for a
+# vector that grows without turning comes no nearer.
+
+# %%
+targets_near = offered[:, nearest] / np.linalg.norm(offered[:, nearest], axis=0)
+lengths = np.linalg.norm(asking, axis=0)
+cosines = (asking * targets_near).sum(axis=0) / lengths
+turn = (cosines * asking / lengths - targets_near) / lengths / len(lengths)
+print(f"mean of 1 - cos at the photograph: {np.mean(1 - cosines):.4f}")
+agree("largest part of the turn along f", 1 + np.abs((turn * asking).sum(axis=0)).max(), 1, 1e-5)
+
+shape = photo_features[NEAR].shape
+near_style = NeighboursStyle(targets_near.reshape(shape), vgg.device)
+near_loss, d_near = loss_of_any(photo_features[NEAR], near_style)
+agree("loss by hand and by nst", np.mean(1 - cosines), near_loss, 1e-5)
+agree("gradient by hand and by nst", turn.reshape(shape), d_near, 1e-4)
+
+# %% [markdown]
+# `--recipe neighbours` does this with all layers at once (a *hypercolumn*), and at scales from 64
+# pixels up, at each of which the places are asked anew, partly by what was painted so far.
 
 # %% [markdown]
 # ## Where to go on

@@ -358,6 +358,12 @@ def stack(arrays, axis=0):
     return _call(np.stack, list(arrays), axis=axis)
 
 
+def concatenate(arrays, axis=0):
+    launches["cupy"] += 1
+    used.add("concatenate")
+    return _copy(np.concatenate([_host(one) for one in arrays], axis))
+
+
 def __getattr__(name):
     if name.startswith("_"):
         raise AttributeError(name)

@@ -8,7 +8,8 @@ from nst.objective.styles.finish import STATISTICS
 from nst.objective.styles.gram import GramStyle
 from nst.objective.styles.sums import Mask
 
-SUMMED = [name for name, kind in STATISTICS.items() if not kind.per_scale]  # of sums over pixels
+# Those that are made of sums over pixels.
+SUMMED = [name for name, kind in STATISTICS.items() if kind.in_tiles and not kind.per_scale]
 
 
 def recipe_of(content, style, smoothness=0.0, **conventions):

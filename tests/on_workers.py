@@ -11,7 +11,7 @@ from pathlib import Path
 import distributed
 
 from nst import machine
-from nst.many.cluster import painting, worker
+from nst.many.cluster import painting, tiles, worker
 from nst.run import targets
 from nst.vgg import runtime
 
@@ -71,6 +71,32 @@ class Failing(distributed.WorkerPlugin):
 
     def teardown(self, worker):
         painting.complete = self.complete
+
+
+class Dying(distributed.WorkerPlugin):
+    """Lets the worker die in a pass over tiles, once in all: ``marker`` is a file."""
+
+    name = "dying"
+
+    def __init__(self, function, number, marker):
+        self.function, self.number, self.marker = function, number, marker
+
+    def setup(self, worker):
+        self.real = getattr(tiles, self.function)
+        calls = []
+
+        def dying(*given):
+            calls.append(given)
+            if len(calls) == self.number and not Path(self.marker).exists():
+                Path(self.marker).touch()
+                end("kill")
+            return self.real(*given)
+
+        dying.__module__, dying.__qualname__ = tiles.__name__, self.function
+        setattr(tiles, self.function, dying)
+
+    def teardown(self, worker):
+        setattr(tiles, self.function, self.real)
 
 
 def end(how):

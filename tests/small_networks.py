@@ -7,7 +7,7 @@ from onnx.reference import ReferenceEvaluator
 
 from nst.devices import CPU
 from nst.vgg import graphs, hypercolumn
-from nst.vgg.architecture import HYPERCOLUMN, VGG16, VGG19, Architecture
+from nst.vgg.architecture import COLUMNS, HYPERCOLUMN_POINTS, VGG16, VGG19, Architecture
 from nst.vgg.plan import Plan
 from nst.vgg.weights import IMAGENET_MEAN, IMAGENET_STD
 
@@ -77,9 +77,10 @@ class ReferenceVgg:
             self._seen[key] = dict(zip(self._outputs, results, strict=True))
         self._activations = self._seen[key]
         layers = {layer: self._activations[layer][0].copy() for layer in self._layers}
-        if HYPERCOLUMN in self.taps:
-            column = np.empty(self.network.architecture.shape(HYPERCOLUMN, *image.shape[1:]))
-            layers[HYPERCOLUMN] = hypercolumn.forward(self._parts(layers), column)
+        for tap in {*COLUMNS} & {*self.taps}:
+            column = np.empty(self.network.architecture.shape(tap, *image.shape[1:]))
+            points = tap == HYPERCOLUMN_POINTS
+            layers[tap] = hypercolumn.forward(self._parts(layers), column, points)
         return {tap: layers[tap] for tap in self.taps}
 
     features = forward
@@ -88,14 +89,14 @@ class ReferenceVgg:
         self.released += 1
 
     def _parts(self, layers):
-        return {part: layers[part] for part in self.network.architecture.parts(HYPERCOLUMN)}
+        return {part: layers[part] for part in self.network.architecture.parts(COLUMNS[0])}
 
     def backward(self, d_features):
-        if HYPERCOLUMN in d_features:
+        for column in {*COLUMNS} & {*d_features}:
             blank = {layer: np.zeros_like(self._activations[layer][0]) for layer in self._layers}
-            given = {tap: d.copy() for tap, d in d_features.items() if tap != HYPERCOLUMN}
-            d_column = d_features[HYPERCOLUMN]
-            d_features = given | hypercolumn.backward(d_column, self._parts(blank), given)
+            given = {tap: d.copy() for tap, d in d_features.items() if tap != column}
+            pulled = d_features[column], self._parts(blank), given, column == HYPERCOLUMN_POINTS
+            d_features = given | hypercolumn.backward(*pulled)
         saved = {name: self._activations[name] for name in self._saved}
         d_taps = {
             f"d_{tap}": d_features[tap][None]

@@ -148,7 +148,7 @@ def test_a_report_of_a_stopped_run_shows_its_picture(asked, name, tmp_path):
     """In its final colours."""
     folder, page = tmp_path / "saved", tmp_path / "page.html"
     with pytest.raises(KeyboardInterrupt):
-        stylize(replace(asked, checkpoint=folder), stop_after(6))
+        stylize(replace(asked, checkpoint=folder), on_progress=stop_after(6))
     assert cli.main(["report", str(folder), "-o", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
     shown = pictures(text)["The painted picture"]

@@ -456,7 +456,7 @@ def test_every_control_composes_with_tiles(settings, first, other, left, right):
 def asked_for(*arguments):
     """Return the settings that a command line means."""
     options = vars(cli._parser().parse_args(["stylize", *map(str, arguments)]))
-    for name in ("command", "quiet", "source", "as_json"):
+    for name in ("command", "quiet", "source", "as_json", "workers", "scheduler"):
         del options[name]
     return settings_of(**options)
 

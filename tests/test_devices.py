@@ -113,8 +113,8 @@ def test_a_cupy_that_cannot_be_imported_is_told(monkeypatch, tmp_path):
     if "No module named 'cupy'" in done.stderr or "is not installed" in done.stderr:
         unavailable("CuPy")
     assert done.stdout == "cpu\n"
-    assert "--device auto takes the CPU: CuPy cannot write" in done.stderr
-    assert "--device cuda: CuPy cannot write" in done.stderr.splitlines()[-1]
+    assert "device='auto' takes the CPU: CuPy cannot write" in done.stderr
+    assert "device='cuda': CuPy cannot write" in done.stderr.splitlines()[-1]
     assert "CUPY_CACHE_DIR" in done.stderr.splitlines()[-1]
 
 

@@ -62,11 +62,14 @@ def test_the_demo_is_painted_at_two_sizes(gpu, tmp_path, capsys):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_paints_what_it_paints_on_the_cpu(gpu, settings, recipe):
     small = {"size": 72, "scales": (48, 72), "steps": (1, 2), "style_scale": 0.4}
+    if RECIPES[recipe].fine is not None:  # which looks at many more positions
+        small |= {"size": 30, "scales": (20, 30), "steps": (1, 1, 1)}
     asked = settings(recipe=recipe, model="vgg16-slim", conv="direct", **small)
     on_cpu = stylize(asked)
     on_gpu = stylize(replace(asked, device="cuda"))
     # Adam's first steps go by the sign of a gradient, however small
-    assert_same_picture(on_gpu, on_cpu, 2e-3 if RECIPES[recipe].optimizer == "adam" else 1e-4)
+    by_sign = RECIPES[recipe].optimizer in ("adam", "pyramid")
+    assert_same_picture(on_gpu, on_cpu, 2e-3 if by_sign else 1e-4)
 
 
 CONTROLS = {
@@ -92,6 +95,7 @@ CONTROLS = {
     "descent": lambda at: {"optimizer": "descent"},
     "edges": lambda at: {"edges": 40.0},
     "adam": lambda at: {"optimizer": "adam"},
+    "pyramid": lambda at: {"optimizer": "pyramid"},
 }
 
 
@@ -104,7 +108,7 @@ def test_with_controls_whole_and_in_tiles(gpu, settings, pictures, control, side
     for device in ("cuda", "cpu"):
         inputs = prepare(replace(asked, device=device))
         results.append(paint(inputs, side=side))
-    assert_same_picture(*results, 2e-3 if control == "adam" else 2e-4)
+    assert_same_picture(*results, 2e-3 if control in ("adam", "pyramid") else 2e-4)
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])

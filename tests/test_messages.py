@@ -4,6 +4,8 @@ import errno
 import math
 import pickle
 import re
+import subprocess
+import sys
 import tomllib
 from contextlib import suppress
 from pathlib import Path
@@ -13,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from refusals import raiser, refusal_of
 
+import nst
 from nst import cli
-from nst.errors import LONGEST, NstError, NstWarning
+from nst.errors import LONGEST, NstError, NstWarning, naming_options
 from nst.gpu import NoGpuError
 from nst.objective.objective import check_finite
 
@@ -65,6 +68,53 @@ def test_the_patterns_above_find_something():
     assert {"cpu", "cuda", "heic"} <= set(found(r"nst\[(\w+)\]"))
 
 
+# ---- In Python, Python's names ---------------------------------------------------------------
+
+SPOKEN_OF = [  # as it is written, and what Python reads
+    ("--size is 3; it must be between 16 and 16384.", "size=3; it must be between 16 and 16384."),
+    ("--style-weight is 'a'; give a number.", "style_weight='a'; give a number."),
+    ("--steps lists 3 numbers", "steps lists 3 numbers"),
+    ("use --size 640 or less, or more --memory.", "use size=640 or less, or more memory."),
+    ("beyond --size 640; give a larger --size.", "beyond size=640; give a larger size."),
+    ("--device auto takes the CPU", "device='auto' takes the CPU"),
+    ("or use --model vgg16-slim, which", "or use model='vgg16-slim', which"),
+    ("--style-mask is given 1 times", "mask is given 1 times"),
+    ("run `pip install --force-reinstall x`; --log", "run `pip install --force-reinstall x`; log"),
+    ("cannot read /a/--size/b: x--size", "cannot read /a/--size/b: x--size"),
+]
+
+
+@pytest.mark.parametrize(("written", "read"), SPOKEN_OF, ids=[text for text, _ in SPOKEN_OF])
+@pytest.mark.parametrize("kind", [NstError, NstWarning])
+def test_a_message_speaks_of_what_its_reader_can_write(kind, written, read):
+    with naming_options(False):
+        assert str(kind(written)) == read
+        assert str(kind(read)) == read
+        with naming_options():
+            assert str(kind(written)) == written
+        assert str(kind(written)) == read
+
+
+def test_python_and_the_command_line_each_read_their_own(settings, capsys):
+    given = settings().content, settings().style
+    words = ["stylize", str(given[0]), str(given[1][0].path), "--size", "3"]
+    with naming_options(False):
+        with pytest.raises(NstError, match=r"^size=3; it must be between"):
+            nst.Settings(*given, size=3)
+        with pytest.raises(NstError, match=r"^size=3; it must be between"):
+            nst.stylize(*given, size=3)
+        assert cli.main(words) == 2
+        assert capsys.readouterr().err.startswith("nst: --size is 3; it must be between")
+        with pytest.raises(NstError, match=r"^size=3; "):  # also afterwards
+            nst.Settings(*given, size=3)
+
+
+def test_a_program_that_says_nothing_reads_python_s_names(tmp_path):
+    code = "from nst.errors import NstError; print(NstError('--size is 3; give more'))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert told.stdout == "size=3; give more\n"
+
+
 def test_losses_of_many_names_are_told_in_a_line():
     losses = {"content": 1.0} | {f"style relu{n}_1 mask": math.nan for n in range(60)}
     told = refusal_of(check_finite, losses)
@@ -101,7 +151,7 @@ def test_a_message_of_ordinary_words_is_told_as_it_is():
     ids="turned clear lines long page".split(),
 )
 @pytest.mark.parametrize("option", ["--style-mask", "--tap-weights", "--output", "--init"])
-def test_a_word_of_the_command_line_is_told_readably(option, word, files, monkeypatch, capsys):
+def test_a_word_naming_options_is_told_readably(option, word, files, monkeypatch, capsys):
     monkeypatch.chdir(files)
     words = ["estimate", "photograph.png", "painting.png", "--model", "tiny.onnx", option, word]
     assert_one_line([*words, "--size", "32"], capsys)

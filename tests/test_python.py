@@ -230,7 +230,7 @@ def test_a_type_checker_knows_what_is_called(tmp_path):
 
     (tmp_path / "calls.py").write_text(CALLS)
     told, errors, _ = api.run(
-        [str(tmp_path / "calls.py"), "--config-file=", f"--cache-dir={tmp_path}"]
+        [str(tmp_path / "calls.py"), "--config-file=", "--cache-dir=/dev/null"]
     )
     assert not errors
     lines = [line.split("calls.py:")[1] for line in told.splitlines() if "calls.py:" in line]

@@ -65,7 +65,8 @@ def test_the_file_tree_has_a_line_for_every_file():
 def test_options_in_the_table_exist():
     options = vars(cli._parser().parse_args(["demo"]))
     options |= vars(cli._parser().parse_args(["batch", "-o", "folder"]))
-    options["json"] = options["as_json"]
+    options |= vars(cli._parser().parse_args(["video", "in.mp4", "-o", "out.mp4"]))
+    options |= {"json": options["as_json"], "shared": options["shared_folder"]}
     for option in re.findall(r"`--([a-z-]+)`", README):
         assert option.replace("-", "_") in options, option
 

@@ -110,7 +110,7 @@ def test_steps_are_counted_over_all_scales(inputs):
 CHOICES = {
     "device": ("auto", "cpu", "cuda"),
     "recipe": tuple(RECIPES),
-    "optimizer": ("descent", "adam", "lbfgs"),
+    "optimizer": ("descent", "adam", "pyramid", "lbfgs"),
     "pooling": ("max", "average"),
     "conv": ("auto", "direct"),
     "precision": ("float32", "tf32"),

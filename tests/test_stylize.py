@@ -143,7 +143,7 @@ def test_without_an_output_nothing_is_written(settings, tmp_path, monkeypatch):
 
 
 def test_history_has_every_step_and_every_raw_loss(settings):
-    history = stylize(settings(output=None)).history
+    history = stylize(settings(output=None, steps=(6, 4))).history
     assert [entry["step"] for entry in history] == list(range(1, 11))
     assert [entry["scale"] for entry in history] == [1] * 6 + [2] * 4
     assert [entry["size"] for entry in history] == [80] * 6 + [160] * 4
@@ -157,7 +157,8 @@ def test_history_has_every_step_and_every_raw_loss(settings):
 def test_progress_reports_each_step_with_the_picture_so_far(settings):
     reports = []
     result = stylize(
-        settings(output=None), on_progress=lambda p: reports.append((p, p.image.copy()))
+        settings(output=None, steps=(6, 4)),
+        on_progress=lambda p: reports.append((p, p.image.copy())),
     )
     assert [p.step for p, _ in reports] == list(range(1, 11))
     assert [image.shape for _, image in reports] == [(3, 80, 67)] * 6 + [(3, *FULL)] * 4

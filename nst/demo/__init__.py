@@ -50,7 +50,7 @@ def found(path: Path) -> Path:
 
 def folders() -> list[Path]:
     """Return where the demo's pictures are: the paintings, and the photograph if it is there."""
-    return [Path(__file__).parent, *(path.parent for path in _photographs() if path.is_file())]
+    return [Path(__file__).parent, *(path.parent for path in photographs() if path.is_file())]
 
 
 def content_path() -> Path:
@@ -59,7 +59,7 @@ def content_path() -> Path:
     Looks where ``matplotlib.get_data_path()`` points, without the second that
     importing matplotlib takes.
     """
-    paths = _photographs()
+    paths = photographs()
     for path in paths:
         if path.is_file():
             return path
@@ -72,7 +72,7 @@ def content_path() -> Path:
     )
 
 
-def _photographs() -> list[Path]:
+def photographs() -> list[Path]:
     """Return where the photograph may be."""
     spec = find_spec("matplotlib")
     folders = list(spec.submodule_search_locations or []) if spec else []

@@ -463,28 +463,28 @@ def nearest(queries: cp.ndarray, vectors: cp.ndarray) -> tuple[cp.ndarray, cp.nd
 
 
 def cosine_distance(
-    features: cp.ndarray, target: cp.ndarray, weights: cp.ndarray | None = None
+    features: cp.ndarray, target: cp.ndarray, mask: cp.ndarray | None = None
 ) -> cp.ndarray:
     checks.same_shape(features=features, target=target)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     positions = features[0].size
-    return _sum("cosine_distance", positions, features, target, weights, len(features), positions)
+    return _sum("cosine_distance", positions, features, target, mask, len(features), positions)
 
 
 def cosine_distance_backward(
     features: cp.ndarray,
     target: cp.ndarray,
-    weights: cp.ndarray | None = None,
+    mask: cp.ndarray | None = None,
     d_loss: float | cp.ndarray = 1.0,
     out: cp.ndarray | None = None,
     add: bool = False,
 ) -> cp.ndarray:
     checks.same_shape(features=features, target=target)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     checks.is_scalar(d_loss=d_loss)
     d_features = _output(out, features, add)
     positions = features[0].size
-    arrays, sizes = (features, target, weights), (len(features), positions, add)
+    arrays, sizes = (features, target, mask), (len(features), positions, add)
     name = "cosine_distance_backward"
     _launch(name, _blocks(positions), d_features, *arrays, *_factor(d_loss), *sizes)
     return d_features
@@ -629,10 +629,10 @@ def _run(name: str, blocks: int, args: list[Any]) -> None:
 def _argument(kernel: str, parameter: list[str], value: Any) -> Any:
     """Return ``value`` as ``kernel`` takes its parameter ["const", "float*", "x"], or raise."""
     *_, c_type, name = parameter
-    if c_type == "float*" and (value is not None or name != "weights"):
+    if c_type == "float*" and (value is not None or name != "mask"):
         _is_float32(kernel, **{name: value})
         return value
-    if c_type.endswith("*"):  # made in this file, never by the caller, or no weights
+    if c_type.endswith("*"):  # made in this file, never by the caller, or no mask
         return 0 if value is None else value  # CuPy passes 0 as eight bytes: no pointer
     return {"long": int, "double": float}[c_type](value)
 

@@ -243,23 +243,23 @@ __device__ Angle angle_at(const float* features, const float* target, long long 
 
 // numpy: sum(w * (1 - cosine))
 extern "C" __global__ void cosine_distance(double* partials, const float* features,
-                                           const float* target, const float* weights,
+                                           const float* target, const float* mask,
                                            long long channels, long long positions) {
     double sum = 0.0;
     FOR_EACH(p, positions) {
-        double weight = weights ? weights[p] : 1.0f;
+        double weight = mask ? mask[p] : 1.0f;
         sum += weight * (1.0 - angle_at(features, target, p, channels, positions).cosine);
     }
     block_sum(sum, partials);
 }
 
 extern "C" __global__ void cosine_distance_backward(
-    float* d_features, const float* features, const float* target, const float* weights,
+    float* d_features, const float* features, const float* target, const float* mask,
     const double* d_loss, double known, long long channels, long long positions, long long add) {
     double factor = factor_of(d_loss, known);
     FOR_EACH(p, positions) {
         Angle angle = angle_at(features, target, p, channels, positions);
-        double pull = factor / angle.length * (weights ? weights[p] : 1.0f);
+        double pull = factor / angle.length * (mask ? mask[p] : 1.0f);
         float along = angle.tiny ? 0.0f : (float)(pull * angle.cosine / angle.length);
         float wanted = (float)pull;
         for (long long c = 0; c < channels; ++c) {

@@ -141,9 +141,9 @@ def nearest(queries: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def cosine_distance(
-    features: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
+    features: np.ndarray, target: np.ndarray, mask: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return ``sum_p weights[p] * (1 - <features_p, target_p> / |features_p|)`` as a 0-d array.
+    """Return ``sum_p mask[p] * (1 - <features_p, target_p> / |features_p|)`` as a 0-d array.
 
     Parameters
     ----------
@@ -152,13 +152,13 @@ def cosine_distance(
     target : (C, H, W) float array
         Unit vectors, so that the fraction is the cosine of the angle between the two; it is 0
         where a target is the zero vector.
-    weights : (H, W) float array, optional
+    mask : (H, W) float array, optional
         How much each position counts; 1 if not given.
     """
     checks.same_shape(features=features, target=target)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     total = 0.0
-    for f, t, w in _position_blocks(features, target, weights):
+    for f, t, w in _position_blocks(features, target, mask):
         cosine, _ = _cosine(f, t)
         total += np.sum(w * (1 - cosine), dtype=np.float64)
     return np.asarray(total, features.dtype)
@@ -167,24 +167,24 @@ def cosine_distance(
 def cosine_distance_backward(
     features: np.ndarray,
     target: np.ndarray,
-    weights: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
     d_loss: float | np.ndarray = 1.0,
     out: np.ndarray | None = None,
     add: bool = False,
 ) -> np.ndarray:
     """Return dL/dfeatures (C, H, W): each vector is turned towards its target.
 
-    ``d_features_p = d_loss * weights[p] * (cosine_p features_p / |features_p| - target_p)
+    ``d_features_p = d_loss * mask[p] * (cosine_p features_p / |features_p| - target_p)
     / |features_p|``; where a vector is shorter than 1e-4, the first term is missing.
     """
     checks.same_shape(features=features, target=target)
-    checks.is_map_of(features, weights)
+    checks.is_map_of(features, mask)
     checks.is_scalar(d_loss=d_loss)
     checks.is_output(out, features, add)
     d_features = np.empty_like(features, order="C") if out is None else out
     flat = d_features.reshape(len(features), -1)
     write = partial(_cosine_distance_backward, d_loss, add)
-    maps = [] if weights is None else [weights.reshape(1, -1)]
+    maps = [] if mask is None else [mask.reshape(1, -1)]
     blocks.write(write, flat, *(a.reshape(flat.shape) for a in (features, target)), *maps)
     return d_features
 
@@ -320,13 +320,13 @@ def _cosine(f: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _position_blocks(
-    features: np.ndarray, target: np.ndarray, weights: np.ndarray | None
+    features: np.ndarray, target: np.ndarray, mask: np.ndarray | None
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray | float]]:
-    """Cut features and target into blocks of positions, with the weights of each."""
+    """Cut features and target into blocks of positions, with the mask of each."""
     flat = features.reshape(len(features), -1), target.reshape(len(features), -1)
-    if weights is None:
+    if mask is None:
         return [(f, t, 1.0) for f, t in blocks.columns(flat)]
-    return [(f, t, w[0]) for f, t, w in blocks.columns((*flat, weights.reshape(1, -1)))]
+    return [(f, t, w[0]) for f, t, w in blocks.columns((*flat, mask.reshape(1, -1)))]
 
 
 def _cosine_distance_backward(
@@ -335,10 +335,10 @@ def _cosine_distance_backward(
     d_flat: np.ndarray,
     f: np.ndarray,
     t: np.ndarray,
-    weights: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
 ) -> None:
     cosine, lengths = _cosine(f, t)
-    pull = np.float64(d_loss) / lengths * (1.0 if weights is None else weights[0])
+    pull = np.float64(d_loss) / lengths * (1.0 if mask is None else mask[0])
     along = np.where(lengths**2 > TINY_SQUARE, pull * cosine / lengths, 0)
     wanted = t * pull.astype(f.dtype)
     if add:

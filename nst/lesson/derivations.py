@@ -146,6 +146,13 @@ def _directions(features: np.ndarray) -> np.ndarray:
     return units.reshape(features.shape)
 
 
+def _where_known(start: np.ndarray) -> Function:
+    """Return the mean squared error where a mask says how much each pixel is known."""
+    target = other(start)
+    mask = np.random.default_rng(6).random(start.shape[1:])
+    return lambda x: (float(k.masked_mse(x, target, mask)), k.masked_mse_backward(x, target, mask))
+
+
 def _logarithms(start: np.ndarray) -> Function:
     """Return Hvass' sum of logarithms, of a content and a smoothness loss."""
     target = other(start)
@@ -221,6 +228,13 @@ LINES: dict[str, Line] = {
         "mse_backward",
         features,
         compared(k.mse, k.mse_backward),
+    ),
+    "mse of what is known": Line(
+        "Mean squared error of what is known: `masked_mse`, `masked_mse_backward`",
+        "masked_mse",
+        "masked_mse_backward",
+        features,
+        _where_known,
     ),
     "content loss": Line(
         "Content loss",
@@ -299,6 +313,13 @@ LINES: dict[str, Line] = {
         )
         for kind in ("l1", "l2", "johnson", "crowson")
     },
+    "edges": Line(
+        "Edges: `laplacian`, `laplacian_backward`",
+        "laplacian",
+        "laplacian_backward",
+        pixels,
+        weighed(k.laplacian, k.laplacian_backward),
+    ),
     "margin": Line(
         "Margin: `reflect`, `reflect_backward`",
         "reflect",

@@ -62,12 +62,14 @@ function showPicture(place, picture, marks) {
   over.replaceChildren();
   for (const kind of ["under", ""]) {
     (marks || []).forEach((mark, number) => {
-      // a mark of a pixel or two is drawn around it, so that what it marks is seen
-      const room = Math.max(0, picture.columns / 40 - (mark.right - mark.left)) / 2;
+      // a mark of a pixel or two is a circle around it, so that what it marks is seen
+      const side = mark.right - mark.left;
+      const small = side < picture.columns / 20;
+      const room = small ? (picture.columns / 16 - side) / 2 : 0;
       drawn("rect", {
         x: mark.left - room, y: mark.top - room,
         width: mark.right - mark.left + 2 * room, height: mark.bottom - mark.top + 2 * room,
-        class: kind || (number ? "" : "first"),
+        class: kind || (number ? "" : "first"), rx: small ? picture.columns / 32 : 0,
       }, over);
     });
   }

@@ -23,6 +23,7 @@ from nst.lesson.subject import Subject
 
 HERE = Path(__file__).parent
 CHAPTERS = range(9)  # 0 is the words before, 8 the picture by hand
+CALLED = {"descent": "Normalised descent", "adam": "Adam", "lbfgs": "L-BFGS"}
 FORMULAS = HERE / "formulas.json"
 
 
@@ -121,7 +122,7 @@ def _control(control: Choice | Number, key: str, set_to: str | None) -> str:
     if set_to is not None:
         return (
             f'<input type="hidden" name="{control.name}" value="{html.escape(set_to)}">'
-            f'<strong class="set">{html.escape(set_to)}</strong>'
+            f'<strong class="set">{html.escape(CALLED.get(set_to, set_to))}</strong>'
         )
     label = f'<label for="{place}">{html.escape(control.label)}</label>'
     if isinstance(control, Choice):

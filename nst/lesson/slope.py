@@ -24,7 +24,7 @@ def pixel_slope(
     _, height, width = image.shape
     row, column = min(row, height - 1), min(column, width - 1)
     plane = COLOURS.index(colour)
-    here, d_image = subject.once(("slope", loss), lambda: evaluated(subject, loss, image))
+    here, d_image = gradient(subject, loss)
     claimed = d_image[plane, row, column]
     up, down = image.copy(), image.copy()
     up[plane, row, column] += np.float32(nudge)
@@ -53,6 +53,11 @@ def picture(subject: Subject) -> np.ndarray:
     """Return the photograph, a quarter of the way to the painting."""
     image: np.ndarray = np.float32(0.75) * subject.photograph + np.float32(0.25) * subject.faded
     return image
+
+
+def gradient(subject: Subject, loss: str) -> tuple[float, np.ndarray]:
+    """Return a loss of that picture, and its gradient: once, for all nudges."""
+    return subject.once(("slope", loss), lambda: evaluated(subject, loss, picture(subject)))
 
 
 def strongest_pixel(d_image: np.ndarray) -> tuple[int, int, int]:
@@ -92,6 +97,10 @@ def digits(subject: Subject) -> Answer:
 
     All features at TAP are nudged at once, each by its own random amount: scripts/walkthrough.py.
     """
+    return subject.once("digits", lambda: _digits(subject))
+
+
+def _digits(subject: Subject) -> Answer:
     features, target = subject.features[TAP], subject.target_grams[TAP]
     exact, exact_target = features.astype(np.float64), target.astype(np.float64)
     direction = np.random.default_rng(1).standard_normal(exact.shape)
@@ -126,7 +135,7 @@ def line_slope(subject: Subject, line: str, element: int, nudge: float) -> Answe
     above, below = both(up)[0], both(down)[0]
     slope, claimed = (above - below) / width, float(d_x[place])
     return {
-        "heading": chosen.heading,
+        "heading": chosen.heading.replace("`", ""),
         "forward": chosen.forward,
         "backward": chosen.backward,
         "where": f"d_x[{', '.join(map(str, map(int, place)))}]",

@@ -48,6 +48,7 @@ class Standing:
     title: str  # of this picture
     progress: Progress | None  # None: a worker has painted it to its end
     left: float  # seconds to the end of the batch
+    what: str = "picture"  # or frame, of a film
 
     @property
     def done(self) -> float:

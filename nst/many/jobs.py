@@ -9,10 +9,10 @@ from pathlib import Path
 from nst import demo
 from nst.errors import NstError, brief, printable
 from nst.many.photographs import Photograph, names_of
-from nst.pictures import images, reading
+from nst.pictures import encoding, reading
 from nst.settings import Painting
 
-KINDS = ("png", "jpg")  # what results end in
+KINDS = ("png", "jpg", "webp", "tiff", "avif")  # what results end in
 LARGEST_LIST = 16_000_000  # bytes
 
 
@@ -110,8 +110,8 @@ def _pair(row: Sequence[str], where: str, beside: Path) -> tuple[Path, Path, str
         raise NstError(f"{where} names standard input; a batch reads files.")
     if output and (os.path.isabs(output) or ".." in Path(output).parts):
         raise NstError(f"{where} would write {brief(output)}; name a file in the batch's folder.")
-    if output and Path(output).suffix.lower() not in images.WRITES:
-        raise NstError(f"{where} would write {brief(output)}; end it in .png or .jpg.")
+    if output and Path(output).suffix.lower() not in encoding.WRITES:
+        raise NstError(f"{where} would write {brief(output)}; end it in {encoding.ENDINGS}.")
     known = style in demo.STYLES and not reading.exists(beside / style)
     return beside / content, demo.style_path(style) if known else beside / style, output
 

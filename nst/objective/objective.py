@@ -75,6 +75,11 @@ class Targets:
         seen = {tap: contiguous(self.seen[tap][place[1:]])} if tap in self.seen else {}
         return Targets(content, {tap: regions} if regions else {}, seen)
 
+    def drawn(self, rng: np.random.Generator) -> "Targets":
+        """Return those of one evaluation, where chance has a part in what is looked at."""
+        style = {tap: [r.drawn(rng) for r in regions] for tap, regions in self.style.items()}
+        return replace(self, style=style)
+
     def readers(self, tap: str) -> int:
         """Return how many losses read the features at ``tap``."""
         return int(tap in self.content) + len(self.style.get(tap, ()))
@@ -166,6 +171,8 @@ class Objective:
     side : int, optional
         The network is never given more than a window of so many pixels a side.  None: the image
         in one piece, as is any that fits into one window.
+    seed : int
+        What is drawn by chance depends on it, and on how many ``evaluations`` there were before.
 
     Raises
     ------
@@ -174,7 +181,12 @@ class Objective:
     """
 
     def __init__(
-        self, vgg: Vgg, targets: Targets, recipe: Recipe, side: int | None = None
+        self,
+        vgg: Vgg,
+        targets: Targets,
+        recipe: Recipe,
+        side: int | None = None,
+        seed: int = 0,
     ) -> None:
         for kind in ("content", "style"):
             named, weighed = set(getattr(targets, kind)), set(getattr(recipe, kind))
@@ -195,6 +207,7 @@ class Objective:
         self.weights = weights
         self.recipe = recipe
         self.side = side
+        self.seed, self.evaluations = seed, 0
         self.padding = padding_of(recipe.padding, vgg)
         self._buffers: dict[str, Array] = {}  # d_features by tap, where several losses meet: flat
 
@@ -213,6 +226,8 @@ class Objective:
         d_image : (3, H, W) float array
             A new array.
         """
+        self.targets = self.targets.drawn(np.random.default_rng([self.seed, self.evaluations]))
+        self.evaluations += 1
         tiles = tiles_of(self.vgg, image, self.side, self.padding)
         if len(tiles) > 1:
             terms, weights, d_image = self.in_tiles(image, tiles)

@@ -6,7 +6,8 @@ recipes.py has the published ones, and says more.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-OPTIMIZERS = ("descent", "adam", "lbfgs")
+OPTIMIZERS = ("descent", "adam", "pyramid", "lbfgs")
+PALETTES = ("painted", "moments", "chroma")
 INITS = ("content", "noise", "style")
 
 
@@ -39,6 +40,10 @@ class Recipe:
     gram_normalization: str = "HW"  # the Gram matrix is divided by HW, CHW or nothing
     moment_weight: float = 0.0  # of means and deviations beside the Gram matrix, times C**2
     photograph_share: float = 0.75  # of the picture that asks for nearest features; see targets.py
+    looked_at: int | None = (
+        1 << 14
+    )  # positions of a painting, of more every second, ...; None: all
+    rotations: bool = False  # paintings are looked at turned by 90, 180 and 270 degrees too
     relative: bool = False  # divide each loss by its target's own mean square
     combination: str = "sum"  # of the losses, or of their logarithms
 
@@ -66,15 +71,16 @@ class Recipe:
     coarse_steps: float | None = None  # of those at full size, at each before; None: STEPS_RATIO
     until: float = 0.0  # percent: a scale ends when its steps bring less, see ending.py; 0: never
 
-    optimizer: str = "lbfgs"  # lbfgs, adam or descent
+    optimizer: str = "lbfgs"  # lbfgs, adam, pyramid (Adam on a Laplacian pyramid) or descent
     history: int = 100  # pairs that L-BFGS remembers
     bands: int = 1  # of frequencies in which L-BFGS begins with a curvature of their own
-    step_size: float = 1.0  # of Adam and descent, in units of pixel_range
+    step_size: float = 1.0  # of all but L-BFGS, in units of pixel_range
     step_decay: float = 1.0  # step_size is multiplied by this at every step
     betas: tuple[float, float] = (0.9, 0.999)  # Adam's
-    palette: str = "painted"  # or moments: the painting's mean and covariance; see colour.py
+    palette: str = "painted"  # or moments, or chroma: see colour.py
     average: float = 0.0  # of Adam's pictures a running mean with this decay; 0: the last one
     clip: bool = False  # keep pixels between black and white while painting
+    fine: "Recipe | None" = None  # what is minimised then, at full size, from what was painted
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -89,11 +95,15 @@ class Recipe:
         return sides[::-1]
 
     def steps_to(self, full: int, factor: float) -> int | tuple[int, ...]:
-        """Return the steps of a result of ``full`` pixels: all, or at each of `sides_to`."""
+        """Return the steps of a result of ``full`` pixels: all, or at each of `sides_to`.
+
+        What is `fine` comes last.
+        """
         if not isinstance(self.steps, tuple):
             return self.steps
         first, after = self.steps
-        return first, *[after] * (len(self.sides_to(full, factor)) - 1)
+        fine = () if self.fine is None else (self.fine.steps,)
+        return first, *[after] * (len(self.sides_to(full, factor)) - 1), *fine
 
 
 def _smaller(full: int, factor: float) -> int:

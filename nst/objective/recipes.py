@@ -21,7 +21,7 @@ from typing import Any
 
 from nst.objective.recipe import GREY_NOISE, INITS, OPTIMIZERS, Noise, Recipe
 from nst.objective.styles.finish import STATISTICS, statistics
-from nst.vgg.architecture import HYPERCOLUMN, VGG16
+from nst.vgg.architecture import HYPERCOLUMN, HYPERCOLUMN_POINTS, VGG16
 
 __all__ = [
     "GREY_NOISE",
@@ -106,6 +106,46 @@ RECIPES = {
         statistics={HYPERCOLUMN: "neighbours"},
         smoothness=0.7,
         **_OURS,
+    ),
+    "nnst": Recipe(
+        source="nkolkin13/NeuralNeighborStyleTransfer: NNST-Opt, styleTransfer.py",
+        # Lines of utils/stylize.py: pyramids 45, start 63-68, what asks 90, matching 107 and 151,
+        # layers 223, last pass 292-318; of styleTransfer.py: scales and size 39, steps 66.
+        departs=(
+            "the program leaves the last of its 200 steps out; nst evaluates each scale 199 times",
+            "a slip of the program: in its last pass layers of 64 positions and less, at 512 "
+            "pixels block 4, are not compared, but relu3_3 in their place; nst compares them",
+            "the program centres what asks in blocks, each by its own mean; nst by that of all",
+            "the program enlarges bilinearly, beyond black and white too; nst by Lanczos, clipped",
+            "from 1024 pixels on the program begins the scales of 128 and 256 pixels with the "
+            "photograph's details; nst with what was painted",
+            _LANCZOS,
+            _CUT,
+        ),
+        content={},
+        style={HYPERCOLUMN_POINTS: 1.0},
+        style_statistic="neighbours",
+        looked_at=None,
+        rotations=True,
+        pixel_range=1,
+        pooling="max",
+        coarsest=64,
+        steps=(199, 199),
+        optimizer="pyramid",
+        step_size=0.002,
+        palette="chroma",
+        fine=Recipe(
+            source="the program's last pass: feature splitting",
+            content={},
+            style=_each(VGG16.parts(HYPERCOLUMN), 1.0),
+            style_statistic="split",
+            rotations=True,
+            pixel_range=1,
+            pooling="max",
+            steps=199,
+            optimizer="pyramid",
+            step_size=0.002,
+        ),
     ),
     "gatys": Recipe(
         source="leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
@@ -348,18 +388,21 @@ def describe(name: str) -> str:
 
 _LEFT_OPEN = {
     "size": "the content file's own",
+    "looked_at": "all",
     "style_size": "as large as the result",
 }
 
 
 def _unused(recipe: Recipe) -> set[str]:
     """Return the fields that say nothing in this recipe."""
-    unused = {knob for style in STATISTICS.values() for knob in style.knobs}
+    unused = {"fine"} if recipe.fine is None else set()
+    unused |= {knob for style in STATISTICS.values() for knob in style.knobs}
     unused -= {knob for style in statistics(recipe) for knob in style.knobs}
+    unused |= set() if recipe.rotations else {"rotations"}
     named = ("content", "statistics", "temporal")
     unused |= {name for name in named if not getattr(recipe, name)}
     if not recipe.content:
-        unused |= {"content_reduction"}
+        unused |= {"content_reduction", "content_colors"}
     if not set(recipe.style) - set(recipe.statistics):
         unused |= {"style_statistic"}
     if recipe.palette == "painted":
@@ -386,6 +429,11 @@ def _text(value: object) -> str:
             said = weight if isinstance(weight, str) else f"{weight:.6g}"
             taps_of.setdefault(said, []).append(tap)
         return "; ".join(f"{weight} at {', '.join(taps)}" for weight, taps in taps_of.items())
+    if isinstance(value, Recipe):
+        return (
+            f"{value.source}, at full size: {value.style_statistic}, {_text(value.style)}; "
+            f"{_text(value.steps)} steps of {value.optimizer}"
+        )
     if isinstance(value, Noise):
         return f"{value.kind}, {_text(value.base)} + {value.spread:g}, of {value.white:g}"
     if isinstance(value, tuple):

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, Self
 
+import numpy as np
+
 from nst.kernels import Array
 from nst.objective.styles.sums import Effort, Mask, Place
 
@@ -54,6 +56,7 @@ class Style(Protocol):
 
     knobs: ClassVar[tuple[str, ...]]  # the recipe's fields that it makes use of
     per_scale: ClassVar[bool]  # its target is made for each scale, by what is painted so far
+    in_tiles: ClassVar[bool]  # it can be had tile by tile
 
     # of(sums, recipe) is a class method that returns the style of paintings that have this, in the
     # sense of the recipe; of(sums, recipe, query) where it is made per scale: see query.py.
@@ -86,8 +89,11 @@ class Style(Protocol):
         """Return the size of the target, by which a relative loss is divided."""
 
     @staticmethod
-    def effort(channels: int, asking: int, painting: int) -> Effort:
-        """Return what making a target takes, for so many positions of both pictures."""
+    def effort(channels: int, asking: int, painting: int, looked_at: int | None) -> Effort:
+        """Return what a target takes, for so many positions of both pictures; see `Recipe`."""
+
+    def drawn(self, rng: np.random.Generator) -> Self:
+        """Return the style for one evaluation, where chance has a part in what is looked at."""
 
     def within(self, place: Place) -> Self:
         """Return what a tile's own features are compared with.
@@ -118,6 +124,10 @@ class Region:
     ) -> Array:
         """Return dL/dfeatures (C, H, W), which is 0 outside of the region."""
         return self.style.spread(d_sums, features, self.mask, out, add)
+
+    def drawn(self, rng: np.random.Generator) -> "Region":
+        """Return the region for one evaluation."""
+        return replace(self, style=self.style.drawn(rng))
 
     def within(self, place: Place) -> "Region":
         """Return the part of it that is on a tile's own features."""

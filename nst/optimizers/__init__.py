@@ -9,5 +9,6 @@ After a step every pixel is clipped to [0, 1].
 from nst.optimizers.first_order import Adam, NormalisedDescent
 from nst.optimizers.lbfgs import Lbfgs
 from nst.optimizers.optimizer import EPSILON, Optimizer
+from nst.optimizers.pyramid import PyramidAdam
 
-__all__ = ["EPSILON", "Adam", "Lbfgs", "NormalisedDescent", "Optimizer"]
+__all__ = ["EPSILON", "Adam", "Lbfgs", "NormalisedDescent", "Optimizer", "PyramidAdam"]

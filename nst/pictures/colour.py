@@ -18,6 +18,7 @@ and once after painting.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,6 +29,39 @@ Moments = tuple[np.ndarray, np.ndarray]  # mean (3,) and covariance (3, 3) of co
 COLORS = ("style", "content", "content-luminance", "match")
 ROWS_AT_ONCE = 64  # looked at or coloured
 GREY_LEVEL = 1 / 255  # a smaller spread of colours is rounding, and nothing to stretch
+
+# OkLab by Bjoern Ottosson (2020), in the digits in which Kolkin et al. take it.
+TO_CONES = np.array(
+    [
+        [0.4121656120, 0.5362752080, 0.0514575653],
+        [0.2118591070, 0.6807189584, 0.1074065790],
+        [0.0883097947, 0.2818474174, 0.6302613616],
+    ]
+)
+TO_LAB = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+)
+FROM_LAB = np.array(
+    [
+        [1, 0.3963377774, 0.2158037573],
+        [1, -0.1055613458, -0.0638541728],
+        [1, -0.0894841775, -1.2914855480],
+    ]
+)
+FROM_CONES = np.array(
+    [
+        [4.0767245293, -3.3072168827, 0.2307590544],
+        [-1.2681437731, 2.6093323231, -0.3411344290],
+        [-0.0041119885, -0.7034763098, 1.7068625689],
+    ]
+)
+COLOURLESS = 6e-5  # variance of a and b: a style of less has no colour
+SMOOTHINGS = 5  # of a and b, along L
+RIDGE = 1e-4  # added to a variance, so that its root is never close to nothing
 
 
 def content_to_paint(color: str, content: np.ndarray) -> np.ndarray:
@@ -174,6 +208,117 @@ def match_moments(
     return np.clip(matched, 0, 1).reshape(image.shape)
 
 
+@dataclass(frozen=True)
+class Palette:
+    """What `chroma_of` takes of paintings, in OkLab."""
+
+    mean: np.ndarray  # (3,)
+    covariance: np.ndarray  # (3, 3)
+    low: np.ndarray  # (3,), the least of each
+    high: np.ndarray  # (3,)
+
+
+def palette_of(
+    pictures: Sequence[np.ndarray], masks: Sequence[np.ndarray | None], weights: Sequence[float]
+) -> Palette:
+    """Return what several paintings have together, in OkLab.
+
+    Parameters
+    ----------
+    pictures : sequence of (3, H, W) float arrays
+        RGB in [0, 1].
+    masks : sequence of (H, W) float arrays or None
+        Of each the pixels count where its mask is not 0; None: all.
+    weights : sequence of float
+        How much each one counts.
+    """
+    moments, lows, highs = [], [], []
+    for picture, mask in zip(pictures, masks, strict=True):
+        lab = as_oklab(picture)
+        moments.append(colour_moments(lab, mask))
+        seen = lab.reshape(3, -1) if mask is None else lab[:, mask > 0]
+        lows.append(seen.min(axis=1))
+        highs.append(seen.max(axis=1))
+    return Palette(*blended(moments, weights), np.min(lows, axis=0), np.max(highs, axis=0))
+
+
+def with_chroma_of(
+    painted: np.ndarray, photograph: np.ndarray, style: Palette, alpha: np.ndarray | None = None
+) -> np.ndarray:
+    """Return ``painted`` with the photograph's chroma, spread as that of the ``style``.
+
+    In OkLab: L is the painted one, and
+
+        (a, b) = S_style^(1/2) S_photograph^(-1/2) ((a, b)_photograph - mean) + mean_style
+
+    smoothed where L is smooth; all three are kept within the style's own range.  A style without
+    colour gives all three channels of ``painted`` its mean and covariance instead.  That is how
+    the program of Kolkin et al. (2022) ends; it takes sRGB's numbers for linear ones.
+
+    Parameters
+    ----------
+    painted, photograph : (3, H, W) float arrays
+        RGB in [0, 1], of one size.
+    style : Palette
+        Of the paintings.
+    alpha : (H, W) float array, optional
+        Pixels where it is 0 do not count.
+    """
+    low, high = (limit[:, None, None].astype(painted.dtype) for limit in (style.low, style.high))
+    found = as_oklab(painted)
+    lab = np.clip(found, low, high)
+    if np.abs(style.covariance[1:, 1:]).max() < COLOURLESS:
+        lab[1:] = found[1:]
+        lab = _matched(lab, style.mean, style.covariance, alpha)
+    else:
+        own = as_oklab(photograph)[1:]
+        chroma = _matched(own, style.mean[1:], style.covariance[1:, 1:], alpha)
+        lab[1:] = smoothed_along(lab[0], chroma)
+    return from_oklab(np.clip(lab, low, high))
+
+
+def _matched(
+    values: np.ndarray, mean: np.ndarray, covariance: np.ndarray, alpha: np.ndarray | None
+) -> np.ndarray:
+    """Return ``values`` (N, H, W) with this mean and covariance, each spread a little widened."""
+    own_mean, own_covariance = colour_moments(values, alpha)
+    ridge = RIDGE * np.eye(len(values))
+    to_target = _power(covariance + ridge, 0.5) @ _power(own_covariance + ridge, -0.5)
+    flat = values.reshape(len(values), -1) - own_mean[:, None].astype(values.dtype)
+    matched = to_target.astype(values.dtype) @ flat + mean[:, None].astype(values.dtype)
+    return matched.reshape(values.shape)
+
+
+def smoothed_along(guide: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return ``values`` (N, H, W), averaged over 3 x 3 pixels five times.
+
+    A neighbour counts by ``exp(-10 |guide there - guide here|)``: edges of the ``guide`` (H, W)
+    stay.  Beyond the border is the border's own pixel.
+    """
+    height, width = guide.shape
+    places = [np.s_[i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    padded = np.pad(guide, 1, "edge")
+    weights = [np.exp(-10 * np.abs(padded[place] - guide)) for place in places]
+    whole = sum(weights)
+    for _ in range(SMOOTHINGS):
+        padded = np.pad(values, ((0, 0), (1, 1), (1, 1)), "edge")
+        values = sum(w * padded[:, *place] for w, place in zip(weights, places, strict=True))
+        values = values / whole
+    return values
+
+
+def as_oklab(image: np.ndarray) -> np.ndarray:
+    """Return OkLab (3, H, W) of an image whose RGB in [0, 1] is taken for linear."""
+    cones = np.tensordot(TO_CONES.astype(image.dtype), image.clip(0, 1), 1)
+    return np.tensordot(TO_LAB.astype(image.dtype), np.cbrt(cones), 1)
+
+
+def from_oklab(lab: np.ndarray) -> np.ndarray:
+    """Return the image, clipped to [0, 1], of OkLab (3, H, W): the way back of `as_oklab`."""
+    cones = np.tensordot(FROM_LAB.astype(lab.dtype), lab, 1) ** 3
+    return np.tensordot(FROM_CONES.astype(lab.dtype), cones, 1).clip(0, 1)
+
+
 def blended(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
     """Return mean and covariance of several pictures' colours together, each by its weight."""
     shares = np.array(weights) / sum(weights)
@@ -188,7 +333,7 @@ def colour_moments(image: np.ndarray, alpha: np.ndarray | None = None) -> Moment
 
     Of those that are not wholly transparent, where there is an ``alpha`` (H, W).
     """
-    flat = image.reshape(3, -1) if alpha is None else image[:, alpha > 0]
+    flat = image.reshape(len(image), -1) if alpha is None else image[:, alpha > 0]
     mean = flat.mean(axis=1, dtype=np.float64)
     centred = flat - mean[:, None].astype(image.dtype)
     return mean, (centred @ centred.T).astype(np.float64) / flat.shape[1]

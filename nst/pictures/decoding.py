@@ -1,7 +1,7 @@
 """The bytes of a picture file become arrays: what `images.load` is made of.
 
 decode        bytes -> (3, H, W) float32 sRGB and (H, W) opacity, or one line that says why not
-texts_of      bytes -> the texts that a PNG carries
+texts_of      bytes -> the texts that a picture carries
 """
 
 import logging
@@ -22,7 +22,7 @@ from PIL.ImageFile import ImageFile
 from nst import memory
 from nst.devices import CPU
 from nst.errors import NstError, NstWarning, brief
-from nst.pictures import png, profiles, tiff
+from nst.pictures import encoding, png, profiles, tiff
 from nst.pictures.profiles import Convert
 from nst.pictures.reading import Input
 from nst.vgg.architecture import SMALLEST_SIDE
@@ -102,7 +102,7 @@ def of_image(picture: PIL.Image.Image, name: str) -> tuple[np.ndarray, np.ndarra
 
 
 def texts_of(given: Input) -> dict[str, str]:
-    """Return the texts that a PNG carries, by keyword, and {} of other pictures.
+    """Return the texts that a picture carries, by keyword, and {} where there are none.
 
     Its pixels stay unread.  Raises NstError for a file that is no picture.
     """
@@ -110,7 +110,9 @@ def texts_of(given: Input) -> dict[str, str]:
         kind = kind_of(given.data)
         if kind is None:
             raise PIL.UnidentifiedImageError
-        return png.take_apart(given.data).texts if kind == "PNG" else {}
+        if kind == "PNG":
+            return png.take_apart(given.data).texts
+        return encoding.texts_in(given.data, given.name)
 
 
 @contextmanager
@@ -396,7 +398,7 @@ def _unreadable(given: Input, error: Exception) -> NstError:
     if isinstance(error, MemoryError):
         return NstError(f"cannot use {given.name}: there is not enough memory; make it smaller")
     head, kind = given.data[:12], kind_of(given.data)
-    if given.sha256 == "":  # an image of Pillow's
+    if not given.data and not given.sha256:  # an image of Pillow's
         return NstError(f"cannot use {given.name}: {brief(error)}; give another")
     if not head:
         return NstError(f"cannot read {given.name}: the file is empty; give a {KINDS} image")

@@ -5,20 +5,16 @@ and opacity apart.  Writing is atomic: a run that is killed leaves either the ol
 one, never half of one.
 """
 
-import re
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
 
-from nst.errors import NstError
 from nst.files import PathLike, check_writable, replace_atomically
 from nst.pictures import decoding, reading
+from nst.pictures.encoding import encode, kind_to_write
 from nst.pictures.reading import Input
 
-WRITES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
-JPEG_LONGEST_SIDE = 65500  # pixels; libjpeg's limit
 SCREEN = 1280  # pixels of the longer side: what a screen shows
 
 
@@ -105,7 +101,7 @@ def fill_hidden(rgb: np.ndarray, alpha: np.ndarray) -> None:
 
 
 def read_metadata(source: PathLike | Input) -> dict[str, str]:
-    """Return the texts that a PNG carries, by keyword; {} for other kinds of picture.
+    """Return the texts that a picture carries, by keyword; {} where there are none.
 
     Raises NstError for a file that cannot be read, or is no picture.
     """
@@ -118,41 +114,43 @@ def save(
     alpha: np.ndarray | None = None,
     metadata: dict[str, str] | None = None,
 ) -> None:
-    """Write an image as PNG or as JPEG.  The file appears whole or not at all.
+    """Write an image as PNG, JPEG, WebP, TIFF or AVIF.  The file appears whole or not at all.
 
-    A JPEG is written at quality 95 without chroma subsampling; it is laid over white where
-    transparent, and carries of the metadata only whose it is (see marks.py), as a comment.
+    PNG and TIFF keep every level; the others are written at a quality of 90 or 95, and but for
+    WebP without chroma subsampling.  A JPEG is laid over white where transparent, and carries of
+    the metadata only whose it is (see marks.py), as a comment.
 
     Parameters
     ----------
     path : str or path
-        .png, .jpg or .jpeg says which kind.
+        .png, .jpg, .jpeg, .webp, .tif, .tiff or .avif says which kind.
     image : (3, H, W) float array
         RGB in [0, 1]; clipped and rounded to 8 bits (``as_uint8``).
     alpha : (H, W) float array, optional
         0, transparent, to 1.
     metadata : dict, optional
-        A PNG's texts: keyword (at most 79 Latin-1 characters) to text.
+        Texts: keyword (at most 79 Latin-1 characters) to text.
 
     Raises
     ------
     NstError
         For any other suffix, and for what the disk refuses.
     """
-    kind = _kind_to_write(path)
+    kind = kind_to_write(path)
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"save needs an image of shape (3, H, W), got {image.shape}")
     if alpha is not None and alpha.shape != image.shape[1:]:
         raise ValueError(f"alpha {alpha.shape} does not fit an image of shape {image.shape}")
-    encode = _encode_png if kind == "PNG" else _encode_jpeg
-    encoded = encode(path, image, alpha, metadata or {})
+    if kind == "JPEG":
+        image, alpha = over_white(image, alpha), None
+    encoded = encode(path, kind, as_pil(image, alpha), metadata or {})
     with replace_atomically(path) as file:
         file.write(encoded)
 
 
 def check_output(path: PathLike) -> None:
     """Raise NstError if ``save(path, ...)`` could not work, before hours are spent on it."""
-    _kind_to_write(path)
+    kind_to_write(path)
     check_writable(path)
 
 
@@ -265,46 +263,3 @@ def crop_to_aspect(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _rounded_ratio(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)  # half up, and exact
-
-
-# Writing: arrays become bytes in memory first, so that only whole pictures touch the disk.
-
-
-def _kind_to_write(path: PathLike) -> str:
-    suffix = Path(path).suffix
-    if suffix.lower() not in WRITES:
-        found = f"its name ends in {suffix!r}" if suffix else "its name has no ending"
-        raise NstError(f"cannot write {path}: {found}; end it in .png or .jpg")
-    return WRITES[suffix.lower()]
-
-
-def _encode_png(
-    path: PathLike, image: np.ndarray, alpha: np.ndarray | None, metadata: dict[str, str]
-) -> bytes:
-    from PIL.PngImagePlugin import PngInfo  # here: importing images loads no plug-in
-
-    texts = PngInfo()
-    for keyword, text in metadata.items():
-        if not re.fullmatch(r"[ -~¡-ÿ]{1,79}", keyword):  # the PNG specification, 11.3.3.2
-            raise ValueError(f"{keyword!r} cannot be a PNG keyword: 1 to 79 Latin-1 characters")
-        texts.add_itxt(keyword, text)
-    encoded = BytesIO()
-    as_pil(image, alpha).save(encoded, "PNG", pnginfo=texts)
-    return encoded.getvalue()
-
-
-def _encode_jpeg(
-    path: PathLike, image: np.ndarray, alpha: np.ndarray | None, metadata: dict[str, str]
-) -> bytes:
-    height, width = image.shape[1:]
-    if max(height, width) > JPEG_LONGEST_SIDE:
-        raise NstError(
-            f"cannot write {path}: JPEG holds {JPEG_LONGEST_SIDE} pixels a side, and the image "
-            f"is {width} x {height}; end the name in .png"
-        )
-    opaque = over_white(image, alpha)
-    encoded = BytesIO()
-    PIL.Image.fromarray(as_uint8(opaque)).save(
-        encoded, "JPEG", quality=95, subsampling=0, comment=metadata.get("nst run", "")
-    )
-    return encoded.getvalue()

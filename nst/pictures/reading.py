@@ -38,9 +38,9 @@ class Input:
     data: bytes = field(repr=False)
     sha256: str  # of the data, in hexadecimal
     memory: str = "auto"  # what reading may take; see `Settings.memory`
-    most_pixels: int | None = None  # that it may have; None: as memory allows
     # What it holds, where that was given and no file: (3, H, W) in [0, 1], and the opacity (H, W)
     pixels: tuple[np.ndarray, np.ndarray | None] | None = field(default=None, repr=False)
+    most_pixels: int | None = None  # the most that it may have; None: as memory allows
 
 
 class Held(SystemPath):

@@ -10,6 +10,7 @@ import numpy as np
 
 from nst import schema
 from nst.errors import NstError
+from nst.optimizers import pyramid
 from nst.run.ending import WINDOW
 from nst.settings import LARGEST_SIDE, MOST_SCALES, MOST_STEPS
 
@@ -70,6 +71,15 @@ class Adam(msgspec.Struct, forbid_unknown_fields=True):
     mean: Array | None = None
 
 
+class PyramidAdam(msgspec.Struct, forbid_unknown_fields=True):
+    """The state of `optimizers.PyramidAdam`."""
+
+    step_size: float
+    steps: Count
+    levels: list[Array]
+    moments: list[tuple[Array, Array]]
+
+
 class Search(msgspec.Struct, forbid_unknown_fields=True):
     """The state of `line_search.LineSearch`."""
 
@@ -89,7 +99,12 @@ class Lbfgs(msgspec.Struct, forbid_unknown_fields=True):
     line: tuple[Array, Array, Array] | None = None
 
 
-STATES: dict[str, Any] = {"descent": Descent, "adam": Adam, "lbfgs": Lbfgs}
+STATES: dict[str, Any] = {
+    "descent": Descent,
+    "adam": Adam,
+    "pyramid": PyramidAdam,
+    "lbfgs": Lbfgs,
+}
 
 
 def check(
@@ -103,7 +118,8 @@ def check(
     end in the middle of a step.
     """
     state = schema.convert(saved.optimizer, STATES[optimizer], "the optimizer's state")
-    arrays = [saved.image, *_arrays(saved.optimizer), *_arrays([saved.asking])]
+    arrays = [saved.image, *_arrays([saved.asking])]
+    arrays += [] if optimizer == "pyramid" else [*_arrays(saved.optimizer)]
     sound = {
         "the steps": _counts_up(saved, ends_early),
         "the image": saved.image.shape in [(3, *size) for size in _sizes(saved, ends_early)],
@@ -113,6 +129,13 @@ def check(
     }
     if optimizer == "adam":
         sound["the moments"] = len(state.moments) in (0, 2)
+    if optimizer == "pyramid":
+        sizes = pyramid.sizes_of(*saved.image.shape[1:]) if sound["the image"] else []
+        shapes = [(3, *size) for size in sizes] if state.levels else []
+        whole = [state.levels, *([each[i] for each in state.moments] for i in (0, 1))]
+        sound["the pyramid"] = all([a.shape for a in each] == shapes for each in whole) and all(
+            a.dtype == np.float32 for each in whole for a in each
+        )
     if optimizer == "lbfgs":
         sound["the line search"] = (state.search is None) == (state.line is None)
         sound["the pairs"] &= len(state.pairs) <= saved.pairs
@@ -124,11 +147,12 @@ def check(
 
 
 def _counts_up(saved: "Checkpoint", ends_early: bool) -> bool:
-    """Return whether the history counts the steps of the scales, and always the same losses."""
+    """Return whether the history counts the steps of the scales, each with losses of its own."""
     names = {"step": 0, "scale": 0, "size": 0, "seconds": 0.0, "total": 0.0}
-    kept = list(saved.history[0]) if saved.history else []
-    if not all(list(one) == kept and names.keys() <= one.keys() for one in saved.history):
-        return False
+    kept: dict[float, list[str]] = {}  # a fine stage has losses of its own
+    for one in saved.history:
+        if not names.keys() <= one.keys() or list(one) != kept.setdefault(one["scale"], list(one)):
+            return False
     counted = [(entry["step"], entry["scale"]) for entry in saved.history]
     scales = [scale for _, scale in counted]
     made = Counter(scales)

@@ -109,6 +109,10 @@ class Work:
     # ^ the taps whose targets are made for each scale, and what makes them
     blended: bool = False  # the photograph's own features go into these targets
     averaged: bool = False  # the picture is a running mean of Adam's steps
+    looking: Mapping[str, type[Style]] = field(default_factory=dict)
+    # ^ the taps at which the paintings' own features are kept, and what keeps them
+    whole: bool = False  # what it compares cannot be had tile by tile
+    looked_at: int | None = None  # positions of a painting
     padding: int = 0  # pixels around a picture that the network is shown
     bands: int = 1  # of frequencies in which L-BFGS begins
     edges: bool = False  # of the photograph are kept
@@ -139,12 +143,21 @@ class Work:
             shape = self.architecture.shape
             channels, *positions = shape(tap, *size)
             painted = self.paintings * math.prod(shape(tap, *style_size)[1:])
-            effort = kind.effort(channels, math.prod(positions), painted)
+            effort = kind.effort(channels, math.prod(positions), painted, self.looked_at)
             own = channels * math.prod(positions)
             in_file = 0 if whole else own
             values += effort.values - in_file + (own if whole and self.blended else 0)
             products += effort.products
         return Effort(values, products)
+
+    def kept(self, style_size: tuple[int, int]) -> float:
+        """Return the bytes of the paintings' features that stay in memory."""
+        values = 0.0
+        for tap, kind in self.looking.items():
+            channels, *positions = self.architecture.shape(tap, *style_size)
+            painted = self.paintings * math.prod(positions)
+            values += kind.effort(channels, 0, painted, self.looked_at).kept
+        return 4 * values
 
     def at_size(self, longer: int) -> "Work":
         """Return the same for a last scale of another size, and no other scale."""
@@ -163,7 +176,8 @@ class Work:
     @property
     def smallest(self) -> int:
         """The side, in pixels, of the smallest window that is tried."""
-        return smallest_side(self.architecture, self.taps) + SMALLEST_SIDE
+        least = smallest_side(self.architecture, self.taps) + SMALLEST_SIDE
+        return max(least, self.longest) if self.whole else least
 
     def peak(self, side: int | None, pairs: int) -> float:
         """Return the most bytes that the process will hold, at any scale."""
@@ -205,7 +219,7 @@ class Work:
         steps = max(n for height, width, n in self.sizes if (height, width) == size)
         kept_pairs = min(pairs, steps), self.averaged, self.bands
         kept, passing = optimizer_images(self.optimizer, *kept_pairs)
-        targets = self.target_bytes(size, whole)
+        targets = self.target_bytes(size, whole) + self.kept(style_size)
         if whole:
             stepping = network + passing * image
         else:
@@ -290,6 +304,8 @@ def optimizer_images(
         return 0, 1
     if kind == "adam":
         return 2 + averaged, 1
+    if kind == "pyramid":  # a third more than the image: its coefficients, and their moments
+        return 4, 4
     return 4 + 2 * pairs, 5 if bands == 1 else 9
 
 
@@ -303,6 +319,8 @@ def optimizer_passes(kind: str, pairs: int, averaged: bool = False, bands: int =
         return 4
     if kind == "adam":
         return 6 + 2 * averaged
+    if kind == "pyramid":
+        return 30
     return 30 + 4 * pairs + (0 if bands == 1 else 4 * TRANSFORM)
 
 

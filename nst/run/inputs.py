@@ -1,7 +1,7 @@
 """What a run has read: every file once, decoded and checked, and the network opened."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from nst.objective.recipes import INITS, Recipe
 from nst.pictures import colour, images, reading
 from nst.pictures.reading import Input
 from nst.run import checkpoints, marks
-from nst.run.scales import scales_for
+from nst.run.scales import Scale, scales_for
 from nst.run.shared import Shared
 from nst.settings import Painting, Settings
 from nst.vgg import Vgg
@@ -58,7 +58,12 @@ class Inputs:
     start: np.ndarray | None = None  # (3, H, W): the picture in the file that --init names
     here: Path = field(default_factory=current_folder)  # where its relative paths begin
     shared: Shared | None = None  # with the other runs of a batch
+    fine: "Inputs | None" = None  # the same for the recipe's fine stage
     warped: Warped | None = None  # of a film: what was painted before, on the host, at full size
+
+    def of(self, scale: Scale) -> "Inputs":
+        """Return what paints at ``scale``: another recipe, and its network, in a fine stage."""
+        return self.fine if scale.fine and self.fine is not None else self
 
     @property
     def style(self) -> np.ndarray:
@@ -81,10 +86,12 @@ class Inputs:
         Recipes that do not clip while they paint may be beyond.
         """
         painted = image.clip(0, 1)
+        alpha, strength = _fitted(self.alpha, *painted.shape[1:]), self.settings.strength
         if self.recipe.palette == "moments":
-            alpha = _fitted(self.alpha, *painted.shape[1:])
-            strength = self.settings.strength
             painted = in_style_colours(painted, alpha, self.paintings, strength)
+        elif self.recipe.palette == "chroma":
+            photograph = images.resize(self.content, *painted.shape[1:])
+            painted = with_chroma(painted, photograph, alpha, self.paintings, strength)
         painted = colour.as_grey(painted) if self.grey else painted
         return colour.finished(self.settings.color, painted, self.photograph)
 
@@ -181,7 +188,7 @@ def inputs_of(
         read_style(one, settings.color, photograph, read, alpha) for one in settings.style
     )
     content = content_of(settings, recipe, photograph, alpha, paintings)
-    return Inputs(
+    inputs = Inputs(
         settings=settings,
         recipe=recipe,
         device=device,
@@ -193,6 +200,14 @@ def inputs_of(
         files={str(path): given.sha256 for path, given in read.items()},
         grey=colour.is_grey(content, *(painting.picture for painting in paintings)),
         shared=shared,
+    )
+    if recipe.fine is None:
+        return inputs
+    network = (shared or Shared()).vgg(settings, recipe.fine, device)
+    everywhere = tuple(replace(painting, taps=None) for painting in paintings)
+    return replace(
+        inputs,
+        fine=replace(inputs, recipe=recipe.fine, vgg=network, paintings=everywhere, shared=None),
     )
 
 
@@ -259,11 +274,8 @@ def in_style_colours(
     Features of bright snow cannot stay where the painting is a grey fog: content and style pull
     apart, and the stronger one wins.  In the painting's own range of colours they agree.
     """
-    _, height, width = content.shape
     coloured = content
-    for part in dict.fromkeys(painting.part for painting in paintings):
-        sharing = [painting for painting in paintings if painting.part == part]
-        region = _fitted(sharing[0].region, height, width)
+    for sharing, region in _by_region(paintings, *content.shape[1:]):
         of_paintings = colour.blended(
             [
                 colour.colour_moments(one.picture, _fitted(one.mask, *one.picture.shape[1:]))
@@ -279,6 +291,44 @@ def in_style_colours(
         share = np.float32(1) if region is None else region
         coloured = coloured + share * (matched - content)
     return content + np.float32(strength) * (np.clip(coloured, 0, 1) - content)
+
+
+def with_chroma(
+    painted: np.ndarray,
+    photograph: np.ndarray,
+    alpha: np.ndarray | None,
+    paintings: Sequence[ReadPainting],
+    strength: float = 1.0,
+) -> np.ndarray:
+    """Return ``painted`` (3, H, W) with the photograph's chroma, spread as the paintings'.
+
+    Region by region, and so much of the way, as in `in_style_colours`.  The paintings are seen at
+    the picture's size.  See `colour.with_chroma_of`.
+    """
+    coloured = painted
+    for sharing, region in _by_region(paintings, *painted.shape[1:]):
+        longer = max(painted.shape[1:])
+        shapes = [one.picture.shape[1:] for one in sharing]
+        sizes = [images.fit(height, width, longer) for height, width in shapes]
+        palette = colour.palette_of(
+            [images.resize(one.picture, *s) for one, s in zip(sharing, sizes, strict=True)],
+            [_fitted(one.mask, *size) for one, size in zip(sharing, sizes, strict=True)],
+            [one.weight for one in sharing],
+        )
+        seen = alpha if region is None else region
+        found = colour.with_chroma_of(painted, photograph, palette, seen)
+        share = np.float32(1) if region is None else region
+        coloured = coloured + share * (found - painted)
+    return painted + np.float32(strength) * (np.clip(coloured, 0, 1) - painted)
+
+
+def _by_region(
+    paintings: Sequence[ReadPainting], height: int, width: int
+) -> Iterator[tuple[list[ReadPainting], np.ndarray | None]]:
+    """Yield the paintings that share a region, and it, (height, width); None: everywhere."""
+    for part in dict.fromkeys(painting.part for painting in paintings):
+        sharing = [painting for painting in paintings if painting.part == part]
+        yield sharing, _fitted(sharing[0].region, height, width)
 
 
 def _fitted(mask: np.ndarray | None, height: int, width: int) -> np.ndarray | None:
@@ -355,13 +405,19 @@ def override(settings: Settings) -> Recipe:
         named["init"] = "content"
     _check_taken(settings.style, style)
     style = {tap: w for tap, w in style.items() if any(s.taken_at(tap) for s in settings.style)}
+    given = {name: value for name, value in named.items() if value is not None}
+    fine = recipe.fine
+    if fine is not None:
+        weighed = {t: w * settings.style_weight for t, w in fine.style.items()}
+        fine = replace(fine, style=weighed, **given)
     return replace(
         recipe,
         content={t: w * settings.content_weight for t, w in content.items()},
         style={t: w * settings.style_weight for t, w in style.items()},
         edges=settings.edges,
         smoothness=recipe.smoothness * settings.tv_weight * settings.style_share,
-        **{name: value for name, value in named.items() if value is not None},
+        fine=fine,
+        **given,
     )
 
 

@@ -13,7 +13,6 @@ What is not there is made: a picture or a table of numbers at a name that is fre
 anything.  A new run overwrites what the user names; see `settings.Settings` for the inputs.
 """
 
-import csv
 import hashlib
 import json
 import os
@@ -25,11 +24,12 @@ from io import StringIO
 from pathlib import Path
 
 from nst.errors import NstError
+from nst.run.table import Table
 from nst.settings import APART, Settings
 
 KEYWORD = "nst run"  # of the mark in a picture's text
 FINISHED = " finished"  # behind the mark: no step is to come
-HEAD = 1 << 16  # bytes: the mark is nearer to a file's beginning
+HEAD = 1 << 16  # bytes: the mark is nearer to a file's beginning, or in a WebP to its end
 
 
 def mark_of(settings: Settings, inputs: Mapping[str, str], model: str) -> str:
@@ -78,34 +78,45 @@ def _foreign(path: Path) -> NstError:
 
 def carries(path: Path, mark: str) -> bool:
     """Return whether the file has the run's mark, or nothing in it."""
-    head = _beginning(path, HEAD)
-    return head is not None and (not head or mark.encode() in head)
+    ends = _ends(path)
+    return ends is not None and (not ends or mark.encode() in ends)
 
 
 def is_finished(path: Path, mark: str) -> bool:
     """Return whether ``path`` is the picture of a run of this ``mark``, painted to its end."""
-    head = _beginning(path, HEAD)
-    return head is not None and (mark + FINISHED).encode() in head
+    ends = _ends(path)
+    return ends is not None and (mark + FINISHED).encode() in ends
 
 
 def is_ours(path: Path) -> bool:
     """Return whether ``path`` is a picture that some run of nst wrote."""
-    head = _beginning(path, HEAD) or b""
-    return (head.startswith(b"\x89PNG") and KEYWORD.encode() + b"\0" in head) or (
-        re.search(rb"\xff\xfe..[0-9a-f]{64}", head, re.DOTALL) is not None  # a JPEG's comment
-    )
+    ends = _ends(path) or b""
+    if ends.startswith(b"\x89PNG"):
+        return KEYWORD.encode() + b"\0" in ends
+    comment, xmp = rb"\xff\xfe..[0-9a-f]{64}", rb'<nst:texts>[^<]*"nst run": "[0-9a-f]{64}'
+    return re.search(comment + b"|" + xmp, ends, re.DOTALL) is not None
 
 
 def is_log_of(path: Path, history: Sequence[Mapping[str, float]]) -> bool:
     """Return whether a log begins with ``history``, or breaks off in it."""
     expected = StringIO(newline="")
-    if history:
-        writer = csv.DictWriter(expected, list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)
+    table = Table(expected)
+    for entry in history:
+        table.write(entry)
     text = expected.getvalue().encode()
     found = _beginning(path, len(text) or 1)
     return found is not None and text.startswith(found)
+
+
+def _ends(path: Path) -> bytes | None:
+    """Return the first and the last bytes of a file; None of what cannot be read."""
+    head = _beginning(path, HEAD)
+    if head is None or len(head) < HEAD:
+        return head
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(max(HEAD, os.path.getsize(path) - HEAD))
+        return head + file.read()
+    return None
 
 
 def _beginning(path: Path, length: int) -> bytes | None:

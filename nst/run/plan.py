@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nst import memory
 from nst.kernels.blocks import blas_on_one_thread
+from nst.objective.styles.finish import fits_tiles
 from nst.pictures import images
 from nst.run.budget import fit
 from nst.run.checkpoints import LONG_RUN
@@ -36,6 +37,10 @@ class Plan:
         """The size of the result."""
         return self.scales[-1]
 
+    def stage(self, fine: bool) -> "Plan":
+        """Return the part of it that is, or is not, the recipe's fine stage."""
+        return replace(self, scales=tuple(scale for scale in self.scales if scale.fine == fine))
+
     @property
     def due(self) -> tuple[Scale, ...]:
         """The scales to paint: all, or those of a preview."""
@@ -58,11 +63,17 @@ def plan(inputs: Inputs) -> Plan:
     Raises NstError, with a size that would fit, if there is no way to do it.
     """
     drafted = draft(inputs)
-    cost = probe_small(inputs, drafted)
+    stages = [(inputs, drafted.stage(fine=False))]
+    stages += [] if inputs.fine is None else [(inputs.fine, drafted.stage(fine=True))]
+    costs = [probe_small(*stage) for stage in stages]
     base = memory.used(inputs.device)
     share = memory.SHARE * memory.free(inputs.device)
     most = memory.parse(inputs.settings.memory) or base + share
-    found = fit(work_of(inputs, drafted, cost, base), most)
+    works = zip(stages, costs, strict=True)
+    fitted = [fit(work_of(*stage, cost, base), most) for stage, cost in works]
+    found = fitted[0]
+    for fine in fitted[1:]:
+        found = replace(found, scales=[*found.scales, *fine.scales])
     folder = checkpoint_folder(inputs.settings, found.seconds)
     return replace(drafted, side=found.side, pairs=found.pairs, estimate=found, folder=folder)
 
@@ -96,7 +107,8 @@ def probe_small(inputs: Inputs, drafted: Plan) -> Cost:
 
 def work_of(inputs: Inputs, plan: Plan, cost: Cost, base: float) -> Work:
     """Return what a run has to do, in a process that holds ``base`` bytes before it starts."""
-    paintings = inputs.paintings
+    paintings = len(inputs.paintings) * (4 if inputs.recipe.rotations else 1)
+    kinds = kinds_of(inputs.recipe)
     return Work(
         inputs.vgg.network.architecture,
         inputs.recipe.taps,
@@ -109,10 +121,13 @@ def work_of(inputs: Inputs, plan: Plan, cost: Cost, base: float) -> Work:
         cost,
         base,
         start=IMAGE,
-        paintings=len(paintings),
-        regions=len({one.part for one in paintings if one.region is not None}),
+        paintings=paintings,
+        regions=len({one.part for one in inputs.paintings if one.region is not None}),
         frames=inputs.settings.save_every > 0,
-        asking={t: kind for t, kind in kinds_of(inputs.recipe).items() if kind.per_scale},
+        asking={t: kind for t, kind in kinds.items() if kind.per_scale},
+        looking={t: kind for t, kind in kinds.items() if not kind.in_tiles},
+        whole=not fits_tiles(inputs.recipe),
+        looked_at=inputs.recipe.looked_at,
         blended=inputs.settings.strength < 1,
         averaged=inputs.recipe.average > 0,
         padding=padding_in(inputs),

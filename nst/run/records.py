@@ -1,12 +1,11 @@
 """What a run leaves behind beside its picture: a table of losses, frames, and its progress."""
 
-import csv
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 import PIL.Image
@@ -17,6 +16,7 @@ from nst.kernels import Array
 from nst.pictures import images
 from nst.run import marks
 from nst.run.scales import Scale
+from nst.run.table import Table
 from nst.settings import Settings
 
 NOT_LOSSES = ("step", "scale", "size", "seconds")  # what else an entry of a history has
@@ -82,11 +82,12 @@ class Records:
         self._made = Counter(int(entry["scale"]) for entry in self.history)
         self._beside = files.Beside()
         self._log: TextIO | None = None
-        self._writer: Any = None
+        self._table: Table | None = None
         if settings.log is not None:
             with self._logged():
                 files.refuse_what_is_no_file(settings.log)
                 self._log = settings.log.open("w", newline="", encoding="utf-8")
+                self._table = Table(self._log)
         for entry in self.history:
             self._write(entry)
 
@@ -133,13 +134,10 @@ class Records:
         return painted if self._present is None else self._present(painted)
 
     def _write(self, entry: dict[str, float]) -> None:
-        if self._log is None:
+        if self._log is None or self._table is None:
             return
         with self._logged():
-            if self._writer is None:
-                self._writer = csv.DictWriter(self._log, list(entry))
-                self._writer.writeheader()
-            self._writer.writerow(entry)
+            self._table.write(entry)
             self._log.flush()
 
     @contextmanager

@@ -1,6 +1,7 @@
 """The sizes that a picture is painted at, coarse to fine, and how many steps each one gets."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from math import log
 
 import numpy as np
@@ -23,6 +24,7 @@ class Scale:
     height: int
     width: int
     steps: int
+    fine: bool = False  # what is minimised there is the recipe's `fine`
 
     @property
     def work(self) -> int:
@@ -36,7 +38,8 @@ def scales_for(height: int, width: int, settings: Settings) -> list[Scale]:
     The last has the asked size.  Scales that were counted, not listed, are left out where they
     are too small to see anything, and so are scales without a step.  What the settings do not
     say, the recipe says: where it goes down to a size, as far as the network can follow.  Those
-    of a preview take the place of all that are no larger than it.
+    of a preview take the place of all that are no larger than it.  Where the recipe has a fine
+    stage, the last two have one size.
 
     Parameters
     ----------
@@ -101,6 +104,8 @@ def _scales_to(
             f"at a size of {side} the result would be {sizes[0][1]} x {sizes[0][0]} pixels; "
             f"the network needs {SMALLEST_SIDE} on each side. Use a larger --size, or crop."
         )
+    fine = recipe.fine is not None and effort is None  # a draft has none
+    sizes += sizes[-1:] if fine else []
     steps = settings.asked_steps if effort is None else settings.usual_steps(effort, full)
     if (
         (effort is not None or settings.steps is None)
@@ -109,8 +114,15 @@ def _scales_to(
     ):
         steps = sum(steps)  # the recipe lists those of its own scales
     counts = share(steps, [max(size) for size in sizes], recipe.coarse_steps)
-    planned = [Scale(*size, n) for size, n in zip(sizes, counts, strict=True)]
-    return [scale for scale in planned[:-1] if scale.steps] + planned[-1:]
+    planned = told_of(zip(sizes, counts, strict=True), fine)
+    kept = 2 if fine else 1
+    return [scale for scale in planned[:-kept] if scale.steps] + planned[-kept:]
+
+
+def told_of(planned: Iterable[tuple[tuple[int, int], int]], fine: bool) -> list[Scale]:
+    """Return the scales of these (height, width) and steps; the last may be a ``fine`` one."""
+    scales = [Scale(*size, steps) for size, steps in planned]
+    return [*scales[:-1], replace(scales[-1], fine=fine)]
 
 
 def result_side(height: int, width: int, settings: Settings) -> int:
@@ -188,6 +200,15 @@ def share(
     What was listed is taken as it is.  A total is shared out: each scale before the last gets
     ``coarse`` of its steps; or, with None, STEPS_RATIO times those of one twice its size, and
     still a fraction of its time.
+
+    Parameters
+    ----------
+    steps : int or tuple of int
+        In all, or at each scale.
+    sides : list of int
+        Pixels of each scale's longer side, coarse to fine.
+    coarse : float or None
+        See above.
 
     Examples
     --------

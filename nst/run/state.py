@@ -1,6 +1,7 @@
 """How far a run is: the picture, what the optimizer remembers, the history; begun and reopened."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,13 +13,13 @@ from nst.kernels import Array
 from nst.lookup import Lookup
 from nst.objective.recipes import GREY_NOISE, Noise, Recipe
 from nst.objective.tiling import smallest_side
-from nst.optimizers import EPSILON, Adam, Lbfgs, NormalisedDescent, Optimizer
+from nst.optimizers import EPSILON, Adam, Lbfgs, NormalisedDescent, Optimizer, PyramidAdam
 from nst.pictures import images
 from nst.run import checkpoint_schema, checkpoints, marks
 from nst.run.checkpoints import Checkpoint
 from nst.run.inputs import Inputs, check_writable, open_inputs, read_files
 from nst.run.plan import Plan
-from nst.run.scales import Scale
+from nst.run.scales import Scale, told_of
 from nst.settings import Settings
 
 
@@ -70,25 +71,32 @@ def reopen(folder: Path) -> tuple[Inputs, Plan, State]:
     device = devices.pick(saved.device)
     check_writable(settings)
     inputs = open_inputs(settings, device, read)
-    network, recipe = inputs.vgg.network, inputs.recipe
+    network = inputs.vgg.network
     if network.sha256 != saved.model:
         raise NstError(
             f"the model {settings.model} is not the one that the run in {folder} began with: its "
             f"sha256 is {network.sha256}, not {saved.model}. Bring the old one back, or "
             "start a new run."
         )
+    sizes = [((height, width), steps) for height, width, steps in saved.scales]
+    scales = told_of(sizes, inputs.fine is not None)
+    recipe = inputs.of(_last_begun(saved, scales)).recipe
     smallest = smallest_side(network.architecture, recipe.taps)
-    checkpoint_schema.check(
-        saved, recipe.optimizer, recipe.history, smallest, settings.asked_until > 0
-    )
-    scales = tuple(Scale(*scale) for scale in saved.scales)
-    plan = Plan(scales, saved.side, saved.pairs, folder=folder)
-    return inputs, plan, _restored(saved, inputs, plan)
+    until = settings.asked_until
+    checkpoint_schema.check(saved, recipe.optimizer, recipe.history, smallest, until > 0)
+    plan = Plan(tuple(scales), saved.side, saved.pairs, folder=folder)
+    return inputs, plan, _restored(saved, inputs, recipe)
 
 
-def _restored(saved: Checkpoint, inputs: Inputs, plan: Plan) -> State:
+def _last_begun(saved: Checkpoint, scales: Sequence[Scale]) -> Scale:
+    """Return the scale of the last step that was made, whose optimizer was saved."""
+    number = int(saved.history[-1].get("scale", 1)) if saved.history else 1
+    return scales[min(max(number, 1), len(scales)) - 1]
+
+
+def _restored(saved: Checkpoint, inputs: Inputs, recipe: Recipe) -> State:
     """Return the state that was ``saved``, placed on the device."""
-    optimizer = choose_optimizer(inputs.recipe, plan.pairs)
+    optimizer = choose_optimizer(recipe, saved.pairs)
     trial = inputs.device.asarray(saved.image)
     optimizer.restore(checkpoints.placed(saved.optimizer, inputs.device))
     asking = None if saved.asking is None else inputs.device.asarray(saved.asking)
@@ -158,5 +166,7 @@ def choose_optimizer(recipe: Recipe, pairs: int | None = None) -> Optimizer:
     if recipe.optimizer == "adam":
         adam = Adam(step_size, recipe.step_decay, bounds, recipe.betas, epsilon)
         return replace(adam, average=recipe.average)
+    if recipe.optimizer == "pyramid":
+        return PyramidAdam(step_size, recipe.step_decay, bounds, recipe.betas, epsilon)
     history = recipe.history if pairs is None else pairs
     return Lbfgs(history, bounds, recipe.bands)

@@ -7,6 +7,8 @@ of any other.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from typing import Any, Protocol
 
 import numpy as np
@@ -73,11 +75,11 @@ def objective_at(
         edges_of(content, inputs.recipe.pixel_range) if inputs.recipe.edges else None,
         warped_at(inputs, scale),
     )
-    padding = padding_in(inputs)
+    padding, seed = padding_in(inputs), inputs.settings.seed
     if crew is not None and len(tiles_of(inputs.vgg, content, side, padding)) > 1:
         return crew.objective(content, targets, side)
     features = content_features(inputs.vgg, content, inputs.recipe.content, side, padding)
-    return Objective(inputs.vgg, replace(targets, content=features), inputs.recipe, side)
+    return Objective(inputs.vgg, replace(targets, content=features), inputs.recipe, side, seed)
 
 
 def seen_at(inputs: Inputs, scale: Scale) -> dict[str, Array]:
@@ -188,6 +190,9 @@ def measure_style(
     """
     size = painting_size(inputs, painting, scale, share)
     picture = images.resize(painting.picture, *size)
+    if inputs.recipe.rotations:
+        turned = [measure_turned(inputs, painting, picture, q, side) for q in range(4)]
+        return {tap: reduce(add, (sums[tap] for sums in turned)) for tap in turned[0]}
     masks = masks_at(inputs, painting.mask, *size)
     taken = {tap: mask for tap, mask in masks.items() if painting.taken_at(tap)}
     if inputs.shared is None or asks(inputs.recipe):  # then it is features, too large to keep
@@ -199,6 +204,17 @@ def measure_style(
         sums = sums_at(inputs, inputs.device.asarray(picture), taken, side)
         inputs.shared.keep(key, sums)
     return sums
+
+
+def measure_turned(
+    inputs: Inputs, painting: ReadPainting, picture: np.ndarray, quarters: int, side: int | None
+) -> dict[str, Any]:
+    """Return the same of ``picture``, the painting, turned by so many quarters of a circle."""
+    turned = np.rot90(picture, quarters, (1, 2))
+    mask = None if painting.mask is None else np.rot90(painting.mask, quarters)
+    masks = masks_at(inputs, mask, *turned.shape[1:])
+    taken = {tap: mask for tap, mask in masks.items() if painting.taken_at(tap)}
+    return sums_at(inputs, inputs.device.asarray(turned), taken, side)
 
 
 def sums_at(

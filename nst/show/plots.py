@@ -36,6 +36,7 @@ from nst.run.records import NOT_LOSSES
 
 DPI = 128  # a power of two: pixels / DPI * DPI is the same number of pixels
 INK, FAINT = "#222222", "#b0b0b0"
+LIGHT = "#e8e4de"  # ink on a dark ground
 MARGIN, GAP, TITLE = 18, 12, 36  # pixels: around the panels, between them, and of a line above
 
 PANEL_HEIGHT = 480  # pixels of a triptych's images,
@@ -43,6 +44,7 @@ TRIPTYCH_WIDTH = 2400  # unless the three together would be wider than this
 CELL_WIDTH, CAPTION = 132, 26  # pixels of a feature map, and of the line below it
 GRAM_SIDE, BAR_HEIGHT, BAR_LABELS = 300, 12, 24  # pixels of a Gram matrix and its colour bar
 
+LIGHTNESS = {"Oranges": (0.9, 0.6), "viridis": (0.0, 0.8)}  # of the lines: where in a colour map
 BACKEND = ("backend", "backend_fallback", "interactive")  # no matter of looks
 LOOKS = {name: value for name, value in rcParamsDefault.items() if name not in BACKEND}
 
@@ -119,46 +121,51 @@ def loss_curves(
 
 
 @rc_context(LOOKS)
-def draw_losses(history: Sequence[Mapping[str, float]], total: bool = False) -> Figure:
+def draw_losses(
+    history: Sequence[Mapping[str, float]], total: bool = False, dark: bool = False
+) -> Figure:
     """Draw every raw loss against the step, on a logarithmic axis.
 
     ``history`` has one mapping a step: "step", "scale" and "size" (pixels), and the raw losses
     "content relu3_3", "style relu1_1", ..., "smoothness".  Where the scale changes there is a
     vertical line.  What is zero, negative or not finite cannot be on the axis and is left out.
     The "total" is drawn only if asked for: where losses are combined by their logarithms it is
-    constant (see nst/objective/objective.py), and teaches nothing.
+    constant (see nst/objective/objective.py), and teaches nothing.  On a ``dark`` ground ink is
+    light, and so are the lines.
     """
+    ink = LIGHT if dark else INK
     margin = MARGIN / 2 / DPI
     figure = _figure(1120, 600, ConstrainedLayoutEngine(w_pad=margin, h_pad=margin))
     axes = figure.add_subplot()
     axes.set_yscale("log")
-    axes.set_xlabel("step", color=INK, fontsize=8)
-    axes.set_ylabel("raw loss", color=INK, fontsize=8)
-    axes.tick_params(labelsize=7.5, colors=INK)
+    axes.set_xlabel("step", color=ink, fontsize=8)
+    axes.set_ylabel("raw loss", color=ink, fontsize=8)
+    axes.tick_params(labelsize=7.5, colors=ink)
     axes.grid(color=FAINT, alpha=0.35, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[:].set_color(ink)
     axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     axes.margins(x=0.01)
     steps = _running_steps(history)
-    for name, look in _looks(terms(history), total).items():
+    for name, look in _looks(terms(history), total, dark).items():
         values = np.array([row.get(name, math.nan) for row in history], float)
         values[~(np.isfinite(values) & (values > 0))] = math.nan
         marker = "o" if np.isfinite(values).sum() == 1 else ""  # a line needs two
         axes.plot(steps, values, label=name, marker=marker, markersize=3, **look)
-    _mark_scales(axes, steps, history)
+    _mark_scales(axes, steps, history, ink)
     if axes.lines:
-        figure.legend(loc="outside right upper", frameon=False, fontsize=7.5, labelcolor=INK)
+        figure.legend(loc="outside right upper", frameon=False, fontsize=7.5, labelcolor=ink)
     else:
-        axes.text(0.5, 0.5, "no step was taken", transform=axes.transAxes, ha="center", color=INK)
+        axes.text(0.5, 0.5, "no step was taken", transform=axes.transAxes, ha="center", color=ink)
     return figure
 
 
 def as_svg(figure: Figure) -> bytes:
-    """Return a drawn figure as SVG: sharp at any size, and the same bytes each time."""
+    """Return a drawn figure as SVG: on no ground, sharp at any size, the same bytes each time."""
     encoded = BytesIO()
     looks = LOOKS | {"svg.hashsalt": "nst"}
     with machine.without_variable("SOURCE_DATE_EPOCH"), rc_context(looks):  # it may be no number
-        figure.savefig(encoded, format="svg", metadata={"Date": None})
+        figure.savefig(encoded, format="svg", metadata={"Date": None}, transparent=True)
     return encoded.getvalue()
 
 
@@ -259,26 +266,32 @@ def _running_steps(history: Sequence[Mapping[str, float]]) -> np.ndarray:
     return steps if np.all(np.diff(steps) > 0) else np.arange(1.0, len(history) + 1)
 
 
-def _looks(terms: list[str], total: bool) -> dict[str, dict]:
+def _looks(terms: list[str], total: bool, dark: bool = False) -> dict[str, dict]:
     """Return how to draw each term: oranges for content, violet to green for style by depth.
 
-    Lightness falls steadily along both, so the order shows in grey and to any eye.
+    Lightness falls steadily along both, so the order shows in grey and to any eye.  On a ``dark``
+    ground both are lighter, blue to yellow for style.
     """
     content = [name for name in terms if name.startswith("content")]
     style = [name for name in terms if name.startswith("style")]
     other = [name for name in terms if name not in content and name not in style]
     looks: dict[str, dict] = {}
-    for names, cmap, low, high in ((content, "Oranges", 0.9, 0.6), (style, "viridis", 0, 0.8)):
+    ends = {"Oranges": (0.35, 0.6), "viridis": (0.4, 1)} if dark else LIGHTNESS
+    for names, cmap in ((content, "Oranges"), (style, "viridis")):
+        low, high = ends[cmap]
         for name, shade in zip(names, np.linspace(low, high, len(names)), strict=True):
             looks[name] = {"color": to_hex(colormaps[cmap](shade)), "linewidth": 1.4}
     for name, dashes in zip(other, ["--", ":", "-."] * len(other), strict=False):
-        looks[name] = {"color": INK, "linewidth": 1.1, "linestyle": dashes}
+        colour = LIGHT if dark else INK
+        looks[name] = {"color": colour, "linewidth": 1.1, "linestyle": dashes}
     if total:
         looks["total"] = {"color": FAINT, "linewidth": 0.8}
     return looks
 
 
-def _mark_scales(axes: Axes, steps: np.ndarray, history: Sequence[Mapping[str, float]]) -> None:
+def _mark_scales(
+    axes: Axes, steps: np.ndarray, history: Sequence[Mapping[str, float]], ink: str
+) -> None:
     """Draw a line where the scale changes, and above each scale how large its image is."""
     scales = [row.get("scale") for row in history]
     starts = [i for i, scale in enumerate(scales) if i == 0 or scale != scales[i - 1]]
@@ -287,7 +300,7 @@ def _mark_scales(axes: Axes, steps: np.ndarray, history: Sequence[Mapping[str, f
     for i in starts:
         edge = steps[0] if i == 0 else (steps[i - 1] + steps[i]) / 2
         if i > 0:
-            axes.axvline(edge, color=INK, linewidth=0.6, alpha=0.6)
+            axes.axvline(edge, color=ink, linewidth=0.6, alpha=0.6)
         axes.annotate(
             f"{history[i]['size']:.0f} px" if "size" in history[i] else f"scale {scales[i]}",
             (edge, 1),
@@ -295,7 +308,7 @@ def _mark_scales(axes: Axes, steps: np.ndarray, history: Sequence[Mapping[str, f
             xytext=(4, 3),
             textcoords="offset points",
             fontsize=7.5,
-            color=INK,
+            color=ink,
         )
 
 

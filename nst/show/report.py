@@ -6,6 +6,7 @@ URIs, scaled down to what a screen shows, so the file has a megabyte or two.
 
 import base64
 import html
+import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,8 @@ from nst.run.inputs import Inputs, ReadPainting
 from nst.run.plan import Plan
 from nst.run.state import State
 from nst.run.targets import kinds_of, network_size, padding_in
-from nst.settings import Settings
+from nst.settings import OUTPUTS, Settings
+from nst.show.command import changed, command_of, style_name
 from nst.version import VERSION
 
 LONGEST_SIDE = 1280  # pixels of a picture in the page
@@ -44,12 +46,14 @@ class Report:
     styles: Mapping[str, np.ndarray]  # by name
     painted: np.ndarray
     history: Sequence[Mapping[str, float]]  # an entry a step; see stylize.Result
-    settings: Mapping[str, object]  # by name; what is None is left out
+    settings: Mapping[str, object]  # by name: those that are not as they are by themselves
     grams: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     # ^ tap: the (C, C) Gram matrices of the style and of the painted picture
     frames: Mapping[int, np.ndarray] = field(default_factory=dict)  # by step
     name: str = "picture"  # of the photograph
     mark: str = ""  # whose file it is: see marks.py
+    command: str | None = None  # that paints the same
+    made: str = ""  # by which network and program
 
 
 def write(path: files.PathLike, report: Report) -> None:
@@ -68,20 +72,21 @@ def render(report: Report) -> str:
     seconds = report.history[-1].get("seconds", 0.0) if report.history else 0.0
     shown = images.fit(height, width, min(max(height, width), LONGEST_SIDE))
     content = images.resize(report.content, *shown)  # as large as the painted picture is shown
-    painted = _photograph(report.painted, "JPEG")
     template = string.Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
     return template.substitute(
         mark=html.escape(report.mark),
         title=html.escape(f"{report.name} in the style of {' and '.join(report.styles)}"),
         summary=f"{width} x {height} pixels, {len(report.history)} steps, {seconds:.0f} s",
-        width=f"min(100%, {min(width, LONGEST_SIDE)}px)",
-        painted=painted,
+        aspect=f"{width / height:.4f}",
+        painted=_photograph(report.painted, "JPEG"),
         content=_photograph(content, "JPEG"),
+        command=_command(report.command),
         pictures="\n".join(_pictures(report)),
         losses=_losses(report.history),
         frames=_frames(report.frames),
         grams=_grams(report.grams),
         settings=_settings(report.settings),
+        made=html.escape(report.made),
     )
 
 
@@ -93,26 +98,42 @@ def of_run(inputs: Inputs, plan: Plan, state: State, painted: np.ndarray) -> Rep
     none is shown.
     """
     settings = inputs.settings
-    named = zip(settings.style, inputs.paintings, strict=True)
-    whole = all(one.mask is None and one.region is None for one in inputs.paintings)
     names = settings.names
-    shown = {name: value for name, value in settings.as_told().items() if value != {}}
-    shown["style"] = ", ".join(
-        f"{names[p.path]} (weight {p.weight:g}{', at ' + ', '.join(p.taps) if p.taps else ''})"
-        for p in settings.style
-    )
-    shown["model"] = f"{inputs.vgg.network.name}, sha256 {inputs.vgg.network.sha256}"
+    named = [style_name(one, names) for one in settings.style]
+    read = [images.over_white(one.picture, one.alpha) for one in inputs.paintings]
+    whole = all(one.mask is None and one.region is None for one in inputs.paintings)
+    network = inputs.vgg.network
     return Report(
         content=images.over_white(inputs.photograph, inputs.alpha),
-        styles={one.path.name: images.over_white(r.picture, r.alpha) for one, r in named},
+        styles=dict(zip(named, read, strict=True)),
         painted=images.over_white(painted, inputs.alpha),
         history=state.history,
-        settings={**shown, "device": inputs.device.name, "nst": VERSION},
+        settings=_told(settings),
         grams=measure_grams(inputs, plan.side, painted) if whole else {},
         frames=_saved_frames(settings, len(state.history)),
-        name=settings.content.name,
+        name=settings.content.stem,
         mark=inputs.mark,
+        command=command_of(settings),
+        made=f"nst {VERSION}, {network.name} (sha256 {network.sha256}), on {inputs.device.name}",
     )
+
+
+def _told(settings: Settings) -> dict[str, object]:
+    """Return the settings that are not as they are by themselves, for a person to read."""
+    told = settings.as_told()
+    shown = {name: told[name] for name in changed(settings) if name not in OUTPUTS}
+    del shown["content"], shown["style"]  # the page shows them
+    names = settings.names
+    weighed = [
+        f"{style_name(one, names)} (weight {one.weight:g}{_taps(one.taps)})"
+        for one in settings.style
+        if one.weight != 1 or one.taps is not None
+    ]
+    return ({"style": ", ".join(weighed)} if weighed else {}) | shown
+
+
+def _taps(taps: Sequence[str] | None) -> str:
+    return "" if taps is None else f", at {', '.join(taps)}"
 
 
 def measure_grams(
@@ -162,10 +183,21 @@ def _saved_frames(settings: Settings, steps: int) -> dict[int, np.ndarray]:
 # --- The gaps of the page ---------------------------------------------------------------------
 
 
+def _command(command: str | None) -> str:
+    if command is None:
+        return ""
+    words = re.split(r" (?=-)", command)  # an option and its value stay in one line
+    parts = " ".join(f"<span>{html.escape(word)}</span>" for word in words)
+    return (
+        "<h2>To paint it again</h2>\n"
+        f'<div class="command"><code>{parts}</code>'
+        '<button type="button" aria-live="polite">Copy</button></div>'
+    )
+
+
 def _pictures(report: Report) -> list[str]:
     shown = {f"The photograph: {report.name}": report.content}
     shown |= {f"The style: {name}": style for name, style in report.styles.items()}
-    shown |= {"The painted picture": report.painted}
     return [_figure(_photograph(image, "JPEG"), name) for name, image in shown.items()]
 
 
@@ -174,18 +206,26 @@ def _losses(history: Sequence[Mapping[str, float]]) -> str:
 
     if not history:
         return "<p>No step was taken.</p>"
-    curves = _uri(plots.as_svg(plots.draw_losses(history)), "image/svg+xml")
+    light, dark = (
+        _uri(plots.as_svg(plots.draw_losses(history, dark=dark)), "image/svg+xml")
+        for dark in (False, True)
+    )
+    last = [row for row in history if row.get("scale") == history[-1].get("scale")]
     rows = []
-    for name in plots.terms(history):
-        values = [row[name] for row in history if name in row]
-        cells = [f"{values[0]:.4g}", f"{values[-1]:.4g}", _share(values[-1], values[0])]
+    for name in plots.terms(last):
+        values = [row[name] for row in last if name in row]
+        cells = [f"{values[0]:.4g}", f"{values[-1]:.4g}", _change(values[0], values[-1])]
         numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
         rows.append(f'<tr><th scope="row">{html.escape(name)}</th>{numbers}</tr>')
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("loss", "first", "last", "left"))
+    heads = ["loss", f"step {last[0]['step']:.0f}", f"step {last[-1]['step']:.0f}", "change"]
+    named = "".join(f'<th scope="col">{head}</th>' for head in heads)
     return (
-        f'<div class="wide" tabindex="0" role="group" aria-label="Loss curves">'
-        f'<img class="plot" src="{curves}" alt="Every raw loss against the step"></div>\n'
-        f'<div class="wide"><table><thead><tr>{heads}</tr></thead>\n'
+        '<div class="wide" tabindex="0" role="group" aria-label="Loss curves">'
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+        f'<img class="plot" src="{light}" alt="Every raw loss against the step"></picture></div>\n'
+        "<p>At the full size, from its first step to its last. Content and smoothness may rise: "
+        "the picture leaves the photograph to come nearer to the style.</p>\n"
+        f'<div class="wide"><table><thead><tr>{named}</tr></thead>\n'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
@@ -257,12 +297,26 @@ def _draw_grams(style: np.ndarray, painted: np.ndarray) -> list[str]:
 
 
 def _settings(settings: Mapping[str, object]) -> str:
+    if not settings:
+        return "<p>Every setting was left as it is by itself.</p>"
     rows = []
     for name, value in settings.items():
-        if value is not None:
-            label, text = html.escape(name.replace("_", " ")), html.escape(str(value))
-            rows.append(f'<tr><th scope="row">{label}</th><td>{text}</td></tr>')
-    return "\n".join(rows)
+        label, text = html.escape(name.replace("_", " ")), html.escape(_said(value))
+        rows.append(f'<tr><th scope="row">{label}</th><td>{text}</td></tr>')
+    return (
+        "<p>Those that were not left as they are by themselves.</p>\n"
+        f'<div class="wide"><table>\n{"".join(rows)}\n</table></div>'
+    )
+
+
+def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_said(one)}" for name, one in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def _figure(source: str, caption: str) -> str:
@@ -282,6 +336,15 @@ def _photograph(image: np.ndarray, kind: str) -> str:
 
 def _uri(data: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _change(first: float, last: float) -> str:
+    """Return what became of a loss, with its sign; nothing where it began with none."""
+    if not first:
+        return ""
+    if last > 10 * first:
+        return f"\N{MULTIPLICATION SIGN} {last / first:.3g}"
+    return f"{100 * (last / first - 1):+.0f} %".replace("-", "\N{MINUS SIGN}")
 
 
 def _share(part: float, whole: float) -> str:

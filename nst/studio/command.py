@@ -9,7 +9,7 @@ from nst.terminal import tell
 
 
 def studio(port: int, browser: bool, folder: Path, **options: Any) -> int:
-    """Open a page to paint in."""
+    """Open a page to paint in, in your browser; it needs no network."""
     try:
         import starlette
         import uvicorn

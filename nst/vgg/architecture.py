@@ -5,7 +5,8 @@ Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image 
 
 A *tap* is a place where features are read: ``conv4_2`` is the second convolution of the fourth
 block before its ReLU, ``relu4_2`` the same after it.  ``hypercolumn`` is a tap made of others: all
-that the ReLUs of the first four blocks see at one place; see hypercolumn.py.
+that the ReLUs of the first four blocks see at one place; ``hypercolumn_points`` is the same by
+point sampling; see hypercolumn.py.
 """
 
 import re
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from nst.errors import NstError
 
 HYPERCOLUMN = "hypercolumn"
+HYPERCOLUMN_POINTS = "hypercolumn_points"  # sampled: it depends on the size of all of a picture
+COLUMNS = (HYPERCOLUMN, HYPERCOLUMN_POINTS)
 COLUMN_BLOCKS = 4  # whose ReLUs it is made of
 COLUMN_STRIDE = 4  # pixels of the image, along a side, that one position of it stands for
 
@@ -67,7 +70,7 @@ class Architecture:
 
     def parts(self, tap: str) -> tuple[str, ...]:
         """Return the layers that ``tap`` is made of: itself, or those of a hypercolumn."""
-        if tap != HYPERCOLUMN:
+        if tap not in COLUMNS:
             return (tap,)
         convolutions = [name for name in self.convolutions if numbers(name)[0] <= COLUMN_BLOCKS]
         return tuple(map(relu_of, convolutions))
@@ -78,7 +81,7 @@ class Architecture:
 
     def channels(self, layer: str) -> int:
         """Return the number of channels that ``layer`` puts out."""
-        if layer == HYPERCOLUMN:
+        if layer in COLUMNS:
             return sum(map(self.channels, self.parts(layer)))
         if layer.startswith("pool"):
             return self.blocks[int(layer.removeprefix("pool")) - 1][-1]
@@ -100,7 +103,7 @@ class Architecture:
 
         Feature (r, c) stands for the square of pixels that starts at (r * stride, c * stride).
         """
-        if layer == HYPERCOLUMN:
+        if layer in COLUMNS:
             return COLUMN_STRIDE
         return stride_of(layer)
 
@@ -111,7 +114,7 @@ class Architecture:
         pixels of the image as its stride: 16 + 3 * 8 + 3 * 4 + 2 * 2 + 2 = 58 to VGG16's relu5_1.
         A hypercolumn looks at the next feature too, where a layer is coarser than itself.
         """
-        if layer == HYPERCOLUMN:
+        if layer in COLUMNS:
             strides = {part: self.stride(part) for part in self.parts(layer)}
             return max(
                 self.radius(part) + (stride if stride > COLUMN_STRIDE else 0)
@@ -130,13 +133,13 @@ class Architecture:
         """Raise NstError unless there is at least one tap and all of them exist."""
         if not taps:
             raise NstError(f"no taps given; choose from {', '.join(self.taps)}")
-        if HYPERCOLUMN in taps and self.rounding == "ceil":
+        if {*COLUMNS} & {*taps} and self.rounding == "ceil":
             raise NstError(
                 "the recipe's pools keep an odd last row, and a hypercolumn is made of whole "
                 f"squares; choose from {', '.join(self.taps)}, or another --recipe."
             )
         for tap in taps:
-            if tap not in [*self.taps, HYPERCOLUMN]:
+            if tap not in [*self.taps, *COLUMNS]:
                 raise NstError(
                     f"this model has no tap {tap!r}; it has {', '.join(self.taps)}. "
                     "Choose among those, or use a deeper model."
@@ -167,7 +170,7 @@ def stride_of(layer: str) -> int:
 
 def is_tap_name(text: str) -> bool:
     """Return whether a network could have a tap of this name."""
-    return text == HYPERCOLUMN or re.fullmatch(r"(conv|relu)[1-9]_[1-9]\d?", text) is not None
+    return text in COLUMNS or re.fullmatch(r"(conv|relu)[1-9]_[1-9]\d?", text) is not None
 
 
 def relu_of(convolution: str) -> str:

@@ -24,7 +24,13 @@ from nst.devices import Device
 from nst.errors import NstError, NstWarning, brief
 from nst.kernels import Array
 from nst.vgg import hypercolumn, weights
-from nst.vgg.architecture import CONVOLUTIONS, HYPERCOLUMN, PRECISIONS, SMALLEST_SIDE
+from nst.vgg.architecture import (
+    COLUMNS,
+    CONVOLUTIONS,
+    HYPERCOLUMN_POINTS,
+    PRECISIONS,
+    SMALLEST_SIDE,
+)
 from nst.vgg.weights import IMAGENET_MEAN, IMAGENET_STD, Network
 
 if TYPE_CHECKING:
@@ -178,10 +184,13 @@ class Vgg:
             raise ValueError(f"no such taps: {sorted(unknown)}; this network has {self.taps}")
         inputs = {name: self._activations[name] for name in self._plan.saved}
         d_taps = {tap: self._pull(tap, given) for tap, given in d_features.items()}
-        if (d_column := d_taps.pop(HYPERCOLUMN, None)) is not None:
-            parts = self.network.architecture.parts(HYPERCOLUMN)
+        for column in COLUMNS:
+            if (d_column := d_taps.pop(column, None)) is None:
+                continue
+            parts = self.network.architecture.parts(column)
             layers = {part: self._activations[part] for part in parts}
-            d_taps |= hypercolumn.backward(d_column, layers, d_taps)
+            points = column == HYPERCOLUMN_POINTS
+            d_taps |= hypercolumn.backward(d_column, layers, d_taps, points)
         for layer in self._layers:
             given = d_taps.get(layer)
             no_pull = given is None
@@ -200,11 +209,14 @@ class Vgg:
         It goes into the array of the last one, where that is among the ``layers``.
         """
         found = {tap: layers[tap] for tap in self.taps if tap in self._layers}
-        if HYPERCOLUMN in self.taps:
-            parts = self.network.architecture.parts(HYPERCOLUMN)
-            out = layers.get(HYPERCOLUMN)
-            out = self._empty(HYPERCOLUMN, image_shape) if out is None else out
-            found[HYPERCOLUMN] = hypercolumn.forward({p: layers[p] for p in parts}, out)
+        for column in COLUMNS:
+            if column not in self.taps:
+                continue
+            parts = {p: layers[p] for p in self.network.architecture.parts(column)}
+            out = layers.get(column)
+            out = self._empty(column, image_shape) if out is None else out
+            points = column == HYPERCOLUMN_POINTS
+            found[column] = hypercolumn.forward(parts, out, points)
         return {tap: found[tap] for tap in self.taps}
 
     def _pull(self, tap: str, given: Array) -> Array:

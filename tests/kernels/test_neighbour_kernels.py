@@ -139,10 +139,10 @@ def test_of_several_alike_the_first_is_the_nearest(twin, rng):
     """The same vector stands at many places, in all threads' shares and in several slices."""
     vectors = rng.integers(-3, 4, (5, 700)).astype(np.float32)
     best = 4 * np.ones((5, 1), np.float32)
-    vectors[:, [130, 131, 147, 300, 699]] = best
+    vectors[:, [130, 131, 130 + 16, 147, 300, 699]] = best  # a thread has every 16th
     queries = np.ones((5, 90), np.float32)
     queries[:, 3] = -1
-    vectors[:, [5, 69, 133, 69 + 16]] = -best
+    vectors[:, [5, 5 + 16, 69, 133, 69 + 16]] = -best
     index, products = (on_host(a) for a in twin.nearest(*map(twin.cp.array, (queries, vectors))))
     expected = np.full(90, 130)
     expected[3] = 5
@@ -268,9 +268,9 @@ def cases(rng, shape):
         | {"grid": "corners", "factor": 0.3},
         "unit_vectors": {"vectors": features.reshape(channels, -1)},
         "cosine_distance": cosine,
-        "cosine_distance weighed": cosine | {"weights": weights},
+        "cosine_distance weighed": cosine | {"mask": weights},
         "cosine_distance_backward": cosine | {"d_loss": np.asarray(0.7)},
-        "cosine_distance_backward weighed": cosine | {"weights": weights, "d_loss": 2} | there,
+        "cosine_distance_backward weighed": cosine | {"mask": weights, "d_loss": 2} | there,
         "nearest": {"queries": features.reshape(channels, -1)}
         | {"vectors": target.reshape(channels, -1)},
     }

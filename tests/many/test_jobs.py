@@ -36,7 +36,7 @@ def test_a_list_is_read_as_spreadsheets_write_it(tmp_path):
         ("a.jpg,-\n", "standard input"),
         ("a.jpg,b.jpg,../c.png\n", "name a file in the batch's folder"),
         ("a.jpg,b.jpg,/c.png\n", "name a file in the batch's folder"),
-        ("a.jpg,b.jpg,c.gif\n", "end it in .png or .jpg"),
+        ("a.jpg,b.jpg,c.gif\n", "end it in .png, .jpg, .webp, .tiff or .avif"),
         (b"\xff\xfe,\n", "no CSV file in UTF-8"),
         (b"a\0.jpg,b.jpg\n", "no list of pairs"),
     ],

@@ -17,7 +17,7 @@ from nst.memory import FileArray
 from nst.objective import Objective, Region, Targets
 from nst.objective.recipes import RECIPES
 from nst.objective.style import style_loss
-from nst.objective.styles import neighbours, query
+from nst.objective.styles import query
 from nst.objective.styles.gram import GramStyle
 from nst.objective.styles.neighbours import NeighboursStyle, Positions
 from nst.objective.styles.query import Query
@@ -68,10 +68,10 @@ def features(rng):
     ]
 
 
-def style_of(paintings, asking, shares=(1.0,), **how):
+def style_of(paintings, asking, shares=(1.0,), recipe=RECIPE, **how):
     collected = [NeighboursStyle.collect(one) for one in paintings]
     blended = NeighboursStyle.blend(collected, shares)
-    return NeighboursStyle.of(blended, RECIPE, Query(asking, CPU, **how))
+    return NeighboursStyle.of(blended, recipe, Query(asking, CPU, **how))
 
 
 def test_each_position_takes_the_nearest_features_of_the_painting(features):
@@ -163,10 +163,9 @@ def test_with_less_strength_the_photograph_keeps_its_direction(features):
     np.testing.assert_allclose(some, unit(0.4 * full + 0.6 * none), rtol=1e-5)
 
 
-def test_of_a_large_painting_every_second_position_is_looked_at(features, monkeypatch):
+def test_of_a_large_painting_every_second_position_is_looked_at(features):
     asking, painting, _ = features
-    monkeypatch.setattr(neighbours, "MOST_POSITIONS", 20)  # of 36
-    style = style_of([painting], asking)
+    style = style_of([painting], asking, recipe=replace(RECIPE, looked_at=20))  # of 36
     seen = np.ascontiguousarray(flat(painting)[:, ::2])[:, None]
     np.testing.assert_allclose(style.target, style_of([seen], asking).target, rtol=1e-6)
 

@@ -72,6 +72,7 @@ PROGRAMS = {
     "spst": (1023, "shorter", 1, 600, "content", "lbfgs", "max"),
     "hvass": (None, "longer", 1, 60, "noise", "descent", "max"),
     "nst": (640, "longer", "auto", 140, "content", "lbfgs", "average"),
+    "nnst": (512, "longer", 1, (199, 199), "content", "pyramid", "max"),
     "neighbours": (512, "longer", 1, 120, "content", "lbfgs", "average"),
     "mixture": (512, "longer", 1, 120, "content", "lbfgs", "average"),
 }
@@ -90,7 +91,7 @@ def test_crowson_s_scales_go_down_to_128():
     assert "\ncoarsest              128" in describe("crowson")
     assert "\nscales" not in describe("crowson")
     going_down = [name for name, recipe in RECIPES.items() if recipe.coarsest is not None]
-    assert sorted(going_down) == ["crowson", "mixture", "neighbours", "w2"]
+    assert sorted(going_down) == ["crowson", "mixture", "neighbours", "nnst", "w2"]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -226,6 +227,7 @@ def test_every_name_of_an_optimizer_makes_one():
     kinds = {
         "descent": optimizers.NormalisedDescent,
         "adam": optimizers.Adam,
+        "pyramid": optimizers.PyramidAdam,
         "lbfgs": optimizers.Lbfgs,
     }
     assert set(kinds) == set(OPTIMIZERS)
@@ -255,7 +257,7 @@ def test_the_table_has_a_line_for_each_recipe_with_its_source():
 def test_a_recipe_in_full_fits_on_a_screen_and_says_every_weight(name):
     text, recipe = describe(name), RECIPES[name]
     lines = text.splitlines()
-    assert len(lines) < 40
+    assert len(lines) < 45
     assert max(map(len, lines)) < 100
     words = text.replace(",", " ").replace(";", " ").split()
     for tap in recipe.taps:
@@ -279,6 +281,7 @@ def test_a_recipe_in_full_fits_on_a_screen_and_says_every_weight(name):
         ("spst", ["strong Wolfe", "first scale only", "1023", "enlarges", "Pillow's default"]),
         ("hvass", ["to chance", "once more", "cuts a side off"]),
         ("nst", []),
+        ("nnst", ["relu3_3 in their place", "199 times", "in blocks", "bilinearly", "1024"]),
         ("neighbours", []),
         ("mixture", []),
     ],

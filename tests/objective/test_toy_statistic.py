@@ -128,6 +128,9 @@ class FieldStyle:
     field: Array
     knobs = ()
 
+    def drawn(self, rng):
+        return self
+
     def measure(self, features, mask=None):
         cosine, _, _ = self._cosine(features)
         return Total((1 - cosine).sum(dtype=np.float64), cosine.size)

@@ -414,7 +414,7 @@ def test_paths_mean_what_they_meant(stopped, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         stylize(
             dataclasses.replace(asked, **relative, output="here.png", checkpoint="saved"),
-            stop_after(4),
+            on_progress=stop_after(4),
         )
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")

@@ -158,6 +158,16 @@ def test_frames_are_saved_beside_all_that_painting_needs():
     assert least(tiny) == pytest.approx(held + masks)  # in tiles; the features are in files
 
 
+def test_a_frame_of_a_film_keeps_what_was_painted_before():
+    """Three colours and a certainty, while the picture is painted and before."""
+    for budget in (20_000 * MB, 1200 * MB):  # as a whole, and in tiles
+        side = fit(WORK, budget).side
+        film = replace(WORK, warped=True)
+        assert film.peak(side, 0) == pytest.approx(WORK.peak(side, 0) + 16 * PIXELS)
+        slower = film.scale(1, side, 0).seconds - WORK.scale(1, side, 0).seconds
+        assert slower == pytest.approx(2 * COST.pass_seconds * PIXELS)
+
+
 def test_lbfgs_gives_up_pairs_where_memory_is_short():
     work = replace(WORK, optimizer="lbfgs")
     assert fit(work, 20_000 * MB).pairs == 10

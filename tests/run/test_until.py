@@ -91,7 +91,7 @@ def test_stopped_anywhere_it_ends_where_it_would_have(asked, tmp_path):
     for stop in (first - 1, first, first + 1, len(expected.history)):
         folder = tmp_path / f"saved-{stop}"
         with pytest.raises(KeyboardInterrupt):
-            stylize(replace(asked, checkpoint=folder), stop_after(stop))
+            stylize(replace(asked, checkpoint=folder), on_progress=stop_after(stop))
         assert len(checkpoints.load(folder).history) == stop
         result = resume(folder)
         np.testing.assert_array_equal(result.image, expected.image)
@@ -101,7 +101,9 @@ def test_stopped_anywhere_it_ends_where_it_would_have(asked, tmp_path):
 def test_a_checkpoint_of_a_scale_that_ended_for_no_reason_is_refused(asked, tmp_path):
     folder = tmp_path / "saved"
     with pytest.raises(KeyboardInterrupt):
-        stylize(replace(asked, until=0.0, steps=(2, 9), checkpoint=folder), stop_after(4))
+        stylize(
+            replace(asked, until=0.0, steps=(2, 9), checkpoint=folder), on_progress=stop_after(4)
+        )
     saved = checkpoints.load(folder)
     scales = [[*saved.scales[0][:2], 3], saved.scales[1]]
     (path,) = checkpoints.saved(folder)

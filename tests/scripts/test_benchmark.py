@@ -15,7 +15,10 @@ from small_networks import NARROW_VGG16
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 import benchmark
-from benchmarking import children, contenders, convergence, machine, tables, timing, work
+from benchmarking import children, contenders, convergence, felt, machine, tables, timing, work
+
+from nst import Settings
+from nst.pictures import images
 
 needs_pytorch = pytest.mark.skipif(
     not contenders.has_pytorch(), reason="needs PyTorch: pip install torch"
@@ -275,3 +278,82 @@ def test_the_best_convolution_has_a_rate(monkeypatch):
 
 def test_the_machine_is_described():
     assert "ONNX Runtime" in machine.describe()
+
+
+# ---- What a person feels -------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny(files):
+    """Settings of a picture that is painted at once."""
+    style = files / "painting.png"
+    how = {"size": 48, "model": str(files / "tiny.onnx"), "device": "cpu"}
+    return Settings(files / "photograph.png", style, None, **how)
+
+
+def test_frames_of_a_program_are_in_order_and_the_last_is_the_picture(tiny, tmp_path):
+    frames = felt.paint(felt.ROOT, tiny, tmp_path / "painted")
+    seconds = [frame.seconds for frame in frames]
+    assert seconds == sorted(seconds)
+    assert seconds[0] > 0
+    assert frames[-1].path.name == "out.png"
+    assert len(frames) > 5
+    found = felt.losses(tiny, frames)
+    assert found[0] > found[-1] > 0
+    assert felt.losses(tiny, frames[-1:]) == found[-1:]
+
+
+def test_a_quality_is_reached_with_the_first_frame_that_has_it():
+    frames = [felt.Frame(seconds, Path(f"{seconds}.png")) for seconds in (1, 2, 3, 4)]
+    assert felt.reached(frames, [3.0, 1.15, 1.05, 1.2], 1.0) == [2, 3, None]
+
+
+def test_a_blind_sheet_has_each_pair_once_and_its_key_beside(tmp_path):
+    """Nine black pictures of the program before, and nine white ones of today's."""
+    pairs = []
+    for number in range(9):
+        size = 16 + number, 20 + 2 * number
+        pair = tmp_path / f"before-{number}.png", tmp_path / f"now-{number}.png"
+        for path, grey in zip(pair, (0, 1), strict=True):
+            images.save(path, np.full((3, *size), grey, np.float32))
+        pairs.append(pair)
+    felt.blind_sheet(pairs, tmp_path / "sheet.png", seed=3)
+    sheet = images.load(tmp_path / "sheet.png")
+    key = (tmp_path / "sheet.txt").read_text().splitlines()
+    assert set(key) == {"before | now", "now | before"}
+    row = 0
+    for number, order in enumerate(key):
+        left, right = sheet[0, row, 0], sheet[0, row, 20 + 2 * number]
+        assert (left, right) == ((0, 1) if order.startswith("before") else (1, 0))
+        row += 16 + number + 8
+
+
+def test_a_commit_that_is_not_there_is_no_error(tmp_path, capsys):
+    assert not felt.unpack("no-such-commit", tmp_path)
+    assert benchmark.main(["--parts", "felt", "--against", "no-such-commit"]) == 0
+    assert "nothing to compare with" in capsys.readouterr().out
+
+
+def test_the_table_has_a_row_for_each_program(tiny, tmp_path, monkeypatch, capsys):
+    taken = {"before": (2.0, 4.0), "now": (1.0, 2.0)}
+    monkeypatch.setattr(felt, "unpack", lambda *_: True)
+    monkeypatch.setattr(machine, "convolution_rate", lambda: 100.0)
+
+    def paint(package, settings, folder):
+        assert (package == felt.ROOT) == folder.name.endswith("now")
+        name = folder.name.split("-")[-1]
+        folder.mkdir(parents=True)
+        images.save(folder / "out.png", np.zeros((3, 16, 20), np.float32))
+        return [felt.Frame(seconds, folder / "out.png") for seconds in taken[name]]
+
+    monkeypatch.setattr(felt, "paint", paint)
+    monkeypatch.setattr(felt, "losses", lambda _, frames: [1.15, 1.0][: len(frames)])
+    words = ["--parts", "felt", "--felt-sizes", "64", "--styles", "glass"]
+    assert benchmark.main([*words, "--sheet", str(tmp_path / "sheet.png")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[-2:]]
+    assert cells == [
+        ["glass, 64 px", "before", "2.0", "4.0", "4.0", "4.0", "1.00"],
+        ["glass, 64 px", "now", "1.0", "2.0", "2.0", "2.0", "1.00"],
+    ]
+    assert (tmp_path / "sheet.png").exists()

@@ -67,3 +67,12 @@ def test_pictures_hang_in_rows_over_their_captions():
         caption = wall[top + height : top + height + gallery.CAPTION, left : left + gallery.WIDTH]
         assert caption.min() < 100, "something is written"
     assert np.all(wall[pitch[1] + gallery.GAP :, 2 * pitch[0] :] == 255), "no fifth picture"
+
+
+def test_a_row_is_as_high_as_its_highest_picture():
+    pictures = [Image.new("RGB", (60, high), "red") for high in (20, 60, 30)]
+    wall = np.asarray(gallery.hang(pictures, ["one", "two", "three"], 2))
+    heights = [round(high * gallery.WIDTH / 60) for high in (60, 30)]
+    assert wall.shape[0] == sum(heights) + 2 * (gallery.CAPTION + gallery.GAP) + gallery.GAP
+    second = gallery.GAP + heights[0] + gallery.CAPTION + gallery.GAP
+    assert np.all(wall[second : second + heights[1], gallery.GAP : gallery.WIDTH] == (255, 0, 0))

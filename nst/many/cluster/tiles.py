@@ -174,7 +174,9 @@ def plain_pulls(pulls: Pulls, device: Device) -> dict[str, Any]:
     """Return pulls as numbers and arrays of NumPy, each of the type that it has."""
 
     def number(value: float | Array) -> Any:
-        return value if isinstance(value, float) else np.asarray(device.asnumpy(value))
+        if type(value) is float:
+            return value  # which takes the type of what it meets; one of NumPy's does not
+        return np.asarray(value) if isinstance(value, np.generic) else device.asnumpy(value)
 
     return {
         "content": {tap: number(pull) for tap, pull in pulls.content.items()},
@@ -190,7 +192,7 @@ def pulls_of(told: Plain, device: Device) -> Pulls:
     place = device.xp.asarray
     return Pulls(
         {
-            tap: pull if isinstance(pull, float) else place(pull)
+            tap: pull if type(pull) is float else place(pull)
             for tap, pull in told["content"].items()
         },
         {tap: [place(one) for one in of_regions] for tap, of_regions in told["style"].items()},

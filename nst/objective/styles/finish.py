@@ -10,6 +10,8 @@ from nst.objective.styles.moments import MomentsStyle
 from nst.objective.styles.neighbours import NeighboursStyle
 from nst.objective.styles.newton_schulz import NewtonSchulzStyle
 from nst.objective.styles.query import Query
+from nst.objective.styles.split import SplitStyle
+from nst.vgg.architecture import HYPERCOLUMN_POINTS
 
 STATISTICS: dict[str, type[Style]] = {  # by what a recipe calls it
     "gram": GramStyle,  # the Gram matrix: Gatys et al. (2015)
@@ -17,6 +19,7 @@ STATISTICS: dict[str, type[Style]] = {  # by what a recipe calls it
     "newton-schulz": NewtonSchulzStyle,  # the same by roots that have not converged: Crowson
     "moments": MomentsStyle,  # Gram matrix, means and deviations: Galerne et al. (2024)
     "neighbours": NeighboursStyle,  # of each position the nearest features: Kolkin et al. (2022)
+    "split": SplitStyle,  # the same at every evaluation anew, layer by layer
 }
 
 
@@ -36,6 +39,11 @@ def statistics(recipe: Recipe) -> list[type[Style]]:
 def asks(recipe: Recipe) -> bool:
     """Return whether a target of the recipe is made anew for each scale, by what is painted."""
     return any(kind.per_scale for kind in statistics(recipe))
+
+
+def fits_tiles(recipe: Recipe) -> bool:
+    """Return whether what the recipe compares can be had of a picture tile by tile."""
+    return HYPERCOLUMN_POINTS not in recipe.taps and all(k.in_tiles for k in statistics(recipe))
 
 
 def finish(sums: Any, recipe: Recipe, tap: str, query: Query | None = None) -> Style:

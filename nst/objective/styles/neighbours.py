@@ -26,7 +26,6 @@ from nst.objective.recipe import Recipe
 from nst.objective.styles.query import STRIP_POSITIONS, Query
 from nst.objective.styles.sums import TINY_AREA, Effort, Mask, Place, area_of
 
-MOST_POSITIONS = 1 << 14  # of a painting that are looked at: of more, every second, third, ...
 SEEN = 0.5  # of the mask's largest value: a position of less is not looked at
 BALANCING_STEPS = 200  # in which the shares of several paintings are brought to their weights
 
@@ -68,8 +67,9 @@ class NeighboursStyle:
     target: Array | FileArray  # (C, H, W), unit vectors; 0 where nothing is painted
     device: Device  # of the features
 
-    knobs: ClassVar[tuple[str, ...]] = ("photograph_share",)
+    knobs: ClassVar[tuple[str, ...]] = ("photograph_share", "looked_at")
     per_scale: ClassVar[bool] = True
+    in_tiles: ClassVar[bool] = True
 
     @classmethod
     def collect(cls, features: Array, mask: Mask | None = None) -> Positions:
@@ -90,7 +90,8 @@ class NeighboursStyle:
     @classmethod
     def of(cls, sums: Paintings, recipe: Recipe, query: Query) -> "NeighboursStyle":
         """Return the style of the paintings for one scale, whose picture asks with ``query``."""
-        vectors = [_looked_at(one, query.device) for one in sums.positions]
+        most = recipe.looked_at
+        vectors = [_looked_at(one, query.device, most) for one in sums.positions]
         index = _chosen(vectors, sums.shares, query)
         joined = _side_by_side(vectors, query.device)
         target, first = query.field(), 0
@@ -108,12 +109,16 @@ class NeighboursStyle:
         return cls(target, query.device)
 
     @staticmethod
-    def effort(channels: int, asking: int, painting: int) -> Effort:
+    def effort(channels: int, asking: int, painting: int, looked_at: int | None) -> Effort:
         """Return what it takes to make the target, for so many positions of both pictures."""
-        looked_at = min(painting, MOST_POSITIONS)
+        seen = min(painting, looked_at or painting)
         strip = min(asking, STRIP_POSITIONS)
-        held = channels * (painting + looked_at + asking + 3 * strip)  # and the target itself
-        return Effort(held, float(channels) * asking * looked_at)
+        held = channels * (painting + seen + asking + 3 * strip)  # and the target itself
+        return Effort(held, float(channels) * asking * seen)
+
+    def drawn(self, rng: np.random.Generator) -> "NeighboursStyle":
+        """Return the same: every position is looked at."""
+        return self
 
     def measure(self, features: Array, mask: Mask | None = None) -> Distances:
         """Return the sum of ``1 - cos`` over the positions, weighed by the mask."""
@@ -158,7 +163,7 @@ class NeighboursStyle:
 # ---- How a target is found ----------------------------------------------------------------
 
 
-def _looked_at(painting: Positions, device: Device) -> Array:
+def _looked_at(painting: Positions, device: Device, looked_at: int | None) -> Array:
     """Return the vectors (C, M) of a painting, as many as are looked at."""
     most = max((w.max() for w in painting.weights if w is not None and len(w)), default=1.0)
     kept = []
@@ -167,7 +172,8 @@ def _looked_at(painting: Positions, device: Device) -> Array:
             seen = np.flatnonzero(weights >= SEEN * most)
             vectors = vectors.take(device.xp.asarray(seen), axis=1)
         kept.append(vectors)
-    step = -(-sum(vectors.shape[1] for vectors in kept) // MOST_POSITIONS)
+    count = sum(vectors.shape[1] for vectors in kept)
+    step = -(-count // (looked_at or max(1, count)))
     if not step:
         raise NstError(
             "a style's mask leaves nothing of the painting to look at, at one of the scales. "

@@ -53,6 +53,7 @@ class Effort:
 
     values: float  # that are in memory meanwhile, beside the target
     products: float  # multiplications
+    kept: float = 0.0  # values of the painting that stay in memory
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class SumStyle:
 
     measure: Callable[..., StyleSums]  # of the statistic
     per_scale: ClassVar[bool] = False  # what it compares with is the painting's alone
+    in_tiles: ClassVar[bool] = True
 
     @classmethod
     def collect(cls, features: Array, mask: Mask | None = None) -> StyleSums:
@@ -96,9 +98,13 @@ class SumStyle:
         return StyleSums(sums, area)
 
     @staticmethod
-    def effort(channels: int, asking: int, painting: int) -> Effort:
+    def effort(channels: int, asking: int, painting: int, looked_at: int | None) -> Effort:
         """Return nothing: what it compares with is had from the sums."""
         return Effort(0, 0)
+
+    def drawn(self, rng: np.random.Generator) -> Self:
+        """Return the same: every pixel is looked at."""
+        return self
 
     def within(self, place: Place) -> Self:
         """Return what a tile's features are compared with: the same, for all tiles are added."""

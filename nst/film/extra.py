@@ -1,0 +1,26 @@
+"""The two libraries that films need, which only the extra ``video`` brings."""
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+from nst.errors import NstError
+
+
+def pyav() -> Any:
+    """Return PyAV, which reads and writes films; NstError says how to install it."""
+    return _module("av", "PyAV")
+
+
+def opencv() -> Any:
+    """Return OpenCV, which finds optical flow; NstError says how to install it."""
+    return _module("cv2", "OpenCV")
+
+
+def _module(name: str, called: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise NstError(
+            f"films need {called}, which is not installed ({error}): pip install 'nst[video]'"
+        ) from error

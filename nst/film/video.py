@@ -1,0 +1,362 @@
+"""A film is painted: gone through once, then scene by scene and frame by frame, and written."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from nst import devices, files, schema
+from nst.errors import NstError
+from nst.files import PathLike
+from nst.film import TEMPORAL, extra, writing
+from nst.film.clip import Clip, open_clip
+from nst.film.kept import Kept
+from nst.film.painting import Shoot, base_of, paint_scene, plans
+from nst.film.scenes import Scene, Survey, survey
+from nst.film.writing import Kind, Parts, Pictures, Sink, parts_in
+from nst.many.batch import Painter, Standing
+from nst.pictures import reading
+from nst.run import checkpoints
+from nst.run.records import Progress
+from nst.run.scales import result_side
+from nst.run.shared import Shared
+from nst.settings import Painting, Settings
+from nst.stylize import complete
+from nst.values import is_count, is_number, shown
+
+NOT_HERE = ("content", "style", "output", "log", "report", "checkpoint", "plot", "save_every")
+MOST_TEMPORAL, MOST_FRAME_STEPS = 1e6, 100_000  # larger numbers are slips
+
+
+@dataclass(frozen=True)
+class FilmPlan:
+    """How a film is painted: what is told before it begins."""
+
+    shoot: Shoot = field(repr=False)
+    scene: int | None  # counts from 1: the only one that is painted now
+
+    @property
+    def seconds(self) -> float:
+        """What painting all of it takes, about."""
+        estimate = self.shoot.first.estimate
+        if estimate is None:
+            return 0.0
+        last, scenes = estimate.scales[-1], len(self.scenes)
+        later = last.preparing_seconds + self.shoot.later.full.steps * last.seconds
+        return scenes * estimate.seconds + (self.frames - scenes) * later
+
+    @property
+    def scenes(self) -> tuple[Scene, ...]:
+        """Those that are painted."""
+        scenes = self.shoot.survey.scenes
+        return scenes if self.scene is None else scenes[self.scene - 1 : self.scene]
+
+    @property
+    def frames(self) -> int:
+        """How many are painted."""
+        return sum(map(len, self.scenes))
+
+
+@dataclass(frozen=True)
+class Filmed:
+    """What a film came to."""
+
+    output: Path | None  # None: not all scenes are painted yet
+    frames: int  # of the whole film
+    scenes: tuple[tuple[int, int], ...]  # from which frame, and before which
+    painted: list[dict[str, float]] = field(repr=False)
+    # ^ of each frame that was painted now: frame, steps, seconds, and its last losses
+
+
+def video(
+    film: PathLike,
+    styles: Iterable[PathLike | Painting],
+    output: PathLike,
+    *,
+    temporal: float = TEMPORAL,
+    frame_steps: int | None = None,
+    rate: Fraction | str | int | None = None,
+    scene: int | None = None,
+    on_plan: Callable[[FilmPlan], None] | None = None,
+    on_progress: Callable[[Standing], None] | None = None,
+    paint: Painter = complete,
+    **options: Any,
+) -> Filmed:
+    """Paint a ``film`` in the style of ``styles``, so that strokes move with what they are on.
+
+    After Ruder, Dosovitskiy and Brox, *Artistic Style Transfer for Videos* (2016).  The first
+    frame of each scene is painted as a photograph is; see `nst.film.painting` for the others.
+    Sound is copied.  While it is painted, what is there is kept in a folder beside ``output``,
+    such as ``out-film``; the same call goes on with it.
+
+    Parameters
+    ----------
+    film : path
+        A video file, a GIF, a folder of pictures, or a glob of them.
+    styles : iterable of path or Painting
+        One or more.
+    output : path
+        .mp4, .m4v, .mov, .mkv, .webm or .gif; any other name is a folder for pictures.
+    temporal : float
+        How much a frame keeps of those before it, 0 or more: the weight of the temporal loss, in
+        units of the total that the scene's first frame ended with.
+    frame_steps : int, optional
+        The most steps for a frame that is not the first of its scene; by default so many that
+        it takes 0.15 of a still's work.
+    rate : Fraction, str such as "24000/1001", or int, optional
+        Frames a second of a row of pictures; 25 if not given.
+    scene : int, optional
+        Paint this scene only, counted from 1; when all are painted, the film is written.
+    on_plan : function of a FilmPlan, optional
+        Called before the first frame.
+    on_progress : function of a Standing, optional
+        Called after every step.
+    paint : Painter
+        What paints one frame: ``stylize.complete``.
+    options
+        Further `Settings`, the same for all frames.  Without a ``size`` none is enlarged: a film
+        keeps its own, up to that which the recipe has.
+
+    Returns
+    -------
+    filmed : Filmed
+
+    Raises
+    ------
+    NstError
+        For what the user can mend: no film, a broken one, an extra that is not installed.
+    KeyboardInterrupt
+        What was painted is kept.
+    """
+    if unknown := set(options) & set(NOT_HERE):
+        raise TypeError(f"a film has no {sorted(unknown)}: they are of one picture each")
+    _check_numbers(temporal, frame_steps)
+    extra.pyav(), extra.opencv()
+    place = Path(output)
+    clip = open_clip(film, _rate(rate))
+    kind = writing.kind_of(place)
+    paintings = tuple(one if isinstance(one, Painting) else Painting(Path(one)) for one in styles)
+    settings = Settings(clip.path, paintings, None, **options)
+    device = devices.pick(settings.device)
+    writing.check(place, kind, clip)
+    surveyed = survey(clip)
+    settings = _not_enlarged(settings, surveyed)
+    shoot = _prepared(clip, surveyed, settings, device, temporal, frame_steps)
+    if scene is not None and not (is_count(scene) and 1 <= scene <= len(shoot.survey.scenes)):
+        raise NstError(
+            f"--scene is {shown(scene)}; {clip.name} has {len(shoot.survey.scenes)} scenes, and "
+            "they count from 1."
+        )
+    plan = FilmPlan(shoot, scene)
+    mark = _mark(shoot, kind, frame_steps)
+    folder = place.with_name(f"{place.stem}-film")
+    run = _Run(plan, folder, place, kind, mark, paint, on_progress)
+    with _locked(folder, mark):
+        if on_plan is not None:
+            on_plan(plan)
+        whole = run.paint_all()
+    if whole:
+        shutil.rmtree(folder)
+    scenes = tuple((one.start, one.stop) for one in shoot.survey.scenes)
+    return Filmed(place if whole else None, len(shoot.survey), scenes, run.painted)
+
+
+def _check_numbers(temporal: float, frame_steps: int | None) -> None:
+    if not is_number(temporal) or not 0 <= temporal <= MOST_TEMPORAL:
+        raise NstError(
+            f"--temporal is {shown(temporal)}; it must be a number from 0 to {MOST_TEMPORAL:g}."
+        )
+    if frame_steps is not None and not (
+        is_count(frame_steps) and 1 <= frame_steps <= MOST_FRAME_STEPS
+    ):
+        raise NstError(
+            f"--frame-steps is {shown(frame_steps)}; give a whole number from 1 to "
+            f"{MOST_FRAME_STEPS}."
+        )
+
+
+def _not_enlarged(settings: Settings, surveyed: Survey) -> Settings:
+    """Return the settings with the film's own size, where nothing asks for one, and it is less."""
+    size = surveyed.height, surveyed.width
+    if settings.size is None and result_side(*size, settings) > max(size):
+        return replace(settings, size=max(size))
+    return settings
+
+
+def _rate(rate: Fraction | str | int | None) -> Fraction | None:
+    if rate is None:
+        return None
+    try:
+        found = Fraction(rate)
+    except (ValueError, TypeError, ZeroDivisionError):
+        found = Fraction(0)
+    if not 0 < found <= 1000:
+        raise NstError(f"--rate is {shown(rate)}; give frames a second, such as 25 or 24000/1001.")
+    return found
+
+
+def _prepared(
+    clip: Clip,
+    surveyed: Survey,
+    settings: Settings,
+    device: devices.Device,
+    temporal: float,
+    frame_steps: int | None,
+) -> Shoot:
+    """Read the styles, open the network, and plan how frames are painted."""
+    read = {p: reading.read(p, settings.memory) for p in settings.inputs if p != settings.content}
+    hashes = {str(settings.content): clip.digest()}
+    hashes |= {str(path): given.sha256 for path, given in read.items()}
+    shared, first_scene = Shared(), surveyed.scenes[0]
+    base = base_of(settings, device, read, hashes, first_scene, shared)
+    picture = next(iter(clip.frames(0, 1))).picture
+    first, later = plans(replace(base, photograph=picture, content=picture), frame_steps)
+    return Shoot(
+        clip, surveyed, settings, device, read, hashes, shared, float(temporal), first, later
+    )
+
+
+def _mark(shoot: Shoot, kind: Kind | None, frame_steps: int | None) -> str:
+    """Return a hash of all that decides what is painted, as `marks.mark_of` does for a picture."""
+    base = shoot.base(shoot.survey.scenes[0])
+    told = [base.mark, shoot.temporal, frame_steps, str(shoot.clip.rate), kind]
+    return hashlib.sha256(json.dumps(told, default=repr).encode()).hexdigest()
+
+
+class _locked:
+    """The folder of a film that is painted: no other run's, and no second run in it."""
+
+    def __init__(self, folder: Path, mark: str) -> None:
+        self._folder, self._mark = folder, mark
+        self._lock: Any = None
+
+    def __enter__(self) -> None:
+        path = self._folder / "film.json"
+        if path.exists():
+            told = schema.convert(
+                schema.parse_json(path.read_text(encoding="ascii"), str(path)),
+                dict[str, str],
+                str(path),
+            )
+            if told.get("mark") != self._mark:
+                raise NstError(
+                    f"{self._folder} holds frames of a film that was painted otherwise: paint it "
+                    "as then to go on with it, remove the folder, or give another --output."
+                )
+        files.make_folder(self._folder)
+        self._lock = checkpoints.lock(self._folder)
+        with files.replace_atomically(path) as file:
+            file.write(json.dumps({"mark": self._mark}).encode())
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+
+class _Run:
+    """The scenes of a film, painted one after the other."""
+
+    def __init__(
+        self,
+        plan: FilmPlan,
+        folder: Path,
+        output: Path,
+        kind: Kind | None,
+        mark: str,
+        paint: Painter,
+        on_progress: Callable[[Standing], None] | None,
+    ) -> None:
+        self.painted: list[dict[str, float]] = []
+        self._plan, self._shoot = plan, plan.shoot
+        self._folder, self._output, self._kind = folder, output, kind
+        self._mark, self._paint, self._on_progress = mark, paint, on_progress
+        self._seconds = 0.0  # that painting the frames of this run took so far
+
+    def paint_all(self) -> bool:
+        """Paint what is not painted yet; write the film if that was all, and return whether."""
+        try:
+            for one in self._plan.scenes:
+                self._paint_scene(one)
+        except BaseException as error:
+            error.add_note(
+                f"{self._done()} of {len(self._shoot.survey)} frames are painted and kept in "
+                f"{self._folder}: the same command goes on."
+            )
+            raise
+        if any(self._sink(one).done < len(one) for one in self._shoot.survey.scenes):
+            return False
+        if self._kind is not None:
+            parts = [part for one in self._shoot.survey.scenes for part in parts_in(self._at(one))]
+            clip, surveyed = self._shoot.clip, self._shoot.survey
+            writing.assemble(self._output, self._kind, clip, surveyed, parts)
+        return True
+
+    def _at(self, scene: Scene) -> Path:
+        return self._folder / f"scene-{scene.start:08d}"
+
+    def _sink(self, scene: Scene) -> Sink:
+        if self._kind is None:
+            return Pictures(self._output, scene.start, scene.stop, self._mark)
+        return Parts(self._at(scene), scene.start, self._kind, self._shoot.clip)
+
+    def _done(self) -> int:
+        """Return how many frames of the film need not be painted again."""
+        done = 0
+        for one in self._shoot.survey.scenes:
+            there = self._at(one).is_dir()
+            painted = self._kept(one).painted if there else 0
+            done += max(painted, self._sink(one).done)
+        return done
+
+    def _kept(self, scene: Scene) -> Kept:
+        full = self._shoot.first.full
+        return Kept(self._at(scene), full.height, full.width)
+
+    def _paint_scene(self, scene: Scene) -> None:
+        sink = self._sink(scene)
+        if sink.done == len(scene):
+            return
+        kept = self._kept(scene)
+        frames = paint_scene(self._shoot, scene, kept, sink.done, self._paint, self._telling)
+        for frame in frames:
+            sink.write(frame.number, frame.image)
+            if frame.history:
+                self._seconds += frame.history[-1]["seconds"]
+                told = {"frame": frame.number + 1, "steps": len(frame.history)}
+                self.painted.append(frame.history[-1] | told)
+            kept.trim(sink.done)
+        sink.close()
+        kept.trim(sink.done)
+
+    def _telling(self, number: int) -> Callable[[Progress], None]:
+        """Return what is called after each step of frame ``number`` of the film."""
+        scenes = self._plan.scenes
+        firsts = {scene.start for scene in scenes}
+        position = 1 + sum(min(max(number - s.start, 0), len(s)) for s in scenes)
+        behind = self._plan.frames - position
+        scene = 1 + sum(one.stop <= number for one in self._shoot.survey.scenes)
+        title = f"scene {scene} of {len(self._shoot.survey.scenes)}"
+        later = [one["seconds"] for one in self.painted if one["frame"] - 1 not in firsts]
+
+        def tell(progress: Progress) -> None:
+            if self._on_progress is None:
+                return
+            rest = progress.seconds * (1 / progress.done - 1) if progress.done else 0.0
+            mean = sum(later) / len(later) if later else self._foreseen()
+            left = rest + behind * mean
+            self._on_progress(
+                Standing(position, self._plan.frames, title, progress, left, "frame")
+            )
+
+        return tell
+
+    def _foreseen(self) -> float:
+        """Return the seconds of a later frame as they were estimated."""
+        estimate = self._shoot.first.estimate
+        if estimate is None:
+            return 0.0
+        return self._shoot.later.full.steps * estimate.scales[-1].seconds

@@ -1,0 +1,283 @@
+"""The lesson in a real browser: every chapter, figure and exercise, by pointer and by keyboard."""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from browsers import Visitor, chromium, served
+
+from nst import cli, kernels
+from nst.lesson import commands, stepping
+from nst.lesson.answers import Answers
+from nst.lesson.exercises import EXERCISES
+from nst.lesson.figures import FIGURES
+from nst.lesson.pieces import encode
+
+READY = "body[data-ready=yes]"
+PATIENCE = 120_000  # milliseconds, for a machine that does much else
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def lesson(browser, subject, tmp_path_factory):
+    """The lesson served and opened: of it nothing may have been complained at the end."""
+    answers = Answers(subject)
+    with served(commands.site(answers, tmp_path_factory.mktemp("page"))) as here:
+        visitor = Visitor(browser)
+        page = visitor.open(here.address, viewport={"width": 1100, "height": 800})
+        page.set_default_timeout(PATIENCE)
+        page.wait_for_selector(READY)
+        yield SimpleNamespace(page=page, here=here, visitor=visitor, answers=answers)
+        visitor.leave()
+        assert visitor.complaints == []
+        assert {url for url in visitor.requests if not url.startswith("data:")} <= {
+            here.address,
+            here.address + "figure",
+            here.address + "exercise",
+        }
+
+
+def figure_of(lesson, name, number=0):
+    return lesson.page.locator(f"figure[data-figure={name}]").nth(number)
+
+
+def settle(figure):
+    """Wait until the figure has its answer."""
+    figure.page.wait_for_selector(f"#{figure.get_attribute('id')}[aria-busy=false]")
+
+
+def value(figure, name):
+    """Return a number of a figure as it came, or its text."""
+    place = figure.locator(f"[data-value={name}]").first
+    number = place.get_attribute("data-number")
+    return float(number) if number is not None else place.text_content()
+
+
+SHOWN = """figure => {
+    const all = (selector, what) => [...figure.querySelectorAll(selector)].map(what);
+    const typed = (c) => ["number", "range"].includes(c.type) || c.dataset.kind === "number";
+    return {
+        given: Object.fromEntries(all(".controls [name]",
+            (c) => [c.name, typed(c) ? Number(c.value) : c.value])),
+        values: all("[data-value]", (e) => [e.dataset.value, e.dataset.number, e.textContent]),
+        pictures: all("[data-picture]", (e) => [e.dataset.picture, e.querySelector("img").src,
+            e.querySelector("img").alt]),
+        tables: all("[data-table]", (e) => [e.dataset.table,
+            [...e.querySelectorAll("td[data-number]")].map((c) => Number(c.dataset.number))]),
+        trouble: figure.querySelector(".trouble").hidden ? "" : figure.innerText,
+    };
+}"""  # all that a figure shows, with one question to the browser
+
+
+def chosen(figure):
+    """Return what stands in the controls of a figure."""
+    return figure.evaluate(SHOWN)["given"]
+
+
+def agrees(lesson, figure):
+    """Assert that all that a figure shows is what its function returns."""
+    settle(figure)
+    shown = figure.evaluate(SHOWN)
+    assert shown["trouble"] == ""
+    made = FIGURES[figure.get_attribute("data-figure")]
+    told = encode(made.answer(lesson.answers.subject, shown["given"]))
+    for name, number, text in shown["values"]:
+        if isinstance(told[name], dict):
+            assert (float(number), text) == (told[name]["number"], told[name]["text"])
+        else:
+            assert text == told[name]
+    for name, source, text in shown["pictures"]:
+        assert source == told[name]["source"]
+        assert text == told[name]["text"] != ""
+    for name, numbers in shown["tables"]:
+        cells = [cell for row in told[name]["rows"] for cell in row]
+        assert numbers == [cell["number"] for cell in cells if isinstance(cell, dict)]
+
+
+def test_every_figure_shows_what_its_function_returns(lesson):
+    figures = lesson.page.locator("figure[data-figure]").all()
+    assert {f.get_attribute("data-figure") for f in figures} == set(FIGURES)
+    for figure in figures:
+        agrees(lesson, figure)
+
+
+def test_hovering_the_gram_matrix_shows_that_entry(lesson):
+    figure = figure_of(lesson, "entry")
+    image = figure.locator("[data-picture=gram] img")
+    image.scroll_into_view_if_needed()
+    box = image.bounding_box()
+    lesson.page.mouse.move(
+        box["x"] + box["width"] * 20.5 / 32, box["y"] + box["height"] * 5.5 / 32
+    )
+    settle(figure)
+    assert (chosen(figure)["i"], chosen(figure)["j"]) == (5, 20)
+    features = lesson.answers.subject.features["relu1_1"]
+    assert value(figure, "value") == float(kernels.of(features).gram(features)[5, 20])
+    agrees(lesson, figure)
+
+
+def test_shuffling_leaves_the_matrix(lesson):
+    figure = figure_of(lesson, "shuffle")
+    slider = figure.locator("[name=percent]")
+    slider.focus()
+    lesson.page.keyboard.press("End")  # by keyboard
+    settle(figure)
+    assert value(figure, "apart") < 1e-5
+    assert value(figure, "change") > 0.5 * value(figure, "size")
+    assert figure.locator("output[for]").text_content() == "100"
+    agrees(lesson, figure)
+
+
+def test_a_nudge_measures_the_slope_that_the_formula_gives(lesson):
+    figure = figure_of(lesson, "nudge")
+    row, column = re.search(r"row (\d+), column (\d+)", value(figure, "strongest")).groups()
+    colour = value(figure, "strongest").split(", ")[-1]
+    figure.locator("[name=row]").fill(row)
+    figure.locator("[name=column]").fill(column)
+    figure.locator("[name=colour]").select_option(colour)
+    settle(figure)
+    assert value(figure, "apart") < 0.05
+    assert value(figure, "slope") == pytest.approx(value(figure, "claimed"), rel=0.05)
+    agrees(lesson, figure)
+
+
+def test_steps_are_walked_one_by_one_to_the_same_place(lesson):
+    for number, optimizer in enumerate(stepping.OPTIMIZERS):
+        figure = figure_of(lesson, "step", number)
+        figure.get_by_role("button", name="One step").click()
+        settle(figure)
+        assert chosen(figure) == {"optimizer": optimizer, "step": 1}
+        assert value(figure, "loss") < value(figure, "start")
+        agrees(lesson, figure)
+    figure.get_by_role("button", name="Ten steps").click()
+    settle(figure)
+    assert chosen(figure)["step"] == 11
+    here = stepping.race_of(lesson.answers.subject, "lbfgs").at(11)
+    assert value(figure, "loss") == here.losses["total"]
+    assert figure.locator("polyline").get_attribute("points").count(",") == 12
+    figure.get_by_role("button", name="Back to the start").click()
+    settle(figure)
+    assert value(figure, "loss") == value(figure, "start")
+
+
+@pytest.mark.parametrize("change", ["contrast", "negative", "darker"])
+def test_a_change_can_be_taken(lesson, change):
+    figure = figure_of(lesson, "blindness")
+    figure.locator("[name=change]").select_option(change)
+    agrees(lesson, figure)
+    seen = figure.locator("tbody tr").all_text_contents()
+    assert any("sees nothing" in row for row in seen)
+
+
+@pytest.mark.parametrize("key", EXERCISES)
+def test_an_exercise_is_checked(lesson, key):
+    exercise = EXERCISES[key]
+    right, because = exercise.solve(lesson.answers.subject)
+    form = lesson.page.locator(f'[data-exercise="{key}"]')
+    verdict = form.get_by_role("status")
+    form.get_by_role("button").click()
+    if form.locator(":checked").count() == 0:
+        assert "Predict first" in verdict.text_content()
+    for choice, word in ((1 if right == 0 else 0, "No. "), (right, "Yes. ")):
+        form.get_by_role("radio").nth(choice).check()
+        form.get_by_role("button").click()
+        form.locator(".right" if word == "Yes. " else ".wrong").wait_for()
+        assert verdict.text_content() == word + because
+
+
+def test_a_link_to_a_line_opens_it(lesson):
+    figure = figure_of(lesson, "entry")
+    figure.locator("summary").click()
+    link = figure.locator(".source a").first
+    place = link.get_attribute("data-place")
+    link.click()
+    target = lesson.page.locator(f'[id="{place}"]')
+    target.wait_for(state="visible")
+    assert "f @ f.T" in target.text_content()
+
+
+@pytest.mark.parametrize("width", [320, 390, 1400])
+def test_it_fits_a_phone_and_a_desk(lesson, width):
+    lesson.page.set_viewport_size({"width": width, "height": 800})
+    assert lesson.page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+def test_dark_is_dark(lesson):
+    def brightness():
+        colours = lesson.page.evaluate(
+            "() => (s => [s.backgroundColor, s.color])(getComputedStyle(document.body))"
+        )
+        return [sum(map(int, re.findall(r"\d+", c))) for c in colours]
+
+    light = brightness()
+    lesson.page.emulate_media(color_scheme="dark")
+    dark = brightness()
+    lesson.page.emulate_media(color_scheme="light")
+    assert light[0] > 700 > 200 > light[1]
+    assert dark[0] < 120 < 600 < dark[1]
+
+
+def test_a_screen_reader_finds_its_way(lesson):
+    """Headings in order, every control with a label, every picture with words, formulas too."""
+    page = lesson.page
+    levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(h => Number(h.tagName[1]))")
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert np.diff(levels).max() == 1
+    controls = page.locator("input:not([type=hidden]), select")
+    assert min(controls.evaluate_all("all => all.map(e => e.labels.length)")) >= 1
+    assert page.locator("img:not([alt]), img[alt='']").count() == 0
+    assert page.locator("math:not([alttext])").count() == 0
+    assert page.get_by_role("navigation").count() == page.get_by_role("main").count() == 1
+    tree = page.locator("main").aria_snapshot()
+    assert "heading" in tree
+    assert "radio" in tree
+
+
+def test_what_went_wrong_is_said_in_the_figure(lesson):
+    figure = figure_of(lesson, "pixel")
+    figure.locator("[name=row]").fill("100000")
+    figure.locator(".trouble").wait_for(state="visible")
+    assert "row must be from 0 to" in figure.locator(".trouble").text_content()
+    lesson.visitor.complaints.clear()  # the browser says the status 400
+    figure.locator("[name=row]").fill("12")
+    figure.locator(".trouble").wait_for(state="hidden")
+    agrees(lesson, figure)
+
+
+# ---- Without a server --------------------------------------------------------------------------
+
+
+def test_the_export_opens_from_a_file_and_shows_what_was_recorded(
+    browser, subject, tmp_path, capsys
+):
+    path = tmp_path / "a lesson.html"
+    assert cli.main(["lesson", "--size", "64", "--export", str(path)]) == 0
+    assert capsys.readouterr().out.strip() == str(path)
+    assert path.stat().st_size < 8_000_000
+    visitor = Visitor(browser)
+    page = visitor.open(path.as_uri())
+    page.set_default_timeout(PATIENCE)
+    page.wait_for_selector(READY)
+    figure = page.locator("figure[data-figure=shuffle]")
+    figure.locator("[data-view]").select_option(label="tap relu1_1, channel 3, percent 100")
+    settle(figure)
+    told = encode(
+        FIGURES["shuffle"].answer(subject, {"tap": "relu1_1", "channel": 3, "percent": 100})
+    )
+    assert value(figure, "change") == told["change"]["number"]
+    assert page.locator(".trouble:not([hidden])").count() == 0
+    assert page.locator("[data-value]:empty").count() <= 1  # a remark that there is none
+    form = page.locator("[data-exercise=relu]")
+    form.get_by_role("radio").nth(1).check()
+    form.get_by_role("button").click()
+    assert form.get_by_role("status").text_content().startswith("Yes. ")
+    assert visitor.complaints == []
+    assert {url for url in visitor.requests if not url.startswith("data:")} == {path.as_uri()}
+    visitor.leave()

@@ -1,0 +1,193 @@
+"""The page's text: its numbers, its words, its formulas, and the lines of source it links to."""
+
+import html
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nst.lesson import by_hand, page
+from nst.lesson import subject as subjects
+from nst.lesson.figures import FIGURES
+from nst.lesson.sources import find
+from nst.losses import smoothness_loss, style_loss
+
+ROOT = Path(__file__).parents[2]
+WALKTHROUGH = (ROOT / "scripts" / "walkthrough.py").read_text(encoding="utf-8")
+NUMBERS = {  # that may stand in the text: each with what checks it
+    "2015": "the year",
+    "0": "black; nothing",
+    "1": "white; one",
+    "3": "the colours",
+    "10/255": "the step of NormalisedDescent",
+    "10": "its grey levels",
+    "255": "white in a file",
+}
+SHARED = {  # how many sentences a chapter has in common with the walkthrough, at the least
+    1: 5,
+    2: 8,
+    3: 9,
+    4: 1,
+    5: 12,
+}
+
+
+@pytest.fixture(scope="module")
+def rendered(subject):
+    return page.render(subject)
+
+
+def plain(text):
+    """Return the words of HTML, or of the walkthrough's cells, without marks."""
+    text = re.sub(r"<(m|pre|code)\b[^>]*>.*?</\1>", " CODE ", text, flags=re.DOTALL)
+    text = re.sub(r"</(p|li|dd|dt|h\d|caption)>", " . ", text)
+    text = html.unescape(re.sub(r"<[^>]+>", "", text))
+    text = re.sub(r"^# ?", "", text, flags=re.MULTILINE)
+    text = re.sub(r"`[^`]*`", " CODE ", text).replace("*", "")
+    return re.sub(r"\s+", " ", text)
+
+
+def sentences(text):
+    parts = re.split(r"(?<=[.!?:])\)? +", plain(text))
+    return {re.sub(r"[^a-z ]", "", part.lower().replace("code", "")).strip() for part in parts}
+
+
+def test_lesson_and_walkthrough_say_the_same_in_the_same_words():
+    cells = re.findall(r"^# %% \[markdown\]\n((?:#.*\n)+)", WALKTHROUGH, re.MULTILINE)
+    known = {re.sub(r" +", " ", s) for s in set().union(*map(sentences, cells))}
+    for number, least in SHARED.items():
+        said = {re.sub(r" +", " ", s) for s in sentences(page.source_text(number))}
+        common = {s for s in said & known if len(s.split()) >= 4}
+        assert len(common) >= least, (number, sorted(common))
+
+
+@pytest.mark.parametrize("number", page.CHAPTERS)
+def test_no_number_of_the_text_is_written_by_hand(number):
+    """What is measured comes from the chapters; the rest is in NUMBERS, for a reason."""
+    text = re.sub(r"<(m|pre|code)\b[^>]*>.*?</\1>", "", page.source_text(number), flags=re.DOTALL)
+    text = html.unescape(re.sub(r"<[^>]+>|\{\{\w+\}\}", " ", text))
+    text = re.sub(r"float(32|64)|[Cc]hapters? \d(, \d)*( and \d)?", "", text)
+    found = set(re.findall(r"\d[\d./]*(?<![./])", text))
+    assert found <= set(NUMBERS), found
+
+
+def test_the_numbers_of_the_text_are_true(subject):
+    facts = page.facts(subject)
+    weights = subject.vgg.network.arrays
+    assert facts["pixels_read"] == str(weights["conv1_1.weight"][0].size) == "27"
+    assert facts["products_deep"] == str(weights["conv1_2.weight"][0].size)
+    assert facts["channels"] == str(len(subject.features["relu1_1"]))
+    assert facts["pairs"] == str(len(subject.features["relu1_1"]) ** 2)
+    assert facts["hvass_sum"] == "1.5 + 10 + 0.3 = 11.8"
+    assert int(facts["digits_single"]) == round(-np.log10(np.finfo(np.float32).eps))
+    assert int(facts["digits_double"]) == round(-np.log10(np.finfo(np.float64).eps))
+
+
+def test_formulas_are_typeset_as_they_are_written():
+    sys.path.insert(0, str(ROOT / "scripts"))
+    import formulas
+
+    assert page._formulas() == formulas.formulas(), "run `python scripts/formulas.py`"
+    assert len(page._formulas()) >= 12
+
+
+def test_nothing_is_left_to_fill_in_and_nothing_is_fetched(rendered):
+    text = re.sub(r"<(style|script)>.*?</\1>", "", rendered, flags=re.DOTALL)
+    assert not re.search(r"\{\{\w|\w\}\}|\[\[\w+\]\]|<m>", text)
+    assert "http" not in re.sub(r"http://www\.w3\.org/[\w/]+", "", rendered)
+    assert "style=" not in re.sub(r"<style>.*?</style>", "", rendered, flags=re.DOTALL)
+    ids = re.findall(r'\bid="([^"]+)"', rendered)
+    assert len(ids) == len(set(ids))
+
+
+def test_every_link_leads_somewhere(rendered):
+    ids = set(re.findall(r'\bid="([^"]+)"', rendered))
+    links = re.findall(r'href="#([^"]+)"', rendered)
+    assert len(links) > 40
+    assert set(links) <= ids
+
+
+def test_every_line_of_source_is_what_stands_there(rendered):
+    places = re.findall(r'data-place="([^"]+)">[^<]+</a> <code>(.*?)</code>', rendered)
+    assert len(places) >= 30
+    for place, text in places:
+        path, line = place.split(":")
+        lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
+        assert lines[int(line) - 1].strip() == html.unescape(text), place
+        assert f'id="{place}"><i>{line}</i>' in rendered
+
+
+@pytest.mark.parametrize("name", sorted(set(FIGURES) - {"pixel"}))
+def test_every_figure_names_code_and_not_a_docstring(name):
+    assert FIGURES[name].lines
+    for source in FIGURES[name].sources:
+        docstring = "\n".join(source.code).split('"""')
+        assert source.text not in (docstring[1] if len(docstring) > 2 else ""), source.place
+
+
+def test_a_line_that_is_not_there_is_an_error():
+    with pytest.raises(ValueError, match="no line"):
+        find(style_loss, "no such text")
+
+
+def test_every_figure_has_a_place_and_shows_all_that_it_is_told(rendered, subject):
+    shown = re.findall(r'<figure data-figure="(\w+)"', rendered)
+    assert set(shown) == set(FIGURES)
+    for name, inside in re.findall(
+        r'<figure data-figure="(\w+)".*?>(.*?)</figure>', rendered, re.DOTALL
+    ):
+        figure = FIGURES[name]
+        answer = figure.answer(subject, figure.opening)
+        wanted = re.findall(r'data-(?:value|picture|table|curves|marks)="(\w+)"', inside)
+        assert wanted
+        assert set(wanted) <= set(answer), name
+
+
+# ---- By hand ----------------------------------------------------------------------------------
+
+
+def test_the_losses_by_hand_are_those_of_the_kernels(subject):
+    features, target = subject.features["relu2_1"], subject.target_grams["relu2_1"]
+    loss, d_features = by_hand.style_loss(features, target)
+    expected, d_expected = style_loss(features, target)
+    assert loss == pytest.approx(float(expected), rel=1e-4)
+    np.testing.assert_allclose(d_features, d_expected, rtol=1e-3, atol=1e-8)
+    loss, d_image = by_hand.denoise_loss(subject.photograph)
+    expected, d_expected = smoothness_loss(subject.photograph)
+    assert loss == pytest.approx(float(expected), rel=1e-4)
+    np.testing.assert_allclose(d_image, d_expected, rtol=1e-3, atol=1e-8)
+
+
+def test_all_losses_by_hand_are_those_of_the_objective(subject):
+    image = subjects.objective_of(subject, subject.photograph)
+    losses, d_image = image.evaluate(subject.faded)
+    found, d_found = by_hand.all_losses(
+        subject.vgg,
+        subject.faded,
+        subject.features["relu3_3"],
+        dict(subject.target_grams),
+        smoothness=0.0,
+    )
+    assert found == pytest.approx(float(losses.total), rel=1e-3)
+    assert np.linalg.norm(d_found - d_image) < 1e-3 * np.linalg.norm(d_image)
+
+
+def test_the_command_of_the_last_chapter_paints(tmp_path):
+    from nst import demo
+    from nst.pictures import images
+
+    words = [demo.content_path(), demo.style_path("swirl"), tmp_path / "out.png", 64, 3]
+    done = subprocess.run(
+        [sys.executable, "-m", "nst.lesson.by_hand", *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    losses = [float(line.split()[-1]) for line in done.stdout.splitlines()]
+    assert len(losses) == 3
+    assert losses[-1] < losses[0]
+    assert images.load(tmp_path / "out.png").shape == (3, 64, 55)
