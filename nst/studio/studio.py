@@ -19,6 +19,7 @@ from nst.errors import NstError
 from nst.objective.effort import EFFORTS
 from nst.objective.recipes import RECIPES
 from nst.pictures.colour import COLORS
+from nst.show.command import command_of
 from nst.studio.door import LARGEST_BODY
 from nst.studio.feed import Feed
 from nst.studio.history import History
@@ -26,7 +27,7 @@ from nst.studio.painter import Painter, output_for
 from nst.studio.piece import Piece
 from nst.studio.server import Site
 from nst.studio.shelf import PHOTOGRAPH, SHOWN, SMALL, Shelf
-from nst.studio.wish import Choices, Wish, command_line, settings_of, wish_from
+from nst.studio.wish import Choices, Wish, settings_of, wish_from
 from nst.values import shown
 from nst.vgg import weights
 from nst.vgg.architecture import ARCHITECTURES
@@ -176,7 +177,7 @@ class Studio:
         settings = settings_of(wish, self.choices, output)
         usual = replace(settings, size=None, steps=None)
         told = {"size": usual.asked_size or usual.objective.size, "steps": usual.all_steps}
-        return JSONResponse({"command": command_line(settings), "usual": told})
+        return JSONResponse({"command": command_of(settings, where=True), "usual": told})
 
     async def _estimate(self, request: Request) -> Response:
         wish = wish_from(await _said(request))
