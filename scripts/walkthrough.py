@@ -622,8 +622,7 @@ agree("gradient by hand and by nst", turn.reshape(shape), d_near, 1e-4)
 # %% [markdown]
 # `--recipe neighbours` does this with all layers at once (a *hypercolumn*), and at scales from 64
 # pixels up, at each of which the places are asked anew, partly by what was painted so far.
-
-# %% [markdown]
+#
 # ## Where to go on
 #
 # * `nst/kernels/DERIVATIONS.md` derives every gradient, a few lines each.

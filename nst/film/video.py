@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -227,6 +228,10 @@ def _mark(shoot: Shoot, kind: Kind | None, frame_steps: int | None) -> str:
     return hashlib.sha256(json.dumps(told, default=repr).encode()).hexdigest()
 
 
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
+
+
 class _locked:
     """The folder of a film that is painted: no other run's, and no second run in it."""
 
@@ -247,6 +252,11 @@ class _locked:
                     f"{self._folder} holds frames of a film that was painted otherwise: paint it "
                     "as then to go on with it, remove the folder, or give another --output."
                 )
+        elif os.path.lexists(self._folder) and not _is_empty(self._folder):
+            raise NstError(
+                f"{self._folder} is there, and nst did not make it: a film's frames are kept in a "
+                "folder of this name. Move it away, or give another --output."
+            )
         files.make_folder(self._folder)
         self._lock = checkpoints.lock(self._folder)
         with files.replace_atomically(path) as file:

@@ -24,6 +24,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from nst.errors import naming_options
+
 LARGEST_BODY = 64_000_000  # bytes, of a photograph
 MOST_PASSED_OVER = 4 * LARGEST_BODY  # bytes of a larger body, read so that the browser hears why
 SAFE = ("GET", "HEAD")  # methods that change nothing
@@ -91,7 +93,8 @@ class Door:
             return
         prefix = f"/{self.token}"
         inside = {**scope, "root_path": scope.get("root_path", "") + prefix}
-        await self.app(inside, _bounded(receive), self._with_headers(send))
+        with naming_options():  # a page shows the command line
+            await self.app(inside, _bounded(receive), self._with_headers(send))
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[HTTPStatus, str] | None:
         """Return why a request may not come in; None: it may."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nst import memory
-from nst.errors import NstError, brief
+from nst.errors import NstError, brief, naming_options
 from nst.pictures import images
 from nst.run.inputs import prepare
 from nst.run.plan import Plan, draft, plan
@@ -130,7 +130,8 @@ class Painter:
     def _work(self) -> None:
         while (piece := self._next()) is not None:
             try:
-                self._paint(piece)
+                with naming_options():  # a page shows the command line
+                    self._paint(piece)
                 piece.status = "stopped" if self._stopped else "done"
             except Exception as error:
                 piece.status, piece.error = "failed", said_of(error)

@@ -1,5 +1,6 @@
 """The studio in a real browser, as an artist uses it."""
 
+import io
 import json
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from nst import cli, demo
@@ -141,7 +143,10 @@ def test_a_second_tab_sees_the_same_and_what_it_begins_waits(open_page, visitor,
 
 def demo_png():
     path = demo.style_path("waves")
-    return images._encode_png("a.png", images.resize(images.load(path), 40, 60), None, {})
+    small = images.as_uint8(images.resize(images.load(path), 40, 60))
+    file = io.BytesIO()
+    Image.fromarray(small).save(file, "PNG")
+    return file.getvalue()
 
 
 def test_pictures_are_handed_in_by_dropping_and_choosing(open_page, studio, visitor):
