@@ -83,6 +83,12 @@ def weights_like(array: np.ndarray) -> np.ndarray:
     return drawn.astype(array.dtype)
 
 
+def mask_like(x: np.ndarray) -> np.ndarray:
+    """Return a fixed mask (H, W) for ``x`` (C, H, W), 0 to 1."""
+    drawn: np.ndarray = np.random.default_rng(6).random(x.shape[1:])
+    return drawn
+
+
 def weighed(forward: Callable[..., np.ndarray], backward: Callable[..., np.ndarray]) -> Any:
     """Return what `Line.at` takes, of a pair of kernels that return many numbers."""
 
@@ -222,6 +228,16 @@ LINES: dict[str, Line] = {
         features,
         compared(k.mse, k.mse_backward),
     ),
+    "masked mse": Line(
+        "Mean squared error of what is known: `masked_mse`, `masked_mse_backward`",
+        "masked_mse",
+        "masked_mse_backward",
+        features,
+        compared(
+            lambda x, t: k.masked_mse(x, t, mask_like(x)),
+            lambda x, t: k.masked_mse_backward(x, t, mask_like(x)),
+        ),
+    ),
     "content loss": Line(
         "Content loss",
         "content_loss",
@@ -299,6 +315,13 @@ LINES: dict[str, Line] = {
         )
         for kind in ("l1", "l2", "johnson", "crowson")
     },
+    "edges": Line(
+        "Edges: `laplacian`, `laplacian_backward`",
+        "laplacian",
+        "laplacian_backward",
+        pixels,
+        weighed(k.laplacian, k.laplacian_backward),
+    ),
     "margin": Line(
         "Margin: `reflect`, `reflect_backward`",
         "reflect",

@@ -18,6 +18,8 @@ NO_GRADIENT = {  # headings of steps, and of what is for the reader: nothing to 
     "L-BFGS' first curvatures, by band: `cosine_transform`, `inverse_cosine_transform`, "
     "`band_squares`, `scale_bands`",
     "Strong Wolfe line search",
+    "Adam on a Laplacian pyramid: `PyramidAdam`, of `resize` and `resize_backward`",
+    "The palette of nearest features: `match_moments`, `with_chroma_of`",
 }
 NOT_ITS_DERIVATIVE = {"root that has not converged"}
 
