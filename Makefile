@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-cuda stylize vgg16 vgg19 export notebook test test-gpu benchmark lint format wheel clean
+.PHONY: help install install-cuda stylize studio vgg16 vgg19 export notebook test test-gpu benchmark lint format wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,12 @@ stylize: install  ## paint CONTENT (default: the demo photograph) in the style o
 	@$(BIN)/nst $(if $(CONTENT),stylize "$(CONTENT)",demo) $(if $(STYLE),"$(STYLE)") \
 	    $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(SIZE),--size $(SIZE)) $(if $(STEPS),--steps $(STEPS)) \
 	    $(if $(MODEL),--model "$(MODEL)") $(if $(DEVICE),--device $(DEVICE)) $(OPTIONS)
+
+studio: .venv/.installed-studio  ## open a page to paint in, in your browser
+	@$(BIN)/nst studio $(OPTIONS)
+.venv/.installed-studio: .venv/.installed
+	$(BIN)/pip install --quiet --editable '.[cpu,studio]'
+	@touch $@
 
 install-cuda: .venv-cuda/.installed  ## create .venv-cuda for an NVIDIA GPU: CuPy and ONNX Runtime for CUDA 13
 .venv-cuda/.installed: pyproject.toml

@@ -25,7 +25,7 @@ from nst.pictures import images
 
 CARD = 0.3  # of the height: the side of the card
 SHOWN = 0.8  # of the photograph's shorter side, or less: what the camera sees from top to bottom
-EDGE = 2  # pixels around the card that are not counted: there pixels are of both
+EDGE = 4  # pixels around the card that are not counted: so far a warped pixel is made of both
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,10 @@ def clip(photograph: np.ndarray, height: int, width: int, count: int) -> list[Mo
         speed = np.array(corner(t, height, width)) - corner(t - 1, height, width)
         backward = np.where(under, -speed[:, None, None], backward).astype(np.float32)
         known |= card(t, height, width, -EDGE)
-        stripes = 0.55 + 0.4 * np.sin(
-            (rows - columns - np.dot(corner(t, height, width), (1, -1))) / 4
-        )
+        there = [
+            (p - q) / 2.7 for p, q in zip((rows, columns), corner(t, height, width), strict=True)
+        ]
+        stripes = 0.55 + 0.2 * (np.sin(there[0] + there[1]) + np.sin(1.3 * there[0] - there[1]))
         colour = np.array([0.95, 0.75, 0.2], np.float32)[:, None, None]
         picture = np.where(under, colour * stripes, picture).astype(np.float32)
         moments.append(Moment(picture, backward, known.astype(np.float32)))

@@ -15,8 +15,8 @@ from nst import Settings, demo
 from nst.errors import NstError
 from nst.options import Options
 from nst.pictures import images
-from nst.run.inputs import prepare
-from nst.run.plan import draft
+from nst.run.checkpoints import LONG_RUN
+from nst.run.plan import checkpoint_folder
 
 
 def painted(quick, content, style, **options):
@@ -106,8 +106,12 @@ def test_masks_and_the_start_may_be_arrays(quick, settings, photograph, painting
 def test_a_run_of_arrays_is_not_checkpointed(quick, photograph, painting, files, tmp_path):
     with pytest.raises(NstError, match="needs files to go on from, and a picture of this run"):
         painted(quick, photograph, painting, checkpoint=tmp_path / "saved")
-    inputs = prepare(Settings(photograph, painting, tmp_path / "a.png", **quick))
-    assert draft(inputs).folder is None
+    output, long = tmp_path / "a.png", 2 * LONG_RUN  # seconds
+    assert checkpoint_folder(Settings(photograph, painting, output, **quick), long) is None
+    of_files = Settings(files / "photograph.png", painting, output, **quick)
+    assert checkpoint_folder(of_files, long) is None
+    of_files = Settings(files / "photograph.png", "waves", output, **quick)
+    assert checkpoint_folder(of_files, long) is not None
 
 
 def test_an_array_s_run_is_told_from_another_s(quick, photograph, painting):

@@ -32,7 +32,7 @@ from nst.run.shared import Shared
 from nst.run.state import State, choose_optimizer, start
 from nst.settings import Settings
 
-SHARE = 0.2  # of a still's work, in whole evaluations: the most that a later frame gets
+SHARE = 0.15  # of a still's work, in whole evaluations: the most that a later frame gets
 UNTIL = 1.0  # percent that the loss has to come down by in WINDOW steps of a later frame
 WINDOW = 5
 
@@ -156,8 +156,12 @@ def _paint(
 
 
 def with_memory(inputs: Inputs, warped: Warped, weight: float) -> Inputs:
-    """Return the inputs of a frame that is to keep what was painted before."""
-    recipe = replace(inputs.recipe, temporal=weight)
+    """Return the inputs of a frame that is to keep what was painted before.
+
+    The temporal loss is steep where it holds and absent where it does not: no band of frequencies
+    has one curvature, and L-BFGS begins with one for all.
+    """
+    recipe = replace(inputs.recipe, temporal=weight, bands=1)
     asked = inputs.settings
     until = UNTIL if asked.until is None and EFFORTS[asked.effort].ends else asked.asked_until
     return replace(

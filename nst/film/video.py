@@ -105,8 +105,8 @@ def video(
         How much a frame keeps of those before it, 0 or more: the weight of the temporal loss, in
         units of the total that the scene's first frame ended with.
     frame_steps : int, optional
-        The most steps for a frame that is not the first of its scene; by default a fifth of a
-        still's work.
+        The most steps for a frame that is not the first of its scene; by default so many that
+        it takes 0.15 of a still's work.
     rate : Fraction, str such as "24000/1001", or int, optional
         Frames a second of a row of pictures; 25 if not given.
     scene : int, optional

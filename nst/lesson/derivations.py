@@ -83,12 +83,6 @@ def weights_like(array: np.ndarray) -> np.ndarray:
     return drawn.astype(array.dtype)
 
 
-def mask_like(x: np.ndarray) -> np.ndarray:
-    """Return a fixed mask (H, W) for ``x`` (C, H, W), 0 to 1."""
-    drawn: np.ndarray = np.random.default_rng(6).random(x.shape[1:])
-    return drawn
-
-
 def weighed(forward: Callable[..., np.ndarray], backward: Callable[..., np.ndarray]) -> Any:
     """Return what `Line.at` takes, of a pair of kernels that return many numbers."""
 
@@ -150,6 +144,13 @@ def _moments_style(features: np.ndarray) -> Style:
 def _directions(features: np.ndarray) -> np.ndarray:
     units: np.ndarray = k.unit_vectors(features.reshape(len(features), -1))
     return units.reshape(features.shape)
+
+
+def _where_known(start: np.ndarray) -> Function:
+    """Return the mean squared error where a mask says how much each pixel is known."""
+    target = other(start)
+    mask = np.random.default_rng(6).random(start.shape[1:])
+    return lambda x: (float(k.masked_mse(x, target, mask)), k.masked_mse_backward(x, target, mask))
 
 
 def _logarithms(start: np.ndarray) -> Function:
@@ -228,15 +229,12 @@ LINES: dict[str, Line] = {
         features,
         compared(k.mse, k.mse_backward),
     ),
-    "masked mse": Line(
+    "mse of what is known": Line(
         "Mean squared error of what is known: `masked_mse`, `masked_mse_backward`",
         "masked_mse",
         "masked_mse_backward",
         features,
-        compared(
-            lambda x, t: k.masked_mse(x, t, mask_like(x)),
-            lambda x, t: k.masked_mse_backward(x, t, mask_like(x)),
-        ),
+        _where_known,
     ),
     "content loss": Line(
         "Content loss",

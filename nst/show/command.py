@@ -12,15 +12,17 @@ TAPS = ("content_taps", "style_taps")  # of a table, which no command line holds
 TABLE = "TAPS.toml"
 
 
-def command_of(settings: Settings) -> str | None:
+def command_of(settings: Settings, where: bool = False) -> str | None:
     """Return the command that paints the same picture, with names in place of paths.
 
+    It names files by their paths if it is to say ``where`` they are, for who runs it here.
     Only what differs from the defaults is said, and of that what changes the picture.  None where
     a picture was in memory: no command names it.
     """
     if settings.in_memory:
         return None
-    names = {path: _no_option(name) for path, name in settings.names.items()}
+    told = {path: str(path) if where else name for path, name in settings.names.items()}
+    names = {path: _no_option(name) for path, name in told.items()}
     of_demo = settings.content in demo.photographs()
     words = ["demo"] if of_demo else ["stylize", names[settings.content]]
     first, *others = [_style(one, names) for one in settings.style]
@@ -33,7 +35,7 @@ def command_of(settings: Settings) -> str | None:
             for mask in masks:
                 words += [option, "none" if mask is None else names[mask]]
     if settings.output is not None:
-        words += ["-o", _no_option(settings.output.name)]
+        words += ["-o", _no_option(str(settings.output) if where else settings.output.name)]
     if any(getattr(settings, name) is not None for name in TAPS):
         words += ["--tap-weights", TABLE]
     for name, value in changed(settings).items():

@@ -26,10 +26,11 @@ from nst.run.state import start
 from nst.settings import Settings
 from nst.studio.piece import Piece
 from nst.studio.shelf import as_jpeg, plain
-from nst.studio.wish import Choices, Wish, onward, settings_of
+from nst.studio.wish import PICTURES, Choices, Wish, onward, settings_of
 from nst.stylize import Run
 
-PLANNED_ALIKE = ("recipe", "model", "size", "style", "style_mask", "content_mask", "style_scale")
+# Knobs that decide on sizes and memory: where one is turned, it is planned anew.
+PLANNED = ("recipe", "model", "effort", "size", "style_scale", *PICTURES[1:])
 
 
 class Painter:
@@ -45,7 +46,8 @@ class Painter:
         self._waiting: deque[Piece] = deque()
         self._questions: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._steps: float = 0  # that the present piece may still take; inf: it is not paused
-        self._stop = False
+        self._stop = False  # is asked for
+        self._stopped = False  # was done
         self._turned: Wish | None = None
         self._closed = False
         self._shared, self._sharing = Shared(), ("", "")
@@ -129,7 +131,7 @@ class Painter:
         while (piece := self._next()) is not None:
             try:
                 self._paint(piece)
-                piece.status = "done" if piece.status != "stopped" else "stopped"
+                piece.status = "stopped" if self._stopped else "done"
             except Exception as error:
                 piece.status, piece.error = "failed", said_of(error)
             with self._news:
@@ -172,8 +174,8 @@ class Painter:
         """Paint a run to its end, or to where another goes on: that one."""
         with run:
             while True:
-                if not self._may_go_on(piece):
-                    piece.status = "stopped"
+                self._stopped = not self._may_go_on(piece)
+                if self._stopped:
                     break
                 if (wish := self._taken()) is not None:
                     if (other := self._other(piece, run, wish)) is not None:
@@ -225,7 +227,7 @@ class Painter:
             settings = settings_of(wish, self._choices, piece.output)
             if piece.behind or run.state.history:
                 settings = self._from_here(piece, run, settings)
-            alike = all(getattr(before, name) == getattr(wish, name) for name in PLANNED_ALIKE)
+            alike = all(getattr(before, name) == getattr(wish, name) for name in PLANNED)
             alike = alike and (before.strength < 1) == (wish.strength < 1)
             other = self._begun(piece, settings, run.plan if alike else None)
         except (NstError, MemoryError) as error:

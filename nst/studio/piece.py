@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from nst.run.records import Progress
 from nst.settings import Settings
-from nst.studio.wish import Wish, command_line
+from nst.show.command import command_of
+from nst.studio.wish import Wish
 
 Status = Literal["waiting", "preparing", "painting", "paused", "done", "stopped", "failed"]
 LIVE = ("waiting", "preparing", "painting", "paused")
@@ -77,5 +78,5 @@ class Piece:
             "turns": self.turns,
             "lines": self.lines,
             "error": self.error,
-            "command": command_line(self.settings) if self.settings else "",
+            "command": command_of(self.settings, where=True) if self.settings else "",
         }

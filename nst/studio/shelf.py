@@ -65,6 +65,8 @@ class Shelf:
         sha256, name = _digest(data), PurePosixPath(name.replace("\\", "/")).name or "picture"
         given = Input(name, data, sha256, most_pixels=MOST_PIXELS)
         with self._lock:
+            if sha256[:16] in self._all and not mask:
+                return self._all[sha256[:16]]
             kind = decoding.kind_of(data) or ""
             picture = read_mask(given) if mask else images.load(given)
             path = self._kept(name, data, ENDINGS.get(kind, f".{kind.lower()}"))

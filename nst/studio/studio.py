@@ -5,6 +5,7 @@ import secrets
 import threading
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from starlette.routing import Route
 
 from nst import files, schema
 from nst.errors import NstError
+from nst.objective.effort import EFFORTS
 from nst.objective.recipes import RECIPES
 from nst.pictures.colour import COLORS
+from nst.show.command import command_of
 from nst.studio.door import LARGEST_BODY
 from nst.studio.feed import Feed
 from nst.studio.history import History
@@ -24,7 +27,7 @@ from nst.studio.painter import Painter, output_for
 from nst.studio.piece import Piece
 from nst.studio.server import Site
 from nst.studio.shelf import PHOTOGRAPH, SHOWN, SMALL, Shelf
-from nst.studio.wish import Choices, Wish, command_line, settings_of, wish_from
+from nst.studio.wish import Choices, Wish, settings_of, wish_from
 from nst.values import shown
 from nst.vgg import weights
 from nst.vgg.architecture import ARCHITECTURES
@@ -54,7 +57,6 @@ class Studio:
         self._pieces: dict[str, Piece] = {}  # of this session
         self._lock = threading.Lock()
         self._notices: list[str] = []
-        self._edition = 0  # of what is listed
         self.painter = Painter(self.choices, self._changed)
 
     @property
@@ -90,7 +92,6 @@ class Studio:
         return [piece for piece in self._pieces.values() if piece.step and piece.output.exists()]
 
     def _changed(self) -> None:
-        self._edition += 1
         self._feed.changed()
 
     # --- What it tells --------------------------------------------------------------------------
@@ -101,15 +102,11 @@ class Studio:
                 "photograph": PHOTOGRAPH,
                 "paintings": self.choices.shelf.paintings(),
                 "recipes": {
-                    name: {
-                        "content": bool(recipe.content),
-                        "size": recipe.size,
-                        "steps": _counted(recipe.steps),
-                    }
-                    for name, recipe in RECIPES.items()
+                    name: {"content": bool(recipe.content)} for name, recipe in RECIPES.items()
                 },
                 "models": list(self.choices.models),
                 "colors": COLORS,
+                "efforts": list(EFFORTS),
                 "wish": vars(Wish()),
                 "largest": LARGEST_BODY,
                 "folder": str(self.folder),
@@ -121,10 +118,11 @@ class Studio:
 
     def _teller(self) -> Callable[[], Any]:
         """Return what tells one page what is new since it was last told."""
-        told: dict[str, Any] = {"list": None, "losses": {}}
+        told: dict[str, Any] = {"list": None, "losses": {}, "ended": set()}
 
         def tell() -> Any:
-            pieces = self._at_work()
+            pieces = [p for p in self._pieces.values() if p.id not in told["ended"]]
+            told["ended"] |= {piece.id for piece in pieces if not piece.live}
             news: dict[str, Any] = {"pieces": [p.told() for p in pieces], "losses": {}}
             for piece in pieces:
                 behind = told["losses"].get(piece.id, 0)
@@ -138,12 +136,6 @@ class Studio:
             return news
 
         return tell
-
-    def _at_work(self) -> list[Piece]:
-        """Return the piece that is painted now, those that wait, and the last that was."""
-        live = [piece for piece in self._pieces.values() if piece.live]
-        ended = [piece for piece in self._pieces.values() if not piece.live]
-        return [*ended[-1:], *live]
 
     async def _tell_piece(self, request: Request) -> Response:
         id = request.path_params["id"]
@@ -182,7 +174,10 @@ class Studio:
     async def _tell_command(self, request: Request) -> Response:
         wish = wish_from(await _said(request))
         output = output_for(self.folder, wish, self.choices, set())
-        return JSONResponse({"command": command_line(settings_of(wish, self.choices, output))})
+        settings = settings_of(wish, self.choices, output)
+        usual = replace(settings, size=None, steps=None)
+        told = {"size": usual.asked_size or usual.objective.size, "steps": usual.all_steps}
+        return JSONResponse({"command": command_of(settings, where=True), "usual": told})
 
     async def _estimate(self, request: Request) -> Response:
         wish = wish_from(await _said(request))
@@ -227,10 +222,6 @@ class Studio:
         else:
             raise NstError(f"a painting cannot be told to {shown(what)}.")
         return JSONResponse({})
-
-
-def _counted(steps: int | tuple[int, ...]) -> int:
-    return sum(steps) if isinstance(steps, tuple) else steps
 
 
 async def _jpeg(preview: Callable[[str, int], bytes], id: str, side: int) -> Response:

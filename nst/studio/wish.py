@@ -1,7 +1,6 @@
-"""What a page asks for: knobs and pictures of the shelf -> Settings, and a command line."""
+"""What a page asks for: knobs and pictures of the shelf -> Settings; and back."""
 
-import shlex
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ class Wish:
     style_mask: str | None = None
     recipe: str = Settings.recipe
     model: str = Settings.model  # one of `Models`
+    effort: str = Settings.effort
     size: int | None = None
     steps: int | None = None
     content_weight: float = Settings.content_weight
@@ -117,24 +117,3 @@ def wish_of(told: dict[str, Any], sha256: dict[str, str], choices: Choices) -> W
             )
         knobs[name] = found.id
     return wish_from(knobs, "what the picture says of its settings")
-
-
-def command_line(settings: Settings) -> str:
-    """Return the line that paints the same: `nst stylize` with what differs from the defaults."""
-    (painting,) = settings.style
-    ours = settings.content == demo.content_path()
-    words = ["nst", "demo"] if ours else ["nst", "stylize", str(settings.content)]
-    words += [_style_name(painting.path), "-o", str(settings.output)]
-    for option, path in (("style-mask", painting.mask), ("content-mask", painting.region)):
-        words += [] if path is None else [f"--{option}", str(path)]
-    for name, value in asdict(settings).items():
-        if name in ("content", "style", "output") or value == getattr(Settings, name, None):
-            continue
-        listed = ",".join(map(str, value)) if isinstance(value, tuple) else value
-        text = f"{listed:g}" if isinstance(listed, float) else str(listed)
-        words += [f"--{name.replace('_', '-')}", text]
-    return shlex.join(words)
-
-
-def _style_name(path: Path) -> str:
-    return path.stem if path in map(demo.style_path, demo.STYLES) else str(path)

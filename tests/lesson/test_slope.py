@@ -12,14 +12,14 @@ from nst.lesson.derivations import LINES
 
 DERIVATIONS = Path(numpy_kernels.__file__).with_name("DERIVATIONS.md").read_text(encoding="utf-8")
 NO_GRADIENT = {  # headings of steps, and of what is for the reader: nothing to nudge
+    "Adam on a Laplacian pyramid: `PyramidAdam`, of `resize` and `resize_backward`",
+    "The palette of nearest features: `match_moments`, `with_chroma_of`",
     "Normalised descent: `normalised_descent_step`",
     "Adam: `adam_step`",
     "L-BFGS: two loops of `dot` and `axpy`",
     "L-BFGS' first curvatures, by band: `cosine_transform`, `inverse_cosine_transform`, "
     "`band_squares`, `scale_bands`",
     "Strong Wolfe line search",
-    "Adam on a Laplacian pyramid: `PyramidAdam`, of `resize` and `resize_backward`",
-    "The palette of nearest features: `match_moments`, `with_chroma_of`",
 }
 NOT_ITS_DERIVATIVE = {"root that has not converged"}
 

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 from browsers import browser, served, visitor
 from playwright.sync_api import expect
 
+from nst.objective.recipes import RECIPES
 from nst.studio.studio import Studio
 
 __all__ = ["browser", "visitor"]
@@ -13,6 +16,8 @@ expect.set_options(timeout=60_000)  # milliseconds; a busy machine is slow
 def studio(files, tmp_path, monkeypatch):
     """A studio in an empty folder whose network is tiny."""
     monkeypatch.chdir(tmp_path)
+    every_step = replace(RECIPES["nst"], until=0.0)  # a tiny picture would be done too soon
+    monkeypatch.setitem(RECIPES, "nst", every_step)
     opened = Studio(model=str(files / "tiny.onnx"), device="cpu")
     yield opened
     opened.close()

@@ -10,8 +10,9 @@ from nst import cli
 from nst.errors import NstError
 from nst.pictures import images
 from nst.settings import Settings
+from nst.show.command import command_of
 from nst.studio.painter import output_for
-from nst.studio.wish import Wish, command_line, onward, settings_of, wish_from
+from nst.studio.wish import Wish, onward, settings_of, wish_from
 
 SMALL = {"size": 64, "steps": 4}
 
@@ -66,7 +67,7 @@ def test_a_step_at_a_time_paints_what_a_command_line_paints(studio, tmp_path):
     until(lambda: piece.status == "done")
     painted = images.load(piece.output)
     piece.output.unlink()
-    assert again(command_line(piece.settings)) == 0
+    assert again(command_of(piece.settings, where=True)) == 0
     np.testing.assert_array_equal(images.load(piece.output), painted)
 
 
@@ -90,9 +91,9 @@ def test_a_knob_that_is_turned_goes_on_from_the_picture_as_it_is(studio):
     until(lambda: piece.status == "done")
     assert (piece.step, len(piece.history)) == (7, 7)
     painted = images.load(piece.output)
-    assert "--init" in command_line(piece.settings)
+    assert "--init" in command_of(piece.settings, where=True)
     piece.output.unlink()
-    assert again(command_line(piece.settings)) == 0
+    assert again(command_of(piece.settings, where=True)) == 0
     np.testing.assert_array_equal(images.load(piece.output), painted)
 
 
@@ -166,17 +167,17 @@ def test_the_end_of_the_studio_keeps_what_is_painted(studio):
     assert piece.output.is_file()
 
 
-def test_what_ends_a_run_is_said_and_the_next_is_painted(studio, monkeypatch):
+def test_what_ends_a_run_is_said_and_the_next_is_painted(studio):
     from nst.studio import painter
 
     def fail(*_):
         raise MemoryError
 
-    monkeypatch.setattr(painter, "plan", fail)
-    piece = studio.begin(Wish(**SMALL))
-    until(lambda: piece.status == "failed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(painter, "plan", fail)
+        piece = studio.begin(Wish(**SMALL))
+        until(lambda: piece.status == "failed")
     assert piece.error.startswith("memory ran out; paint it smaller")
-    monkeypatch.undo()
     after = studio.begin(Wish(**SMALL))
     until(lambda: after.status == "done")
 
@@ -218,12 +219,13 @@ def test_onward_keeps_the_steps_of_each_size_that_is_left(studio):
     assert onward(settings, 640, 512, 5000) == last
 
 
-def test_the_command_line_says_only_what_differs(studio):
+def test_the_command_says_where_files_are_and_only_what_differs(studio):
     settings = settings_of(Wish(), studio.choices, studio.folder / "a b.png")
-    words = f"nst demo swirl -o 'nst-studio/a b.png' --model {settings.model} --device cpu"
-    assert command_line(settings) == words
+    words = f"nst demo swirl -o 'nst-studio/a b.png' --device cpu --model {settings.model}"
+    assert command_of(settings, where=True) == words
     more = settings_of(Wish(strength=0.5, color="match", seed=3), studio.choices, None)
-    assert command_line(more).endswith("--device cpu --strength 0.5 --color match --seed 3")
+    said = "--device cpu --strength 0.5 --color match --seed 3 --model"
+    assert said in command_of(more, where=True)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +248,7 @@ def test_a_wish_names_no_path(studio, files):
             settings_of(Wish(**knob), studio.choices, None)
 
 
-def test_a_default_wish_is_the_default_of_the_command_line(studio):
+def test_a_default_wish_is_the_default_of_the_command_of(studio):
     settings = settings_of(Wish(), studio.choices, Settings.output)
     assert settings == Settings(
         settings.content, settings.style, model=settings.model, device="cpu"

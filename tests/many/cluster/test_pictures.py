@@ -185,6 +185,8 @@ def test_ctrl_c_cancels_what_the_workers_do(place, quick, borrowed):
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
 
+    while any(borrowed.client.run(worker.is_busy).values()):  # with what a test before cancelled
+        time.sleep(0.05)
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt) as stopped:
