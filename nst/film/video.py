@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nst import devices, files, schema
-from nst.errors import NstError
+from nst.errors import NstError, brief
 from nst.files import PathLike
 from nst.film import TEMPORAL, extra, writing
 from nst.film.clip import Clip, open_clip
@@ -159,7 +159,13 @@ def video(
     with _locked(folder, mark):
         if on_plan is not None:
             on_plan(plan)
-        whole = run.paint_all()
+        try:
+            whole = run.paint_all()
+        except (extra.pyav().FFmpegError, OverflowError) as error:
+            raise NstError(
+                f"cannot write {place}: {brief(error)}; its frames are kept in {folder}: another "
+                "kind of file, such as .mkv, or another --rate may hold them."
+            ) from error
     if whole:
         shutil.rmtree(folder)
     scenes = tuple((one.start, one.stop) for one in shoot.survey.scenes)

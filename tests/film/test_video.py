@@ -207,6 +207,25 @@ def test_frames_that_were_painted_otherwise_are_not_gone_on_with(film, how, firs
         nst.video(film, [other], "out.mp4", **how)
 
 
+def test_a_folder_of_that_name_that_is_not_ours_is_left_alone(film, how, first):
+    folder = Path("out-film")
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("precious")
+    with pytest.raises(NstError, match="out-film is there, and nst did not make it"):
+        nst.video(film, [first], "out.mp4", **how)
+    assert (folder / "thesis.txt").read_text() == "precious"
+
+
+def test_a_film_that_cannot_be_written_is_one_line_and_its_frames_are_kept(film, how, first):
+    row = Path("row")
+    row.mkdir()
+    for number in (1, 2):
+        images.save(row / f"{number}.png", images.load(first))
+    with pytest.raises(NstError, match=r"cannot write out.mp4: .*; its frames are kept in out-f"):
+        nst.video(row, [first], "out.mp4", rate="1/99999999999999", **how)
+    assert any(Path("out-film").iterdir())
+
+
 def test_scenes_can_be_painted_apart_and_in_any_order(film, how, first):
     nst.video(film, [first], "whole", **how)
     second = nst.video(film, [first], "out", scene=2, **how)
