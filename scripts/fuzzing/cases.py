@@ -17,7 +17,7 @@ TINY = (
     "--device",
     "cpu",
     "--memory",
-    "1GB",
+    "3GB",
     "--quiet",
 )  # of every command line
 SHORT = ("--size", "32", "--steps", "1", "--scales", "1")
