@@ -17,7 +17,7 @@ TINY = (
     "--device",
     "cpu",
     "--memory",
-    "3GB",
+    "1GB",
     "--quiet",
 )  # of every command line
 SHORT = ("--size", "32", "--steps", "1", "--scales", "1")

@@ -46,7 +46,7 @@ def saved() -> tuple[tuple[str, bytes], ...]:
     """Return the name and the bytes of each of some checkpoints: every optimizer has one."""
     shared: dict[str, Any] = {"content": "a.png", "style": "b.png", "model": "tiny.onnx"}
     shared |= {"size": 32, "scales": 1, "steps": 5, "device": "cpu", "output": "o.png"}
-    shared |= {"checkpoint": "saved", "memory": "3GB"}
+    shared |= {"checkpoint": "saved", "memory": "1GB"}
     full = {"scales": (32, 40), "size": 40, "steps": (2, 3), "log": "o.csv", "report": "o.html"}
     full |= {"init": "b.png", "plot": True, "save_every": 2}
     changes = ({"optimizer": "lbfgs"}, {"optimizer": "adam"}, {"optimizer": "descent"} | full)

@@ -52,7 +52,7 @@ def _for_model(rng: random.Random, made: tuple[str, bytes]) -> Case:
         words = ("stylize", "a.png", "b.png", *TINY, *SHORT, "--model", "x.onnx", "-o", "o.png")
         return Case(f"{what} as --model", {"x.onnx": data}, words)
     said: dict[str, Any] = {"content": "a.png", "style": "b.png", "model": "x.onnx", "size": 32}
-    said |= {"device": "cpu", "output": "o.png", "memory": "3GB"}
+    said |= {"device": "cpu", "output": "o.png", "memory": "1GB"}
     return Case(f"{what} as --model", {"x.onnx": data}, call=said)
 
 

@@ -76,7 +76,7 @@ def _words(role: str, name: str) -> tuple[str, ...]:
 
 def _settings(role: str, name: str) -> dict[str, Any]:
     said: dict[str, Any] = {"content": "a.png", "style": "b.png", "model": "tiny.onnx"}
-    said |= {"size": 32, "scales": 1, "steps": 1, "device": "cpu", "memory": "3GB"}
+    said |= {"size": 32, "scales": 1, "steps": 1, "device": "cpu", "memory": "1GB"}
     said |= {"output": "o.png"}
     if role in ("mask", "region"):
         return said | {"style": {"painting": True, "path": "b.png", role: name}}

@@ -220,7 +220,7 @@ _OBJECTS = (
 
 def _from_values(rng: random.Random) -> Case:
     said: dict[str, Any] = {"content": "a.png", "style": "b.png", "model": "tiny.onnx", "size": 32}
-    said |= {"device": "cpu", "output": "o.png", "memory": "3GB", "scales": 1}
+    said |= {"device": "cpu", "output": "o.png", "memory": "1GB", "scales": 1}
     names = [field.name for field in fields(Settings)]
     for name in rng.sample(names, rng.randrange(1, 3)):
         kind = rng.randrange(4)
