@@ -41,6 +41,7 @@ class Visitor:
     def another(self, context, address):
         """Return ``address`` opened in one more tab."""
         page = context.new_page()
+        page.set_default_timeout(120_000)  # milliseconds; a busy machine is slow
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
