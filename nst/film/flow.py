@@ -73,13 +73,19 @@ def visible(backward: np.ndarray, forward: np.ndarray) -> np.ndarray:
     to there, and w the ``forward`` one where that ends; nor if it ends beyond the border.
     """
     rows, columns = _places(backward)
-    height, width = rows.shape
-    inside = (rows >= 0) & (rows <= height - 1) & (columns >= 0) & (columns <= width - 1)
     cv2 = extra.opencv()
     with _on_one_thread():
         back = np.stack([cv2.remap(part, columns, rows, cv2.INTER_LINEAR) for part in forward])
     apart = _squares(back + backward)
-    return inside & (apart <= 0.01 * (_squares(back) + _squares(backward)) + 0.5)
+    return inside(backward) & (apart <= 0.01 * (_squares(back) + _squares(backward)) + 0.5)
+
+
+def inside(flow: np.ndarray) -> np.ndarray:
+    """Return (H, W) of bool: where a flow leads to a pixel, and not beyond the border."""
+    rows, columns = _places(flow)
+    height, width = rows.shape
+    across: np.ndarray = (rows >= 0) & (rows <= height - 1)
+    return across & (columns >= 0) & (columns <= width - 1)
 
 
 def moves_evenly(flow: np.ndarray) -> np.ndarray:
@@ -112,9 +118,10 @@ def remembered(
         With ``c_k = max(c_k - sum of the nearer, 0)`` (eq. 10) the nearest frame that is certain
         of a pixel decides; as c is 0 or 1, so does one picture for all.
     begun : (3, H, W) float32 array
-        The nearest frame that sees a pixel, certain or not of its edge.
+        The nearest frame that sees a pixel, certain or not; where none does, the last one moved:
+        few steps paint less than there is in it, though it be of something else.
     """
-    picture, begun = start.copy(), start.copy()
+    picture, begun = start.copy(), start
     certain = np.zeros(now.shape, bool)
     seen = np.zeros(now.shape, bool)
     for luma, painted in filter(None, before):
@@ -123,7 +130,8 @@ def remembered(
         shown = visible(backward, flow(luma, now))
         known = shown & moves_evenly(backward)
         picture = np.where(known & ~certain, moved, picture)
-        begun = np.where(shown & ~seen, moved, begun)
+        looked_at = inside(backward) if begun is start else shown & ~seen
+        begun = np.where(looked_at, moved, begun)
         certain |= known
         seen |= shown
     return Warped(picture, certain.astype(np.float32)), begun

@@ -10,6 +10,7 @@ from nst.film.flow import (
     flicker,
     flow,
     grey,
+    inside,
     moves_evenly,
     remembered,
     visible,
@@ -130,7 +131,19 @@ def test_what_comes_into_sight_is_not_certain_and_what_moved_on_is():
     certain = far & (warped.certainty > 0)
     assert np.abs(warped.picture - painted)[:, certain].mean() < 0.01
     hidden = uncovered & (warped.certainty == 0)
-    assert (begun[:, hidden] == 0.5).all(axis=0).mean() > 0.5
+    assert hidden.any()
+    moved = warp(painted, flow(grey(now), grey(before)))
+    np.testing.assert_array_equal(begun[:, hidden], moved[:, hidden])  # few steps paint less
+
+
+def test_what_comes_in_from_beyond_the_border_starts_as_the_film_has_it(pair):
+    before, after = pair
+    start = np.full_like(after, 0.5)
+    warped, begun = remembered(grey(after), [(grey(before), before), None, None], start)
+    beyond = ~inside(flow(grey(after), grey(before)))
+    assert beyond[-2:].mean() > 0.5
+    assert (begun[:, beyond] == 0.5).all()
+    assert not warped.certainty[beyond].any()
 
 
 def test_the_nearest_frame_that_is_certain_decides():
