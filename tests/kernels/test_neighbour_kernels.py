@@ -180,7 +180,7 @@ def test_the_product_of_all_pairs_never_exists(rng, monkeypatch):
     monkeypatch.setattr(numpy_neighbours, "MATCHED_ELEMENTS", 40 * 8)
     for a, b in zip(k.nearest(queries, vectors), whole, strict=True):
         np.testing.assert_array_equal(a, b)
-    assert rows == [8] * 6 + [2]
+    assert sorted(rows) == [2] + [8] * 6  # threads take them in any order
 
 
 def test_queries_and_vectors_have_the_same_channels():

@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from shlex import quote
 
 import numpy as np
 import pytest
@@ -221,7 +222,9 @@ def test_onward_keeps_the_steps_of_each_size_that_is_left(studio):
 
 def test_the_command_says_where_files_are_and_only_what_differs(studio):
     settings = settings_of(Wish(), studio.choices, studio.folder / "a b.png")
-    words = f"nst demo swirl -o 'nst-studio/a b.png' --device cpu --model {settings.model}"
+    words = (
+        f"nst demo swirl -o 'nst-studio/a b.png' --device cpu --model {quote(str(settings.model))}"
+    )
     assert command_of(settings, where=True) == words
     more = settings_of(Wish(strength=0.5, color="match", seed=3), studio.choices, None)
     said = "--device cpu --strength 0.5 --color match --seed 3 --model"

@@ -64,7 +64,7 @@ def painted(page):
 def test_a_run_begun_paused_stepped_changed_stopped_and_downloaded(open_page, studio, tmp_path):
     page = open_page()
     expect(page.locator("#stop")).to_be_disabled()
-    small(page, "1000")
+    small(page, "100000")
     page.click("#paint")
     painted(page)
     pause(page)
@@ -95,7 +95,7 @@ def test_a_run_begun_paused_stepped_changed_stopped_and_downloaded(open_page, st
 
 def test_a_page_that_is_reloaded_or_closed_loses_nothing(open_page, here, studio):
     page = open_page()
-    small(page, "2000")
+    small(page, "100000")
     turn(page, "strength", "0.5")
     page.click("#paint")
     painted(page)
@@ -117,7 +117,7 @@ def test_a_page_that_is_reloaded_or_closed_loses_nothing(open_page, here, studio
 
 def test_a_second_tab_sees_the_same_and_what_it_begins_waits(open_page, visitor, here):
     first = open_page()
-    small(first, "2000")
+    small(first, "100000")
     first.click("#paint")
     painted(first)
     second = visitor.another(first.context, here.address)
@@ -284,11 +284,15 @@ def test_pictures_travel_when_the_last_has_arrived(open_page, here):
         route.continue_()
 
     page.route(re.compile(r"/picture\?v="), slow)
-    small(page, "40")
+    small(page, "100000")
     page.click("#paint")
-    expect(page.locator("#status")).to_contain_text("Painted: step 40")
+    while len(most) < 3:
+        page.wait_for_timeout(50)
+    page.click("#stop")
+    expect(page.locator("#stop")).to_be_disabled()
+    page.unroute_all(behavior="ignoreErrors")
     assert max(most) == 1
-    assert 1 < len(most) < 40
+    assert len(most) < step_of(page)
 
 
 def test_everything_is_named_and_reached_by_keyboard(open_page):

@@ -164,6 +164,8 @@ class Cluster:
         while time.monotonic() - self._looked > LOOKING or not self._workers:
             with self._heard():
                 info = self.client.scheduler_info(n_workers=-1)
+            if "workers" not in info:  # the client has lost it, and knows nothing any more
+                raise ConnectionError(f"the scheduler at {self.name} is gone; start it again.")
             self._workers = sorted(info["workers"])
             self._looked = time.monotonic()
             if not self._workers:

@@ -190,7 +190,7 @@ def test_ctrl_c_cancels_what_the_workers_do(place, quick, borrowed):
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt) as stopped:
-        paint(quick, steps=1_000_000)
+        paint(quick, steps=1_000_000, until=0.0)
     thread.join()
     assert stopped.value.__notes__ == ["6 of 6 are left: the same command goes on."]
     assert not any(borrowed.client.run(worker.is_busy).values())
