@@ -80,4 +80,4 @@ def visitor(browser):
     visiting = Visitor(browser)
     yield visiting
     visiting.leave()
-    assert visiting.complaints == []
+    assert visiting.complaints == [], visiting.complaints
