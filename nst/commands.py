@@ -204,8 +204,7 @@ def _title(inputs: Inputs, plan: Plan, behind: int = 0) -> str:
 
 def _style_name(painting: Painting) -> str:
     """Return how a person calls it: a painting that comes along by its own name."""
-    path = painting.path
-    return path.stem if path in map(demo.style_path, demo.STYLES) else path.name
+    return demo.name_of(painting.path) or painting.path.name
 
 
 def _counted(count: int, thing: str) -> str:

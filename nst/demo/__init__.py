@@ -28,6 +28,11 @@ def style_path(name: str) -> Path:
     return Path(__file__).with_name(f"{name}.jpg")
 
 
+def name_of(path: Path) -> str | None:
+    """Return the name of a painting that comes along; None for any other file."""
+    return path.stem if path in map(style_path, STYLES) else None
+
+
 def found(path: Path) -> Path:
     """Return the file of a style's ``path``: a painting of ours, where there is no such file.
 

@@ -60,8 +60,7 @@ def changed(settings: Settings) -> dict[str, object]:
 
 def style_name(painting: Painting, names: Mapping[Path, str]) -> str:
     """Return what a person calls a painting: one that comes along by its own name."""
-    path = painting.path
-    return path.stem if path in map(demo.style_path, demo.STYLES) else names[path]
+    return demo.name_of(painting.path) or names[painting.path]
 
 
 def _style(painting: Painting, names: Mapping[Path, str]) -> str:
