@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 from nst import demo, schema
 from nst.errors import NstError, brief
 from nst.film import TEMPORAL
-from nst.many.jobs import KINDS
+from nst.many.jobs import KINDS, OF_ONE_PICTURE
 from nst.many.sheet import SIZE, STEPS
 from nst.objective.effort import EFFORTS
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES
@@ -228,9 +228,6 @@ def add_demo(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     _add_cluster(parser)
 
 
-OF_ONE_PICTURE = ("style", "output", "log", "report", "checkpoint", "preview")  # not of a batch
-
-
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
@@ -440,10 +437,7 @@ def add_lesson(parser: argparse.ArgumentParser, _: bool = True) -> None:
     parser.add_argument(
         "--export", type=Path, metavar="FILE.html", help="write a copy that needs no server"
     )
-    parser.add_argument("--port", type=int, default=0, help="of the server; 0: one that is free")
-    parser.add_argument(
-        "--no-browser", dest="browser", action="store_false", help="only say the address"
-    )
+    add_page(parser)
 
 
 def add_recipes(parser: argparse.ArgumentParser, _: bool = True) -> None:

@@ -27,7 +27,7 @@ from nst.run.state import State
 from nst.settings import Painting, Settings
 from nst.stylize import Result, complete
 
-NOT_HERE = ("content", "style", "output", "log", "report", "checkpoint", "preview")  # of one each
+NOT_HERE = ("content", *listed.OF_ONE_PICTURE)
 
 
 class Painter(Protocol):

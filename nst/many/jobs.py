@@ -13,6 +13,7 @@ from nst.pictures import encoding, reading
 from nst.settings import Painting
 
 KINDS = ("png", "jpg", "webp", "tiff", "avif")  # what results end in
+OF_ONE_PICTURE = ("style", "output", "log", "report", "checkpoint", "preview")  # settings
 LARGEST_LIST = 16_000_000  # bytes
 
 
