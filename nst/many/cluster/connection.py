@@ -165,7 +165,7 @@ class Cluster:
             with self._heard():
                 info = self.client.scheduler_info(n_workers=-1)
             if "workers" not in info:  # the client has lost it, and knows nothing any more
-                raise ConnectionError(f"the scheduler at {self.name} is gone; start it again.")
+                raise self._gone()
             self._workers = sorted(info["workers"])
             self._looked = time.monotonic()
             if not self._workers:
@@ -257,7 +257,6 @@ class Cluster:
         from distributed import KilledWorker
         from distributed.client import FutureCancelledError
 
-        gone = ConnectionError(f"the scheduler at {self.name} is gone; start it again.")
         try:
             yield
         except KilledWorker as error:
@@ -267,11 +266,14 @@ class Cluster:
                 "more, or use a smaller --size, or --memory for smaller tiles"
             ) from None
         except (FutureCancelledError, CancelledError):
-            raise gone from None
+            raise self._gone() from None
         except (OSError, RuntimeError, TimeoutError):
             if self.client.status == "running":
                 raise
-            raise gone from None
+            raise self._gone() from None
+
+    def _gone(self) -> ConnectionError:
+        return ConnectionError(f"the scheduler at {self.name} is gone; start it again.")
 
     def cancel(self) -> None:
         """Cancel what was asked and is not done; wait a while until workers have noticed."""

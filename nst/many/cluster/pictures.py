@@ -75,8 +75,7 @@ class Pictures:
     def _network(self, settings: Settings) -> tuple[str, Any]:
         """Return the sha256 of the network's file, and the future of its bytes."""
         if self._model is None:
-            data = weights.find(settings.model).read_bytes()
-            self._model = hashlib.sha256(data).hexdigest(), self._send(data)
+            self._model = self._send(weights.find(settings.model).read_bytes())
         return self._model
 
     def _files(self, settings: Settings) -> dict[str, Any]:
@@ -85,15 +84,15 @@ class Pictures:
         found: dict[str, Any] = {}
         for path in settings.inputs:
             data = reading.read(path, settings.memory).data
-            found[names[path]] = data if path == settings.content else self._send(data)
+            found[names[path]] = data if path == settings.content else self._send(data)[1]
         return found
 
-    def _send(self, data: bytes) -> Any:
-        """Return the future of ``data``; what was sent before is there."""
+    def _send(self, data: bytes) -> tuple[str, Any]:
+        """Return the sha256 and the future of ``data``; what was sent before is there."""
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 not in self._sent:
             self._sent[sha256] = self._cluster.submit(worker.as_it_is, data)
-        return self._sent[sha256]
+        return sha256, self._sent[sha256]
 
     def _measure(
         self,
