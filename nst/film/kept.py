@@ -13,6 +13,7 @@ Nothing but the last of `recent` is ever half there, and of that its size says h
 import json
 import os
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from nst.film.flow import BACK
 from nst.pictures import images
 
 LOOKED_BACK = max(BACK)  # frames that have to be kept
+Told = TypeVar("Told")
 
 
 class Kept:
@@ -86,14 +88,16 @@ class Kept:
         path = self.folder / "scene.json"
         if not path.exists():
             return None
-        told = schema.convert(
-            schema.parse_json(path.read_text(encoding="ascii"), str(path)),
-            dict[str, float],
-            str(path),
-        )
+        told = told_in(path, dict[str, float])
         if "unit" not in told:
             raise NstError(f"{path} does not say the unit of its scene; remove {path.parent}.")
         return told["unit"]
+
+
+def told_in(path: Path, kind: type[Told]) -> Told:
+    """Return what the JSON in a file says, of this ``kind``; NstError where it does not."""
+    said = schema.parse_json(path.read_text(encoding="ascii"), str(path))
+    return schema.convert(said, kind, str(path))
 
 
 def as_picture(levels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

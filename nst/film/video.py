@@ -10,12 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from nst import devices, files, schema
+from nst import devices, files
 from nst.errors import NstError, brief
 from nst.files import PathLike
 from nst.film import TEMPORAL, extra, writing
 from nst.film.clip import Clip, open_clip
-from nst.film.kept import Kept
+from nst.film.kept import Kept, told_in
 from nst.film.painting import Shoot, base_of, paint_scene, plans
 from nst.film.scenes import Scene, Survey, survey
 from nst.film.writing import Kind, Parts, Pictures, Sink, parts_in
@@ -140,8 +140,7 @@ def video(
     place = Path(output)
     clip = open_clip(film, _rate(rate))
     kind = writing.kind_of(place)
-    paintings = tuple(one if isinstance(one, Painting) else Painting(Path(one)) for one in styles)
-    settings = Settings(clip.path, paintings, None, **options)
+    settings = Settings(clip.path, tuple(styles), None, **options)
     device = devices.pick(settings.device)
     writing.check(place, kind, clip)
     surveyed = survey(clip)
@@ -248,12 +247,7 @@ class _locked:
     def __enter__(self) -> None:
         path = self._folder / "film.json"
         if path.exists():
-            told = schema.convert(
-                schema.parse_json(path.read_text(encoding="ascii"), str(path)),
-                dict[str, str],
-                str(path),
-            )
-            if told.get("mark") != self._mark:
+            if told_in(path, dict[str, str]).get("mark") != self._mark:
                 raise NstError(
                     f"{self._folder} holds frames of a film that was painted otherwise: paint it "
                     "as then to go on with it, remove the folder, or give another --output."
