@@ -174,15 +174,19 @@ def as_pil(image: np.ndarray, alpha: np.ndarray | None = None) -> PIL.Image.Imag
     return PIL.Image.fromarray(as_uint8(channels))
 
 
+def no_longer(image: np.ndarray, side: int) -> np.ndarray:
+    """Return an image (3, H, W), or an opacity (H, W), with no side longer than ``side``."""
+    height, width = image.shape[-2:]
+    if max(height, width) <= side:
+        return image
+    return resize(image, *fit(height, width, side))
+
+
 def as_png(image: np.ndarray, alpha: np.ndarray | None = None) -> bytes:
     """Return a PNG of an image (3, H, W) in [0, 1], no longer than SCREEN: for a notebook."""
-    height, width = image.shape[1:]
-    if max(height, width) > SCREEN:
-        height, width = fit(height, width, SCREEN)
-        image = resize(image, height, width)
-        alpha = None if alpha is None else resize(alpha, height, width)
+    alpha = None if alpha is None else no_longer(alpha, SCREEN)
     encoded = BytesIO()
-    as_pil(image, alpha).save(encoded, "PNG")
+    as_pil(no_longer(image, SCREEN), alpha).save(encoded, "PNG")
     return encoded.getvalue()
 
 

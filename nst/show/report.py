@@ -14,7 +14,6 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 
 from nst import files
 from nst.objective.styles.gram import GramStyle
@@ -326,11 +325,8 @@ def _figure(source: str, caption: str) -> str:
 
 def _photograph(image: np.ndarray, kind: str) -> str:
     """Return the data URI of an image (3, H, W), no larger than the page shows it."""
-    height, width = image.shape[1:]
-    if max(height, width) > LONGEST_SIDE:
-        image = images.resize(image, *images.fit(height, width, LONGEST_SIDE))
     encoded = BytesIO()
-    PIL.Image.fromarray(images.as_uint8(image)).save(encoded, kind, quality=88)
+    images.as_pil(images.no_longer(image, LONGEST_SIDE)).save(encoded, kind, quality=88)
     return _uri(encoded.getvalue(), f"image/{kind.lower()}")
 
 

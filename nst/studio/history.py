@@ -63,30 +63,32 @@ class History:
 
     def wish(self, id: str) -> Wish:
         """Return what a result was painted of, and how; NstError where it does not say."""
-        return wish_of(*self._said(id), self._choices)
+        return self._wish(*self._read(id))
 
     def told(self, id: str) -> dict[str, Any]:
         """Return what the page shows of a result."""
-        path = self.path(id)
+        path, texts = self._read(id)
         told = {"id": id, "name": path.name, "live": False, "status": "done", "error": ""}
         try:
-            wish: Any = vars(self.wish(id))
+            wish: Any = vars(self._wish(path, texts))
         except NstError as error:
             wish, told["error"] = None, str(error)
-        texts = images.read_metadata(read(path))
         losses = json.loads(texts.get("nst losses", "{}"))
         command = f"nst stylize --from {path} -o again.png"
         return told | {"wish": wish, "step": losses.get("step", 0), "command": command}
 
-    def _said(self, id: str) -> tuple[dict[str, Any], dict[str, str]]:
+    def _read(self, id: str) -> tuple[Path, dict[str, str]]:
+        """Return the file of a result, and its texts."""
         path = self.path(id)
-        texts = images.read_metadata(read(path))
+        return path, images.read_metadata(read(path))
+
+    def _wish(self, path: Path, texts: dict[str, str]) -> Wish:
         what = f"what {path.name} says of itself"
         told = schema.parse_json(texts.get("nst settings", ""), what)
         hashes = schema.parse_json(texts.get("nst inputs", "{}"), what)
         if not isinstance(told, dict):
             raise NstError(f"{what} is no settings; paint it anew.")
-        return told, schema.convert(hashes, dict[str, str], what)
+        return wish_of(told, schema.convert(hashes, dict[str, str], what), self._choices)
 
 
 def id_of(path: Path) -> str:

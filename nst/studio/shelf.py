@@ -12,7 +12,6 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import PIL.Image
 
 from nst import demo, files
 from nst.errors import NstError
@@ -139,11 +138,8 @@ def free(folder: Path, stem: str, ending: str, data: bytes | None = None) -> Pat
 
 def as_jpeg(image: np.ndarray, side: int = SHOWN) -> bytes:
     """Return an image (3, H, W) in [0, 1] as JPEG, its longer side at most ``side`` pixels."""
-    height, width = image.shape[1:]
-    if max(height, width) > side:
-        image = images.resize(image, *images.fit(height, width, side))
     encoded = BytesIO()
-    PIL.Image.fromarray(images.as_uint8(image)).save(encoded, "JPEG", quality=88)
+    images.as_pil(images.no_longer(image, side)).save(encoded, "JPEG", quality=88)
     return encoded.getvalue()
 
 
