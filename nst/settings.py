@@ -395,9 +395,14 @@ class Settings:
     @property
     def inputs(self) -> list[Path]:
         """Every file that the run reads, but for the model."""
+        return list(dict.fromkeys([self.content, *self.beside_content]))
+
+    @property
+    def beside_content(self) -> list[Path]:
+        """Every file that style and start are read from; the photograph may be among them."""
         start = [] if self.init in (None, *INITS) else [_as_path(self.init)]
         paintings = [file for painting in self.style for file in painting.files]
-        return list(dict.fromkeys([self.content, *paintings, *start]))
+        return list(dict.fromkeys([*paintings, *start]))
 
     @property
     def in_memory(self) -> bool:

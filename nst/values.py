@@ -31,7 +31,7 @@ def as_path(value: object) -> Path | None:
     """Return the path that ``value`` is; None if no file can have it."""
     if isinstance(value, str | os.PathLike):
         text = os.fspath(value)
-        if isinstance(text, str) and len(text) <= LONGEST_PATH and _has_a_name(text):
+        if isinstance(text, str) and 0 < len(text) <= LONGEST_PATH and _has_a_name(text):
             return value if isinstance(value, Path) else Path(text)
     return None
 
@@ -52,6 +52,15 @@ def shown(value: object) -> str:
         return brief(repr(text), 60)
     except Exception:  # of the value's own class, or a number of too many digits
         return f"a {type(value).__name__}"
+
+
+def counted(count: int, thing: str) -> str:
+    """Return how many of a thing there are.
+
+    >>> counted(1, "frame"), counted(2, "frame")
+    ('1 frame', '2 frames')
+    """
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def format_seconds(seconds: float) -> str:
