@@ -169,7 +169,7 @@ class Settings:
                 what = "the content image" if name == "content" else _option(name)
                 object.__setattr__(self, name, path_of(what, value))
         reading.check(self.content, "content")
-        object.__setattr__(self, "style", _paintings(self.style))
+        object.__setattr__(self, "style", paintings_of(self.style))
         for name in ("steps", "scales"):  # JSON has lists
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
@@ -534,7 +534,7 @@ def _listed(numbers: Iterable[int]) -> str:
     return ",".join(map(str, numbers))
 
 
-def _paintings(style: object) -> tuple[Painting, ...]:
+def paintings_of(style: object) -> tuple[Painting, ...]:
     """Return the paintings that a path, a painting, or a sequence of them means."""
     if isinstance(style, Painting):
         return (style,)
@@ -555,7 +555,7 @@ def _paintings(style: object) -> tuple[Painting, ...]:
             f"the styles are {shown(several)}; give image files or Paintings, {MOST_STYLES} at "
             "most."
         )
-    return tuple(_paintings(one)[0] for one in several)
+    return tuple(paintings_of(one)[0] for one in several)
 
 
 # --- As text --------------------------------------------------------------------------

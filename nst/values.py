@@ -19,6 +19,13 @@ def is_count(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
+def check_functions(**given: object) -> None:
+    """Raise TypeError where one that is to be called, such as ``on_progress``, cannot be."""
+    for name, function in given.items():
+        if function is not None and not callable(function):
+            raise TypeError(f"{name} is {shown(function)}; give a function, or None")
+
+
 def path_of(what: str, value: object) -> Path:
     """Return the path that ``value`` is; NstError calls it ``what`` if it is none."""
     path = as_path(value)

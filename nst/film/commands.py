@@ -47,8 +47,7 @@ def lines_of(plan: FilmPlan) -> list[str]:
     full, estimate = shoot.first.full, shoot.first.estimate
     lines = [
         f"{counted(len(shoot.survey), 'frame')}, {shoot.clip.rate} a second, scenes begin at "
-        f"frame {starts}"
-        + (f" and {more} more" if more > 0 else ""),
+        f"frame {starts}" + (f" and {more} more" if more > 0 else ""),
         *(["the first frame of a scene:", *estimate.lines()] if estimate is not None else []),
         f"each frame after it: at most {shoot.later.full.steps} steps at {full.width} x "
         f"{full.height}",

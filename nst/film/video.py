@@ -23,14 +23,15 @@ from nst.film.scenes import Scene, Survey, survey
 from nst.film.writing import Kind, Parts, Pictures, Sink, parts_in
 from nst.many.batch import Painter, Standing
 from nst.many.jobs import OF_ONE_PICTURE
+from nst.options import check_options
 from nst.pictures import reading
 from nst.run import checkpoints
 from nst.run.records import Progress
 from nst.run.scales import result_side
 from nst.run.shared import Shared
-from nst.settings import Painting, Settings
+from nst.settings import Painting, Settings, paintings_of
 from nst.stylize import complete
-from nst.values import is_count, is_number, path_of, shown
+from nst.values import check_functions, is_count, is_number, path_of, shown
 
 NOT_HERE = ("content", *OF_ONE_PICTURE, "plot", "save_every")
 MOST_TEMPORAL, MOST_FRAME_STEPS = 1e6, 100_000  # larger numbers are slips
@@ -78,7 +79,7 @@ class Filmed:
 
 def video(
     film: PathLike,
-    styles: Iterable[PathLike | Painting],
+    styles: PathLike | Painting | Iterable[PathLike | Painting],
     output: PathLike,
     *,
     temporal: float = TEMPORAL,
@@ -101,7 +102,7 @@ def video(
     ----------
     film : path
         A video file, a GIF, a folder of pictures, or a glob of them.
-    styles : iterable of path or Painting
+    styles : path, Painting, or iterable of these
         One or more.
     output : path
         .mp4, .m4v, .mov, .mkv, .webm or .gif; any other name is a folder for pictures.
@@ -136,6 +137,8 @@ def video(
     KeyboardInterrupt
         What was painted is kept.
     """
+    check_functions(on_plan=on_plan, on_progress=on_progress)
+    check_options(set(options) - set(NOT_HERE), video)
     if unknown := set(options) & set(NOT_HERE):
         raise TypeError(f"a film has no {sorted(unknown)}: they are of one picture each")
     _check_numbers(temporal, frame_steps)
@@ -143,7 +146,7 @@ def video(
     place = path_of("--output", output)
     clip = open_clip(film, _rate(rate))
     kind = writing.kind_of(place)
-    settings = Settings(clip.path, tuple(styles), None, **options)
+    settings = Settings(clip.path, paintings_of(styles), None, **options)
     device = devices.pick(settings.device)
     writing.check(place, kind, clip)
     surveyed = survey(clip)

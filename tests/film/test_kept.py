@@ -98,7 +98,13 @@ def test_what_is_not_ours_among_the_parts_does_no_harm(again):
     whole = Path("out.mkv").read_bytes()
     Path("out.mkv").unlink()
     shutil.copytree("whole-film", "out-film")
-    for name in ("part-abc.mkv", "part-00000099-0001.mkv", "part-1-2-3.mkv", "recent-abc", "x.json"):
+    for name in (
+        "part-abc.mkv",
+        "part-00000099-0001.mkv",
+        "part-1-2-3.mkv",
+        "recent-abc",
+        "x.json",
+    ):
         (SCENE / name).write_bytes(b"junk")
     (SCENE / "recent-99999999x").mkdir()
     assert again() == (0, [])
