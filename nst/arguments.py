@@ -16,6 +16,7 @@ from nst.pictures import reading
 from nst.pictures.colour import COLORS
 from nst.run.ending import WINDOW
 from nst.settings import Painting, Settings
+from nst.values import shown
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
 from nst.vgg.weights import EMBEDDED
 
@@ -51,7 +52,7 @@ def add_settings(
             nargs="?",
             default=None,
             help="image whose strokes and colours to take, or a painting that comes along: "
-            f"{', '.join(demo.STYLES)}; default: {next(iter(demo.STYLES))}",
+            f"{', '.join(demo.STYLES)}; default: {next(iter(demo.STYLES))}; each --style adds one",
         )
         more(
             "--style",
@@ -539,6 +540,11 @@ def _parts(text: str) -> tuple[str, str, tuple[str, ...] | None]:
         return name, weight, tuple(tap.strip() for tap in taps.split(","))
     if before and _is_number(taps):
         return before, taps, None
+    if before and reading.exists(before):
+        raise NstError(
+            f"the style is {shown(text)}, and {shown(taps)} is no weight: give a number behind the "
+            f"colon, such as {brief(before)}:2."
+        )
     return text, "1", None
 
 

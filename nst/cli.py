@@ -183,7 +183,11 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows a default where there is one; what is None is left to the recipe."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False) else super()._get_help_string(action)
+        return (
+            action.help
+            if action.default in (None, False, True)
+            else super()._get_help_string(action)
+        )
 
 
 class _Parser(argparse.ArgumentParser):
