@@ -11,6 +11,7 @@ that dies takes along.
 
 import logging
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -75,6 +76,9 @@ def _distributed() -> Any:
         if name.startswith(("distributed", "tornado")):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TiB"})  # windows are
+    # Dask looks 15 s after a worker has died, and gives it up where it is not there: started
+    # slowly, or started and dead once more.
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"})
     return distributed
 
 
@@ -100,8 +104,30 @@ def _started(distributed: Any, workers: object) -> Iterator[Any]:
         )
     except (OSError, RuntimeError) as error:
         raise NstError(f"the workers could not be started: {brief(error)}.") from error
+    ended = threading.Event()
     with local:
-        yield local
+        keeper = threading.Thread(target=_keep_up, args=(local, count, ended), daemon=True)
+        keeper.start()
+        try:
+            yield local
+        finally:
+            ended.set()
+            keeper.join()
+
+
+def _keep_up(local: Any, count: int, ended: threading.Event) -> None:
+    """Start anew the workers of a ``local`` cluster that Dask has given up, until it has ended."""
+
+    async def forget_the_dead() -> None:
+        for name, nanny in list(local.workers.items()):
+            if nanny.status.name in ("closed", "failed"):
+                del local.workers[name]
+
+    while not ended.wait(LOOKING):
+        with suppress(Exception):  # the cluster ends, or there is no room for one more process
+            local.sync(forget_the_dead)
+            if len(local.workers) < count:
+                local.scale(count)
 
 
 def _joined(distributed: Any, scheduler: str) -> Any:

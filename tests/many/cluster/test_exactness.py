@@ -85,7 +85,7 @@ def check(inputs, side=96):
     assert relative_error(far[0][1], d_whole) < 1e-5
     counted = [name for name, _ in clusters[1].asked]
     assert counted.count("keep") == counted.count("measure") == counted.count("spread") >= 4
-    assert len({place for name, place in clusters[1].asked if name == "spread"}) == 2
+    assert {place for _, place in clusters[1].asked} == {None}  # whose worker dies, goes on
 
 
 @pytest.mark.usefixtures("sent")
