@@ -53,7 +53,8 @@ class Kept:
         """Return painted frame ``number`` of the scene, (3, H, W) float32 in [0, 1]."""
         with self._path.open("rb") as file:
             file.seek((number - self._first) * self._bytes)
-            return as_picture(np.frombuffer(file.read(self._bytes), np.uint8), self._shape)
+            levels = np.frombuffer(file.read(self._bytes), np.uint8)
+            return as_picture(levels.reshape(self._shape))
 
     def add(self, painted: np.ndarray) -> np.ndarray:
         """Keep one more painted frame (3, H, W), and return it as it is kept: in 8 bits."""
@@ -63,7 +64,7 @@ class Kept:
                 file.write(levels.tobytes())
         except OSError as error:
             raise files.unwritable(self._path, error) from error
-        return as_picture(levels, self._shape)
+        return as_picture(levels)
 
     def trim(self, done: int) -> None:
         """Forget what nobody looks back at, now that ``done`` frames are in the result."""
@@ -100,7 +101,7 @@ def told_in(path: Path, kind: type[Told]) -> Told:
     return schema.convert(said, kind, str(path))
 
 
-def as_picture(levels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Return levels of 8 bits, of (H, W, 3) values, as a picture (3, H, W) in [0, 1]."""
-    moved = np.moveaxis(levels.reshape(shape), -1, 0)
+def as_picture(levels: np.ndarray) -> np.ndarray:
+    """Return levels (H, W, 3) uint8 as a picture (3, H, W) in [0, 1]; undoes `as_uint8`."""
+    moved = np.moveaxis(levels, -1, 0)
     return np.ascontiguousarray(moved, np.float32) / np.float32(255)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from objectives import SUMMED
+from plain_data import check_plain
 from small_networks import relative_error
 
 from nst.many.cluster import poster, tiles, worker
@@ -41,17 +42,6 @@ class Here:
 
     def result(self, future):
         return future
-
-
-def check_plain(data):
-    """Raise unless ``data`` are text, bytes, numbers and arrays, in lists and dicts."""
-    if isinstance(data, dict):
-        check_plain([*data, *data.values()])
-    elif isinstance(data, list | tuple):
-        for one in data:
-            check_plain(one)
-    else:
-        assert type(data) in (str, bytes, int, float, bool, type(None), np.ndarray), type(data)
 
 
 @pytest.fixture
