@@ -247,6 +247,10 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
         help="paint several pictures at once, or see the tiles of a large one, on so many "
         "processes of this machine",
     )
+    _add_scheduler(parser)
+
+
+def _add_scheduler(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
@@ -368,6 +372,16 @@ def add_video(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
         metavar="N",
         help="paint only the N-th scene; the film is written when all are painted",
     )
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        nargs="?",
+        const="auto",
+        metavar="N",
+        help="paint several scenes at once, on so many processes of this machine; without a "
+        "number, or auto: as many as memory, CPUs and scenes allow",
+    )
+    _add_scheduler(parser)
     apart = (*OF_ONE_PICTURE, "plot", "save_every")
     add_settings(parser, defaults, apart)
 
@@ -493,6 +507,13 @@ def _numbers(text: str) -> int | tuple[int, ...]:
     return numbers if "," in text else numbers[0]
 
 
+def _workers(text: str) -> str | int:
+    try:
+        return "auto" if text == "auto" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, nor auto") from None
+
+
 def _scales(text: str) -> str | int | tuple[int, ...]:
     return text if text == "auto" else _numbers(text)
 
@@ -542,8 +563,8 @@ def _parts(text: str) -> tuple[str, str, tuple[str, ...] | None]:
         return before, taps, None
     if before and reading.exists(before):
         raise NstError(
-            f"the style is {shown(text)}, and {shown(taps)} is no weight: give a number behind the "
-            f"colon, such as {brief(before)}:2."
+            f"the style is {shown(text)}, and {shown(taps)} is no weight: give a number behind "
+            f"the colon, such as {brief(before)}:2."
         )
     return text, "1", None
 

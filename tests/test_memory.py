@@ -155,6 +155,20 @@ def test_a_file_array_takes_disk_and_no_memory(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []  # it has no name, so a killed run leaves none behind
 
 
+def test_a_large_part_of_a_file_array_passes_through_little_memory(monkeypatch, rng):
+    """What is mapped counts as the process' own, so it is never all of what is copied."""
+    monkeypatch.setattr(memory, "PASSING", 2**20)
+    values = rng.random((50, 400, 500), np.float32)
+    stored = FileArray((50, 400, 600))
+    with memory.Peak(CPU) as peak:
+        stored[:, :, 50:550] = values
+    assert peak.bytes < values.nbytes / 2
+    with memory.Peak(CPU) as peak:
+        read = stored[:, :, 50:550]
+    assert peak.bytes < 1.5 * values.nbytes
+    np.testing.assert_array_equal(read, values)
+
+
 def test_a_full_disk_is_one_line(monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

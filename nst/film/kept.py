@@ -61,7 +61,7 @@ class Kept:
                 f"frame {number + 1} of its scene is not in {self.folder} any more; remove that "
                 "folder, and the scene is painted anew."
             )
-        return as_picture(levels, self._shape)
+        return as_picture(levels.reshape(self._shape))
 
     def add(self, painted: np.ndarray) -> np.ndarray:
         """Keep one more painted frame (3, H, W), and return it as it is kept: in 8 bits."""
@@ -71,7 +71,7 @@ class Kept:
                 file.write(levels.tobytes())
         except OSError as error:
             raise files.unwritable(self._path, error) from error
-        return as_picture(levels, self._shape)
+        return as_picture(levels)
 
     def trim(self, done: int) -> None:
         """Forget what nobody looks back at, now that ``done`` frames are in the result."""
@@ -117,7 +117,7 @@ def told_in(path: Path, kind: type[Told]) -> Told:
     return schema.convert(schema.parse_json(text, str(path)), kind, str(path))
 
 
-def as_picture(levels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Return levels of 8 bits, of (H, W, 3) values, as a picture (3, H, W) in [0, 1]."""
-    moved = np.moveaxis(levels.reshape(shape), -1, 0)
+def as_picture(levels: np.ndarray) -> np.ndarray:
+    """Return levels (H, W, 3) uint8 as a picture (3, H, W) in [0, 1]; undoes `as_uint8`."""
+    moved = np.moveaxis(levels, -1, 0)
     return np.ascontiguousarray(moved, np.float32) / np.float32(255)

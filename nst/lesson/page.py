@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nst.lesson import coarse, stepping
+from nst.lesson.derivations import LINES
 from nst.lesson.exercises import EXERCISES
 from nst.lesson.figures import FIGURES, Choice, Figure, Number
 from nst.lesson.pieces import shown
@@ -52,7 +53,9 @@ def facts(subject: Subject) -> dict[str, str]:
 def render(subject: Subject, recorded: Mapping[str, Any] | None = None) -> str:
     """Return the page; with what is ``recorded`` in it, it asks no server."""
     text = "\n".join(_chapter(number, subject, recorded) for number in CHAPTERS)
-    sources = {s.function: s for figure in FIGURES.values() for s in figure.sources}
+    named = [figure.sources for figure in FIGURES.values()]
+    named += [line.sources for line in LINES.values()]
+    sources = {source.function: source for each in named for source in each}
     data = ""
     if recorded is not None:
         told = json.dumps(recorded).replace("<", "\\u003c")
@@ -101,12 +104,13 @@ def _chapter(number: int, subject: Subject, recorded: Mapping[str, Any] | None) 
     if exercises:
         text += f"<h3>Predict, then look</h3>{exercises}"
     text = text.replace("<by-hand></by-hand>", _by_hand())
+    text = re.sub(r"(<h2 [^>]*>)", rf'\1<span class="number">{number}</span> ', text)
     return f'<section class="chapter" data-chapter="{number}">{text}</section>'
 
 
 def _contents(text: str) -> str:
-    heads = re.findall(r'<h2 id="([\w-]+)">(.*?)</h2>', text)
-    return "".join(f'<li><a href="#{place}">{title}</a></li>' for place, title in heads)
+    heads = re.findall(r'<h2 id="([\w-]+)" data-short="([^"]+)"', text)
+    return "".join(f'<li><a href="#{place}">{short}</a></li>' for place, short in heads)
 
 
 @cache

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from nst import kernels
-from nst.lesson.pieces import Answer, Curves, Picture, Table
+from nst.lesson.pieces import Answer, Curves, Picture, Table, over
 from nst.lesson.pulls import way_down
 from nst.lesson.race import Race, grey_levels
 from nst.lesson.subject import CONTENT_TAP, STYLE_TAPS, Subject
@@ -83,7 +83,7 @@ def scale(subject: Subject, factor: float, white: float) -> Answer:
 
 def plain_rate(subject: Subject) -> float:
     """Return the rate with which plain descent moves pixels in [0, 1] as far as Hvass' step."""
-    return STEP / float(race_of(subject, "descent").at(0).d_image.std())
+    return over(STEP, race_of(subject, "descent").at(0).d_image.std())
 
 
 def _first_adam_step(image: np.ndarray, d_image: np.ndarray) -> np.ndarray:

@@ -109,7 +109,7 @@ def test_every_figure_shows_what_its_function_returns(lesson):
 
 def test_hovering_the_gram_matrix_shows_that_entry(lesson):
     figure = figure_of(lesson, "entry")
-    image = figure.locator("[data-picture=gram] img")
+    image = figure.locator("[data-picture=gram] .frame img")
     image.scroll_into_view_if_needed()
     box = image.bounding_box()
     lesson.page.mouse.move(

@@ -11,8 +11,10 @@ that dies takes along.
 
 import logging
 import queue
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -46,9 +48,8 @@ def opened(workers: int | None = None, scheduler: str | None = None) -> Iterator
         Where Dask is not installed, where nobody answers at the address, where there is no
         worker, or one that has another nst.
     """
+    check(workers, scheduler)
     distributed = _distributed()
-    if (workers is None) == (scheduler is None):
-        raise NstError("give --workers, for a cluster on this machine, or --scheduler, not both.")
     if scheduler is None:
         with _started(distributed, workers) as local:
             cpus = max(1, machine.cpus() // len(local.workers))
@@ -59,6 +60,15 @@ def opened(workers: int | None = None, scheduler: str | None = None) -> Iterator
     client = _joined(distributed, scheduler)
     with _closing(Cluster(client, scheduler, None)) as cluster:
         yield cluster
+
+
+def check(workers: object, scheduler: str | None) -> None:
+    """Raise NstError for workers that cannot be, and where Dask is not installed."""
+    _distributed()
+    if workers is not None and scheduler is not None:
+        raise NstError("give --workers, for a cluster on this machine, or --scheduler, not both.")
+    if workers is not None and not (is_count(workers) and 1 <= int(workers) <= MOST_WORKERS):  # type: ignore[call-overload]
+        raise NstError(f"--workers is {shown(workers)}; give a number from 1 to {MOST_WORKERS}.")
 
 
 def _distributed() -> Any:
@@ -75,19 +85,20 @@ def _distributed() -> Any:
         if name.startswith(("distributed", "tornado")):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TiB"})  # windows are
+    # Dask looks 15 s after a worker has died, and gives it up where it is not there: started
+    # slowly, or started and dead once more.
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"})
     return distributed
 
 
 @contextmanager
-def _started(distributed: Any, workers: object) -> Iterator[Any]:
+def _started(distributed: Any, workers: int | None) -> Iterator[Any]:
     """Yield a cluster on this machine, to which only this process and its workers can connect.
 
     It listens on loopback alone, and asks for a certificate that nobody else has: other users of
     the machine could have it run their programs.
     """
-    if not is_count(workers) or not 1 <= workers <= MOST_WORKERS:  # type: ignore[operator]
-        raise NstError(f"--workers is {shown(workers)}; give a number from 1 to {MOST_WORKERS}.")
-    count = int(workers)  # type: ignore[call-overload]
+    count = int(workers or 1)
     try:
         local = distributed.LocalCluster(
             n_workers=count,
@@ -100,8 +111,30 @@ def _started(distributed: Any, workers: object) -> Iterator[Any]:
         )
     except (OSError, RuntimeError) as error:
         raise NstError(f"the workers could not be started: {brief(error)}.") from error
+    ended = threading.Event()
     with local:
-        yield local
+        keeper = threading.Thread(target=_keep_up, args=(local, count, ended), daemon=True)
+        keeper.start()
+        try:
+            yield local
+        finally:
+            ended.set()
+            keeper.join()
+
+
+def _keep_up(local: Any, count: int, ended: threading.Event) -> None:
+    """Start anew the workers of a ``local`` cluster that Dask has given up, until it has ended."""
+
+    async def forget_the_dead() -> None:
+        for name, nanny in list(local.workers.items()):
+            if nanny.status.name in ("closed", "failed"):
+                del local.workers[name]
+
+    while not ended.wait(LOOKING):
+        with suppress(Exception):  # the cluster ends, or there is no room for one more process
+            local.sync(forget_the_dead)
+            if len(local.workers) < count:
+                local.scale(count)
 
 
 def _joined(distributed: Any, scheduler: str) -> Any:
@@ -206,26 +239,25 @@ class Cluster:
             return future.result()
 
     def each(
-        self, items: Iterable[T], start: Callable[[T, str], Any]
+        self, waiting: deque[T], start: Callable[[T, str], Any]
     ) -> Iterator[tuple[T, Any, Exception | None]]:
-        """Yield each of the ``items`` with the result of its task, or the exception in its place.
+        """Yield each item with the result of its task, or the exception in its place.
 
-        ``start(item, worker)`` returns the future of its task.  A worker has one at a time, and
-        who has no worker yet waits here: so a task that ends its worker takes no other along.
-        They come as they are done.
+        ``start(item, worker)`` returns the future of its task, or None where there is nothing to
+        do.  A worker has one at a time, and what has no worker yet is ``waiting``: so a task that
+        ends its worker takes no other along.  They come as they are done, and what is put into
+        the queue meanwhile is done too.
         """
-        waiting, done = iter(items), queue.SimpleQueue[Any]()
+        done = queue.SimpleQueue[Any]()
         busy: dict[str, tuple[T, Any, str]] = {}  # by key: the item, its future, its worker
-        ended = False
-        while True:
+        while waiting or busy:
             used = {address for _, _, address in busy.values()}
-            for address in self.workers() if not ended else ():
+            for address in self.workers() if waiting else ():
                 if address in used:
                     continue
-                item = next(waiting, None)
-                if item is None:
-                    ended = True
+                if not waiting:
                     break
+                item = waiting.popleft()
                 try:
                     future = start(item, address)
                 except ConnectionError:
@@ -233,12 +265,12 @@ class Cluster:
                 except Exception as error:
                     yield item, None, error
                     continue
-                busy[future.key] = item, future, address
-                future.add_done_callback(done.put)
-            if ended and not busy:
-                return
+                if future is not None:
+                    busy[future.key] = item, future, address
+                    future.add_done_callback(done.put)
             with suppress(queue.Empty):
-                item, future, _ = busy.pop(done.get(timeout=LOOKING).key)
+                wait = LOOKING if busy else 0.0
+                item, future, _ = busy.pop(done.get(timeout=wait).key)
                 yield item, *self._outcome(future)
 
     def _outcome(self, future: Any) -> tuple[Any, Exception | None]:

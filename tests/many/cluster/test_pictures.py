@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickletools
 import signal
 import threading
 import time
@@ -12,7 +11,7 @@ import distributed
 import on_workers
 import psutil
 import pytest
-from distributed.protocol import pickle as protocol
+from plain_data import globals_that_cross
 
 import nst
 from nst import machine
@@ -87,35 +86,9 @@ def test_a_worker_uses_its_share_of_the_machine(place, quick, borrowed):
         assert left < worker.PAUSED * max(limits)
 
 
-def globals_in(pickled):
-    """Return the names that unpickling would import."""
-    strings, found = [], []
-    for code, argument, _ in pickletools.genops(bytes(pickled)):
-        if isinstance(argument, str):
-            strings.append(argument)
-        if code.name == "STACK_GLOBAL":
-            found.append(".".join(strings[-2:]))
-        elif code.name == "GLOBAL":
-            found.append(argument.replace(" ", "."))
-    return found
-
-
 @pytest.mark.usefixtures("borrowed")
 def test_what_is_pickled_of_nst_are_names_of_functions(place, quick, monkeypatch):
-    seen = []
-
-    def watch(name):
-        real = getattr(protocol, name)
-
-        def watched(*given, **more):
-            result = real(*given, **more)
-            seen.extend(globals_in(result if name == "dumps" else given[0]))
-            return result
-
-        monkeypatch.setattr(protocol, name, watched)
-
-    watch("dumps")
-    watch("loads")
+    seen = globals_that_cross(monkeypatch)
     Path("in/broken.png").write_bytes(b"no picture")
     paint(quick, scheduler="tcp://somewhere", workers=None)
     ours = {name.removeprefix("nst.many.cluster.") for name in seen if name.startswith("nst")}
