@@ -111,8 +111,8 @@ def told_in(path: Path, kind: type[Told]) -> Told:
         text = path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise NstError(
-            f"cannot use {path}: {brief(error)}; remove {path.parent}, and what it holds is "
-            "painted anew."
+            f"cannot use {path}: {brief(getattr(error, 'strerror', None) or error)}; remove "
+            f"{path.parent}, and what it holds is painted anew."
         ) from error
     return schema.convert(schema.parse_json(text, str(path)), kind, str(path))
 

@@ -246,8 +246,7 @@ def assemble(output: Path, kind: Kind, clip: Clip, survey: Survey, parts: Sequen
 
 def _copy(container: Any, clip: Clip, survey: Survey, parts: Sequence[Path]) -> None:
     """Copy all packets, pictures and sound, in the order of their times."""
-    av = extra.pyav()
-    with av.open(str(parts[0])) as first, sound_of(clip) as (source, heard):
+    with _part(parts[0]) as first, sound_of(clip) as (source, heard):
         shown = container.add_stream_from_template(first.streams.video[0])
         shown.time_base = clip.time_base
         copies = {stream.index: container.add_stream_from_template(stream) for stream in heard}
@@ -269,8 +268,23 @@ def _pictures_of(parts: Sequence[Path], clip: Clip, survey: Survey) -> Iterator[
 
 def _packets_of(parts: Sequence[Path]) -> Iterator[Any]:
     for path in parts:
-        with extra.pyav().open(str(path)) as container:
+        with _part(path) as container:
             yield from (packet for packet in container.demux(video=0) if packet.size)
+
+
+@contextmanager
+def _part(path: Path) -> Iterator[Any]:
+    """Yield a part, open, while it is read; NstError where it is damaged."""
+    av = extra.pyav()
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, OSError) as error:
+        raise NstError(
+            f"{path} is damaged ({brief(error.strerror or error)}); remove {path.parent}, and the "
+            "scene is painted anew."
+        ) from error
+    with container:
+        yield container
 
 
 def _all(found: Iterable[T], survey: Survey, parts: Sequence[Path]) -> Iterator[T]:
@@ -320,7 +334,7 @@ def _write_gif(file: BinaryIO, clip: Clip, survey: Survey, parts: Sequence[Path]
 
 def _levels_of(parts: Sequence[Path]) -> Iterator[np.ndarray]:
     for path in parts:
-        with extra.pyav().open(str(path)) as container:
+        with _part(path) as container:
             for frame in container.decode(video=0):
                 yield frame.to_ndarray(format="rgb24", threads=1)
 

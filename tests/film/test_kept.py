@@ -70,7 +70,7 @@ DAMAGES = {  # what is done to the folder, and what is said of it
     ),
     "a damaged part": (
         lambda: (SCENE / "part-00000000-0002.mkv").write_bytes(b"\xff" * 999),
-        "its frames are kept in out-film",
+        "part-00000000-0002.mkv is damaged (Invalid data",
     ),
     "a part of more": (
         lambda: (SCENE / "part-00000002-0002.mkv").rename(SCENE / "part-00000002-0009.mkv"),
