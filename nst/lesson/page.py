@@ -8,6 +8,8 @@ and the exercises.  What figures show is not in it: the page asks for that, or h
 import html
 import json
 import re
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import count
@@ -28,8 +30,8 @@ CALLED = {"descent": "Normalised descent", "adam": "Adam", "lbfgs": "L-BFGS"}
 FORMULAS = HERE / "formulas.json"
 
 
-def facts(subject: Subject) -> dict[str, str]:
-    """Return the numbers of the text."""
+def facts(subject: Subject, python: str = "python") -> dict[str, str]:
+    """Return the numbers of the text, and how this ``python`` is called in a shell."""
     parameters = subject.vgg.network.architecture.parameters
     first, second = parameters["conv1_1.weight"], parameters["conv1_2.weight"]
     channels = first[0]
@@ -46,6 +48,7 @@ def facts(subject: Subject) -> dict[str, str]:
         "hvass_sum": " + ".join(f"{w:g}" for w in stepping.HVASS.values())
         + f" = {sum(stepping.HVASS.values()):g}",
         "coarse_steps": coarse.COARSE_STEPS,
+        "python": python,
     }
     return {name: v if isinstance(v, str) else shown(v) for name, v in numbers.items()}
 
@@ -79,7 +82,8 @@ def source_text(number: int) -> str:
 
 
 def _chapter(number: int, subject: Subject, recorded: Mapping[str, Any] | None) -> str:
-    values, ids = facts(subject), count(1)
+    python = shlex.quote(sys.executable) if recorded is None else "python"
+    values, ids = facts(subject, python), count(1)
     text = re.sub(r"\{\{(\w+)\}\}", lambda f: html.escape(values[f[1]]), source_text(number))
     text = re.sub(r"<m>(.*?)</m>", lambda f: _formulas()[f[1]], text, flags=re.DOTALL)
 

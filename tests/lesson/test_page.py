@@ -1,7 +1,10 @@
 """The page's text: its numbers, its words, its formulas, and the lines of source it links to."""
 
+import ast
+import builtins
 import html
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -194,3 +197,73 @@ def test_the_command_of_the_last_chapter_paints(tmp_path):
     assert len(losses) == 3
     assert losses[-1] < losses[0]
     assert images.load(tmp_path / "out.png").shape == (3, 64, 55)
+
+
+# ---- The reader's own file -----------------------------------------------------------------
+
+
+def pieces_of_mine():
+    """Return the pieces of code that the reader writes into a file, in order."""
+    found = re.findall(
+        r'<pre class="mine"[^>]*><code>(.*?)</code></pre>', page.source_text(8), re.DOTALL
+    )
+    return [html.unescape(piece) for piece in found]
+
+
+def test_what_the_reader_writes_paints_piece_by_piece_in_a_fresh_folder(tmp_path):
+    source = "\n\n".join(pieces_of_mine())
+    for name, small in (("SIZE", 48), ("STEPS", 4)):
+        source, changed = re.subn(rf"^{name} = \d+", f"{name} = {small}", source, flags=re.M)
+        assert changed == 1
+    (tmp_path / "mine.py").write_text(source, encoding="utf-8")
+    command = [sys.executable, "-W", "error", "mine.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    measured, derived = re.search(r"measured (\S+) derived (\S+)", done.stdout).groups()
+    assert float(measured) == pytest.approx(float(derived), rel=0.03)
+    losses = [float(loss) for loss in re.findall(r"^step \d+ loss (\S+)$", done.stdout, re.M)]
+    assert len(losses) == 4
+    assert losses[-1] < 0.8 * losses[0]
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.py", "mine.png"}
+
+
+def test_each_piece_can_be_run_when_the_reader_has_written_it():
+    """No piece needs a later one, and each prints something or is followed by what does."""
+    pieces = pieces_of_mine()
+    assert len(pieces) == 5
+    for count in range(1, len(pieces) + 1):
+        known = set(vars(builtins))
+        tree = ast.parse("\n".join(pieces[:count]))
+        stored = {
+            name.id
+            for name in ast.walk(tree)
+            if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+        }
+        stored |= {a.arg for a in ast.walk(tree) if isinstance(a, ast.arg)}
+        stored |= {f.name for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                stored |= {alias.asname or alias.name for alias in node.names}
+        used = {name.id for name in ast.walk(tree) if isinstance(name, ast.Name)}
+        assert used <= stored | known, used - stored - known
+        assert "print(" in pieces[count - 1]
+
+
+def test_the_loss_that_the_reader_writes_is_that_of_the_kernels_by_hand(subject):
+    """The reader's own function against `by_hand`, which writes the kernels out."""
+    namespace = {"__name__": "mine"}
+    first, second, third, *_ = pieces_of_mine()
+    exec(re.sub(r"^SIZE = \d+", "SIZE = 48", first, flags=re.M) + second + third, namespace)
+    image, vgg = namespace["photograph"], namespace["vgg"]
+    loss, d_image = namespace["loss_and_gradient"](image)
+    expected, d_expected = by_hand.all_losses(vgg, image, namespace["content"], namespace["grams"])
+    assert loss == pytest.approx(expected, rel=1e-3)
+    assert np.linalg.norm(d_image - d_expected) < 1e-3 * np.linalg.norm(d_expected)
+
+
+def test_the_page_says_which_python_runs_it_and_a_copy_does_not(subject):
+    assert f"{html.escape(shlex.quote(sys.executable))} mine.py" in page.render(subject)
+    nothing = {"figures": {name: [] for name in FIGURES}, "exercises": {}}
+    copy = page.render(subject, nothing)
+    assert "python mine.py" in copy
+    assert sys.executable not in copy
