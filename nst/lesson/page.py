@@ -97,8 +97,10 @@ def _chapter(number: int, subject: Subject, recorded: Mapping[str, Any] | None) 
         else:
             controls = _views(recorded["figures"][name], key, set_to)
         form = f'<form class="controls" autocomplete="off">{controls}</form>' if controls else ""
+        heading = re.findall(r"<h[23][^>]*>(.*?)</h[23]>", text[: found.start()])[-1]
+        label = ", ".join([heading, *(CALLED.get(value, value) for value in set_to.values())])
         return (
-            f'<figure data-figure="{name}" id="figure-{key}">{form}{inside}'
+            f'<figure data-figure="{name}" id="figure-{key}" aria-label="{label}">{form}{inside}'
             f'<p class="trouble" role="alert" hidden></p>{_lines(made)}</figure>'
         )
 
