@@ -12,22 +12,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nst.lesson import by_hand, page
+from nst.lesson import blindness, by_hand, page, seeing, slope, stepping
 from nst.lesson import subject as subjects
 from nst.lesson.figures import FIGURES
 from nst.lesson.sources import find
 from nst.losses import smoothness_loss, style_loss
+from nst.objective.styles import gram
 
 ROOT = Path(__file__).parents[2]
 WALKTHROUGH = (ROOT / "scripts" / "walkthrough.py").read_text(encoding="utf-8")
-NUMBERS = {  # that may stand in the text: each with what checks it
-    "2015": "the year",
+NUMBERS = {  # that may stand in the text: what no measurement can change
     "0": "black; nothing",
     "1": "white; one",
     "3": "the colours",
-    "10/255": "the step of NormalisedDescent",
-    "10": "its grey levels",
-    "255": "white in a file",
+}
+SPELLED = {  # the same of numbers in words: what is meant is counted by the reader, at sight
+    "two": None,  # of many things
+    "three": {"colours", "channels"},  # red, green, blue
+    "four": {"neighbours"},  # of a pool of 2 x 2
+    "eight": {"neighbours"},  # of a pixel
+    "ten": {"more", "steps", "thousand"},  # a button; blindness.NOTHING, below
 }
 SHARED = {  # how many sentences a chapter has in common with the walkthrough, at the least
     1: 5,
@@ -60,11 +64,11 @@ def sentences(text):
     return {re.sub(r"[^a-z ]", "", part.lower().replace("code", "")).strip() for part in parts}
 
 
-def test_lesson_and_walkthrough_say_the_same_in_the_same_words():
+def test_lesson_and_walkthrough_say_the_same_in_the_same_words(subject):
     cells = re.findall(r"^# %% \[markdown\]\n((?:#.*\n)+)", WALKTHROUGH, re.MULTILINE)
     known = {re.sub(r" +", " ", s) for s in set().union(*map(sentences, cells))}
     for number, least in SHARED.items():
-        said = {re.sub(r" +", " ", s) for s in sentences(page.source_text(number))}
+        said = {re.sub(r" +", " ", s) for s in sentences(page.filled(number, page.facts(subject)))}
         common = {s for s in said & known if len(s.split()) >= 4}
         assert len(common) >= least, (number, sorted(common))
 
@@ -77,6 +81,61 @@ def test_no_number_of_the_text_is_written_by_hand(number):
     text = re.sub(r"float(32|64)|[Cc]hapters? \d(, \d)*( and \d)?", "", text)
     found = set(re.findall(r"\d[\d./]*(?<![./])", text))
     assert found <= set(NUMBERS), found
+    words = r"\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\s+(\w+)"
+    for count, counted in re.findall(words, text.lower()):
+        allowed = SPELLED.get(count, ())
+        assert allowed is None or counted in allowed, f"{count} {counted}"
+
+
+def test_what_the_text_says_of_small_numbers_is_true(subject):
+    facts = page.facts(subject)
+    told = {name: facts[name] for name in ("white", "grey", "step", "taps", "sees_first")}
+    told_first = seeing.layer(subject, "relu1_1", 0, 9, 9)["side"]
+    assert told_first == 3
+    assert told == {
+        "white": "255",
+        "grey": "10",
+        "step": "10/255",
+        "taps": "four",
+        "sees_first": "three",
+    }
+    assert blindness.NOTHING == 1 / 10_000  # "one part in ten thousand"
+    assert facts["year_gatys"] in (gram.__doc__ or "")
+    assert (facts["digits_single"], facts["digits_double"]) == ("7", "16")
+    for name, counted in {
+        "Losses": slope.LOSSES,
+        "Optimizers": stepping.OPTIMIZERS,
+        "pictures": stepping.PICTURES,
+        "hvass": stepping.HVASS,
+        "Statistics": blindness.SHOWN,
+        "Changes": blindness.CHANGES,
+    }.items():
+        assert facts[name].lower() == {3: "three", 4: "four"}[len(counted)]
+
+
+@pytest.mark.parametrize("number", page.CHAPTERS)
+def test_numbers_in_formulas_are_those_of_the_code(number):
+    formulas = re.findall(r"<m>(.*?)</m>", page.source_text(number), re.DOTALL)
+    found = [float(n) for n in re.findall(r"\d+\.?\d*", " ".join(formulas))]
+    if number == 5:
+        assert found == [*stepping.HVASS.values(), pytest.approx(sum(stepping.HVASS.values()))]
+    else:
+        assert set(found) <= {1, 2}  # of means, squares and their derivative, and neighbours
+
+
+def test_the_lines_of_numpy_in_chapters_2_and_3_are_what_the_kernels_do(subject):
+    target_gram, features = subject.target_grams["relu2_1"], subject.features["relu2_1"]
+    channels, height, width = features.shape
+    names = {"np": np, "features": features, "target_gram": target_gram}
+    names |= {"channels": channels, "height": height, "width": width, "H": height, "W": width}
+    for number in (2, 3):
+        for code in re.findall(r"<pre><code>(.*?)</code>", page.source_text(number), re.DOTALL):
+            exec(html.unescape(code), names)
+    loss, d_features = style_loss(features, target_gram)
+    assert names["loss"] == pytest.approx(float(loss), rel=1e-4)
+    np.testing.assert_allclose(
+        names["d_flat"].reshape(features.shape), d_features, rtol=1e-3, atol=1e-8
+    )
 
 
 def test_the_numbers_of_the_text_are_true(subject):
