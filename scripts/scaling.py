@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import tempfile
 import time
+from collections import deque
 from pathlib import Path
 
 import distributed
@@ -78,9 +79,9 @@ def overhead(count: int) -> None:
         def start(number: int, address: str) -> object:
             return cluster.submit(worker.as_it_is, number, on=address)
 
-        list(cluster.each(range(20), start))
+        list(cluster.each(deque(range(20)), start))
         began, cpu = time.perf_counter(), time.process_time()
-        list(cluster.each(range(count), start))
+        list(cluster.each(deque(range(count)), start))
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     print(
         f"a task takes {1e3 * seconds / count:.1f} ms beside its work, "
@@ -133,7 +134,7 @@ def simulate(counts: list[int], picture: float, tile: float, bandwidth: float) -
             rng = np.random.default_rng(count)
             times = picture * rng.uniform(0.8, 1.2, 4 * count)
             began = time.perf_counter()
-            list(cluster.each(times, start))
+            list(cluster.each(deque(times), start))
             seconds = time.perf_counter() - began
             print(f"batch, {count} workers: {times.sum() / count / seconds:.0%}", flush=True)
 

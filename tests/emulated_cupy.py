@@ -191,7 +191,7 @@ class ndarray:  # as CuPy and NumPy have it
         return _call(ufunc, *inputs, **kwargs)
 
     def __array_function__(self, function, types, args, kwargs):
-        return globals()[function.__name__](*args, **kwargs)  # what CuPy has of that name
+        return getattr(sys.modules[__name__], function.__name__)(*args, **kwargs)  # CuPy's
 
     # What does not.
 
@@ -331,8 +331,8 @@ def empty_like(prototype, dtype=None, order="K"):
     return empty(prototype.shape, dtype or prototype.dtype)
 
 
-def zeros_like(prototype, dtype=None):
-    return zeros(prototype.shape, dtype or prototype.dtype)
+def zeros_like(prototype, dtype=None, shape=None):
+    return zeros(prototype.shape if shape is None else shape, dtype or prototype.dtype)
 
 
 def asarray(value, dtype=None):

@@ -68,6 +68,11 @@ def of(*arrays: Array) -> ModuleType:
     )
 
 
+def on_host(array: Array) -> np.ndarray:
+    """Return an array as NumPy's: with a wait for the GPU, if it is there, and else itself."""
+    return array if isinstance(array, np.ndarray) else array.get()
+
+
 def floats(numbers: Sequence[Array]) -> list[float]:
     """Return 0-d arrays, and numbers among them, as Python floats: with one wait for the GPU.
 

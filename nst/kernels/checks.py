@@ -128,6 +128,26 @@ def are_vectors_of_one_space(queries: Any, vectors: Any) -> None:
         )
 
 
+def is_map_of_channels(features: Any, matrix: Any, before: Any, after: Any) -> None:
+    """Raise unless the matrix (O, C) and vectors (C,) and (O,) fit ``features`` (C, H, W)."""
+    has_rank(3, features=features)
+    _one_float_dtype({"features": features})
+    found, channels = matrix.shape, len(features)
+    if (
+        len(found) != 2
+        or found[1] != channels
+        or (before.shape, after.shape)
+        != (
+            (channels,),
+            found[:1],
+        )
+    ):
+        raise ValueError(
+            f"a map of {channels} channels needs a matrix (O, {channels}), and what is taken away "
+            f"({channels},) and added (O,), got {found}, {before.shape} and {after.shape}"
+        )
+
+
 def is_rgb(image: Any) -> None:
     """Raise unless ``image`` is (3, H, W)."""
     has_rank(3, image=image)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import cupy as cp
+import numpy as np
 
 from nst.kernels import checks
 
@@ -488,6 +489,23 @@ def cosine_distance_backward(
     name = "cosine_distance_backward"
     _launch(name, _blocks(positions), d_features, *arrays, *_factor(d_loss), *sizes)
     return d_features
+
+
+def map_channels(
+    features: cp.ndarray,
+    matrix: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    out: cp.ndarray | None = None,
+) -> cp.ndarray:
+    checks.is_map_of_channels(features, matrix, before, after)
+    mapped = _new_output(out, features, (len(matrix), *features.shape[1:]))
+    hosts = (np.ascontiguousarray(a, np.float32) for a in (matrix, before, after))
+    numbers = map(cp.asarray, hosts)
+    positions = features[0].size
+    sizes = len(features), len(matrix), positions
+    _launch("map_channels", _blocks(positions), mapped, features, *numbers, *sizes)
+    return mapped
 
 
 # ---- What launches them --------------------------------------------------------------

@@ -269,3 +269,19 @@ extern "C" __global__ void cosine_distance_backward(
         }
     }
 }
+
+// ---- Colours -----------------------------------------------------------------------
+
+// numpy: matrix @ (features - before) + after.  A thread has all channels of a position.
+extern "C" __global__ void map_channels(float* mapped, const float* features, const float* matrix,
+                                        const float* before, const float* after, long long inputs,
+                                        long long outputs, long long positions) {
+    FOR_EACH(p, positions) {
+        for (long long o = 0; o < outputs; ++o) {
+            float sum = 0.0f;
+            for (long long c = 0; c < inputs; ++c)
+                sum += matrix[o * inputs + c] * (features[c * positions + p] - before[c]);
+            mapped[o * positions + p] = sum + after[o];
+        }
+    }
+}

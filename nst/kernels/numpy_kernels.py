@@ -17,6 +17,7 @@ from nst.kernels.numpy_neighbours import (  # noqa: F401  (one twin, in two file
     block_mean_backward,
     cosine_distance,
     cosine_distance_backward,
+    map_channels,
     nearest,
     resize,
     resize_backward,

@@ -189,6 +189,35 @@ def cosine_distance_backward(
     return d_features
 
 
+def map_channels(
+    features: np.ndarray,
+    matrix: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return ``matrix @ (features_p - before) + after`` at each position p: (O, H, W).
+
+    With ``matrix = S_target**(1/2) S**(-1/2)`` and the two means, colours of mean and covariance S
+    get those of a target: the moment match.  `moments` has the sums that these are made of.
+
+    Parameters
+    ----------
+    features : (C, H, W) float array
+        Such as the three channels of a picture.
+    matrix, before, after : (O, C), (C,) and (O,) NumPy arrays
+        A few numbers, which stay on the host in either twin.
+    out : (O, H, W) float array, optional
+        Takes the result; not ``features``.
+    """
+    checks.is_map_of_channels(features, matrix, before, after)
+    mapped = _output(out, features, (len(matrix), *features.shape[1:]))
+    numbers = (a.astype(features.dtype) for a in (matrix, before[:, None], after[:, None]))
+    flat = (a.reshape(len(a), -1) for a in (mapped, features))
+    blocks.write(partial(_map_channels, *numbers), *flat)
+    return mapped
+
+
 # ---- What the kernels are made of ----------------------------------------------------
 
 
@@ -346,3 +375,14 @@ def _cosine_distance_backward(
     else:
         np.multiply(f, along.astype(f.dtype), out=d_flat)
         d_flat -= wanted
+
+
+def _map_channels(
+    matrix: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    mapped: np.ndarray,
+    flat: np.ndarray,
+) -> None:
+    np.matmul(matrix, flat - before, out=mapped)
+    mapped += after

@@ -13,8 +13,8 @@ Where neither the content nor any style has colour, as they are painted, the res
 style loss alone lets some in.
 
 Gatys, Bethge, Hertzmann and Shechtman, "Preserving Color in Neural Artistic Style Transfer"
-(2016), arXiv 1606.05897.  Images are (3, H, W) RGB in [0, 1], in NumPy: this is done once before
-and once after painting.
+(2016), arXiv 1606.05897.  Images are (3, H, W) RGB in [0, 1]: this is done once before painting,
+in NumPy, and once after it, where moments are matched on the device that painted.
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nst import kernels
+from nst.kernels import Array
 from nst.pictures import images
 
 Moments = tuple[np.ndarray, np.ndarray]  # mean (3,) and covariance (3, 3) of colours, float64
@@ -59,6 +60,7 @@ FROM_CONES = np.array(
         [-0.0041119885, -0.7034763098, 1.7068625689],
     ]
 )
+ZERO = np.zeros(3)  # nothing is taken away before these, or added
 COLOURLESS = 6e-5  # variance of a and b: a style of less has no colour
 SMOOTHINGS = 5  # of a and b, along L
 RIDGE = 1e-4  # added to a variance, so that its root is never close to nothing
@@ -175,11 +177,11 @@ def match_colours(
 
 
 def match_moments(
-    image: np.ndarray,
+    image: Array,
     target: Moments,
-    alpha: np.ndarray | None = None,
+    alpha: Array | None = None,
     own: Moments | None = None,
-) -> np.ndarray:
+) -> Array:
     """Return ``image`` with the colours' mean (3,) and covariance (3, 3) of ``target``.
 
     ``rgb -> S_target^(1/2) S_image^(-1/2) (rgb - mean_image) + mean_target``
@@ -203,9 +205,8 @@ def match_moments(
     mean, covariance = colour_moments(image, alpha) if own is None else own
     target_mean, target_covariance = target
     to_target = _power(target_covariance, 0.5) @ _power(covariance, -0.5)
-    flat = image.reshape(3, -1) - mean[:, None].astype(image.dtype)
-    matched = to_target.astype(image.dtype) @ flat + target_mean[:, None].astype(image.dtype)
-    return np.clip(matched, 0, 1).reshape(image.shape)
+    k = kernels.of(image)
+    return k.clip(k.map_channels(image, to_target, mean, target_mean), 0, 1)
 
 
 @dataclass(frozen=True)
@@ -243,8 +244,8 @@ def palette_of(
 
 
 def with_chroma_of(
-    painted: np.ndarray, photograph: np.ndarray, style: Palette, alpha: np.ndarray | None = None
-) -> np.ndarray:
+    painted: Array, photograph: Array, style: Palette, alpha: Array | None = None
+) -> Array:
     """Return ``painted`` with the photograph's chroma, spread as that of the ``style``.
 
     In OkLab: L is the painted one, and
@@ -264,9 +265,8 @@ def with_chroma_of(
     alpha : (H, W) float array, optional
         Pixels where it is 0 do not count.
     """
-    low, high = (limit[:, None, None].astype(painted.dtype) for limit in (style.low, style.high))
     found = as_oklab(painted)
-    lab = np.clip(found, low, high)
+    lab = _within(style, found.copy())
     if np.abs(style.covariance[1:, 1:]).max() < COLOURLESS:
         lab[1:] = found[1:]
         lab = _matched(lab, style.mean, style.covariance, alpha)
@@ -274,22 +274,28 @@ def with_chroma_of(
         own = as_oklab(photograph)[1:]
         chroma = _matched(own, style.mean[1:], style.covariance[1:, 1:], alpha)
         lab[1:] = smoothed_along(lab[0], chroma)
-    return from_oklab(np.clip(lab, low, high))
+    return from_oklab(_within(style, lab))
+
+
+def _within(style: Palette, lab: Array) -> Array:
+    """Limit OkLab ``lab`` (3, H, W) in place to the range of the ``style``, and return it."""
+    for channel, low, high in zip(lab, style.low, style.high, strict=True):
+        kernels.of(channel).clip(channel, float(low), float(high))
+    return lab
 
 
 def _matched(
-    values: np.ndarray, mean: np.ndarray, covariance: np.ndarray, alpha: np.ndarray | None
-) -> np.ndarray:
+    values: Array, mean: np.ndarray, covariance: np.ndarray, alpha: Array | None
+) -> Array:
     """Return ``values`` (N, H, W) with this mean and covariance, each spread a little widened."""
     own_mean, own_covariance = colour_moments(values, alpha)
     ridge = RIDGE * np.eye(len(values))
     to_target = _power(covariance + ridge, 0.5) @ _power(own_covariance + ridge, -0.5)
-    flat = values.reshape(len(values), -1) - own_mean[:, None].astype(values.dtype)
-    matched = to_target.astype(values.dtype) @ flat + mean[:, None].astype(values.dtype)
-    return matched.reshape(values.shape)
+    matched: Array = kernels.of(values).map_channels(values, to_target, own_mean, mean)
+    return matched
 
 
-def smoothed_along(guide: np.ndarray, values: np.ndarray) -> np.ndarray:
+def smoothed_along(guide: Array, values: Array) -> Array:
     """Return ``values`` (N, H, W), averaged over 3 x 3 pixels five times.
 
     A neighbour counts by ``exp(-10 |guide there - guide here|)``: edges of the ``guide`` (H, W)
@@ -307,16 +313,20 @@ def smoothed_along(guide: np.ndarray, values: np.ndarray) -> np.ndarray:
     return values
 
 
-def as_oklab(image: np.ndarray) -> np.ndarray:
+def as_oklab(image: Array) -> Array:
     """Return OkLab (3, H, W) of an image whose RGB in [0, 1] is taken for linear."""
-    cones = np.tensordot(TO_CONES.astype(image.dtype), image.clip(0, 1), 1)
-    return np.tensordot(TO_LAB.astype(image.dtype), np.cbrt(cones), 1)
+    k = kernels.of(image)
+    cones = k.map_channels(k.clip(image.copy(), 0, 1), TO_CONES, ZERO, ZERO)
+    lab: Array = k.map_channels(np.cbrt(cones), TO_LAB, ZERO, ZERO)
+    return lab
 
 
-def from_oklab(lab: np.ndarray) -> np.ndarray:
+def from_oklab(lab: Array) -> Array:
     """Return the image, clipped to [0, 1], of OkLab (3, H, W): the way back of `as_oklab`."""
-    cones = np.tensordot(FROM_LAB.astype(lab.dtype), lab, 1) ** 3
-    return np.tensordot(FROM_CONES.astype(lab.dtype), cones, 1).clip(0, 1)
+    k = kernels.of(lab)
+    cones = k.map_channels(lab, FROM_LAB, ZERO, ZERO) ** 3
+    image: Array = k.clip(k.map_channels(cones, FROM_CONES, ZERO, ZERO), 0, 1)
+    return image
 
 
 def blended(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
@@ -328,15 +338,16 @@ def blended(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
     return mean, np.tensordot(shares, covariances, 1) + (shares[:, None] * apart).T @ apart
 
 
-def colour_moments(image: np.ndarray, alpha: np.ndarray | None = None) -> Moments:
+def colour_moments(image: Array, alpha: Array | None = None) -> Moments:
     """Return the mean (3,) and the covariance (3, 3) of an image's colours, in float64.
 
     Of those that are not wholly transparent, where there is an ``alpha`` (H, W).
     """
-    flat = image.reshape(len(image), -1) if alpha is None else image[:, alpha > 0]
-    mean = flat.mean(axis=1, dtype=np.float64)
-    centred = flat - mean[:, None].astype(image.dtype)
-    return mean, (centred @ centred.T).astype(np.float64) / flat.shape[1]
+    seen = None if alpha is None else (alpha > 0).astype(image.dtype)
+    sums = kernels.on_host(kernels.of(image).moments(image, seen))
+    count = image[0].size if seen is None else float(seen.sum())
+    mean = sums[:, -1] / count
+    return mean, sums[:, :-1] / count - np.outer(mean, mean)
 
 
 def _power(covariance: np.ndarray, exponent: float) -> np.ndarray:

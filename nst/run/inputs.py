@@ -88,10 +88,14 @@ class Inputs:
         painted = image.clip(0, 1)
         alpha, strength = _fitted(self.alpha, *painted.shape[1:]), self.settings.strength
         if self.recipe.palette == "moments":
-            painted = in_style_colours(painted, alpha, self.paintings, strength)
+            painted = in_style_colours(
+                painted, alpha, self.paintings, strength, device=self.device
+            )
         elif self.recipe.palette == "chroma":
             photograph = images.resize(self.content, *painted.shape[1:])
-            painted = with_chroma(painted, photograph, alpha, self.paintings, strength)
+            painted = with_chroma(
+                painted, photograph, alpha, self.paintings, strength, self.device
+            )
         painted = colour.as_grey(painted) if self.grey else painted
         return colour.finished(self.settings.color, painted, self.photograph)
 
@@ -261,6 +265,7 @@ def in_style_colours(
     paintings: Sequence[ReadPainting],
     strength: float = 1.0,
     like: np.ndarray | None = None,
+    device: Device = devices.CPU,
 ) -> np.ndarray:
     """Return ``content`` (3, H, W) with its colours matched to those of the ``paintings``.
 
@@ -287,7 +292,8 @@ def in_style_colours(
         if like is not None:
             own = colour.colour_moments(like, _fitted(sharing[0].region, *like.shape[1:]))
         shown = alpha if region is None else region
-        matched = colour.match_moments(content, of_paintings, shown, own)
+        placed, seen = device.asarray(content), None if shown is None else device.asarray(shown)
+        matched = device.asnumpy(colour.match_moments(placed, of_paintings, seen, own))
         share = np.float32(1) if region is None else region
         coloured = coloured + share * (matched - content)
     return content + np.float32(strength) * (np.clip(coloured, 0, 1) - content)
@@ -299,6 +305,7 @@ def with_chroma(
     alpha: np.ndarray | None,
     paintings: Sequence[ReadPainting],
     strength: float = 1.0,
+    device: Device = devices.CPU,
 ) -> np.ndarray:
     """Return ``painted`` (3, H, W) with the photograph's chroma, spread as the paintings'.
 
@@ -316,7 +323,9 @@ def with_chroma(
             [one.weight for one in sharing],
         )
         seen = alpha if region is None else region
-        found = colour.with_chroma_of(painted, photograph, palette, seen)
+        shown = None if seen is None else device.asarray(seen)
+        pictures = device.asarray(painted), device.asarray(photograph)
+        found = device.asnumpy(colour.with_chroma_of(*pictures, palette, shown))
         share = np.float32(1) if region is None else region
         coloured = coloured + share * (found - painted)
     return painted + np.float32(strength) * (np.clip(coloured, 0, 1) - painted)

@@ -9,8 +9,8 @@ from gradcheck import assert_gradient
 from kernels.test_twins import call, on_host, public_names, twin  # noqa: F401
 
 from nst import kernels
+from nst.kernels import blocks, numpy_neighbours
 from nst.kernels import numpy_kernels as k
-from nst.kernels import numpy_neighbours
 
 SHAPES = [(1, 1, 1), (3, 1, 5), (2, 9, 8), (3, 17, 31)]
 GRIDS = [("corners", 0.4), ("centres", 0.4), ("corners", 2.3), ("centres", 1.7), ("doubled", 2)]
@@ -239,6 +239,45 @@ def test_cosines_of_many_channels_are_added_up_in_float64():
     assert found == pytest.approx(2.0**12 / length, rel=1e-7)
 
 
+# ---- Colours -----------------------------------------------------------------------------
+
+
+def test_a_map_of_channels_is_that_of_a_loop(rng):
+    features, matrix = rng.standard_normal((3, 4, 5)), rng.standard_normal((2, 3))
+    before, after = rng.standard_normal(3), rng.standard_normal(2)
+    found = k.map_channels(features, matrix, before, after)
+    assert found.shape == (2, 4, 5)
+    for o, row, column in np.ndindex(found.shape):
+        here = features[:, row, column]
+        expected = sum(matrix[o, c] * (here[c] - before[c]) for c in range(3)) + after[o]
+        assert found[o, row, column] == pytest.approx(expected)
+
+
+def test_channels_are_mapped_in_blocks(rng, monkeypatch):
+    """A poster has no room for another of itself beside what is read and what is written."""
+    features = rng.standard_normal((3, 40, 50), np.float32)
+    numbers = rng.standard_normal((3, 3)), rng.standard_normal(3), rng.standard_normal(3)
+    whole, seen = k.map_channels(features, *numbers), []
+    of_a_block = numpy_neighbours._map_channels
+
+    def counted(*given):
+        seen.append(given[-1].shape[1])
+        of_a_block(*given)
+
+    monkeypatch.setattr(numpy_neighbours, "_map_channels", counted)
+    monkeypatch.setattr(blocks, "WRITTEN_ELEMENTS", 3 * 600)
+    np.testing.assert_allclose(k.map_channels(features, *numbers), whole, rtol=1e-6, atol=1e-6)
+    assert sorted(seen) == [200, 600, 600, 600]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "before", "after"), [((3, 2), 2, 3), ((2, 3), 2, 2), ((2, 3), 3, 3), ((3,), 3, 3)]
+)
+def test_a_map_fits_its_channels(matrix, before, after):
+    with pytest.raises(ValueError, match=r"a map of 3 channels needs a matrix \(O, 3\)"):
+        k.map_channels(np.zeros((3, 4, 5)), *(np.zeros(s) for s in (matrix, before, after)))
+
+
 # ---- All of them -------------------------------------------------------------------------
 
 
@@ -271,6 +310,9 @@ def cases(rng, shape):
         "cosine_distance weighed": cosine | {"mask": weights},
         "cosine_distance_backward": cosine | {"d_loss": np.asarray(0.7)},
         "cosine_distance_backward weighed": cosine | {"mask": weights, "d_loss": 2} | there,
+        "map_channels": {"features": features}
+        | {"matrix": rng.standard_normal((2, channels)).T[:, ::-1].T}
+        | {"before": rng.standard_normal(channels), "after": rng.standard_normal(2)},
         "nearest": {"queries": features.reshape(channels, -1)}
         | {"vectors": target.reshape(channels, -1)},
     }
@@ -322,7 +364,10 @@ def test_the_dtype_that_goes_in_comes_out(rng, case, dtype):
     assert changed == ({"out"} if "out" in given else set())
 
 
-@pytest.mark.parametrize("case", [c for c in ARRAYS if "backward" in c or c == "resize"])
+WRITING = [c for c in ARRAYS if "backward" in c or c in ("resize", "map_channels")]
+
+
+@pytest.mark.parametrize("case", WRITING)
 def test_what_is_written_goes_where_it_is_told(rng, case):
     name, arguments = case.split()[0], cases(rng, (3, 8, 9))[case]
     given = {n: a for n, a in arguments.items() if n not in ("out", "add")}
