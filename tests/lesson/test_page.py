@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nst.lesson import blindness, by_hand, page, seeing, slope, stepping
+from nst.lesson import blindness, by_hand, coarse, page, seeing, slope, stepping
 from nst.lesson import subject as subjects
 from nst.lesson.figures import FIGURES
 from nst.lesson.sources import find
@@ -89,28 +89,40 @@ def test_no_number_of_the_text_is_written_by_hand(number):
 
 def test_what_the_text_says_of_small_numbers_is_true(subject):
     facts = page.facts(subject)
-    told = {name: facts[name] for name in ("white", "grey", "step", "taps", "sees_first")}
-    told_first = seeing.layer(subject, "relu1_1", 0, 9, 9)["side"]
-    assert told_first == 3
-    assert told == {
+    first, second = (subject.vgg.network.arrays[f"{n}.weight"] for n in ("conv1_1", "conv1_2"))
+    features = subject.features["relu1_1"]
+    assert seeing.layer(subject, "relu1_1", 0, 9, 9)["side"] == 3
+    assert blindness.NOTHING == 1 / 10_000  # "one part in ten thousand"
+    assert facts.pop("year_gatys") in (gram.__doc__ or "")
+    told = {
+        "pixels_read": str(first[0].size),
+        "channels_read": str(len(features)),
+        "products_deep": str(second[0].size),
+        "channels": str(len(features)),
+        "pairs": str(subject.target_grams["relu1_1"].size),
+        "tap": "relu1_1",
+        "taps": "four",
+        "sees_first": "three",
+        "digits_single": "7",
+        "digits_double": "16",
         "white": "255",
         "grey": "10",
         "step": "10/255",
-        "taps": "four",
-        "sees_first": "three",
+        "hvass_sum": "1.5 + 10 + 0.3 = 11.8",
+        "coarse_steps": str(coarse.COARSE_STEPS),
+        "python": "python",
     }
-    assert blindness.NOTHING == 1 / 10_000  # "one part in ten thousand"
-    assert facts["year_gatys"] in (gram.__doc__ or "")
-    assert (facts["digits_single"], facts["digits_double"]) == ("7", "16")
-    for name, counted in {
+    counts = {
         "Losses": slope.LOSSES,
         "Optimizers": stepping.OPTIMIZERS,
         "pictures": stepping.PICTURES,
         "hvass": stepping.HVASS,
         "Statistics": blindness.SHOWN,
         "Changes": blindness.CHANGES,
-    }.items():
-        assert facts[name].lower() == {3: "three", 4: "four"}[len(counted)]
+    }
+    for name, counted in counts.items():
+        assert facts.pop(name).lower() == {3: "three", 4: "four"}[len(counted)]
+    assert facts == told
 
 
 @pytest.mark.parametrize("number", page.CHAPTERS)
