@@ -20,6 +20,7 @@ from nst.errors import NstError
 from nst.values import shown
 
 SHARE = 0.8  # of what is free, where the user names no budget
+LEAST = 1_000_000  # bytes: with a number below, the unit was forgotten
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 SAMPLE_SECONDS = 0.002
 PASSING = 2**24  # bytes of a file that are in memory while it is read or written
@@ -36,7 +37,13 @@ def parse(text: str) -> int | None:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?", text.strip().upper())
     if not found or not 0 < float(found[1]) < float("inf"):
         raise NstError(f"--memory is {shown(text)}; give auto, or an amount such as 4GB or 800MB.")
-    return int(float(found[1]) * UNITS[found[2]])
+    amount = float(found[1]) * UNITS[found[2]]
+    if not found[2] and amount < LEAST:
+        raise NstError(
+            f"--memory is {shown(text)}, which is {found[1]} bytes; give its unit too, such as "
+            f"{found[1]}GB."
+        )
+    return int(amount)
 
 
 def format_bytes(amount: float) -> str:

@@ -29,7 +29,7 @@ MB = 10**6
         ("800M", 800_000_000),
         ("2T", 2_000_000_000_000),
         ("64 KiB", 64_000),
-        ("123", 123),
+        ("123000000", 123_000_000),
         ("auto", None),
     ],
 )
@@ -42,6 +42,16 @@ def test_other_amounts_are_refused_in_one_line(text):
     with pytest.raises(NstError, match="give auto, or an amount such as 4GB") as error:
         memory.parse(text)
     assert repr(text) in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["2", "16", "0.5", "999999", "512B"])
+def test_a_small_number_without_a_unit_is_told_as_what_it_is(text):
+    number = text.removesuffix("B")
+    with pytest.raises(NstError) as error:
+        memory.parse(text)
+    assert str(error.value) == (
+        f"--memory is {text!r}, which is {number} bytes; give its unit too, such as {number}GB."
+    )
 
 
 @pytest.mark.parametrize(

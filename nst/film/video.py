@@ -5,8 +5,9 @@ import json
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
@@ -14,25 +15,27 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from nst import devices, files
-from nst.errors import NstError, brief
+from nst.errors import NstError, NstWarning, brief
 from nst.files import PathLike
-from nst.film import TEMPORAL, extra, writing
+from nst.film import TEMPORAL, damage, extra, writing
 from nst.film.clip import Clip, open_clip
 from nst.film.kept import Kept, told_in
 from nst.film.painting import Painted, Reel, Shoot, base_of, paint_stretch, plans
 from nst.film.scenes import Scene, Survey, survey
 from nst.film.writing import Kind, Parts, Pictures, Sink, parts_in
 from nst.many.batch import Painter, Standing
+from nst.many.jobs import OF_ONE_PICTURE
+from nst.options import check_options
 from nst.pictures import reading
 from nst.run import checkpoints
 from nst.run.records import Progress
 from nst.run.scales import result_side
 from nst.run.shared import Shared
-from nst.settings import Painting, Settings
+from nst.settings import Painting, Settings, paintings_of
 from nst.stylize import complete
-from nst.values import is_count, is_number, shown
+from nst.values import check_functions, is_count, is_number, path_of, shown
 
-NOT_HERE = ("content", "style", "output", "log", "report", "checkpoint", "plot", "save_every")
+NOT_HERE = ("content", *OF_ONE_PICTURE, "plot", "save_every")
 MOST_TEMPORAL, MOST_FRAME_STEPS = 1e6, 100_000  # larger numbers are slips
 
 
@@ -86,7 +89,7 @@ class SceneCrew(Protocol):
 
 def video(
     film: PathLike,
-    styles: Iterable[PathLike | Painting],
+    styles: PathLike | Painting | Iterable[PathLike | Painting],
     output: PathLike,
     *,
     temporal: float = TEMPORAL,
@@ -111,7 +114,7 @@ def video(
     ----------
     film : path
         A video file, a GIF, a folder of pictures, or a glob of them.
-    styles : iterable of path or Painting
+    styles : path, Painting, or iterable of these
         One or more.
     output : path
         .mp4, .m4v, .mov, .mkv, .webm or .gif; any other name is a folder for pictures.
@@ -152,6 +155,8 @@ def video(
     KeyboardInterrupt
         What was painted is kept.
     """
+    check_functions(on_plan=on_plan, on_progress=on_progress)
+    check_options(set(options) - set(NOT_HERE), video)
     if unknown := set(options) & set(NOT_HERE):
         raise TypeError(f"a film has no {sorted(unknown)}: they are of one picture each")
     _check_numbers(temporal, frame_steps)
@@ -161,13 +166,14 @@ def video(
         from nst.many.cluster import connection
 
         connection.check(None if workers == "auto" else workers, scheduler)
-    place = Path(output)
+    place = path_of("--output", output)
     clip = open_clip(film, _rate(rate))
     kind = writing.kind_of(place)
-    settings = Settings(clip.path, tuple(styles), None, **options)
+    settings = Settings(clip.path, paintings_of(styles), None, **options)
     device = devices.pick(settings.device)
     writing.check(place, kind, clip)
     surveyed = survey(clip)
+    damage.warn_of(clip, surveyed)
     settings = _not_enlarged(settings, surveyed)
     shoot = _prepared(clip, surveyed, settings, device, temporal, frame_steps)
     if scene is not None and not (is_count(scene) and 1 <= scene <= len(shoot.survey.scenes)):
@@ -198,7 +204,7 @@ def video(
                 "kind of file, such as .mkv, or another --rate may hold them."
             ) from error
     if whole:
-        shutil.rmtree(folder)
+        _remove(folder)
     scenes = tuple((one.start, one.stop) for one in shoot.survey.scenes)
     return Filmed(place if whole else None, len(shoot.survey), scenes, run.painted)
 
@@ -246,9 +252,9 @@ def _prepared(
     frame_steps: int | None,
 ) -> Shoot:
     """Read the styles, open the network, and plan how frames are painted."""
-    read = {p: reading.read(p, settings.memory) for p in settings.inputs if p != settings.content}
-    hashes = {str(settings.content): clip.digest()}
-    hashes |= {str(path): given.sha256 for path, given in read.items()}
+    read = {path: reading.read(path, settings.memory) for path in settings.beside_content}
+    hashes = {str(path): given.sha256 for path, given in read.items()}
+    hashes[str(settings.content)] = clip.digest()  # which is of more than one of its pictures
     shared, reference = Shared(), surveyed.scenes[0].reference
     base = base_of(settings, device, read, hashes, reference, shared)
     picture = next(iter(clip.frames(0, 1))).picture
@@ -265,7 +271,25 @@ def _mark(shoot: Shoot, kind: Kind | None, frame_steps: int | None) -> str:
 
 
 def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder of a film that is written; of a link to one, the link too.
+
+    Warn with NstWarning where that cannot be: what was painted is there.
+    """
+    try:
+        shutil.rmtree(files.resolved(folder))
+        if folder.is_symlink():
+            folder.unlink()
+    except OSError as error:
+        warnings.warn(
+            f"{folder} could not be removed ({brief(error.strerror or error)}): the film is "
+            "whole, and nothing in it is needed any more",
+            NstWarning,
+            stacklevel=3,
+        )
 
 
 class _locked:
@@ -289,7 +313,7 @@ class _locked:
                 "folder of this name. Move it away, or give another --output."
             )
         files.make_folder(self._folder)
-        self._lock = checkpoints.lock(self._folder)
+        self._lock = checkpoints.lock(self._folder, "--output")
         with files.replace_atomically(path) as file:
             file.write(json.dumps({"mark": self._mark}).encode())
 
@@ -355,8 +379,9 @@ class _Run:
         """Return how many frames of the ``scenes`` need not be painted again."""
         done = 0
         for one in scenes:
-            there = self._at(one).is_dir()
-            painted = self._kept(one).painted if there else 0
+            painted = 0
+            with suppress(NstError):  # what is kept of it is damaged
+                painted = self._kept(one).painted if self._at(one).is_dir() else 0
             done += max(painted, self._sink(one).done)
         return done
 
