@@ -1,6 +1,7 @@
 # `make` lists the targets.  Paint your own pictures with:
 #   make stylize CONTENT=a.jpg STYLE=b.jpg OUTPUT=c.png SIZE=768 STEPS=200 MODEL=vgg16-slim DEVICE=auto
-# What is not given has the default of `nst stylize --help`; OPTIONS takes the other options there.
+# What is not given has the default of `nst stylize --help`.  OPTIONS takes any other options of the
+# command that a target calls: make stylize OPTIONS='--plot --seed 3', make studio OPTIONS='--port 8000'
 
 PYTHON ?= python3
 BIN    := .venv/bin

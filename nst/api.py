@@ -7,7 +7,7 @@ from typing import Any, Unpack, overload
 
 from nst.files import PathLike
 from nst.many.cluster.poster import shared_out
-from nst.options import Options, Picture
+from nst.options import Options, Picture, check_options
 from nst.run.inputs import prepare
 from nst.run.plan import plan
 from nst.run.records import Progress
@@ -15,6 +15,7 @@ from nst.run.state import reopen_to_paint, start
 from nst.settings import Painting, Settings
 from nst.stylize import Result, Run, complete, preview
 from nst.terminal import ProgressBar
+from nst.values import check_functions
 
 Style = Picture | Painting | Sequence[Picture | Painting]
 OnProgress = Callable[[Progress], object]
@@ -111,6 +112,8 @@ def stylize(
     """
     if isinstance(content, Settings) and callable(style):
         style, on_progress = None, style
+    check_options(options, stylize)
+    check_functions(on_progress=on_progress)
     inputs = prepare(_settings(content, style, output, options))  # read
     with _shown(on_progress, progress) as after_step:
         draft = preview(inputs, after_step)
@@ -163,6 +166,7 @@ def paint(
     >>> run.result
     <Result: 40 x 32 pixels after 2 steps, stopped>
     """
+    check_options(options, paint)
     inputs = prepare(_settings(content, style, output, options))
     draft = preview(inputs)
     planned = plan(inputs)
@@ -197,6 +201,7 @@ def resume(
     NstError
         If there is no checkpoint, or if a file that the run reads has changed.
     """
+    check_functions(on_progress=on_progress)
     inputs, saved, state = reopen_to_paint(Path(folder))
     with (
         _shown(on_progress, progress) as after_step,

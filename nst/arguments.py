@@ -16,6 +16,7 @@ from nst.pictures import reading
 from nst.pictures.colour import COLORS
 from nst.run.ending import WINDOW
 from nst.settings import Painting, Settings
+from nst.values import shown
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
 from nst.vgg.weights import EMBEDDED
 
@@ -51,7 +52,7 @@ def add_settings(
             nargs="?",
             default=None,
             help="image whose strokes and colours to take, or a painting that comes along: "
-            f"{', '.join(demo.STYLES)}; default: {next(iter(demo.STYLES))}",
+            f"{', '.join(demo.STYLES)}; default: {next(iter(demo.STYLES))}; each --style adds one",
         )
         more(
             "--style",
@@ -74,7 +75,7 @@ def add_settings(
     add(
         "output",
         "-o",
-        type=Path,
+        type=_path,
         help="where to write the result: .png, .jpg, .webp, .tiff or .avif; - is standard output",
     )
     add(
@@ -146,7 +147,7 @@ def add_settings(
     )
     parser.add_argument(
         "--tap-weights",
-        type=Path,
+        type=_path,
         metavar="FILE.toml",
         help="tables [content] and [style] of tap = weight, in place of the recipe's",
     )
@@ -182,11 +183,11 @@ def add_settings(
     add("seed", type=int, help="of the noise")
     add("save_every", type=int, metavar="N", help="save a frame every N steps; 0: none")
     add("plot", action="store_true", help="write content | mixed | style, and the loss curves")
-    add("log", type=Path, metavar="FILE.csv", help="write the losses of every step")
-    add("report", type=Path, metavar="FILE.html", help="write a page that shows the run")
+    add("log", type=_path, metavar="FILE.csv", help="write the losses of every step")
+    add("report", type=_path, metavar="FILE.html", help="write a page that shows the run")
     add(
         "checkpoint",
-        type=Path,
+        type=_path,
         metavar="FOLDER",
         help="save the run on the way, for `nst resume FOLDER`; without it, a run of more than "
         "five minutes is saved beside the output",
@@ -206,7 +207,7 @@ def add_estimate(parser: argparse.ArgumentParser, defaults: bool = True) -> None
     """Add what `nst estimate` takes."""
     parser.add_argument(
         "content",
-        type=Path,
+        type=_path,
         nargs="?",
         metavar="CONTENT",
         help="image whose objects to keep",
@@ -214,7 +215,7 @@ def add_estimate(parser: argparse.ArgumentParser, defaults: bool = True) -> None
     parser.add_argument(
         "--from",
         dest="source",
-        type=Path,
+        type=_path,
         metavar="RESULT.png",
         help="paint again what a result says about itself, with what else is given",
     )
@@ -246,6 +247,10 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
         help="paint several pictures at once, or see the tiles of a large one, on so many "
         "processes of this machine",
     )
+    _add_scheduler(parser)
+
+
+def _add_scheduler(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
@@ -272,7 +277,7 @@ def add_batch(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     )
     parser.add_argument(
         "--pairs",
-        type=Path,
+        type=_path,
         metavar="LIST.csv",
         help="instead: lines of photograph,style or photograph,style,result.png; paths begin "
         "where the list is",
@@ -281,7 +286,7 @@ def add_batch(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
         "-o",
         "--output",
         dest="folder",
-        type=Path,
+        type=_path,
         required=True,
         metavar="FOLDER",
         help="of the results, photograph-style.png, and of batch.jsonl, what became of each",
@@ -315,7 +320,7 @@ def add_sheet(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
         help="one of the styles, once for each; default: the paintings that come along",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("sheet.png"), help="where to write the sheet"
+        "-o", "--output", type=_path, default=Path("sheet.png"), help="where to write the sheet"
     )
     parser.add_argument("--size", type=int, default=SIZE, help="longer side of each picture")
     parser.add_argument("--steps", type=_numbers, default=STEPS, metavar="N", help="of each")
@@ -339,7 +344,7 @@ def add_video(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     parser.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=_path,
         required=True,
         metavar="RESULT",
         help="a name that ends in .mp4, .m4v, .mov, .mkv, .webm or .gif, or a folder for pictures",
@@ -356,7 +361,7 @@ def add_video(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
         type=int,
         metavar="N",
         help="the most steps for a frame that is not the first of its scene; it ends sooner where "
-        "steps cease to bring anything; default: 0.15 of a photograph's work",
+        "steps cease to bring anything; default: 0.13 of a photograph's work",
     )
     parser.add_argument(
         "--rate", metavar="N|N/N", help="frames a second of a row of pictures; default: 25"
@@ -367,6 +372,16 @@ def add_video(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
         metavar="N",
         help="paint only the N-th scene; the film is written when all are painted",
     )
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        nargs="?",
+        const="auto",
+        metavar="N",
+        help="paint several scenes at once, on so many processes of this machine; without a "
+        "number, or auto: as many as memory, CPUs and scenes allow",
+    )
+    _add_scheduler(parser)
     apart = (*OF_ONE_PICTURE, "plot", "save_every")
     add_settings(parser, defaults, apart)
 
@@ -377,7 +392,7 @@ def add_studio(parser: argparse.ArgumentParser, _: bool = True) -> None:
         "-o",
         "--output",
         dest="folder",
-        type=Path,
+        type=_path,
         default=Path("nst-studio"),
         metavar="FOLDER",
         help="of the results, and in its folder inputs what they are painted of",
@@ -404,16 +419,16 @@ def add_page(parser: argparse.ArgumentParser) -> None:
 
 def add_resume(parser: argparse.ArgumentParser, _: bool = True) -> None:
     """Add what `nst resume` takes."""
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
+    parser.add_argument("folder", type=_path, metavar="FOLDER", help="that --checkpoint named")
     _add_cluster(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
 def add_report(parser: argparse.ArgumentParser, _: bool = True) -> None:
     """Add what `nst report` takes."""
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="that --checkpoint named")
+    parser.add_argument("folder", type=_path, metavar="FOLDER", help="that --checkpoint named")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE.html", help="default: beside it"
+        "-o", "--output", type=_path, metavar="FILE.html", help="default: beside it"
     )
 
 
@@ -422,7 +437,7 @@ def add_lesson(parser: argparse.ArgumentParser, _: bool = True) -> None:
     from nst.lesson.subject import LARGEST, SMALLEST, USUAL
 
     parser.add_argument(
-        "content", type=Path, nargs="?", metavar="PHOTO", help="default: the demo's photograph"
+        "content", type=_path, nargs="?", metavar="PHOTO", help="default: the demo's photograph"
     )
     parser.add_argument(
         "style", nargs="?", default="swirl", metavar="STYLE", help="a painting, or a demo style"
@@ -435,7 +450,7 @@ def add_lesson(parser: argparse.ArgumentParser, _: bool = True) -> None:
     )
     parser.add_argument("--model", default=EMBEDDED, help="a known name, or an .onnx file")
     parser.add_argument(
-        "--export", type=Path, metavar="FILE.html", help="write a copy that needs no server"
+        "--export", type=_path, metavar="FILE.html", help="write a copy that needs no server"
     )
     add_page(parser)
 
@@ -454,7 +469,7 @@ def add_export(parser: argparse.ArgumentParser, _: bool = True) -> None:
         "--taps", default=",".join(RECIPES[Settings.recipe].taps), help="where to read"
     )
     parser.add_argument("--pooling", choices=POOLINGS, help="default: as the model was trained")
-    parser.add_argument("-o", "--output", type=Path, default=Path("models"), help="folder")
+    parser.add_argument("-o", "--output", type=_path, default=Path("models"), help="folder")
 
 
 def add_fetch(parser: argparse.ArgumentParser, _: bool = True) -> None:
@@ -466,13 +481,20 @@ def add_fetch(parser: argparse.ArgumentParser, _: bool = True) -> None:
 def add_add(parser: argparse.ArgumentParser, _: bool = True) -> None:
     """Add what `nst models add` takes."""
     parser.add_argument("model", metavar="NAME", help="what the file is: vgg16 or vgg19")
-    parser.add_argument("file", type=Path, metavar="FILE", help="the weights")
+    parser.add_argument("file", type=_path, metavar="FILE", help="the weights")
     parser.add_argument(
         "--preprocessing",
         choices=("caffe", "torchvision"),
         help="the colours that the weights expect, where the file does not say and is not known: "
         "BGR from 0 to 255 less the mean, or RGB from 0 to 1 less the mean over the deviation",
     )
+
+
+def _path(text: str) -> Path:
+    """Return the path that a word means; an empty one would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; give that of a file or a folder")
+    return Path(text)
 
 
 def _numbers(text: str) -> int | tuple[int, ...]:
@@ -483,6 +505,13 @@ def _numbers(text: str) -> int | tuple[int, ...]:
             f"{text!r} is no number, nor a list such as 120,60,40"
         ) from None
     return numbers if "," in text else numbers[0]
+
+
+def _workers(text: str) -> str | int:
+    try:
+        return "auto" if text == "auto" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, nor auto") from None
 
 
 def _scales(text: str) -> str | int | tuple[int, ...]:
@@ -532,6 +561,11 @@ def _parts(text: str) -> tuple[str, str, tuple[str, ...] | None]:
         return name, weight, tuple(tap.strip() for tap in taps.split(","))
     if before and _is_number(taps):
         return before, taps, None
+    if before and reading.exists(before):
+        raise NstError(
+            f"the style is {shown(text)}, and {shown(taps)} is no weight: give a number behind "
+            f"the colon, such as {brief(before)}:2."
+        )
     return text, "1", None
 
 

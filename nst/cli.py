@@ -1,8 +1,8 @@
 """The command line: words -> a command -> exit status.
 
-Exit status: 0 for done, 1 if nobody read to the end what was asked or some pictures of a batch
-failed, 2 for what the user can mend (one line says how), 130 for Ctrl-C, 143 for SIGTERM: 128 and
-the signal's number, as shells have it.
+Exit status: 0 for done, 1 if what was asked could not be printed to the end or some pictures of a
+batch failed, 2 for what the user can mend (one line says how), 130 for Ctrl-C, 143 for SIGTERM:
+128 and the signal's number, as shells have it.
 
 A command, and what it takes, is imported once it is named: help comes at once.
 """
@@ -121,8 +121,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = COMMANDS[arguments.pop("command")]
         status = _run(_function(command.place), arguments)
         output.flush()
-        unheard = output.failure is not None and command.question
-        return status or int(unheard)
+        return status or int(_unheard(output, command.question, arguments.get("as_json", False)))
+
+
+def _unheard(output: streams.Lenient, question: bool, as_json: bool) -> bool:
+    """Return whether something that was asked for was printed, and has not arrived; say so.
+
+    A reader that left did so of its own accord: it is told of nothing, and of the lines of --json
+    it has those that it wanted.
+    """
+    left = isinstance(output.failure, BrokenPipeError)
+    if output.failure is None or not (question or as_json):
+        return False
+    if not left:
+        reason = getattr(output.failure, "strerror", None) or output.failure
+        say(f"nst: standard output did not take all that was printed: {str(reason).lower()}.")
+    return question or not left
 
 
 def _function(place: str) -> Callable[..., int]:
@@ -169,7 +183,11 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows a default where there is one; what is None is left to the recipe."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False) else super()._get_help_string(action)
+        return (
+            action.help
+            if action.default in (None, False, True)
+            else super()._get_help_string(action)
+        )
 
 
 class _Parser(argparse.ArgumentParser):

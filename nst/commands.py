@@ -23,6 +23,7 @@ from nst.settings import APART, Painting, Settings
 from nst.show.apart import matplotlib_apart
 from nst.stylize import Result, preview
 from nst.terminal import DownloadBar, ProgressBar, say, tell, warn
+from nst.values import counted
 
 NOWHERE = Path(os.devnull, "picture.png")  # the output of what writes nothing: it is no input
 
@@ -139,7 +140,7 @@ def _settings(
         usual = replace(settings, steps=None).all_steps
         if settings.all_steps < usual:
             warn(
-                f"{source} was painted in {_counted(settings.all_steps, 'step')}, and so is this "
+                f"{source} was painted in {counted(settings.all_steps, 'step')}, and so is this "
                 f"at another size; the recipe would take {usual}: give --steps for as many, or "
                 "another number"
             )
@@ -193,8 +194,8 @@ def _title(inputs: Inputs, plan: Plan, behind: int = 0) -> str:
     ends = settings.asked_until and any(scale.steps > 2 * WINDOW for scale in plan.scales)
     enlarged = max(full.height, full.width) > max(rows, columns)
     return (
-        f"{full.width} x {full.height} pixels, {_counted(len(plan.scales), 'scale')}, "
-        f"{'at most ' if ends else ''}{_counted(steps, 'step')}, "
+        f"{full.width} x {full.height} pixels, {counted(len(plan.scales), 'scale')}, "
+        f"{'at most ' if ends else ''}{counted(steps, 'step')}, "
         f"{inputs.vgg.network.name}, on {inputs.device.name}"
         + (f", from step {behind + 1}" if behind else "")
         + f", in the style of {' and '.join(map(_style_name, settings.style))}"
@@ -205,10 +206,6 @@ def _title(inputs: Inputs, plan: Plan, behind: int = 0) -> str:
 def _style_name(painting: Painting) -> str:
     """Return how a person calls it: a painting that comes along by its own name."""
     return demo.name_of(painting.path) or painting.path.name
-
-
-def _counted(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def report(folder: Path, output: Path | None) -> int:

@@ -20,8 +20,10 @@ from nst.errors import NstError
 from nst.values import shown
 
 SHARE = 0.8  # of what is free, where the user names no budget
+LEAST = 1_000_000  # bytes: with a number below, the unit was forgotten
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 SAMPLE_SECONDS = 0.002
+PASSING = 2**24  # bytes of a file that are in memory while it is read or written
 
 
 def parse(text: str) -> int | None:
@@ -35,7 +37,13 @@ def parse(text: str) -> int | None:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?", text.strip().upper())
     if not found or not 0 < float(found[1]) < float("inf"):
         raise NstError(f"--memory is {shown(text)}; give auto, or an amount such as 4GB or 800MB.")
-    return int(float(found[1]) * UNITS[found[2]])
+    amount = float(found[1]) * UNITS[found[2]]
+    if not found[2] and amount < LEAST:
+        raise NstError(
+            f"--memory is {shown(text)}, which is {found[1]} bytes; give its unit too, such as "
+            f"{found[1]}GB."
+        )
+    return int(amount)
 
 
 def format_bytes(amount: float) -> str:
@@ -166,7 +174,8 @@ def _forget_highest() -> bool:
 class FileArray:
     """A float32 array in a temporary file, read and written by slices; the file goes with it.
 
-    Only the slice at hand is ever in memory: the file is mapped for as long as it is copied.
+    Only the slice at hand is ever in memory, and PASSING bytes of the file: what is mapped counts
+    as the process' own, so it is mapped anew for each part that is copied.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -190,10 +199,25 @@ class FileArray:
         return (self[k] for k in range(self.shape[0]))
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        return np.array(self._mapped("r")[index])
+        out = np.empty_like(self._mapped("r")[index], subok=False)
+        for part in _parts(out):
+            out[part] = self._mapped("r")[index][part]
+        return out
 
-    def __setitem__(self, index: Any, values: np.ndarray) -> None:
-        self._mapped("r+")[index] = values
+    def __setitem__(self, index: Any, values: np.ndarray | float) -> None:
+        values = np.broadcast_to(values, self._mapped("r")[index].shape)
+        for part in _parts(values):
+            self._mapped("r+")[index][part] = values[part]
 
     def _mapped(self, mode: Any) -> np.ndarray:
         return np.memmap(self._file, np.float32, mode, shape=self.shape)
+
+
+def _parts(array: np.ndarray) -> Iterator[Any]:
+    """Yield indices that together are all of ``array``, of about PASSING bytes each."""
+    if array.nbytes <= PASSING:
+        yield ...
+        return
+    count = max(1, PASSING * len(array) // array.nbytes)
+    for first in range(0, len(array), count):
+        yield slice(first, first + count)

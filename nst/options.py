@@ -1,8 +1,10 @@
 """The types of what Python's callers give: pictures, and the options of a run."""
 
+import inspect
 import os
-from collections.abc import Mapping
-from typing import TypedDict
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, TypedDict
 
 import numpy as np
 import PIL.Image
@@ -45,3 +47,13 @@ class Options(TypedDict, total=False):
     memory: str
     report: str | os.PathLike[str] | None
     checkpoint: str | os.PathLike[str] | None
+
+
+def check_options(options: Iterable[str], function: Callable[..., Any]) -> None:
+    """Raise TypeError for a name among ``options`` that ``function`` and settings do not have."""
+    known = {*inspect.signature(function).parameters, *Options.__annotations__} - {"options"}
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, sorted(known), 1)
+            advice = f"did you mean {near[0]}?" if near else "see nst.Settings"
+            raise TypeError(f"{function.__name__} has no option {name!r}; {advice}")

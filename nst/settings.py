@@ -169,7 +169,7 @@ class Settings:
                 what = "the content image" if name == "content" else _option(name)
                 object.__setattr__(self, name, path_of(what, value))
         reading.check(self.content, "content")
-        object.__setattr__(self, "style", _paintings(self.style))
+        object.__setattr__(self, "style", paintings_of(self.style))
         for name in ("steps", "scales"):  # JSON has lists
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
@@ -395,9 +395,14 @@ class Settings:
     @property
     def inputs(self) -> list[Path]:
         """Every file that the run reads, but for the model."""
+        return list(dict.fromkeys([self.content, *self.beside_content]))
+
+    @property
+    def beside_content(self) -> list[Path]:
+        """Every file that style and start are read from; the photograph may be among them."""
         start = [] if self.init in (None, *INITS) else [_as_path(self.init)]
         paintings = [file for painting in self.style for file in painting.files]
-        return list(dict.fromkeys([self.content, *paintings, *start]))
+        return list(dict.fromkeys([*paintings, *start]))
 
     @property
     def in_memory(self) -> bool:
@@ -529,7 +534,7 @@ def _listed(numbers: Iterable[int]) -> str:
     return ",".join(map(str, numbers))
 
 
-def _paintings(style: object) -> tuple[Painting, ...]:
+def paintings_of(style: object) -> tuple[Painting, ...]:
     """Return the paintings that a path, a painting, or a sequence of them means."""
     if isinstance(style, Painting):
         return (style,)
@@ -550,7 +555,7 @@ def _paintings(style: object) -> tuple[Painting, ...]:
             f"the styles are {shown(several)}; give image files or Paintings, {MOST_STYLES} at "
             "most."
         )
-    return tuple(_paintings(one)[0] for one in several)
+    return tuple(paintings_of(one)[0] for one in several)
 
 
 # --- As text --------------------------------------------------------------------------

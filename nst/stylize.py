@@ -7,6 +7,7 @@ of the result, and each finer scale adds its own strokes.
 
 import json
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -18,10 +19,11 @@ import PIL.Image
 
 from nst import files, kernels, memory, signals
 from nst.devices import Device
-from nst.errors import NstError
+from nst.errors import NstError, NstWarning
 from nst.kernels import Array
 from nst.kernels.blocks import blas_on_one_thread
 from nst.objective import Objective, check_finite
+from nst.objective.effort import draft_side
 from nst.objective.styles.finish import asks
 from nst.pictures import images
 from nst.run import marks
@@ -30,7 +32,7 @@ from nst.run.ending import is_over
 from nst.run.inputs import Inputs
 from nst.run.plan import Plan, plan_preview
 from nst.run.records import NOT_LOSSES, Progress, Records
-from nst.run.scales import Scale
+from nst.run.scales import Scale, result_side
 from nst.run.state import State, choose_optimizer, snapshot, start
 from nst.run.targets import objective_at
 from nst.version import VERSION
@@ -256,11 +258,23 @@ def preview(
     """
     planned = plan_preview(inputs) if inputs.settings.preview else None
     if planned is None:
+        _warn_of_no_draft(inputs)
         return None
     state = start(inputs, planned)
     result = paint(inputs, planned, state, on_progress)
     inputs.vgg.release()
     return state, result
+
+
+def _warn_of_no_draft(inputs: Inputs) -> None:
+    _, height, width = inputs.content.shape
+    if inputs.settings.preview and result_side(height, width, inputs.settings) <= draft_side():
+        warnings.warn(
+            f"--preview paints nothing: the result is no larger than a draft, {draft_side()} "
+            "pixels, and there as soon",
+            NstWarning,
+            stacklevel=3,
+        )
 
 
 def rescue(

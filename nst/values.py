@@ -19,6 +19,13 @@ def is_count(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
+def check_functions(**given: object) -> None:
+    """Raise TypeError where one that is to be called, such as ``on_progress``, cannot be."""
+    for name, function in given.items():
+        if function is not None and not callable(function):
+            raise TypeError(f"{name} is {shown(function)}; give a function, or None")
+
+
 def path_of(what: str, value: object) -> Path:
     """Return the path that ``value`` is; NstError calls it ``what`` if it is none."""
     path = as_path(value)
@@ -31,7 +38,7 @@ def as_path(value: object) -> Path | None:
     """Return the path that ``value`` is; None if no file can have it."""
     if isinstance(value, str | os.PathLike):
         text = os.fspath(value)
-        if isinstance(text, str) and len(text) <= LONGEST_PATH and _has_a_name(text):
+        if isinstance(text, str) and 0 < len(text) <= LONGEST_PATH and _has_a_name(text):
             return value if isinstance(value, Path) else Path(text)
     return None
 
@@ -52,6 +59,15 @@ def shown(value: object) -> str:
         return brief(repr(text), 60)
     except Exception:  # of the value's own class, or a number of too many digits
         return f"a {type(value).__name__}"
+
+
+def counted(count: int, thing: str) -> str:
+    """Return how many of a thing there are.
+
+    >>> counted(1, "frame"), counted(2, "frame")
+    ('1 frame', '2 frames')
+    """
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def format_seconds(seconds: float) -> str:

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nst import demo, kernels
+from nst.lesson import blindness
 from nst.losses import content_loss, smoothness_loss, style_loss
 from nst.objective import Objective, Region, Targets
 from nst.objective.objective import TINY
@@ -34,6 +35,7 @@ from nst.objective.recipe import Recipe
 from nst.objective.style import style_loss as loss_of_any
 from nst.objective.styles.gram import GramStyle
 from nst.objective.styles.neighbours import NeighboursStyle
+from nst.objective.tiling import smallest_side
 from nst.optimizers import Lbfgs, NormalisedDescent, Optimizer
 from nst.pictures import images
 from nst.show import plots
@@ -183,7 +185,7 @@ agree("all of them, by hand and by kernel", gram_by_hand, gram, 1e-5)
 # The mean runs over all pixels, in whatever order.  So shuffle the pixels (the same way in all
 # channels): nothing is left of the picture, and the Gram matrix has not noticed.  This is why it
 # can carry a style from one picture to another that shows something else, and has another size.
-# The features themselves have changed by about as much as they are large.
+# The features have changed, though, by about as much as they are large.
 
 # %%
 shuffle = np.random.default_rng(0).permutation(height * width)
@@ -224,11 +226,10 @@ agree("style loss by hand and by nst", loss, style_loss(features, target_gram)[0
 # ## The style loss, backward
 #
 # Which features should grow and which should shrink to make the loss smaller?  The *gradient*
-# says it, for every feature: how much the loss grows when that one feature grows by a tiny bit,
-# per bit.  We call it `d_features`; the `d_` stands for "dL/d...", and it always has the shape of
-# what it belongs to.
+# says it, for every one of them: how fast the loss grows as that one number grows.  We call it
+# `d_features`; the `d_` stands for "dL/d...", and it always has the shape of what it belongs to.
 #
-# Go back through the lines above, last one first:
+# Go back through the lines of the style loss, last one first:
 #
 #     loss = mean of difference**2      ->  d_gram = 2 * difference / (number of entries)
 #     gram = flat @ flat.T / (H * W)    ->  d_flat = (d_gram + d_gram.T) @ flat / (H * W)
@@ -246,7 +247,7 @@ agree("gradient by hand and by nst", d_features, d_by_nst, 1e-5)
 # %% [markdown]
 # ## Is it true?  Nudge one feature
 #
-# A derivation can be wrong, and so can code.  But a gradient can be *measured*: make one feature
+# A derivation can be wrong, and so can code.  But a gradient can be *measured*: make one number
 # larger by h, then smaller by h, and see how the loss changes.
 #
 #     slope = (loss(up) - loss(down)) / (2 h)
@@ -367,6 +368,32 @@ claimed = np.sum(d_image * fade, dtype=np.float64)
 agree("through VGG: measured slope and gradient", slope, claimed, 1e-2)
 print(f"it is {'negative' if slope < 0 else 'positive'}: fading to the painting", end=" ")
 print("makes the loss smaller" if slope < 0 else "makes the loss larger")
+
+# %% [markdown]
+# ## Which entry pulls where
+#
+# Each entry of the table has its own share in the gradient, and we can follow it alone: from the
+# entry to the features, and through the network to the pixels.  If the photograph's entry (i, j)
+# is too small, its `d_gram` is below 0: the loss falls as the entry grows.  The entry grows if map
+# i grows where map j is bright, and the other way round.  Nothing else is in the formula:
+#
+#     d_features[i] = 2 / (H * W) * d_gram[i, j] * features[j]    and j with features[i]
+#
+# The backward pass is linear, which means that to add first and go back then, or the other way
+# round, is the same: the pulls of all entries add up to the gradient of the whole style loss.
+
+# %%
+apart = np.where(np.eye(channels, dtype=bool), np.inf, d_gram)
+i, j = np.unravel_index(np.argmin(apart), apart.shape)  # what the photograph lacks most
+alone = np.zeros_like(d_gram)
+alone[i, j], alone[j, i] = d_gram[i, j], d_gram[j, i]
+pull = k.gram_backward(alone, features)
+agree("pull on map i", 2 / (height * width) * d_gram[i, j] * features[j], pull[i], 1e-5)
+
+vgg.forward(photo)
+d_alone, d_rest = vgg.backward({TAP: pull}), vgg.backward({TAP: d_features - pull})
+agree("pulls of this entry and of all others", d_alone + d_rest, d_image, 1e-4)
+print(f"entry ({i}, {j}) alone is {np.linalg.norm(d_alone) / np.linalg.norm(d_image):.0%} as long")
 
 # %% [markdown]
 # ## All losses together
@@ -569,6 +596,99 @@ hvass = Objective(vgg, hvass_targets, hvass_recipe)
 at_painted, d_image = hvass.evaluate(painted)
 agree("Hvass' gradient by hand and by nst", hvass_gradient, d_image, 1e-4)
 agree("sum of logarithms by hand and by nst", log_sum(found), at_painted.total, 1e-5)
+
+# %% [markdown]
+# ## What each statistic cannot see
+#
+# A *statistic* is what is measured of the features and then compared; the Gram matrix is one.
+# Four ways to compare styles come with `nst`.  Each is blind to something, and what it is blind
+# to it cannot paint.  Here the features are the pixels themselves, three channels, so that you
+# see what a statistic does not.
+#
+#     gram = K + m m'
+#
+# A Gram matrix is the covariance plus the mean times itself: two numbers in one, and only their
+# sum is kept.  (K is the covariance, m the means of the channels, as a column.)
+
+# %%
+pixels = blindness.DARKEST + blindness.SPREAD * photo  # paler: no change makes it cut off
+spread_out = pixels.reshape(3, -1)
+mean = spread_out.mean(axis=1, dtype=np.float64)
+centred = spread_out - mean[:, None]
+K = centred @ centred.T / spread_out.shape[1]
+agree("gram, and K + m m'", K + np.outer(mean, mean), k.gram(pixels), 1e-5)
+
+# %% [markdown]
+# So a Gram matrix can trade brightness against contrast.  Means and deviations pin down the
+# brightness and contrast that a Gram matrix can trade against each other.  Four changes, each of
+# which some statistic does not notice.
+#
+# * *Shuffled*: the pixels change places.
+# * *Contrast*: stripes become darker and brighter in turns, so that all sums of squares and
+#   products stay.
+# * *Negative*: each pixel is turned over around the mean colour.
+# * *Darker*: all colours are a share of what they were.
+#
+# Each distance is over the size of the statistic itself; what is below one part in ten thousand
+# is rounding, and counts as nothing.
+
+# %%
+print("change     " + "".join(f"{name:>12s}" for name in blindness.SHOWN))
+for change, make in blindness.CHANGES.items():
+    distances = blindness.distances_of(pixels, make(pixels, 1.0)).values()
+    told = (f"{d:.1e}" if d > blindness.NOTHING else "nothing" for d in distances)
+    print(f"{change:11s}" + "".join(f"{text:>12s}" for text in told))
+
+# %% [markdown]
+# A layer looks at neighbours before the sums are made: what was invisible in the pixels is seen
+# there.  That is why a style is taken at several layers, and why the first statistics paint well
+# in spite of all.
+#
+# ## Coarse to fine
+#
+# A network sees only so far, so at one size it can paint strokes of one size; what it paints at a
+# smaller size becomes the large shapes of the result, and each finer scale adds its own strokes.
+# A step at half the size costs a quarter, for there are a quarter of the pixels.  Then the
+# picture is enlarged, and painted on.
+
+# %%
+architecture = vgg.network.architecture
+seen = architecture.stride("relu3_3") + 2 * architecture.radius("relu3_3")
+height, width = photo.shape[1:]
+print(f"a feature of relu3_3 sees {seen} of {height} rows, and of {height // 2} at half the size")
+small = images.resize(photo, height // 2, width // 2)
+at_half = {"relu3_3": vgg.features(small)["relu3_3"].copy()}
+coarse = Objective(vgg, Targets(at_half, targets.style), ours)
+optimizer, image = Lbfgs(), small.copy()
+for _ in range(STEPS // 2):
+    here, d_image = coarse.evaluate(image)
+    optimizer.step(image, here.total, d_image)
+enlarged_first, _ = objective.evaluate(images.resize(optimizer.best(image), height, width))
+print(f"total loss at the photograph: {at_photo.total:.3f}", end=", ")
+print(f"at what was painted at half the size: {enlarged_first.total:.3f}")
+
+# %% [markdown]
+# ## Tiles that add up
+#
+# A picture that does not fit into memory is evaluated tile by tile: loss and gradient, a piece at
+# a time.  A tile *owns* a rectangle of the image, and *reads* a window that is larger by what its
+# features see beyond it.  A Gram matrix, before it is divided, is a sum over pixels, so the sums
+# of tiles add up to those of the picture.  And the gradient is a sum over features: the shares
+# overlap and are added.  Nothing is approximated.
+
+# %%
+features = photo_features["relu1_1"]
+left, right = np.split(features, [features.shape[2] // 3], axis=2)
+sums = k.gram(np.ascontiguousarray(left), divisor=1) + k.gram(
+    np.ascontiguousarray(right), divisor=1
+)
+agree("sums of two tiles, and of the picture", sums, k.gram(features, divisor=1), 1e-5)
+
+in_tiles = Objective(vgg, targets, ours, smallest_side(architecture, TAPS))
+losses_in_tiles, d_in_tiles = in_tiles.evaluate(photo)
+at_photo, d_image = objective.evaluate(photo)
+agree("total loss in tiles and in one piece", losses_in_tiles.total, at_photo.total, 1e-4)
+agree("gradient in tiles and in one piece", d_in_tiles, d_image, 1e-3)
 
 # %% [markdown]
 # ## Another way: the nearest features

@@ -11,7 +11,8 @@ from pathlib import Path
 import distributed
 
 from nst import machine
-from nst.many.cluster import painting, tiles, worker
+from nst.errors import NstError
+from nst.many.cluster import painting, scenes, tiles, worker
 from nst.run import targets
 from nst.vgg import runtime
 
@@ -73,6 +74,43 @@ class Failing(distributed.WorkerPlugin):
         painting.complete = self.complete
 
 
+class EndingScene(distributed.WorkerPlugin):
+    """Lets the painting of a scene end as ``how`` says, after the first step of a frame.
+
+    Frames count from 1 in each task; once in all, if there is a ``marker`` file.
+    """
+
+    name = "ending-scene"
+
+    def __init__(self, scene, frame, how, marker=None):
+        self.scene, self.frame, self.how, self.marker = scene, frame, how, marker
+
+    def setup(self, worker):
+        self.painted, self.complete = scenes._painted, scenes.complete
+        here = {"due": False, "frames": 0}
+
+        def painted(order, *given):
+            here.update(due=order["scene"].split()[-1] == str(self.scene), frames=0)
+            return self.painted(order, *given)
+
+        def complete(inputs, plan, state, on_progress):
+            here["frames"] += 1
+
+            def after_step(progress):
+                on_progress(progress)
+                if here["due"] and here["frames"] == self.frame and self.is_due():
+                    end(self.how)
+
+            return self.complete(inputs, plan, state, after_step)
+
+        scenes._painted, scenes.complete = painted, complete
+
+    is_due = Failing.is_due
+
+    def teardown(self, worker):
+        scenes._painted, scenes.complete = self.painted, self.complete
+
+
 class Dying(distributed.WorkerPlugin):
     """Lets the worker die in a pass over tiles, once in all: ``marker`` is a file."""
 
@@ -99,10 +137,23 @@ class Dying(distributed.WorkerPlugin):
         setattr(tiles, self.function, self.real)
 
 
+def die_once(marker, data):
+    """Return ``data``; the first time, end the process."""
+    if not Path(marker).exists():
+        Path(marker).touch()
+        end("kill")
+    return data
+
+
+def die(*_):
+    end("kill")
+
+
 def end(how):
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    raise {"memory": MemoryError, "bug": TypeError, "disk": OSError}[how](f"a {how}")
+    errors = {"memory": MemoryError, "bug": TypeError, "disk": OSError, "refusal": NstError}
+    raise errors[how](f"a {how}")
 
 
 def forget():

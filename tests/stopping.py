@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nst import resume, stylize
+from nst.pictures import images
 
 
 def stop_after(last):
@@ -23,9 +24,21 @@ def without_seconds(history):
     return [{name: v for name, v in entry.items() if name != "seconds"} for entry in history]
 
 
+def saved(path):
+    """Return the pixels and the transparency of a file; None where none is written."""
+    if path is None:
+        return None
+    rgb, alpha = images.load_with_alpha(path)
+    return rgb if alpha is None else np.concatenate([rgb, alpha[None]])
+
+
 def assert_the_same_when_stopped(asked, folder, *steps):
-    """Stop a run after each of these ``steps``; in the end it is as one that was never stopped."""
+    """Stop a run after each of these ``steps``; in the end it is as one that was never stopped.
+
+    And so is its file, if it has one.
+    """
     expected = stylize(asked)
+    written = saved(asked.output)
     first, *others = map(stop_after, steps)
     with pytest.raises(KeyboardInterrupt):
         stylize(replace(asked, checkpoint=folder), on_progress=first)
@@ -34,5 +47,6 @@ def assert_the_same_when_stopped(asked, folder, *steps):
             resume(folder, stop)
     result = resume(folder)
     np.testing.assert_array_equal(result.image, expected.image)
+    np.testing.assert_array_equal(saved(asked.output), written)
     assert without_seconds(result.history) == without_seconds(expected.history)
     return expected

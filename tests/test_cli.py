@@ -234,18 +234,29 @@ def test_ctrl_c_saves_what_there_is_and_says_where(pictures):
         (["stylize", "my photo.png", "waves", "-o", "my photo.png"], "would overwrite an input"),
         (["export", "--taps", "relu9_9"], "has no tap 'relu9_9'; it has conv1_1, relu1_1,"),
         (["export", "--taps", ","], "no taps given"),
+        (["stylize", "my photo.png", "waves", "-o", "folder"], "folder: it is a folder; name a"),
+        (["stylize", "my photo.png", "waves", "-o", ""], "--output: the name is empty; give that"),
+        (["stylize", "", "waves"], "argument CONTENT: the name is empty"),
+        (["stylize", "my photo.png", ""], "cannot read an image without a name"),
+        (["stylize", "my photo.png", "painting.jpg:x"], "'x' is no weight: give a number behind"),
+        (["stylize", "my photo.png", "painting.jpg:"], "the colon, such as painting.jpg:2."),
+        (["video", "my photo.png", "-o", ""], "--output: the name is empty; give that"),
+        (["demo", "--memory", "2"], "--memory is '2', which is 2 bytes; give its unit too, such"),
         (["paint"], "invalid choice: 'paint'"),
         ([], "required: COMMAND"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(pictures, arguments, expected):
     before = {path: path.read_bytes() for path in pictures.iterdir()}
+    (pictures / "folder").mkdir()
     environment = os.environ | {"NST_MODELS": str(pictures / "models")}
     done = nst(*arguments, cwd=pictures, env=environment)
     assert done.returncode == 2, done
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith("nst: ")
     assert expected in done.stderr
+    assert not any((pictures / "folder").iterdir())
+    (pictures / "folder").rmdir()
     assert {path: path.read_bytes() for path in pictures.iterdir()} == before
 
 
@@ -405,6 +416,13 @@ def test_version_and_help(tmp_path):
     assert nst("--version", cwd=tmp_path).stdout.startswith("nst ")
     for command in ("stylize", "demo", "export", "models", "doctor"):
         assert nst(command, "--help", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_does_not_say_that_a_switch_is_on(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([*command.split(), "--help"])
+    assert "default: True" not in capsys.readouterr().out
 
 
 HEAVY = {"onnx", "onnxruntime", "matplotlib", "cupy", "PIL.PngImagePlugin", "tqdm", "scipy"}

@@ -29,7 +29,7 @@ MB = 10**6
         ("800M", 800_000_000),
         ("2T", 2_000_000_000_000),
         ("64 KiB", 64_000),
-        ("123", 123),
+        ("123000000", 123_000_000),
         ("auto", None),
     ],
 )
@@ -42,6 +42,16 @@ def test_other_amounts_are_refused_in_one_line(text):
     with pytest.raises(NstError, match="give auto, or an amount such as 4GB") as error:
         memory.parse(text)
     assert repr(text) in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["2", "16", "0.5", "999999", "512B"])
+def test_a_small_number_without_a_unit_is_told_as_what_it_is(text):
+    number = text.removesuffix("B")
+    with pytest.raises(NstError) as error:
+        memory.parse(text)
+    assert str(error.value) == (
+        f"--memory is {text!r}, which is {number} bytes; give its unit too, such as {number}GB."
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,6 +153,20 @@ def test_a_file_array_takes_disk_and_no_memory(tmp_path, monkeypatch):
     assert stored[4, 901, 1999] == 900
     assert memory.used(CPU) - before < 8 * MB
     assert list(tmp_path.iterdir()) == []  # it has no name, so a killed run leaves none behind
+
+
+def test_a_large_part_of_a_file_array_passes_through_little_memory(monkeypatch, rng):
+    """What is mapped counts as the process' own, so it is never all of what is copied."""
+    monkeypatch.setattr(memory, "PASSING", 2**20)
+    values = rng.random((50, 400, 500), np.float32)
+    stored = FileArray((50, 400, 600))
+    with memory.Peak(CPU) as peak:
+        stored[:, :, 50:550] = values
+    assert peak.bytes < values.nbytes / 2
+    with memory.Peak(CPU) as peak:
+        read = stored[:, :, 50:550]
+    assert peak.bytes < 1.5 * values.nbytes
+    np.testing.assert_array_equal(read, values)
 
 
 def test_a_full_disk_is_one_line(monkeypatch):

@@ -203,6 +203,56 @@ def test_with_a_bar_false_ends_the_run_too(quick, photograph, painting, capsys):
 # ---- Types -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda **more: nst.stylize("a.png", "b.png", **more),
+        lambda **more: nst.paint("a.png", "b.png", **more),
+        lambda **more: nst.batch(["a.png"], ["b.png"], "out", **more),
+        lambda **more: nst.sheet("a.png", **more),
+        lambda **more: nst.video("a.mp4", ["b.png"], "out.mp4", **more),
+    ],
+    ids=["stylize", "paint", "batch", "sheet", "video"],
+)
+def test_a_name_that_is_no_option_is_told_with_the_one_that_was_meant(call):
+    with pytest.raises(TypeError, match=r"has no option 'sise'; did you mean size\?$"):
+        call(sise=3)
+    with pytest.raises(TypeError, match=r"has no option 'xyzzy'; see nst.Settings$"):
+        call(xyzzy=3)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda **more: nst.stylize("a.png", "b.png", **more), "on_progress"),
+        (lambda **more: nst.resume("folder", **more), "on_progress"),
+        (lambda **more: nst.batch(["a.png"], ["b.png"], "out", **more), "on_record"),
+        (lambda **more: nst.sheet("a.png", **more), "on_progress"),
+        (lambda **more: nst.video("a.mp4", ["b.png"], "out.mp4", **more), "on_plan"),
+    ],
+)
+def test_what_cannot_be_called_is_told_before_anything_is_read(call, name):
+    with pytest.raises(TypeError, match=f"^{name} is 3; give a function, or None$"):
+        call(**{name: 3})
+
+
+@pytest.mark.parametrize("shape", [(100_000, 100_000, 3), (4, 90_000, 90_000), (200_000, 200_000)])
+@pytest.mark.parametrize("kind", [np.uint8, np.float64])
+def test_an_array_that_would_not_fit_is_refused_before_it_is_copied(quick, shape, kind):
+    huge = np.broadcast_to(kind(1), shape)
+    for pictures in ((huge, "waves"), (np.zeros((32, 32)), huge)):
+        with pytest.raises(
+            NstError, match=r"00 pixels, which take \d+ GB of memory, and there is"
+        ):
+            painted(quick, *pictures)
+
+
+def test_one_picture_and_one_style_need_no_list(quick, files, tmp_path):
+    (record,) = nst.batch(files / "photograph.png", "waves", tmp_path / "out", **quick)
+    assert record.status == "painted"
+    assert len(nst.sheet(files / "photograph.png", "waves", tmp_path / "a.png", **quick)) == 1
+
+
 def test_every_setting_is_an_option():
     named = {field.name for field in fields(Settings)} - {"content", "style", "output"}
     assert set(typing.get_type_hints(Options)) == named

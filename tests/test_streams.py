@@ -83,7 +83,34 @@ def test_an_answer_that_nobody_got_is_told_by_the_status(tmp_path, stream):
     if stream == ">/dev/full":  # the shell's own
         done = shell(f"{NST} recipes {stream}; echo $? >status", tmp_path)
     assert (tmp_path / "status").read_text() == "1\n"
-    assert done.stderr == ""
+    said = {">/dev/full": "no space left on device", ">&-": "standard output is closed"}
+    told = f"nst: standard output did not take all that was printed: {said.get(stream)}.\n"
+    assert done.stderr == (told if stream in said else "")  # a reader left as it pleased
+
+
+@POSIX
+def test_an_answer_of_which_somebody_wants_a_line_is_done(tmp_path):
+    done = shell(f"({NST} recipes; echo $? >status) | head -1", tmp_path)
+    assert (tmp_path / "status").read_text() == "0\n"
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
+@POSIX
+@pytest.mark.parametrize(("stream", "status"), [(">/dev/full", 1), (">&-", 1), ("| true", 0)])
+@pytest.mark.parametrize("command", ["stylize", "batch"])
+def test_a_record_that_did_not_arrive_is_told_by_the_status(
+    painting, tmp_path, command, stream, status
+):
+    if command == "batch":
+        painting = painting.replace("' '", "' --style '").replace(" --log losses.csv", " -o .")
+    painting = painting.replace(" stylize ", f" {command} ")
+    done = shell(f"({painting} --json --quiet; echo $? >status) {stream}", tmp_path)
+    if status:  # the shell's own standard output
+        done = shell(f"{painting} --json --quiet {stream}; echo $? >status", tmp_path)
+    assert (tmp_path / "status").read_text() == f"{status}\n", done
+    assert ("standard output did not take all" in done.stderr) == bool(status)
+    name = "out.png" if command == "stylize" else "photograph-painting.png"
+    assert max(images.load(tmp_path / name).shape) == 32
 
 
 @POSIX

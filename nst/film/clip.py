@@ -12,15 +12,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from nst.errors import NstError, brief
-from nst.film import extra
+from nst.film import extra, gif
 from nst.many.photographs import ENDINGS
-from nst.pictures import images, reading
+from nst.pictures import decoding, images, reading
 
 LEVELS = np.float32(255)  # of 8 bits: that of white
 
@@ -43,6 +45,7 @@ class Frame:
     picture: np.ndarray = field(repr=False)  # (3, H, W), upright
     pts: int  # when it is shown, in the clip's time base
     duration: int  # in the same unit
+    damaged: bool = False  # it could not be decoded whole
 
 
 def open_clip(path: str | os.PathLike[str], rate: Fraction | None = None) -> "Clip":
@@ -129,16 +132,22 @@ class Film:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = str(path)
-        with self._opened() as (_, stream):
+        with self.opened() as (container, stream):
+            single = container.format.name == "image2" or container.format.name.endswith("_pipe")
             context = stream.codec_context
             self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
             self.time_base = Fraction(stream.time_base)
             self.aspect = Fraction(stream.sample_aspect_ratio or 1)
             self.colours = _colours_of(context)
-        first = next(self._decoded(), None)
-        if first is None:
+        first = list(islice(self._decoded(), 2))
+        if not first:
             raise NstError(f"{self.name} has no frame; give a film that has.")
-        if _turns(first) % 2:
+        if len(first) == 1 and (single or self._kind() not in (None, "GIF")):
+            raise NstError(
+                f"{self.name} is a photograph, not a film: `nst stylize` paints it; give a "
+                "film, a GIF, or a folder of pictures."
+            )
+        if _turns(first[0]) % 2:
             self.aspect = 1 / self.aspect
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
@@ -149,7 +158,8 @@ class Film:
                 return
             if number >= start:
                 pts = number * step if frame.pts is None else frame.pts
-                yield Frame(number, _upright(frame), pts, frame.duration or step)
+                length = frame.duration or step
+                yield Frame(number, _upright(frame), pts, length, frame.is_corrupt)
 
     def digest(self) -> str:
         """Return the SHA-256 of what is read, in hexadecimal."""
@@ -158,7 +168,7 @@ class Film:
     def _decoded(self) -> Iterator[Any]:
         """Yield the decoded frames as PyAV has them."""
         errors = extra.pyav().error
-        with self._opened() as (container, stream):
+        with self.opened() as (container, stream):
             stream.thread_type = "AUTO"
             count = 0
             try:
@@ -171,12 +181,19 @@ class Film:
                     "it, or cut it off there."
                 ) from error
 
+    def _kind(self) -> str | None:
+        """Return which kind of picture the file would be."""
+        with self.path.open("rb") as file:
+            return decoding.kind_of(file.read(256))
+
     @contextmanager
-    def _opened(self) -> Iterator[tuple[Any, Any]]:
+    def opened(self) -> Iterator[tuple[Any, Any]]:
+        """Yield the open file, as PyAV has it, and its video stream."""
         av = extra.pyav()
         try:
+            held = self.path.read_bytes() if self._kind() == "GIF" else None
             container = av.open(  # a playlist may name addresses: nothing but files is read
-                os.path.abspath(self.path),
+                os.path.abspath(self.path) if held is None else BytesIO(gif.with_delays(held)),
                 metadata_errors="replace",
                 container_options={"protocol_whitelist": "file"},
             )

@@ -11,14 +11,16 @@ Nothing but the last of `recent` is ever half there, and of that its size says h
 """
 
 import json
+import math
 import os
+import re
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from nst import files, schema
-from nst.errors import NstError
+from nst.errors import NstError, brief
 from nst.film.flow import BACK
 from nst.pictures import images
 
@@ -34,7 +36,7 @@ class Kept:
         self._shape = height, width, 3
         self._bytes = height * width * 3
         files.make_folder(folder)
-        found = sorted(folder.glob("recent-*"))
+        found = sorted(p for p in folder.glob("recent-*") if re.fullmatch(r"\D+\d{8}", p.name))
         for older in found[:-1]:  # a run was stopped before it had removed it
             older.unlink()
         self._path = found[-1] if found else folder / "recent-00000000"
@@ -52,8 +54,14 @@ class Kept:
     def frame(self, number: int) -> np.ndarray:
         """Return painted frame ``number`` of the scene, (3, H, W) float32 in [0, 1]."""
         with self._path.open("rb") as file:
-            file.seek((number - self._first) * self._bytes)
-            return as_picture(np.frombuffer(file.read(self._bytes), np.uint8), self._shape)
+            file.seek(max(0, number - self._first) * self._bytes)
+            levels = np.frombuffer(file.read(self._bytes), np.uint8)
+        if number < self._first or len(levels) < self._bytes:
+            raise NstError(
+                f"frame {number + 1} of its scene is not in {self.folder} any more; remove that "
+                "folder, and the scene is painted anew."
+            )
+        return as_picture(levels.reshape(self._shape))
 
     def add(self, painted: np.ndarray) -> np.ndarray:
         """Keep one more painted frame (3, H, W), and return it as it is kept: in 8 bits."""
@@ -63,7 +71,7 @@ class Kept:
                 file.write(levels.tobytes())
         except OSError as error:
             raise files.unwritable(self._path, error) from error
-        return as_picture(levels, self._shape)
+        return as_picture(levels)
 
     def trim(self, done: int) -> None:
         """Forget what nobody looks back at, now that ``done`` frames are in the result."""
@@ -88,19 +96,28 @@ class Kept:
         path = self.folder / "scene.json"
         if not path.exists():
             return None
-        told = told_in(path, dict[str, float])
-        if "unit" not in told:
-            raise NstError(f"{path} does not say the unit of its scene; remove {path.parent}.")
-        return told["unit"]
+        unit = told_in(path, dict[str, float]).get("unit", 0.0)
+        if not 0 < unit < math.inf:
+            raise NstError(
+                f"{path} does not say the unit of its scene; remove {path.parent}, and the scene "
+                "is painted anew."
+            )
+        return unit
 
 
 def told_in(path: Path, kind: type[Told]) -> Told:
     """Return what the JSON in a file says, of this ``kind``; NstError where it does not."""
-    said = schema.parse_json(path.read_text(encoding="ascii"), str(path))
-    return schema.convert(said, kind, str(path))
+    try:
+        text = path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise NstError(
+            f"cannot use {path}: {brief(error)}; remove {path.parent}, and what it holds is "
+            "painted anew."
+        ) from error
+    return schema.convert(schema.parse_json(text, str(path)), kind, str(path))
 
 
-def as_picture(levels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Return levels of 8 bits, of (H, W, 3) values, as a picture (3, H, W) in [0, 1]."""
-    moved = np.moveaxis(levels.reshape(shape), -1, 0)
+def as_picture(levels: np.ndarray) -> np.ndarray:
+    """Return levels (H, W, 3) uint8 as a picture (3, H, W) in [0, 1]; undoes `as_uint8`."""
+    moved = np.moveaxis(levels, -1, 0)
     return np.ascontiguousarray(moved, np.float32) / np.float32(255)

@@ -8,8 +8,10 @@ The colours of all frames are moved as those of the scene's most colourful one: 
 picture does not change the colours of what is there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,9 @@ import numpy as np
 from nst.devices import Device
 from nst.film.clip import Clip
 from nst.film.flow import BACK, grey, remembered
-from nst.film.kept import LOOKED_BACK, Kept
+from nst.film.kept import LOOKED_BACK, Kept, as_picture
 from nst.film.scenes import Scene, Survey
+from nst.film.writing import Sink
 from nst.objective import Warped
 from nst.objective.effort import EFFORTS
 from nst.objective.recipes import INITS
@@ -27,18 +30,28 @@ from nst.pictures import images
 from nst.pictures.reading import Input
 from nst.run.inputs import Inputs, content_of, inputs_of
 from nst.run.plan import Plan, plan
+from nst.run.records import Progress
 from nst.run.scales import Scale
 from nst.run.shared import Shared
 from nst.run.state import State, choose_optimizer, start
 from nst.settings import Settings
 
-SHARE = 0.15  # of a still's work, in whole evaluations: the most that a later frame gets
+SHARE = 0.13  # of a still's work, in whole evaluations: the most that a later frame gets
 UNTIL = 1.0  # percent that the loss has to come down by in WINDOW steps of a later frame
 WINDOW = 5
 
 
 @dataclass(frozen=True)
-class Shoot:
+class Way:
+    """How the frames of a film are painted."""
+
+    temporal: float
+    first: Plan  # of the first frame of a scene
+    later: Plan  # of all others
+
+
+@dataclass(frozen=True)
+class Shoot(Way):
     """All that the scenes of one film have in common."""
 
     clip: Clip
@@ -48,13 +61,11 @@ class Shoot:
     read: dict[Path, Input]  # the styles and their masks
     files: dict[str, str]  # path: sha256 of all that is read
     shared: Shared
-    temporal: float
-    first: Plan  # of the first frame of a scene
-    later: Plan  # of all others
 
     def base(self, scene: Scene) -> Inputs:
         """Return what the frames of a scene have in common."""
-        return base_of(self.settings, self.device, self.read, self.files, scene, self.shared)
+        common = self.settings, self.device, self.read, self.files
+        return base_of(*common, scene.reference, self.shared)
 
 
 def base_of(
@@ -62,11 +73,11 @@ def base_of(
     device: Device,
     read: dict[Path, Input],
     files: dict[str, str],
-    scene: Scene,
+    reference: np.ndarray,
     shared: Shared,
 ) -> Inputs:
-    """Return the inputs of a run whose photograph is the reference frame of a ``scene``."""
-    inputs = inputs_of(settings, device, read, (scene.reference, None), shared)
+    """Return the inputs of a run whose photograph is the ``reference`` frame of a scene."""
+    inputs = inputs_of(settings, device, read, (reference, None), shared)
     if inputs.recipe.init not in INITS:
         picture = images.load_to_paint(read[Path(inputs.recipe.init)])[0]
         inputs = replace(inputs, start=picture)
@@ -91,68 +102,140 @@ def plans(inputs: Inputs, most: int | None) -> tuple[Plan, Plan]:
     return first, later
 
 
-@dataclass
+# ---- Frames, one after the other ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Frames of one scene that are painted one after the other, and what they look back at."""
+
+    start: int  # the number of the first in its scene
+    pictures: list[np.ndarray]  # (3, H, W), of the size that is painted
+    past: dict[int, tuple[np.ndarray, np.ndarray]]
+    # ^ by number, of those before: luma (H, W) uint8, and as it was painted (3, H, W)
+    unit: float | None  # of the scene's losses; None where it has no frame yet
+
+
+@dataclass(frozen=True)
 class Painted:
     """A frame of a scene, painted."""
 
-    number: int  # in the film
-    image: np.ndarray  # (3, H, W), in its final colours
-    history: list[dict[str, float]]  # of its steps; none where it was painted by an earlier run
+    number: int  # in the scene
+    levels: np.ndarray  # (H, W, 3) uint8: as later frames look back at it
+    shown: np.ndarray  # the same in its final colours
+    unit: float | None  # of the scene's losses
+    history: list[dict[str, float]]  # of its steps
 
 
-def paint_scene(
-    shoot: Shoot, scene: Scene, kept: Kept, done: int, paint: Any, on_progress: Any
+def paint_stretch(
+    way: Way,
+    base: Inputs,
+    stretch: Stretch,
+    paint: Any,
+    telling: Callable[[int], Callable[[Progress], object]],
 ) -> Iterator[Painted]:
-    """Yield the frames of a ``scene`` in order, from the first that is not ``done``.
+    """Yield the frames of a ``stretch`` in order, each painted from those before it.
 
-    Those that were painted by an earlier run are taken from what is ``kept``; ``done`` of them are
-    in the result already.  ``paint`` paints one, as `stylize.complete` does.
+    ``paint`` paints one, as `stylize.complete` does; ``telling(number)`` returns what is called
+    after each step of a frame.
     """
-    base = shoot.base(scene)
-    painted_before = kept.painted
-    first_needed = max(0, min(done, painted_before - LOOKED_BACK))
-    past: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    for frame in shoot.clip.frames(scene.start + first_needed, scene.stop):
-        number = frame.number - scene.start
-        full = shoot.first.full
-        picture = images.resize(frame.picture, full.height, full.width)
-        inputs = at_frame(base, picture)
-        luma, history = grey(picture), list[dict[str, float]]()
-        if number < painted_before:
-            painted = kept.frame(number)
+    past, unit = dict(stretch.past), stretch.unit
+    for number, picture in enumerate(stretch.pictures, start=stretch.start):
+        inputs, luma = at_frame(base, picture), grey(picture)
+        earlier = [past.get(number - back) for back in BACK]
+        if any(earlier):
+            image, history = _paint_later(way, inputs, luma, earlier, unit, paint, telling(number))
         else:
-            earlier = [past.get(number - back) for back in BACK]
-            image, history = _paint(
-                shoot, inputs, luma, earlier, kept, paint, on_progress(frame.number)
-            )
-            painted = kept.add(image.clip(0, 1))
+            state = start(inputs, way.first)
+            history = paint(inputs, way.first, state, telling(number)).history
+            image, unit = inputs.device.asnumpy(state.image), unit_of(inputs, history)
+        levels = images.as_uint8(image.clip(0, 1))
+        painted = as_picture(levels)
         past[number] = luma, painted
         past.pop(number - LOOKED_BACK, None)
-        if number >= done:
-            yield Painted(frame.number, inputs.present(painted), history)
+        shown = images.as_uint8(inputs.present(painted))
+        yield Painted(number, levels, shown, unit, history)
 
 
-def _paint(
-    shoot: Shoot,
+def _paint_later(
+    way: Way,
     inputs: Inputs,
     luma: np.ndarray,
     earlier: list[tuple[np.ndarray, np.ndarray] | None],
-    kept: Kept,
+    unit: float | None,
     paint: Any,
     on_progress: Any,
 ) -> tuple[np.ndarray, list[dict[str, float]]]:
     """Paint one frame; return it as the optimizer left it, and the losses of its steps."""
-    if not any(earlier):
-        state = start(inputs, shoot.first)
-        result = paint(inputs, shoot.first, state, on_progress)
-        kept.keep_unit(unit_of(inputs, result.history))
-        return inputs.device.asnumpy(state.image), result.history
     warped, begun = remembered(luma, earlier, inputs.content)
-    later = with_memory(inputs, warped, shoot.temporal * (kept.unit or 1.0))
+    later = with_memory(inputs, warped, way.temporal * (unit or 1.0))
     image = inputs.device.asarray(begun)
-    state = State(image, image, choose_optimizer(inputs.recipe, shoot.later.pairs))
-    result = paint(later, shoot.later, state, on_progress)
+    state = State(image, image, choose_optimizer(inputs.recipe, way.later.pairs))
+    result = paint(later, way.later, state, on_progress)
     return inputs.device.asnumpy(state.image), result.history
+
+
+class Reel:
+    """A scene as it is painted: what is kept of it, what comes next, and where it goes.
+
+    Whoever paints it, here or elsewhere, asks for the next frames and gives them back painted.
+    Those that an earlier run has painted are not asked for.
+    """
+
+    def __init__(self, shoot: Shoot, scene: Scene, kept: Kept, sink: Sink) -> None:
+        self.scene = scene
+        self._shoot, self._kept, self._sink = shoot, kept, sink
+        self._past: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._lumas: dict[int, np.ndarray] = {}  # of frames that are being painted
+        self._frames = self._without_those_painted()
+
+    @cached_property
+    def base(self) -> Inputs:
+        """What the frames of the scene have in common; not made where others paint all of it."""
+        return self._shoot.base(self.scene)
+
+    def next(self, most: int) -> Stretch | None:
+        """Return the next frames to paint, at most so many; None at the end of the scene."""
+        pictures = list(islice(self._frames, most))
+        if not pictures:
+            self._sink.close()
+            self._kept.trim(self._sink.done)
+            return None
+        first = self._kept.painted
+        self._lumas = {first + k: grey(picture) for k, picture in enumerate(pictures)}
+        return Stretch(first, pictures, dict(self._past), self._kept.unit)
+
+    def take(self, painted: Painted) -> None:
+        """Keep a frame, and let it be in the result."""
+        if painted.number == 0 and painted.unit is not None:
+            self._kept.keep_unit(painted.unit)
+        image = self._kept.add(as_picture(painted.levels))
+        self._look_back(painted.number, self._lumas.pop(painted.number), image)
+        self._write(painted.number, as_picture(painted.shown))
+
+    def _without_those_painted(self) -> Iterator[np.ndarray]:
+        """Yield the frames that are to be painted, after those of an earlier run were taken."""
+        done, painted = self._sink.done, self._kept.painted
+        first = max(0, min(done, painted - LOOKED_BACK))
+        full = self._shoot.first.full
+        for frame in self._shoot.clip.frames(self.scene.start + first, self.scene.stop):
+            number = frame.number - self.scene.start
+            picture = images.resize(frame.picture, full.height, full.width)
+            if number >= painted:
+                yield picture
+                continue
+            image = self._kept.frame(number)
+            self._look_back(number, grey(picture), image)
+            if number >= done:
+                self._write(number, at_frame(self.base, picture).present(image))
+
+    def _look_back(self, number: int, luma: np.ndarray, image: np.ndarray) -> None:
+        self._past[number] = luma, image
+        self._past.pop(number - LOOKED_BACK, None)
+
+    def _write(self, number: int, image: np.ndarray) -> None:
+        self._sink.write(self.scene.start + number, image)
+        self._kept.trim(self._sink.done)
 
 
 def with_memory(inputs: Inputs, warped: Warped, weight: float) -> Inputs:

@@ -42,6 +42,7 @@ class Survey:
     pts: tuple[int, ...]  # of each frame, in the clip's time base
     durations: tuple[int, ...]
     scenes: tuple[Scene, ...]
+    damaged: tuple[int, ...] = ()  # the numbers of frames that could not be decoded whole
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -53,6 +54,7 @@ def survey(clip: Clip, on_frame: Callable[[int], None] | None = None) -> Survey:
     Raises NstError where a frame cannot be decoded, or is not of the size of the first.
     """
     pts, durations, scenes = list[int](), list[int](), list[Scene]()
+    damaged = list[int]()
     size: tuple[int, ...] = ()
     small = before = np.empty(0)
     most = -1.0
@@ -61,6 +63,7 @@ def survey(clip: Clip, on_frame: Callable[[int], None] | None = None) -> Survey:
         _check_size(clip, frame, size)
         pts.append(frame.pts)
         durations.append(frame.duration)
+        damaged += [frame.number] if frame.damaged else []
         small, before = images.resize(frame.picture, *_small(*size[1:])), small
         spread = float(np.trace(colour_moments(small)[1]))
         if not scenes or is_cut(before, small):
@@ -74,7 +77,8 @@ def survey(clip: Clip, on_frame: Callable[[int], None] | None = None) -> Survey:
             on_frame(frame.number + 1)
     if not scenes:
         raise NstError(f"{clip.name} has no frame; give a film that has.")
-    return Survey(size[1], size[2], tuple(pts), tuple(durations), tuple(scenes))
+    times = tuple(pts), tuple(durations)
+    return Survey(size[1], size[2], *times, tuple(scenes), tuple(damaged))
 
 
 def is_cut(before: np.ndarray, after: np.ndarray) -> bool:

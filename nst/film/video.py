@@ -4,32 +4,38 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from nst import devices, files
-from nst.errors import NstError, brief
+from nst.errors import NstError, NstWarning, brief
 from nst.files import PathLike
-from nst.film import TEMPORAL, extra, writing
+from nst.film import TEMPORAL, damage, extra, writing
 from nst.film.clip import Clip, open_clip
 from nst.film.kept import Kept, told_in
-from nst.film.painting import Shoot, base_of, paint_scene, plans
+from nst.film.painting import Painted, Reel, Shoot, base_of, paint_stretch, plans
 from nst.film.scenes import Scene, Survey, survey
 from nst.film.writing import Kind, Parts, Pictures, Sink, parts_in
 from nst.many.batch import Painter, Standing
+from nst.many.jobs import OF_ONE_PICTURE
+from nst.options import check_options
 from nst.pictures import reading
 from nst.run import checkpoints
 from nst.run.records import Progress
 from nst.run.scales import result_side
 from nst.run.shared import Shared
-from nst.settings import Painting, Settings
+from nst.settings import Painting, Settings, paintings_of
 from nst.stylize import complete
-from nst.values import is_count, is_number, shown
+from nst.values import check_functions, is_count, is_number, path_of, shown
 
-NOT_HERE = ("content", "style", "output", "log", "report", "checkpoint", "plot", "save_every")
+NOT_HERE = ("content", *OF_ONE_PICTURE, "plot", "save_every")
 MOST_TEMPORAL, MOST_FRAME_STEPS = 1e6, 100_000  # larger numbers are slips
 
 
@@ -39,6 +45,7 @@ class FilmPlan:
 
     shoot: Shoot = field(repr=False)
     scene: int | None  # counts from 1: the only one that is painted now
+    workers: int = 0  # that paint scenes at once; 0: this process, one after the other
 
     @property
     def seconds(self) -> float:
@@ -73,9 +80,16 @@ class Filmed:
     # ^ of each frame that was painted now: frame, steps, seconds, and its last losses
 
 
+class SceneCrew(Protocol):
+    """What paints several scenes at once, elsewhere: see many/cluster/film.py."""
+
+    def painted(self, reels: Sequence[Reel]) -> Iterator[tuple[Scene, Painted]]:
+        """Yield each frame when it was painted and kept, with its scene."""
+
+
 def video(
     film: PathLike,
-    styles: Iterable[PathLike | Painting],
+    styles: PathLike | Painting | Iterable[PathLike | Painting],
     output: PathLike,
     *,
     temporal: float = TEMPORAL,
@@ -85,6 +99,8 @@ def video(
     on_plan: Callable[[FilmPlan], None] | None = None,
     on_progress: Callable[[Standing], None] | None = None,
     paint: Painter = complete,
+    workers: int | Literal["auto"] | None = None,
+    scheduler: str | None = None,
     **options: Any,
 ) -> Filmed:
     """Paint a ``film`` in the style of ``styles``, so that strokes move with what they are on.
@@ -98,7 +114,7 @@ def video(
     ----------
     film : path
         A video file, a GIF, a folder of pictures, or a glob of them.
-    styles : iterable of path or Painting
+    styles : path, Painting, or iterable of these
         One or more.
     output : path
         .mp4, .m4v, .mov, .mkv, .webm or .gif; any other name is a folder for pictures.
@@ -107,7 +123,7 @@ def video(
         units of the total that the scene's first frame ended with.
     frame_steps : int, optional
         The most steps for a frame that is not the first of its scene; by default so many that
-        it takes 0.15 of a still's work.
+        it takes 0.13 of a still's work.
     rate : Fraction, str such as "24000/1001", or int, optional
         Frames a second of a row of pictures; 25 if not given.
     scene : int, optional
@@ -117,7 +133,11 @@ def video(
     on_progress : function of a Standing, optional
         Called after every step.
     paint : Painter
-        What paints one frame: ``stylize.complete``.
+        What paints one frame: ``stylize.complete``; of a film that is painted here.
+    workers, scheduler : int or "auto", str, optional
+        So many processes on this machine paint scenes at once, or the workers of the Dask
+        scheduler at this address; "auto" is as many as memory, CPUs and scenes allow.  The result
+        has the same bits.
     options
         Further `Settings`, the same for all frames.  Without a ``size`` none is enlarged: a film
         keeps its own, up to that which the recipe has.
@@ -130,20 +150,30 @@ def video(
     ------
     NstError
         For what the user can mend: no film, a broken one, an extra that is not installed.
+    ConnectionError
+        Where the scheduler is gone; what was painted is kept.
     KeyboardInterrupt
         What was painted is kept.
     """
+    check_functions(on_plan=on_plan, on_progress=on_progress)
+    check_options(set(options) - set(NOT_HERE), video)
     if unknown := set(options) & set(NOT_HERE):
         raise TypeError(f"a film has no {sorted(unknown)}: they are of one picture each")
     _check_numbers(temporal, frame_steps)
     extra.pyav(), extra.opencv()
-    place = Path(output)
+    far = workers is not None or scheduler is not None
+    if far:
+        from nst.many.cluster import connection
+
+        connection.check(None if workers == "auto" else workers, scheduler)
+    place = path_of("--output", output)
     clip = open_clip(film, _rate(rate))
     kind = writing.kind_of(place)
-    settings = Settings(clip.path, tuple(styles), None, **options)
+    settings = Settings(clip.path, paintings_of(styles), None, **options)
     device = devices.pick(settings.device)
     writing.check(place, kind, clip)
     surveyed = survey(clip)
+    damage.warn_of(clip, surveyed)
     settings = _not_enlarged(settings, surveyed)
     shoot = _prepared(clip, surveyed, settings, device, temporal, frame_steps)
     if scene is not None and not (is_count(scene) and 1 <= scene <= len(shoot.survey.scenes)):
@@ -154,8 +184,16 @@ def video(
     plan = FilmPlan(shoot, scene)
     mark = _mark(shoot, kind, frame_steps)
     folder = place.with_name(f"{place.stem}-film")
-    run = _Run(plan, folder, place, kind, mark, paint, on_progress)
-    with _locked(folder, mark):
+    with ExitStack() as stack:
+        crew = None
+        if far:
+            from nst.many.cluster.film import Scenes, opened
+
+            cluster = stack.enter_context(opened(shoot, len(plan.scenes), workers, scheduler))
+            crew = Scenes(cluster, shoot, mark)
+            plan = replace(plan, workers=len(cluster.workers()))
+        run = _Run(plan, folder, place, kind, mark, paint, on_progress, crew)
+        stack.enter_context(_locked(folder, mark))
         if on_plan is not None:
             on_plan(plan)
         try:
@@ -166,7 +204,7 @@ def video(
                 "kind of file, such as .mkv, or another --rate may hold them."
             ) from error
     if whole:
-        shutil.rmtree(folder)
+        _remove(folder)
     scenes = tuple((one.start, one.stop) for one in shoot.survey.scenes)
     return Filmed(place if whole else None, len(shoot.survey), scenes, run.painted)
 
@@ -214,16 +252,15 @@ def _prepared(
     frame_steps: int | None,
 ) -> Shoot:
     """Read the styles, open the network, and plan how frames are painted."""
-    read = {p: reading.read(p, settings.memory) for p in settings.inputs if p != settings.content}
-    hashes = {str(settings.content): clip.digest()}
-    hashes |= {str(path): given.sha256 for path, given in read.items()}
-    shared, first_scene = Shared(), surveyed.scenes[0]
-    base = base_of(settings, device, read, hashes, first_scene, shared)
+    read = {path: reading.read(path, settings.memory) for path in settings.beside_content}
+    hashes = {str(path): given.sha256 for path, given in read.items()}
+    hashes[str(settings.content)] = clip.digest()  # which is of more than one of its pictures
+    shared, reference = Shared(), surveyed.scenes[0].reference
+    base = base_of(settings, device, read, hashes, reference, shared)
     picture = next(iter(clip.frames(0, 1))).picture
     first, later = plans(replace(base, photograph=picture, content=picture), frame_steps)
-    return Shoot(
-        clip, surveyed, settings, device, read, hashes, shared, float(temporal), first, later
-    )
+    common = clip, surveyed, settings, device, read, hashes, shared
+    return Shoot(float(temporal), first, later, *common)
 
 
 def _mark(shoot: Shoot, kind: Kind | None, frame_steps: int | None) -> str:
@@ -234,7 +271,25 @@ def _mark(shoot: Shoot, kind: Kind | None, frame_steps: int | None) -> str:
 
 
 def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder of a film that is written; of a link to one, the link too.
+
+    Warn with NstWarning where that cannot be: what was painted is there.
+    """
+    try:
+        shutil.rmtree(files.resolved(folder))
+        if folder.is_symlink():
+            folder.unlink()
+    except OSError as error:
+        warnings.warn(
+            f"{folder} could not be removed ({brief(error.strerror or error)}): the film is "
+            "whole, and nothing in it is needed any more",
+            NstWarning,
+            stacklevel=3,
+        )
 
 
 class _locked:
@@ -258,7 +313,7 @@ class _locked:
                 "folder of this name. Move it away, or give another --output."
             )
         files.make_folder(self._folder)
-        self._lock = checkpoints.lock(self._folder)
+        self._lock = checkpoints.lock(self._folder, "--output")
         with files.replace_atomically(path) as file:
             file.write(json.dumps({"mark": self._mark}).encode())
 
@@ -268,7 +323,7 @@ class _locked:
 
 
 class _Run:
-    """The scenes of a film, painted one after the other."""
+    """The scenes of a film, painted one after the other, or by workers at once."""
 
     def __init__(
         self,
@@ -279,24 +334,31 @@ class _Run:
         mark: str,
         paint: Painter,
         on_progress: Callable[[Standing], None] | None,
+        crew: SceneCrew | None = None,
     ) -> None:
         self.painted: list[dict[str, float]] = []
         self._plan, self._shoot = plan, plan.shoot
         self._folder, self._output, self._kind = folder, output, kind
         self._mark, self._paint, self._on_progress = mark, paint, on_progress
-        self._seconds = 0.0  # that painting the frames of this run took so far
+        self._crew = crew
 
     def paint_all(self) -> bool:
         """Paint what is not painted yet; write the film if that was all, and return whether."""
         try:
-            for one in self._plan.scenes:
-                self._paint_scene(one)
+            left = [one for one in self._plan.scenes if self._sink(one).done < len(one)]
+            if self._crew is None:
+                for one in left:
+                    self._paint_scene(one)
+            else:
+                self._paint_elsewhere(left, self._crew)
         except BaseException as error:
+            surveyed = self._shoot.survey
             error.add_note(
-                f"{self._done()} of {len(self._shoot.survey)} frames are painted and kept in "
+                f"{self._done(surveyed.scenes)} of {len(surveyed)} frames are painted and kept in "
                 f"{self._folder}: the same command goes on."
             )
             raise
+        self.painted.sort(key=lambda one: one["frame"])
         if any(self._sink(one).done < len(one) for one in self._shoot.survey.scenes):
             return False
         if self._kind is not None:
@@ -313,12 +375,13 @@ class _Run:
             return Pictures(self._output, scene.start, scene.stop, self._mark)
         return Parts(self._at(scene), scene.start, self._kind, self._shoot.clip)
 
-    def _done(self) -> int:
-        """Return how many frames of the film need not be painted again."""
+    def _done(self, scenes: Sequence[Scene]) -> int:
+        """Return how many frames of the ``scenes`` need not be painted again."""
         done = 0
-        for one in self._shoot.survey.scenes:
-            there = self._at(one).is_dir()
-            painted = self._kept(one).painted if there else 0
+        for one in scenes:
+            painted = 0
+            with suppress(NstError):  # what is kept of it is damaged
+                painted = self._kept(one).painted if self._at(one).is_dir() else 0
             done += max(painted, self._sink(one).done)
         return done
 
@@ -326,30 +389,46 @@ class _Run:
         full = self._shoot.first.full
         return Kept(self._at(scene), full.height, full.width)
 
-    def _paint_scene(self, scene: Scene) -> None:
-        sink = self._sink(scene)
-        if sink.done == len(scene):
-            return
-        kept = self._kept(scene)
-        frames = paint_scene(self._shoot, scene, kept, sink.done, self._paint, self._telling)
-        for frame in frames:
-            sink.write(frame.number, frame.image)
-            if frame.history:
-                self._seconds += frame.history[-1]["seconds"]
-                told = {"frame": frame.number + 1, "steps": len(frame.history)}
-                self.painted.append(frame.history[-1] | told)
-            kept.trim(sink.done)
-        sink.close()
-        kept.trim(sink.done)
+    def _reel(self, scene: Scene) -> Reel:
+        return Reel(self._shoot, scene, self._kept(scene), self._sink(scene))
 
-    def _telling(self, number: int) -> Callable[[Progress], None]:
-        """Return what is called after each step of frame ``number`` of the film."""
+    def _paint_scene(self, scene: Scene) -> None:
+        reel, telling = self._reel(scene), partial(self._telling, scene)
+        while (stretch := reel.next(1)) is not None:
+            for painted in paint_stretch(self._shoot, reel.base, stretch, self._paint, telling):
+                reel.take(painted)
+                self._record(scene, painted)
+
+    def _paint_elsewhere(self, scenes: Sequence[Scene], crew: SceneCrew) -> None:
+        began, count = time.perf_counter(), self._plan.frames
+        before = self._done(self._plan.scenes)
+        reels = [self._reel(scene) for scene in scenes]
+        for done, (scene, painted) in enumerate(crew.painted(reels), start=before + 1):
+            self._record(scene, painted)
+            if self._on_progress is not None:
+                mean = (time.perf_counter() - began) / (done - before)
+                title, left = self._title(scene), mean * (count - done)
+                self._on_progress(Standing(done, count, title, None, left, "frame"))
+
+    def _record(self, scene: Scene, painted: Painted) -> None:
+        if painted.history:
+            last = painted.history[-1]
+            told = {"frame": scene.start + painted.number + 1, "steps": len(painted.history)}
+            self.painted.append(last | told)
+
+    def _title(self, scene: Scene) -> str:
+        scenes = self._shoot.survey.scenes
+        number = 1 + sum(one.stop <= scene.start for one in scenes)
+        return f"scene {number} of {len(scenes)}"
+
+    def _telling(self, scene: Scene, in_scene: int) -> Callable[[Progress], None]:
+        """Return what is called after each step of a frame of a ``scene``."""
+        number = scene.start + in_scene
         scenes = self._plan.scenes
         firsts = {scene.start for scene in scenes}
         position = 1 + sum(min(max(number - s.start, 0), len(s)) for s in scenes)
         behind = self._plan.frames - position
-        scene = 1 + sum(one.stop <= number for one in self._shoot.survey.scenes)
-        title = f"scene {scene} of {len(self._shoot.survey.scenes)}"
+        title = self._title(scene)
         later = [one["seconds"] for one in self.painted if one["frame"] - 1 not in firsts]
 
         def tell(progress: Progress) -> None:

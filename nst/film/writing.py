@@ -7,13 +7,14 @@ parts are without loss, as its colours are chosen at the end.
 
 import heapq
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 import PIL.Image
@@ -27,6 +28,7 @@ from nst.pictures import images
 from nst.run import marks
 
 PART = 24  # frames of a part, at most
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -191,19 +193,18 @@ class Parts:
 
 
 def parts_in(folder: Path) -> list[Path]:
-    """Return the parts in the folder of a scene, in their order."""
-    return sorted(folder.glob("part-*.mkv"))
+    """Return the parts in the folder of a scene that follow on each other from its first frame."""
+    parts = list[Path]()
+    for path in sorted(folder.glob("part-*.mkv")):
+        named = re.fullmatch(r"part-(\d{8})-\d{4}", path.stem)
+        if named and int(named[1]) == _frames_in(parts):
+            parts.append(path)
+    return parts
 
 
 def _frames_in(parts: Sequence[Path]) -> int:
-    """Return how many frames are in parts that follow on each other from the first frame."""
-    count = 0
-    for path in parts:
-        _, first, frames = path.stem.split("-")
-        if int(first) != count:
-            break
-        count += int(frames)
-    return count
+    """Return how many frames are in the parts, by their names."""
+    return sum(int(path.stem.rpartition("-")[2]) for path in parts)
 
 
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # that FFmpeg's scaler tells apart
@@ -259,21 +260,29 @@ def _copy(container: Any, clip: Clip, survey: Survey, parts: Sequence[Path]) -> 
 
 def _pictures_of(parts: Sequence[Path], clip: Clip, survey: Survey) -> Iterator[Any]:
     """Yield the packets of all parts, each with the time and duration of its frame."""
-    number = 0
+    for number, packet in enumerate(_all(_packets_of(parts), survey, parts)):
+        packet.time_base = clip.time_base
+        packet.pts = packet.dts = survey.pts[number]
+        packet.duration = survey.durations[number]
+        yield packet
+
+
+def _packets_of(parts: Sequence[Path]) -> Iterator[Any]:
     for path in parts:
         with extra.pyav().open(str(path)) as container:
-            for packet in container.demux(video=0):
-                if packet.size == 0:
-                    continue
-                packet.time_base = clip.time_base
-                packet.pts = packet.dts = survey.pts[number]
-                packet.duration = survey.durations[number]
-                yield packet
-                number += 1
+            yield from (packet for packet in container.demux(video=0) if packet.size)
+
+
+def _all(found: Iterable[T], survey: Survey, parts: Sequence[Path]) -> Iterator[T]:
+    """Yield what was ``found`` in the ``parts``; NstError where it is not one for each frame."""
+    number = 0
+    for number, one in enumerate(found, start=1):
+        if number <= len(survey):
+            yield one
     if number != len(survey):
         raise NstError(
-            f"the parts hold {number} frames, and the film has {len(survey)}: some were lost; "
-            "remove their folder and paint again."
+            f"the parts hold {number} frames, and the film has {len(survey)}: some were lost, or "
+            f"are another film's; remove {parts[0].parents[1]}, and paint again."
         )
 
 
@@ -301,7 +310,7 @@ def sound_of(clip: Clip) -> Iterator[tuple[Any, list[Any]]]:
 
 def _write_gif(file: BinaryIO, clip: Clip, survey: Survey, parts: Sequence[Path]) -> None:
     """Write a GIF, whose colours are chosen for each frame; it has no sound."""
-    shown = (PIL.Image.fromarray(levels) for levels in _levels_of(parts))
+    shown = map(PIL.Image.fromarray, _all(_levels_of(parts), survey, parts))
     first = next(shown)
     hundredths = [round(100 * pts * clip.time_base) for pts in survey.pts]
     ends = [*hundredths[1:], hundredths[-1] + round(100 * survey.durations[-1] * clip.time_base)]

@@ -74,7 +74,7 @@ def check(name: str, given: Mapping[str, Any]) -> None:
         raise NstError(f"there is no figure {name!r}; reload the page.")
     controls = {control.name: control for control in FIGURES[name].controls}
     if given.keys() != controls.keys():
-        raise NstError(f"{name} takes {', '.join(controls)}, found {', '.join(given)}.")
+        raise NstError(f"{name} takes {', '.join(controls)}, found {', '.join(given) or 'none'}.")
     for key, value in given.items():
         if wrong := controls[key].check(value):
             raise NstError(f"{wrong}, found {value!r}.")

@@ -12,7 +12,7 @@ import numpy as np
 from nst import kernels
 from nst.devices import CPU
 from nst.lesson.gram_matrix import shuffle_pixels
-from nst.lesson.pieces import Answer, Picture, Table
+from nst.lesson.pieces import Answer, Picture, Table, over
 from nst.lesson.subject import TAPS, Subject
 from nst.objective.recipe import Recipe
 from nst.objective.style import Style
@@ -64,7 +64,7 @@ def distances_of(features: np.ndarray, changed: np.ndarray) -> dict[str, float]:
     for name in SHOWN:
         style = style_of(name, features)
         loss, _ = style.compare(style.measure(changed))
-        found[name] = abs(float(loss)) / style.mean_square()
+        found[name] = over(abs(float(loss)), style.mean_square())
     return found
 
 

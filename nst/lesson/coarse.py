@@ -6,7 +6,7 @@ from operator import add
 import numpy as np
 
 from nst import kernels
-from nst.lesson.pieces import Answer, Curves, Mark, Picture, Table
+from nst.lesson.pieces import Answer, Curves, Mark, Picture, Table, over
 from nst.lesson.race import Race
 from nst.lesson.subject import TAPS, Subject, objective_of
 from nst.objective import Objective, Region, Targets
@@ -77,7 +77,8 @@ def half(image: np.ndarray) -> np.ndarray:
 def tiles(subject: Subject, side: int, tile: int, channel: int) -> Answer:
     """Return one tile of the photograph, and what all add up to: sums, and the gradient."""
     image, taps = subject.photograph, TILED_TAPS
-    side = max(side, smallest_side(subject.vgg.network.architecture, taps))
+    least = max(image.shape) // 2  # with more tiles an answer would no longer come at once
+    side = max(side, least, smallest_side(subject.vgg.network.architecture, taps))
     cut, sums, shares = subject.once(("tiles", side), lambda: _in_tiles(subject, side))
     _, in_one = subject.once("in one piece", lambda: _objective(subject, None).evaluate(image))
     tile, added = min(tile, len(cut) - 1), np.sum(shares, axis=0)
@@ -90,13 +91,10 @@ def tiles(subject: Subject, side: int, tile: int, channel: int) -> Answer:
         "marks": [_window(cut[tile]), *map(_owned, cut)],
         "share": Picture(shares[tile].sum(axis=0), "What this tile adds to it", signed=True),
         "added_up": Picture(added.sum(axis=0), "The gradient, all tiles added", signed=True),
-        "table": Table(
-            ("tile", f"its part of sums[{channel}, {channel}]"),
-            [(f"tile {number}", part) for number, part in enumerate(of_tiles)],
-        ),
+        "table": _as_they_lie(cut, of_tiles),
         "added": sum(of_tiles),
         "whole": whole,
-        "apart": np.linalg.norm(added - in_one) / np.linalg.norm(in_one),
+        "apart": over(np.linalg.norm(added - in_one), np.linalg.norm(in_one)),
         "tiles": len(cut),
         "side": side,
         "tile": tile,
@@ -125,6 +123,17 @@ def _in_tiles(subject: Subject, side: int) -> tuple[list[Tile], list[Sums], list
         share[tile.window] = d_window
         shares.append(share)
     return cut, sums, shares
+
+
+def _as_they_lie(cut: list[Tile], parts: list[float]) -> Table:
+    """Return what each tile has as a table in which the numbers lie as the tiles do."""
+    columns = sorted({tile.columns.own_start for tile in cut})
+    rows = sorted({tile.rows.own_start for tile in cut})
+    across = len(columns)
+    return Table(
+        ("tiles", *(f"from column {column}" for column in columns)),
+        [(f"from row {row}", *parts[n * across : (n + 1) * across]) for n, row in enumerate(rows)],
+    )
 
 
 def _window(tile: Tile) -> Mark:

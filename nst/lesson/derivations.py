@@ -5,23 +5,30 @@ and the products are added.  What is nudged is a small piece of the photograph, 
 sees of it, in float64; the network's own lines are float32, as the network is.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nst import kernels
+from nst import kernels, losses
+from nst.kernels import numpy_kernels
+from nst.lesson.sources import Source, find
 from nst.lesson.subject import Subject
 from nst.losses import content_loss, smoothness_loss
+from nst.objective import objective
 from nst.objective.objective import Term, combine
 from nst.objective.style import Style, style_loss
+from nst.objective.styles import covariance, moments, newton_schulz
 from nst.objective.styles.covariance import CovarianceStyle
 from nst.objective.styles.gram import GramStyle
 from nst.objective.styles.moments import MomentsStyle, mean_and_deviation
 from nst.objective.styles.newton_schulz import NewtonSchulzStyle
-from nst.vgg import Vgg
+from nst.vgg import Vgg, graphs
 
 ROWS, COLUMNS, CHANNELS = 6, 7, 5  # of the piece
 SIDE = 16  # pixels of the piece that a network is shown, at the least
@@ -42,6 +49,39 @@ class Line:
     start: Callable[[Subject], np.ndarray]
     at: Callable[[np.ndarray], Function]  # what is compared with is made of where it starts
     remark: str = ""
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where the function and its backward stand."""
+        return [find(function_of(name), "def ") for name in (self.forward, self.backward)]
+
+
+DERIVATIONS = Path(numpy_kernels.__file__).with_name("DERIVATIONS.md")
+PLACES = (numpy_kernels, losses, objective, covariance, moments, newton_schulz, graphs)
+IN_GRAPHS: dict[str, Callable[..., Any]] = {  # what DERIVATIONS.md calls by its long name
+    "convolution": graphs.conv,
+    "convolution_backward": graphs.conv_backward,
+    "max_pool": graphs.pool,
+    "average_pool": graphs.pool,
+}
+
+
+def function_of(name: str) -> Callable[..., Any]:
+    """Return what a `Line` calls so."""
+    if name in IN_GRAPHS:
+        return IN_GRAPHS[name]
+    first, *rest = name.split(".")
+    place = next(place for place in PLACES if hasattr(place, first))
+    found: Callable[..., Any] = attrgetter(".".join([first, *rest]))(place)
+    return found
+
+
+@cache
+def derivation(heading: str) -> str:
+    """Return what DERIVATIONS.md has under a heading, as it is written there."""
+    text = DERIVATIONS.read_text(encoding="utf-8")
+    _, _, after = text.partition(f"\n### {heading}\n")
+    return re.split(r"^##", after, maxsplit=1, flags=re.MULTILINE)[0].strip("\n")
 
 
 # ---- What is nudged ---------------------------------------------------------------------------

@@ -185,7 +185,7 @@ FIGURES: dict[str, Figure] = {
             _row(40),
             _column(40),
             Choice("colour", "colour", slope.COLOURS, "red"),
-            Choice("nudge", "nudge", (0.1, 0.01, 0.003, 0.001, 0.0001), 0.003),
+            Choice("nudge", "nudge h", (0.1, 0.01, 0.003, 0.001, 0.0001), 0.001),
         ),
         (
             (style.style_loss, "d_features = target.spread"),
@@ -194,7 +194,7 @@ FIGURES: dict[str, Figure] = {
             (Vgg.backward, 'self._pass("backward"'),
         ),
         [
-            {"loss": loss, "row": row, "column": 40, "colour": "red", "nudge": 0.003}
+            {"loss": loss, "row": row, "column": 40, "colour": "red", "nudge": 0.001}
             for loss in slope.LOSSES
             for row in (20, 40, 60)
         ],
@@ -208,10 +208,10 @@ FIGURES: dict[str, Figure] = {
         slope.line_slope,
         (
             Choice("line", "line of the derivations", tuple(slope.LINES), "gram"),
-            Number("element", "which number, by how much it matters", 0, 200, 0),
-            Choice("nudge", "nudge", slope.NUDGES, 1e-3),
+            Number("element", "which number (0 is the one that matters most)", 0, 200, 0),
+            Choice("nudge", "nudge h", slope.NUDGES, 1e-3),
         ),
-        ((numpy_kernels.gram_backward, "both = "),),
+        ((slope.line_slope, "slope, claimed = "),),
         [{"line": line, "element": 0, "nudge": 0.001} for line in slope.LINES],
     ),
     "pull": Figure(

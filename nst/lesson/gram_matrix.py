@@ -3,7 +3,7 @@
 import numpy as np
 
 from nst import kernels
-from nst.lesson.pieces import Answer, Mark, Picture, Table, root
+from nst.lesson.pieces import Answer, Mark, Picture, Table, over
 from nst.lesson.race import Race
 from nst.lesson.subject import STYLE_TAPS, TAPS, Subject
 from nst.losses import style_loss
@@ -14,6 +14,7 @@ from nst.optimizers import Lbfgs
 from nst.vgg import Vgg
 
 BRIGHTEST = 5  # places that are marked
+BETWEEN = 10  # of a map's longer side, the part that two of them are apart at the least
 TWIN_TAPS = TAPS[:2]  # at which two pictures come to have the same Gram matrices
 
 
@@ -28,7 +29,7 @@ def entry(subject: Subject, tap: str, i: int, j: int, picture: str) -> Answer:
     stride = subject.vgg.network.architecture.stride(tap)
     image = subject.painting if painted else subject.photograph
     return {
-        "gram": Picture(root(gram), f"The Gram matrix of the {picture} at {tap}"),
+        "gram": Picture(gram, f"The Gram matrix of the {picture} at {tap}", rooted=True),
         "gram_marks": [Mark.at(i, j)],
         "first": Picture(features[i], f"Channel {i}"),
         "second": Picture(features[j], f"Channel {j}"),
@@ -49,9 +50,19 @@ def entry(subject: Subject, tap: str, i: int, j: int, picture: str) -> Answer:
 
 
 def brightest(product: np.ndarray) -> list[tuple[int, int]]:
-    """Return rows and columns of the largest values of a map, the largest first."""
-    order = np.argsort(-product, axis=None, kind="stable")[:BRIGHTEST]
-    return [divmod(int(place), product.shape[1]) for place in order]
+    """Return rows and columns of the largest values of a map, the largest first.
+
+    No two are near each other, for the neighbour of a bright place is often bright too.
+    """
+    left = product.copy()
+    places: list[tuple[int, int]] = []
+    apart = max(1, max(product.shape) // BETWEEN)
+    while len(places) < BRIGHTEST and left.max() > 0:
+        row, column = divmod(int(left.argmax()), product.shape[1])
+        places.append((row, column))
+        rows = slice(max(0, row - apart), row + apart + 1)
+        left[rows, max(0, column - apart) : column + apart + 1] = 0
+    return places
 
 
 def strongest_pair(gram: np.ndarray) -> tuple[int, int]:
@@ -71,13 +82,15 @@ def shuffle(subject: Subject, tap: str, channel: int, percent: int) -> Answer:
     k = kernels.of(features)
     shuffled = shuffle_pixels(features, percent / 100)
     before, after = k.gram(features), k.gram(shuffled)
-    highest = float(root(before).max())
+    highest = float(before.max())
     return {
         "before": Picture(features[channel], f"Channel {channel} of {tap}"),
         "after": Picture(shuffled[channel], f"The same, {percent} % of its pixels shuffled"),
-        "gram_before": Picture(root(before), "The Gram matrix", highest=highest),
-        "gram_after": Picture(root(after), "The Gram matrix, shuffled", highest=highest),
-        "apart": np.linalg.norm(after - before) / np.linalg.norm(before),
+        "gram_before": Picture(before, "The Gram matrix", highest=highest, rooted=True),
+        "gram_after": Picture(
+            after, "The Gram matrix of the shuffled maps", highest=highest, rooted=True
+        ),
+        "apart": over(np.linalg.norm(after - before), np.linalg.norm(before)),
         "size": np.mean(features**2, dtype=np.float64),
         "change": np.mean((shuffled - features) ** 2, dtype=np.float64),
         "value": before[channel, channel],
@@ -102,11 +115,13 @@ def style(subject: Subject, tap: str) -> Answer:
     gram = kernels.of(features).gram(features)
     difference = gram - target
     loss, _ = style_loss(features, target)
-    highest = float(root(np.maximum(gram, target)).max())
+    highest = float(np.maximum(gram, target).max())
     return {
-        "photograph": Picture(root(gram), "Of the photograph", highest=highest),
-        "painting": Picture(root(target), "Of the painting", highest=highest),
-        "difference": Picture(root(difference), "Their difference", signed=True, highest=highest),
+        "photograph": Picture(gram, "The photograph's Gram matrix", highest=highest, rooted=True),
+        "painting": Picture(target, "The painting's Gram matrix", highest=highest, rooted=True),
+        "difference": Picture(
+            difference, "Their difference", signed=True, highest=highest, rooted=True
+        ),
         "loss": loss,
         "by_hand": np.mean(difference.astype(np.float64) ** 2),
         "entries": gram.size,
@@ -120,7 +135,7 @@ def style(subject: Subject, tap: str) -> Answer:
 def _style_losses(subject: Subject, tap: str) -> tuple[float, float]:
     target = GramStyle(subject.target_grams[tap])
     loss, _ = style_loss(subject.features[tap], target.gram)
-    return float(loss), float(loss) / target.mean_square()
+    return float(loss), over(loss, target.mean_square())
 
 
 def twin(subject: Subject, step: int) -> Answer:
@@ -129,15 +144,19 @@ def twin(subject: Subject, step: int) -> Answer:
     tap = TWIN_TAPS[-1]
     gram = kernels.of(here.image).gram(subject.up_to(tap).features(here.image)[tap])
     wanted = kernels.of(gram).gram(subject.features[tap])
-    highest = float(root(wanted).max())
+    highest = float(wanted.max())
     image = here.image
     return {
         "photograph": Picture(subject.photograph, "The photograph"),
         "image": Picture(image, f"From noise, after {step} steps"),
-        "gram": Picture(root(gram), f"Its Gram matrix at {tap}", highest=highest),
-        "wanted": Picture(root(wanted), f"The photograph's Gram matrix at {tap}", highest=highest),
-        "left": f"{here.losses['total'] / start.losses['total']:.2%}",
-        "apart": np.linalg.norm(gram - wanted) / np.linalg.norm(wanted),
+        "gram": Picture(
+            gram, f"The noise's Gram matrix at {tap}, now", highest=highest, rooted=True
+        ),
+        "wanted": Picture(
+            wanted, f"The photograph's Gram matrix at {tap}", highest=highest, rooted=True
+        ),
+        "left": f"{over(here.losses['total'], start.losses['total']):.2%}",
+        "apart": over(np.linalg.norm(gram - wanted), np.linalg.norm(wanted)),
         "pixels_apart": np.sqrt(np.mean((image - subject.photograph) ** 2)),
         "step": step,
     }

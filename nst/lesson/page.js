@@ -55,6 +55,7 @@ function showPicture(place, picture, marks) {
   image.height = picture.rows;
   image.alt = picture.text;
   place.querySelector(".caption").textContent = picture.text;
+  showScale(place, picture.scale);
   place.dataset.rows = picture.rows;
   place.dataset.columns = picture.columns;
   const over = frame.querySelector("svg");
@@ -73,6 +74,17 @@ function showPicture(place, picture, marks) {
       }, over);
     });
   }
+}
+
+// What the colours of a map mean: those from its lowest to its highest number, and both numbers.
+function showScale(place, scale) {
+  place.querySelector(".scale")?.remove();
+  if (!scale) return;
+  const bar = made("span", { class: "scale" });
+  made("span", {}, bar, scale.low);
+  made("img", { src: scale.source, alt: scale.text }, bar);
+  made("span", {}, bar, scale.high);
+  place.querySelector(".frame").after(bar);
 }
 
 function showTable(place, table) {
@@ -97,17 +109,19 @@ function showTable(place, table) {
 function showCurves(place, curves) {
   place.replaceChildren();
   const [name, line] = Object.entries(curves.lines)[0];
-  const width = 320, height = 130, left = 42, bottom = 22;
+  const width = 320, height = 150, left = 56, bottom = 26;
   const chart = drawn("svg", {
     viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": curves.text,
   }, place);
   const most = Math.max(...line), last = Math.max(10, line.length - 1);
   const at = (step, value) => [
-    left + (width - left - 10) * step / last, 10 + (height - bottom - 10) * (1 - value / most),
+    left + (width - left - 10) * step / last, 10 + (height - bottom - 10) * (1 - value / (most || 1)),
   ];
   drawn("line", { x1: left, y1: at(0, 0)[1], x2: width, y2: at(0, 0)[1] }, chart);
-  drawn("text", { x: left - 4, y: at(0, most)[1] + 4, "text-anchor": "end" }, chart, most.toPrecision(3));
-  drawn("text", { x: left - 4, y: at(0, 0)[1] + 4, "text-anchor": "end" }, chart, "0");
+  drawn("line", { x1: left, y1: at(0, most)[1], x2: left, y2: at(0, 0)[1] }, chart);
+  drawn("text", { x: left - 10, y: at(0, most)[1] + 5, "text-anchor": "end" }, chart, curves.most);
+  drawn("text", { x: left - 10, y: at(0, 0)[1] + 5, "text-anchor": "end" }, chart, "0");
+  drawn("text", { x: left, y: height - 4 }, chart, "step 0");
   drawn("text", { x: width, y: height - 4, "text-anchor": "end" }, chart, `step ${last}`);
   drawn("polyline", { points: line.map((value, step) => at(step, value).join()).join(" ") }, chart);
   const [x, y] = at(line.length - 1, line[line.length - 1]);
@@ -116,6 +130,11 @@ function showCurves(place, curves) {
 
 function show(figure, answer) {
   for (const place of figure.querySelectorAll("[data-value]")) showValue(place, answer[place.dataset.value]);
+  for (const place of figure.querySelectorAll("[data-link]")) {
+    const link = answer[place.dataset.link];
+    place.textContent = link.text;
+    place.setAttribute("href", `#${link.place}`);
+  }
   for (const place of figure.querySelectorAll("[data-picture]"))
     showPicture(place, answer[place.dataset.picture], answer[place.dataset.marks]);
   for (const place of figure.querySelectorAll("[data-table]")) showTable(place, answer[place.dataset.table]);
@@ -141,7 +160,10 @@ class Figure {
     this.step = 0;  // of a figure with steps: where it is
     this.steps = element.querySelector("[data-steps]");
     for (const control of element.querySelectorAll(".controls [name], .controls [data-view]"))
-      control.addEventListener("input", () => this.ask());
+      control.addEventListener("input", () => {
+        if (control !== this.steps) this.step = 0;  // another way is walked from its start
+        this.ask();
+      });
     const form = element.querySelector(".controls");
     if (form) form.addEventListener("submit", (event) => event.preventDefault());
     for (const button of element.querySelectorAll("[data-step]"))

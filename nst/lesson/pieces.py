@@ -16,19 +16,28 @@ import PIL.Image
 
 from nst.pictures import images
 
+QUICKLY = 1  # of zlib's levels: a page on the same machine need not be small
+
 
 @dataclass(frozen=True)
 class Picture:
     """An image (3, H, W), RGB in [0, 1], or a map (H, W) of numbers, drawn by a scale of colours.
 
     A map without a sign is black at 0 and bright at its largest value; a signed one is white at
-    0, violet above and orange below.
+    0, violet above and orange below.  A ``rooted`` one is drawn by its square roots: so small
+    values are seen beside large ones.
     """
 
     values: np.ndarray
     text: str  # what there is to see, for who cannot
     signed: bool = False
     highest: float | None = None  # what has the last colour; None: the largest of the map
+    rooted: bool = False
+
+    @property
+    def most(self) -> float:
+        """What has the last colour; 1 in a map of nothing."""
+        return float(self.highest or np.abs(self.values).max() or 1)
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,14 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A place on the page, and what is said of it."""
+
+    place: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Long:
     """A number that is shown with ten digits: two of them differ in the last ones."""
 
@@ -79,13 +96,15 @@ def encode(value: Any) -> Any:
         return {name: encode(part) for name, part in value.items()}
     if isinstance(value, Picture):
         rows, columns = value.values.shape[-2:]
-        return {"source": drawn(value), "text": value.text, "rows": rows, "columns": columns}
+        shape = {"rows": rows, "columns": columns, "scale": scale_of(value)}
+        return {"source": drawn(value), "text": value.text, **shape}
     if isinstance(value, Curves):
         lines = {name: [float(x) for x in line] for name, line in value.lines.items()}
-        return {"lines": lines, "text": value.text}
+        most = shown(max(max(line) for line in lines.values()))
+        return {"lines": lines, "text": value.text, "most": most}
     if isinstance(value, Table):
         return {"heads": list(value.heads), "rows": [encode(list(r)) for r in value.rows]}
-    if isinstance(value, Mark):
+    if isinstance(value, Mark | Link):
         return vars(value)
     if isinstance(value, Long):
         return {"number": float(value.number), "text": f"{value.number:.10g}"}
@@ -117,27 +136,54 @@ def drawn(picture: Picture) -> str:
     if picture.values.ndim == 3:
         made = PIL.Image.fromarray(images.as_uint8(picture.values))
     else:
-        made = PIL.Image.fromarray(_levels(picture), mode="P")
-        made.putpalette(_palette("PuOr" if picture.signed else "magma"))
+        made = _coloured(_levels(picture), picture.signed)
+    return _as_address(made)
+
+
+def scale_of(picture: Picture) -> dict[str, str] | None:
+    """Return what the colours of a map mean: from the lowest to the highest, and both ends."""
+    if picture.values.ndim == 3:
+        return None
+    most = f"{picture.most:.3g}"
+    least = f"-{most}" if picture.signed else "0"
+    source = _all_colours(picture.signed)
+    return {"source": source, "low": least, "high": most, "text": f"from {least} to {most}"}
+
+
+@cache
+def _all_colours(signed: bool) -> str:
+    return _as_address(_coloured(np.arange(256, dtype=np.uint8)[None], signed))
+
+
+def _coloured(levels: np.ndarray, signed: bool) -> PIL.Image.Image:
+    made = PIL.Image.fromarray(levels, mode="P")
+    made.putpalette(_palette("PuOr" if signed else "magma"))
+    return made
+
+
+def _as_address(made: PIL.Image.Image) -> str:
     encoded = BytesIO()
-    made.save(encoded, "PNG")
+    made.save(encoded, "PNG", compress_level=QUICKLY)
     return f"data:image/png;base64,{base64.b64encode(encoded.getvalue()).decode()}"
 
 
 def _levels(picture: Picture) -> np.ndarray:
     """Return which of 256 colours each value has, (H, W) uint8."""
-    values = picture.values.astype(np.float64)
-    highest = picture.highest or float(np.abs(values).max()) or 1.0
-    place = values / highest
+    place = picture.values.astype(np.float64) / picture.most
+    if picture.rooted:
+        place = np.sign(place) * np.sqrt(np.abs(place))
     if picture.signed:
         place = (place + 1) / 2
     return np.rint(255 * place.clip(0, 1)).astype(np.uint8)
 
 
-def root(values: np.ndarray) -> np.ndarray:
-    """Return square roots, with the values' signs: small ones are seen beside large ones."""
-    roots: np.ndarray = np.sign(values) * np.sqrt(np.abs(values))
-    return roots
+def over(part: Any, whole: Any) -> float:
+    """Return ``part / whole``; ``part`` where the whole is 0, as of two equal pictures.
+
+    >>> over(1, 4), over(0, 0)
+    (0.25, 0.0)
+    """
+    return float(part) / (float(whole) or 1.0)
 
 
 @cache

@@ -3,7 +3,7 @@
 import numpy as np
 
 from nst import kernels
-from nst.lesson.pieces import Answer, Mark, Picture, root
+from nst.lesson.pieces import Answer, Mark, Picture, over
 from nst.lesson.subject import Subject
 
 
@@ -29,7 +29,9 @@ def pull(subject: Subject, tap: str, i: int, j: int, count: int) -> Answer:
     size = np.linalg.norm(d_all)
     heat = np.abs(d_features).sum(axis=0)
     return {
-        "d_gram": Picture(root(d_gram), "How much the loss grows with each entry", signed=True),
+        "d_gram": Picture(
+            d_gram, "d_gram: how much the loss grows with each entry", signed=True, rooted=True
+        ),
         "d_gram_marks": [Mark.at(i, j), Mark.at(j, i)],
         "value": d_gram[i, j],
         "where": f"d_gram[{i}, {j}]",
@@ -39,8 +41,8 @@ def pull(subject: Subject, tap: str, i: int, j: int, count: int) -> Answer:
         "image": Picture(way_down(d_image), "The way down for this entry alone"),
         "several": Picture(way_down(d_several), f"The way down for the {count} strongest"),
         "all": Picture(way_down(d_all), "The way down for all of them"),
-        "share": f"{np.linalg.norm(d_image) / size:.1%}",
-        "several_left": f"{np.linalg.norm(d_all - d_several) / size:.1%}",
+        "share": f"{over(np.linalg.norm(d_image), size):.1%}",
+        "several_left": f"{over(np.linalg.norm(d_all - d_several), size):.1%}",
         "entries": len(d_gram) * (len(d_gram) + 1) // 2,
         "count": count,
         "wish": "more" if d_gram[i, j] < 0 else "less",

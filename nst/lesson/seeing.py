@@ -3,7 +3,7 @@
 import numpy as np
 
 from nst import kernels
-from nst.lesson.pieces import Answer, Mark, Picture, Table
+from nst.lesson.pieces import Answer, Mark, Picture, Table, over
 from nst.lesson.subject import CONTENT_TAP, Subject
 from nst.losses import content_loss
 
@@ -71,13 +71,15 @@ def convolution(subject: Subject, tap: str, channel: int, row: int, column: int)
     order = np.argsort(-np.abs(products), axis=None, kind="stable")[:SHOWN_PRODUCTS]
     rows = []
     for i, u, v in zip(*np.unravel_index(order, products.shape), strict=True):
-        name = ("red", "green", "blue")[i] if BEFORE[tap] is None else f"channel {i}"
         place = f"{('above', 'same row', 'below')[u]}, {('left', 'here', 'right')[v]}"
-        rows.append((name, place, patch[i, u, v], kernel[i, u, v], products[i, u, v]))
+        rows.append(
+            (_name(tap, int(i)), place, patch[i, u, v], kernel[i, u, v], products[i, u, v])
+        )
     strongest = int(np.abs(products).sum(axis=(1, 2)).argmax())
+    name = _name(tap, strongest)
     return {
-        "patch": Picture(patch[strongest], "The nine numbers there", signed=True),
-        "kernel": Picture(kernel[strongest], "The kernel's nine numbers", signed=True),
+        "patch": Picture(patch[strongest], f"The nine numbers of {name} there", signed=True),
+        "kernel": Picture(kernel[strongest], f"The kernel's nine weights for {name}", signed=True),
         "products": Picture(products[strongest], "Their nine products", signed=True),
         "table": Table(("reads", "where", "number", "weight", "product"), rows),
         "count": products.size,
@@ -90,6 +92,11 @@ def convolution(subject: Subject, tap: str, channel: int, row: int, column: int)
         "photograph": Picture(subject.photograph, "The photograph, and the nine pixels"),
         "where": f"features[{channel}, {row}, {column}]",
     }
+
+
+def _name(tap: str, channel: int) -> str:
+    """Return what a convolution reads there: a colour, or a channel of the layer before."""
+    return ("red", "green", "blue")[channel] if BEFORE[tap] is None else f"channel {channel}"
 
 
 def convolved(subject: Subject, tap: str, channel: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -124,5 +131,5 @@ def distance(subject: Subject, percent: int) -> Answer:
         "content": loss,
         "content_by_hand": np.mean(change, dtype=np.float64),
         "size": np.mean(target**2, dtype=np.float64),
-        "relative": float(loss) / np.mean(target**2, dtype=np.float64),
+        "relative": over(loss, np.mean(target**2, dtype=np.float64)),
     }

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from nst.lesson.derivations import LINES
-from nst.lesson.pieces import Answer, Long, Mark, Picture, Table
+from nst.lesson.derivations import LINES, derivation
+from nst.lesson.pieces import Answer, Link, Long, Mark, Picture, Table
+from nst.lesson.sources import Source
 from nst.lesson.subject import CONTENT_TAP, Subject
 from nst.losses import content_loss, smoothness_loss, style_loss
 
@@ -36,7 +37,11 @@ def pixel_slope(
     return {
         "image": Picture(image, "The photograph, a quarter of the way to the painting"),
         "marks": [Mark.at(row, column)],
-        "gradient": Picture(d_image.sum(axis=0), "The gradient at every pixel", signed=True),
+        "gradient": Picture(
+            d_image[plane],
+            f"The gradient of {colour} at every pixel",
+            signed=True,
+        ),
         "value": image[plane, row, column],
         "loss": Long(here),
         "above": Long(above),
@@ -136,8 +141,8 @@ def line_slope(subject: Subject, line: str, element: int, nudge: float) -> Answe
     slope, claimed = (above - below) / width, float(d_x[place])
     return {
         "heading": chosen.heading.replace("`", ""),
-        "forward": chosen.forward,
-        "backward": chosen.backward,
+        "derivation": derivation(chosen.heading),
+        **dict(zip(("forward", "backward"), map(_link, chosen.sources), strict=True)),
         "where": f"d_x[{', '.join(map(str, map(int, place)))}]",
         "shape": f"({', '.join(map(str, x.shape))})",
         "count": x.size,
@@ -151,6 +156,10 @@ def line_slope(subject: Subject, line: str, element: int, nudge: float) -> Answe
         "digits": "16 digits (float64)" if x.dtype == np.float64 else "7 digits (float32)",
         "remark": chosen.remark,
     }
+
+
+def _link(source: Source) -> Link:
+    return Link(source.place, f"{source.name} ({source.place})")
 
 
 def _apart(one: float, other: float) -> float:

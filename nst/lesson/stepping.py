@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from nst import kernels
-from nst.lesson.pieces import Answer, Curves, Picture, Table
+from nst.lesson.pieces import Answer, Curves, Picture, Table, over
 from nst.lesson.pulls import way_down
 from nst.lesson.race import Race, grey_levels
 from nst.lesson.subject import CONTENT_TAP, STYLE_TAPS, Subject
@@ -83,7 +83,7 @@ def scale(subject: Subject, factor: float, white: float) -> Answer:
 
 def plain_rate(subject: Subject) -> float:
     """Return the rate with which plain descent moves pixels in [0, 1] as far as Hvass' step."""
-    return STEP / float(race_of(subject, "descent").at(0).d_image.std())
+    return over(STEP, race_of(subject, "descent").at(0).d_image.std())
 
 
 def _first_adam_step(image: np.ndarray, d_image: np.ndarray) -> np.ndarray:
@@ -96,7 +96,7 @@ def _first_adam_step(image: np.ndarray, d_image: np.ndarray) -> np.ndarray:
 def hvass(subject: Subject, picture: str) -> Answer:
     """Return Hvass' three losses of a picture, what he prints, and what goes down in truth."""
     image = picture_of(subject, picture)
-    losses = three_losses(subject, image)
+    losses = subject.once(("Hvass", picture), lambda: three_losses(subject, image))
     rows = [(kind, HVASS[kind], loss, 1 / (loss + TINY)) for kind, loss in losses.items()]
     return {
         "image": Picture(image, f"The picture: {picture}"),

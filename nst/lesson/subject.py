@@ -23,6 +23,7 @@ TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3")  # those of scripts/walkthro
 STYLE_TAPS, CONTENT_TAP = TAPS, "relu3_3"
 LAYERS = ("conv1_1", "relu1_1", "conv1_2", *TAPS[1:])  # where chapter 1 looks
 SMALLEST, LARGEST, USUAL = 64, 160, 96  # pixels, the longer side
+NARROWEST = 32  # pixels, the shorter side: half of it is the least that the network takes
 
 
 @dataclass(frozen=True)
@@ -129,4 +130,11 @@ def objective_of(subject: Subject, photograph: np.ndarray) -> Objective:
 def _small(path: Path, size: int) -> np.ndarray:
     image = images.load(path)
     _, height, width = image.shape
-    return images.resize(image, *images.fit(height, width, size))
+    rows, columns = images.fit(height, width, size)
+    if min(rows, columns) < NARROWEST:
+        raise NstError(
+            f"{path} is {width} x {height} pixels, and at --size {size} only {columns} x {rows}; "
+            f"the lesson needs {NARROWEST} on the shorter side: give a larger --size (up to "
+            f"{LARGEST}), or cut it to be less narrow."
+        )
+    return images.resize(image, rows, columns)

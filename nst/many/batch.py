@@ -17,6 +17,7 @@ from nst.many.journal import Journal, Record
 from nst.many.pace import Pace
 from nst.many.photographs import find
 from nst.many.picture import begun, is_refusal, losses_of
+from nst.options import check_options
 from nst.pictures import reading
 from nst.run import marks
 from nst.run.inputs import Inputs, override
@@ -24,8 +25,9 @@ from nst.run.plan import Plan
 from nst.run.records import Progress
 from nst.run.shared import Shared
 from nst.run.state import State
-from nst.settings import Painting, Settings
+from nst.settings import Painting, Settings, paintings_of
 from nst.stylize import Result, complete
+from nst.values import check_functions
 
 NOT_HERE = ("content", *listed.OF_ONE_PICTURE)
 
@@ -67,8 +69,8 @@ class PictureCrew(Protocol):
 
 
 def batch(
-    photographs: Sequence[PathLike],
-    styles: Iterable[PathLike | Painting],
+    photographs: PathLike | Sequence[PathLike],
+    styles: PathLike | Painting | Iterable[PathLike | Painting],
     folder: PathLike,
     *,
     pairs: PathLike | None = None,
@@ -92,9 +94,9 @@ def batch(
 
     Parameters
     ----------
-    photographs : sequence of path
+    photographs : path, or sequence of path
         Files, folders and globs.
-    styles : iterable of path or Painting
+    styles : path, Painting, or iterable of these
         One or more; or none, with ``pairs``.
     folder : path
         Of the results; it is made where it is missing.
@@ -134,11 +136,15 @@ def batch(
         The picture that was being painted is saved, as `stylize` does.
     """
     place = Path(folder)
+    check_functions(on_record=on_record, on_progress=on_progress)
+    check_options(set(options) - set(NOT_HERE), batch)
     if unknown := set(options) & set(NOT_HERE):
         raise TypeError(f"a batch has no {sorted(unknown)}: they are of one picture each")
     if kind not in listed.KINDS:
         raise NstError(f"--format is {kind!r}; choose {' or '.join(listed.KINDS)}.")
-    paintings = [one if isinstance(one, Painting) else Painting(Path(one)) for one in styles]
+    paintings = list(paintings_of(styles)) if styles else []
+    if isinstance(photographs, str | os.PathLike):
+        photographs = [photographs]
     unreadable: list[tuple[Path, NstError]] = []
     if pairs is not None:
         if photographs or paintings:

@@ -9,6 +9,7 @@ from nst.errors import NstError
 from nst.files import PathLike
 from nst.many.batch import Painter, Standing
 from nst.many.pace import Pace
+from nst.options import check_options
 from nst.pictures import images
 from nst.run import marks
 from nst.run.inputs import prepare
@@ -16,15 +17,16 @@ from nst.run.plan import plan
 from nst.run.records import Progress
 from nst.run.shared import Shared
 from nst.run.state import start
-from nst.settings import Painting, Settings
+from nst.settings import Painting, Settings, paintings_of
 from nst.stylize import Result, complete
+from nst.values import check_functions
 
 SIZE, STEPS = 256, 40  # of each picture: enough to choose by
 
 
 def sheet(
     photograph: PathLike,
-    styles: Iterable[PathLike | Painting] = (),
+    styles: PathLike | Painting | Iterable[PathLike | Painting] = (),
     output: PathLike = "sheet.png",
     *,
     on_progress: Callable[[Standing], None] | None = None,
@@ -37,7 +39,7 @@ def sheet(
     ----------
     photograph : path
         An image file.
-    styles : iterable of path or Painting
+    styles : path, Painting, or iterable of these
         By default the four paintings that come along.
     output : path
         .png or .jpg, of the sheet; the pictures on it are not saved apart.
@@ -58,8 +60,9 @@ def sheet(
     NstError
         For what the user can mend; nothing is written then.
     """
-    paintings = [one if isinstance(one, Painting) else Painting(Path(one)) for one in styles]
-    paintings = paintings or [Painting(demo.style_path(name)) for name in demo.STYLES]
+    check_functions(on_progress=on_progress)
+    check_options(options, sheet)
+    paintings = paintings_of(styles or [demo.style_path(name) for name in demo.STYLES])
     options = {"size": SIZE, "steps": STEPS} | options
     runs = [Settings(Path(photograph), (one,), None, **options) for one in paintings]
     read_too = {files.resolved(path) for run in runs for path in run.inputs}

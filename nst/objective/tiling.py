@@ -208,20 +208,20 @@ def content_features(
     """Return the photograph's features at ``taps``, in files where it takes several tiles."""
     tiles, shown = tiles_of(vgg, image, side, padding), with_margin(image, padding)
     architecture = vgg.network.architecture
-
-    def own(features: Mapping[str, Array], tap: str, tile: Tile) -> Array:
-        part = features[tap][tile.inside(architecture.stride(tap))]
-        return vgg.device.xp.ascontiguousarray(part)
-
     if len(tiles) == 1:
         features = vgg.features(shown)
-        return {tap: own(features, tap, tiles[0]) for tap in taps}
+        own = {tap: features[tap][tiles[0].inside(architecture.stride(tap))] for tap in taps}
+        return {tap: vgg.device.xp.ascontiguousarray(part) for tap, part in own.items()}
     stored = {tap: FileArray(architecture.shape(tap, *image.shape[1:])) for tap in taps}
-    for tile in tiles:
+
+    def store(tile: Tile) -> None:  # a tile's features are gone before the next one's are made
         features = vgg.features(shown[tile.window])
         for tap, target in stored.items():
-            there = own(features, tap, tile)
-            target[tile.own(architecture.stride(tap))] = vgg.device.asnumpy(there)
+            stride = architecture.stride(tap)
+            target[tile.own(stride)] = vgg.device.on_host(features[tap][tile.inside(stride)])
+
+    for tile in tiles:
+        store(tile)
     vgg.release()
     return stored
 
@@ -238,15 +238,20 @@ def style_sums(
 
     A mask is that of the tap; None: all pixels.
     """
-    whole: dict[str, Any] = {}
-    shown = with_margin(image, padding)
-    for tile in tiles_of(vgg, image, side, padding):
-        features = vgg.features(shown[tile.window])
+    shown, stride = with_margin(image, padding), vgg.network.architecture.stride
+
+    def collected(tile: Tile) -> dict[str, Any]:  # its features are gone with its return
+        features, found = vgg.features(shown[tile.window]), {}
         for tap, mask in masks.items():
-            stride = vgg.network.architecture.stride(tap)
-            own = vgg.device.xp.ascontiguousarray(features[tap][tile.inside(stride)])
-            mask_there = None if mask is None else mask.within(tile.own(stride))
-            there = statistics[tap].collect(own, mask_there)
-            whole[tap] = whole[tap] + there if tap in whole else there
+            own = vgg.device.xp.ascontiguousarray(features[tap][tile.inside(stride(tap))])
+            mask_there = None if mask is None else mask.within(tile.own(stride(tap)))
+            found[tap] = statistics[tap].collect(own, mask_there)
+        return found
+
+    tiles = tiles_of(vgg, image, side, padding)
+    whole = collected(tiles[0])
+    for tile in tiles[1:]:
+        there = collected(tile)
+        whole = {tap: sums + there[tap] for tap, sums in whole.items()}
     vgg.release()  # the painting has a size of its own
     return whole

@@ -10,15 +10,18 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
+from nst import memory
+from nst.devices import CPU
 from nst.errors import NstError
 from nst.pictures import decoding
-from nst.pictures.reading import Held, Input
+from nst.pictures.reading import SMALL, Held, Input
 from nst.values import shown
 from nst.vgg.architecture import SMALLEST_SIDE
 
 CHANNELS = (3, 4)  # the fourth is opacity
 DIGITS = 12  # of the SHA-256, in the name
 SHAPES = "(H, W, 3), (3, H, W), either with a fourth channel for opacity, or (H, W) for grey"
+FLOATS = 8  # bytes a value: float32, and once more while it is brought into its range
 ALMOST = 1e-3  # beyond 0 and 1: rounding
 
 
@@ -83,11 +86,25 @@ def _planes(array: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray | None
             f"the {what} array is {width} x {height} pixels, and both sides need {SMALLEST_SIDE} "
             "or more; give a larger one."
         )
+    _check_memory(planes, what)
     planes = _in_range(planes, what)
     rgb = np.repeat(planes, 3, axis=0) if len(planes) == 1 else planes[:3]
     alpha = planes[3] if len(planes) == 4 else None
     opaque = alpha is None or (alpha == 1).all()
     return np.ascontiguousarray(rgb), None if opaque else np.ascontiguousarray(alpha)
+
+
+def _check_memory(planes: np.ndarray, what: str) -> None:
+    """Refuse what would not fit into memory as floats: an array may be one pixel, broadcast."""
+    channels, height, width = planes.shape
+    needed = FLOATS * max(3, channels) * height * width
+    room = max(SMALL, memory.room(CPU))
+    if needed > room:
+        raise NstError(
+            f"the {what} array is {width} x {height} pixels, which take "
+            f"{memory.format_bytes(needed)} of memory, and there is {memory.format_bytes(room)} "
+            "for it; give a smaller one."
+        )
 
 
 def _in_range(planes: np.ndarray, what: str) -> np.ndarray:

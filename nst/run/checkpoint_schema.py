@@ -125,6 +125,10 @@ def check(
         "the steps": _counts_up(saved, ends_early),
         "the image": saved.image.shape in [(3, *size) for size in _sizes(saved, ends_early)],
         "an array": all(a.shape == saved.image.shape and a.dtype == np.float32 for a in arrays),
+        "the numbers": all(
+            a.dtype.kind == "f" and np.isfinite(a).all()
+            for a in [saved.image, *_arrays([saved.asking]), *_arrays(saved.optimizer)]
+        ),
         "the tiles": saved.side is None or saved.side >= smallest_tile,
         "the pairs": 1 <= saved.pairs <= most_pairs,
     }

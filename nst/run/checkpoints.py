@@ -127,10 +127,10 @@ def make_folder(folder: Path) -> None:
     files.check_writable(folder / "step.npz")
 
 
-def lock(folder: Path) -> Any:
+def lock(folder: Path, option: str = "--checkpoint") -> Any:
     """Return a lock on ``folder`` with a method ``release``; None where no file can be written.
 
-    Raises NstError where another run has it.
+    Raises NstError where another run has it; ``option`` is what names another folder.
     """
     from filelock import FileLock, Timeout
 
@@ -141,7 +141,7 @@ def lock(folder: Path) -> Any:
     except Timeout:
         raise NstError(
             f"another run is saved in {folder} while it goes on; wait for its end, stop it, or "
-            "give this one another --checkpoint."
+            f"give this one another {option}."
         ) from None
     except (NstError, OSError, NotImplementedError):  # saving will tell why; a system may have
         return None  # no locks

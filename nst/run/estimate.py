@@ -223,8 +223,11 @@ class Work:
         if whole:
             stepping = network + passing * image
         else:
-            own = max(math.prod(self.architecture.shape(tap, *window)) for tap in self.taps)
-            stepping = max(network + 4 * own, passing * image)  # see Objective._own
+            own, read = (
+                max((math.prod(self.architecture.shape(tap, *window)) for tap in taps), default=0)
+                for taps in (self.taps, {*self.content_taps, *self.asking})
+            )  # see Objective._own; what they are compared with comes from a file
+            stepping = max(network + 4 * (own + read), passing * image)
         style_image = 2 * IMAGE * style_size[0] * style_size[1]
         style_network = self.cost.measuring(*style_window)
         measuring = 2 * image + targets + style_image + style_network

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from nst.run.inputs import Inputs, check_writable, open_inputs, read_files
 from nst.run.plan import Plan
 from nst.run.scales import Scale, told_of
 from nst.settings import Settings
+from nst.vgg import weights
 
 
 @dataclass
@@ -61,7 +63,7 @@ def reopen(folder: Path) -> tuple[Inputs, Plan, State]:
         (folder.absolute().parent, folder),
         saved.inputs,
     )
-    settings = Settings.from_said(saved.settings, lookup)
+    settings = _as_begun(Settings.from_said(saved.settings, lookup), saved.model)
     read = read_files(settings)
     for name in lookup.changed({str(path): given.sha256 for path, given in read.items()}):
         raise NstError(
@@ -74,9 +76,9 @@ def reopen(folder: Path) -> tuple[Inputs, Plan, State]:
     network = inputs.vgg.network
     if network.sha256 != saved.model:
         raise NstError(
-            f"the model {settings.model} is not the one that the run in {folder} began with: its "
-            f"sha256 is {network.sha256}, not {saved.model}. Bring the old one back, or "
-            "start a new run."
+            f"the model {settings.model} is {network.name} with the sha256 {network.sha256[:12]}, "
+            f"and the run in {folder} began with {saved.model[:12]}. Bring that one back (`nst "
+            "models` lists those that are installed), or start a new run."
         )
     sizes = [((height, width), steps) for height, width, steps in saved.scales]
     scales = told_of(sizes, inputs.fine is not None)
@@ -86,6 +88,21 @@ def reopen(folder: Path) -> tuple[Inputs, Plan, State]:
     checkpoint_schema.check(saved, recipe.optimizer, recipe.history, smallest, until > 0)
     plan = Plan(tuple(scales), saved.side, saved.pairs, folder=folder)
     return inputs, plan, _restored(saved, inputs, recipe)
+
+
+def _as_begun(settings: Settings, sha256: str) -> Settings:
+    """Return the settings with the network that the run began with, where "auto" is another now.
+
+    It may have become so: the best that is installed may not have been then.
+    """
+    if settings.model != "auto":
+        return settings
+    for name in (settings.model, weights.BEST, weights.EMBEDDED):
+        with suppress(NstError):  # not installed, or damaged
+            gain = settings.objective.input_gain
+            if weights.load(name).brightened(gain).sha256 == sha256:
+                return settings if name == "auto" else replace(settings, model=name)
+    return settings
 
 
 def _last_begun(saved: Checkpoint, scales: Sequence[Scale]) -> Scale:

@@ -110,7 +110,7 @@ def of_run(inputs: Inputs, plan: Plan, state: State, painted: np.ndarray) -> Rep
         settings=_told(settings),
         grams=measure_grams(inputs, plan.side, painted) if whole else {},
         frames=_saved_frames(settings, len(state.history)),
-        name=settings.content.stem,
+        name=names[settings.content],
         mark=inputs.mark,
         command=command_of(settings),
         made=f"nst {VERSION}, {network.name} (sha256 {network.sha256}), on {inputs.device.name}",

@@ -1,9 +1,10 @@
 """What was painted: the results in the studio's folder, each reopened by what its text says."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from nst import schema
 from nst.errors import NstError
@@ -15,6 +16,10 @@ from nst.studio.wish import Choices, Wish, wish_of
 from nst.values import shown
 
 MOST = 200  # results that are listed, the newest
+
+
+class _Losses(msgspec.Struct):
+    step: int = 0
 
 
 class History:
@@ -73,9 +78,8 @@ class History:
             wish: Any = vars(self._wish(path, texts))
         except NstError as error:
             wish, told["error"] = None, str(error)
-        losses = json.loads(texts.get("nst losses", "{}"))
         command = f"nst stylize --from {path} -o again.png"
-        return told | {"wish": wish, "step": losses.get("step", 0), "command": command}
+        return told | {"wish": wish, "step": step_of(texts), "command": command}
 
     def _read(self, id: str) -> tuple[Path, dict[str, str]]:
         """Return the file of a result, and its texts."""
@@ -89,6 +93,16 @@ class History:
         if not isinstance(told, dict):
             raise NstError(f"{what} is no settings; paint it anew.")
         return wish_of(told, schema.convert(hashes, dict[str, str], what), self._choices)
+
+
+def step_of(texts: dict[str, str]) -> int:
+    """Return after how many steps a result was saved; 0 where its ``texts`` do not say."""
+    what = "what the picture says of its losses"
+    try:
+        losses = schema.parse_json(texts.get("nst losses", "{}"), what)
+        return schema.convert(losses, _Losses, what).step
+    except NstError:
+        return 0
 
 
 def id_of(path: Path) -> str:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from nst import demo, schema
 from nst.errors import NstError
@@ -11,6 +13,7 @@ from nst.settings import Painting, Settings
 from nst.studio.shelf import PHOTOGRAPH, Shelf
 from nst.values import shown
 
+TEXT = "what the picture says of its settings"  # as messages call it
 PICTURES = ("content", "style", "content_mask", "style_mask")  # of a wish: ids on the shelf
 
 
@@ -89,22 +92,38 @@ def onward(settings: Settings, height: int, width: int, side: int) -> Settings:
     return replace(settings, scales=tuple(sizes), steps=tuple(steps))
 
 
+class _Picture(msgspec.Struct):
+    """What of a style in a result's text is needed here."""
+
+    path: str
+    region: str | None = None
+    mask: str | None = None
+
+
+class _Pictures(msgspec.Struct):
+    """What of the pictures in a result's text is needed here."""
+
+    content: str
+    style: Annotated[list[_Picture], msgspec.Meta(min_length=1)]
+
+
 def wish_of(told: dict[str, Any], sha256: dict[str, str], choices: Choices) -> Wish:
     """Return the wish that a result's text tells of, with pictures of the shelf.
 
     ``told`` are its settings and ``sha256`` the hashes of its inputs, by their names.  What the
     page has no knob for is left out.  NstError where a picture is not here any more.
     """
+    pictures: _Pictures = schema.convert(told, _Pictures, TEXT)
+    painting = pictures.style[0]
     knobs = {name: told[name] for name in KNOBS if told.get(name) is not None}
     knobs["steps"] = told["steps"] if isinstance(told.get("steps"), int) else None
     by_setting = {setting: name for name, setting in choices.models.items()}
     knobs["model"] = by_setting.get(str(told.get("model")), Settings.model)
-    (painting, *_) = told["style"]
     named = {
-        "content": told["content"],
-        "style": painting["path"],
-        "content_mask": painting.get("region"),
-        "style_mask": painting.get("mask"),
+        "content": pictures.content,
+        "style": painting.path,
+        "content_mask": painting.region,
+        "style_mask": painting.mask,
     }
     for name, said in named.items():
         if said is None:
@@ -116,4 +135,4 @@ def wish_of(told: dict[str, Any], sha256: dict[str, str], choices: Choices) -> W
                 "bring it back, or choose another."
             )
         knobs[name] = found.id
-    return wish_from(knobs, "what the picture says of its settings")
+    return wish_from(knobs, TEXT)

@@ -12,7 +12,7 @@ from film_files import NTSC, decoded, moving, sound_packets, write_film
 
 import nst
 from nst import cli
-from nst.errors import NstError
+from nst.errors import NstError, NstWarning
 from nst.film import painting
 from nst.objective import Warped
 from nst.pictures import images
@@ -51,9 +51,10 @@ def test_a_film_is_painted_whole_with_its_sound(film, how, first):
     assert not Path("out-film").exists()
 
 
-def test_the_first_frame_of_each_scene_is_painted_as_a_photograph_is(film, how, first):
+@pytest.mark.parametrize("color", ["style", "content"])
+def test_the_first_frame_of_each_scene_is_painted_as_a_photograph_is(film, how, first, color):
     """But for its colours, which are moved as those of the scene's most colourful frame."""
-    how = how | {"recipe": "gatys", "model": "vgg16-slim"}
+    how = how | {"recipe": "gatys", "model": "vgg16-slim", "color": color}
     nst.video(film, [first], "out", **how)
     painted = frames_in("out")
     assert len(painted) == 5
@@ -277,6 +278,12 @@ REFUSED = {
     "no steps": (["in.mp4", "-o", "a.mp4", "--frame-steps", "0"], "--frame-steps is 0"),
     "a rate of nothing": (["in.mp4", "-o", "a.mp4", "--rate", "1/0"], "--rate is '1/0'; give"),
     "no scene": (["in.mp4", "-o", "a.mp4", "--scene", "9"], "--scene is 9; in.mp4 has 2 scenes"),
+    "a photograph": (
+        ["still.png", "-o", "a.mp4"],
+        "still.png is a photograph, not a film: `nst s",
+    ),
+    "no name": (["in.mp4", "-o", ""], "--output: the name is empty"),
+    "the film as its style": (["in.mp4", "-o", "a.mp4", "--style", "in.mp4"], "in.mp4: "),
     "no folder": (["in.mp4", "-o", "none/a.mp4"], "cannot write none/a.mp4: "),
     "too small": (["in.mp4", "-o", "a.mp4", "--size", "16"], "12 pixels; the network needs 16"),
 }
@@ -285,6 +292,7 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_cannot_be_is_refused_in_one_line_and_leaves_nothing(film, what, capsys):
     words, message = REFUSED[what]
+    images.save("still.png", moving(1)[0])
     before = set(Path().iterdir())
     assert cli.main(["video", *words, "--model", "vgg16-slim"]) == 2
     told = capsys.readouterr()
@@ -318,9 +326,40 @@ def test_a_signal_ends_it_between_two_steps_and_it_goes_on(film, words, first):
     assert not Path("out.mp4").exists()
 
 
-def test_what_is_of_one_picture_is_no_option(film, first):
-    with pytest.raises(TypeError, match="a film has no"):
-        nst.video(film, [first], "out.mp4", plot=True)
+@pytest.mark.parametrize("option", ["plot", "preview", "checkpoint"])
+def test_what_is_of_one_picture_is_no_option(film, first, option):
+    with pytest.raises(TypeError, match=rf"a film has no \['{option}'\]"):
+        nst.video(film, [first], "out.mp4", **{option: True})
+
+
+def test_a_picture_of_the_film_may_be_its_style(film, how, tmp_path):
+    Path("row").mkdir()
+    for number, frame in enumerate(moving(2)):
+        images.save(f"row/{number}.png", frame)
+    filmed = nst.video("row", "row/0.png", "out", **how)
+    assert len(filmed.painted) == 2
+    with pytest.raises(NstError, match="output; give the path of a file"):
+        nst.video("row", "row/0.png", "", **how)
+
+
+def test_another_film_that_begins_alike_is_another(film, how, first):
+    """Though its first picture, which is the style too, is the same."""
+    Path("row").mkdir()
+    for number, frame in enumerate(moving(3)):
+        images.save(f"row/{number}.png", frame)
+    with pytest.raises(Stop):
+        nst.video("row", "row/0.png", "out", paint=stopping_at(2, 1), **how)
+    images.save("row/2.png", moving(1, seed=3)[0])
+    with pytest.raises(NstError, match="painted otherwise"):
+        nst.video("row", "row/0.png", "out", **how)
+
+
+def test_a_film_that_lacks_something_is_painted_and_it_is_said(how, first, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = write_film("a.mkv", moving(30, 96, 128), rate=24).read_bytes()
+    Path("b.mkv").write_bytes(data[: len(data) * 3 // 4])
+    with pytest.warns(NstWarning, match="b.mkv is damaged: it"):
+        nst.video("b.mkv", first, "out", **how | {"steps": 1, "frame_steps": 1, "size": 32})
 
 
 def test_a_film_without_a_size_is_not_enlarged(film, how, first):

@@ -35,7 +35,9 @@ def test_tiles_add_up(subject, side):
     features = subject.features["relu2_1"].astype(np.float64)
     assert shown["added"] == pytest.approx(np.sum(features[5] ** 2), rel=1e-4)
     assert shown["whole"] == pytest.approx(np.sum(features[5] ** 2), rel=1e-4)
-    assert sum(part for _, part in shown["table"].rows) == pytest.approx(shown["added"])
+    assert sum(part for _, *parts in shown["table"].rows for part in parts) == pytest.approx(
+        shown["added"]
+    )
     assert shown["apart"] < 1e-4
     assert not np.allclose(shown["share"].values, shown["added_up"].values)
 

@@ -398,11 +398,39 @@ def test_a_changed_input_is_named_and_the_checkpoint_stays(stopped, tmp_path, rn
 def test_a_changed_model_is_named(stopped, files, tmp_path, rng):
     arrays = draw_arrays(FOUR_BLOCKS, rng)
     export_network(weights.from_arrays(arrays, "average", name="tiny"), tmp_path / "tiny.onnx")
-    with pytest.raises(NstError, match=r"is not the one that the run in ") as error:
+    began = load(stopped[1]).model[:12]
+    with pytest.raises(
+        NstError, match=rf"is tiny with the sha256 \w+, .* began with {began}"
+    ) as error:
         resume(stopped[1])
     assert "\n" not in str(error.value)
     (tmp_path / "tiny.onnx").write_bytes((files / "tiny.onnx").read_bytes())
     assert len(resume(stopped[1]).history) == 10
+
+
+def test_a_run_goes_on_with_its_network_though_auto_is_another_now(
+    settings, files, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NST_MODELS", str(tmp_path / "models"))
+    folder = tmp_path / "saved"
+    asked = settings(model="auto", size=48, scales=1, steps=6, checkpoint=folder)
+    whole = stylize(dataclasses.replace(asked, checkpoint=None))
+
+    def stop():
+        asked.output.unlink(missing_ok=True)
+        with pytest.raises(KeyboardInterrupt):
+            stylize(asked, on_progress=stop_after(3))
+
+    stop()
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "vgg16.onnx").write_bytes((files / "tiny.onnx").read_bytes())
+    result = resume(folder)
+    np.testing.assert_array_equal(result.image, whole.image)
+    assert result.metadata["nst model"] == whole.metadata["nst model"]
+    stop()  # now with that which is "auto" since
+    (tmp_path / "models" / "vgg16.onnx").unlink()
+    with pytest.raises(NstError, match="the model auto is vgg16-slim with the sha256 "):
+        resume(folder)
 
 
 def test_paths_mean_what_they_meant(stopped, tmp_path, monkeypatch):

@@ -220,7 +220,14 @@ def test_the_command_paints_a_draft(words, capsys):
 def test_nobody_is_told_of_a_preview_that_there_is_not(words, capsys):
     assert cli.main([*words, "--preview", "--size", "32", "--steps", "2", "--quiet"]) == 0
     assert cli.main([*words, "--preview", "--size", "32", "--steps", "2"]) == 0
-    assert "preview" not in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "preview" not in told.out
+    line = (
+        "--preview paints nothing: the result is no larger than a draft, 32 pixels, and there as"
+    )
+    assert told.err.count(f"nst: warning: {line} soon\n") == 2
+    assert cli.main([*words, "--size", "32", "--steps", "2"]) == 0
+    assert "preview" not in capsys.readouterr().err
 
 
 def test_many_pictures_have_no_preview(files, tmp_path):

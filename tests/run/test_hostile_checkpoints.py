@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hostile import DEEP, SHELL, VALUES, mutated
 
-from nst import memory, stylize
+from nst import cli, memory, stylize
 from nst.devices import CPU
 from nst.errors import NstError, NstWarning
 from nst.run import checkpoints
@@ -43,6 +43,23 @@ def folder_of(settings, tmp_path, monkeypatch):
         return folder
 
     return make
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pictures_and_memories_that_are_no_numbers_are_refused(folder_of, optimizer, value):
+    folder = folder_of(optimizer)
+    (path,) = checkpoints.saved(folder)[-1:]
+    about, arrays = contents(path)
+    for name in sorted(arrays):
+        changed = dict(arrays) | {name: arrays[name].copy()}
+        changed[name].flat[5] = value
+        for old in checkpoints.saved(folder):
+            old.unlink()
+        forge(path, about, changed)
+        assert cli.main(["report", str(folder)]) == 2
+        with pytest.raises(NstError, match="does not fit together: the numbers cannot be so"):
+            reopen_to_paint(folder)
 
 
 def contents(path):

@@ -150,6 +150,22 @@ def test_both_optimizers_go_down_and_only_lbfgs_comes_to_rest(walk):
     assert float(re.search(r"last five moves: (\S+)", walk.printed)[1]) < last_move / 2
 
 
+def test_each_change_is_unnoticed_by_some_statistic_and_each_statistic_is_blind(walk):
+    table = walk.printed.split("moments  neighbours\n")[1].splitlines()[:4]
+    seen = {row.split()[0]: [cell != "nothing" for cell in row.split()[1:]] for row in table}
+    assert list(seen) == ["shuffled", "contrast", "negative", "darker"]
+    assert all(any(cells) and not all(cells) for cells in seen.values())
+    assert all(not all(column) for column in zip(*seen.values(), strict=True))
+
+
+def test_what_was_painted_at_half_the_size_is_nearer_the_painting(walk):
+    before, after = re.search(
+        r"at the photograph: ([\d.]+), at what was painted at half the size: ([\d.]+)",
+        walk.printed,
+    ).groups()
+    assert float(after) < 0.7 * float(before)
+
+
 # --- Its pictures -----------------------------------------------------------------------------
 
 

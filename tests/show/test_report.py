@@ -223,7 +223,7 @@ def test_a_run_shows_its_pictures_its_history_and_its_frames(settings, tmp_path)
     asked = settings(report=tmp_path / "r.html", save_every=4, style_weight=2.5)
     result = stylize(asked)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert "<title>photograph in the style of painting.png</title>" in page
+    assert "<title>photograph.png in the style of painting.png</title>" in page
     assert "133 x 160 pixels, 10 steps" in page
     assert re.findall(r"<figcaption>step (\d+)<", page) == ["4", "8"]
     assert '<tr><th scope="row">style weight</th><td>2.5</td></tr>' in page

@@ -1,1 +1,1 @@
-"""More machines: Dask's workers paint the pictures of a batch, and see the tiles of a poster."""
+"""More machines: Dask's workers paint pictures and scenes of films, and see tiles of a poster."""

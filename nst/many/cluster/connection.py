@@ -11,8 +11,10 @@ that dies takes along.
 
 import logging
 import queue
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -46,9 +48,8 @@ def opened(workers: int | None = None, scheduler: str | None = None) -> Iterator
         Where Dask is not installed, where nobody answers at the address, where there is no
         worker, or one that has another nst.
     """
+    check(workers, scheduler)
     distributed = _distributed()
-    if (workers is None) == (scheduler is None):
-        raise NstError("give --workers, for a cluster on this machine, or --scheduler, not both.")
     if scheduler is None:
         with _started(distributed, workers) as local:
             cpus = max(1, machine.cpus() // len(local.workers))
@@ -59,6 +60,15 @@ def opened(workers: int | None = None, scheduler: str | None = None) -> Iterator
     client = _joined(distributed, scheduler)
     with _closing(Cluster(client, scheduler, None)) as cluster:
         yield cluster
+
+
+def check(workers: object, scheduler: str | None) -> None:
+    """Raise NstError for workers that cannot be, and where Dask is not installed."""
+    _distributed()
+    if workers is not None and scheduler is not None:
+        raise NstError("give --workers, for a cluster on this machine, or --scheduler, not both.")
+    if workers is not None and not (is_count(workers) and 1 <= int(workers) <= MOST_WORKERS):  # type: ignore[call-overload]
+        raise NstError(f"--workers is {shown(workers)}; give a number from 1 to {MOST_WORKERS}.")
 
 
 def _distributed() -> Any:
@@ -75,19 +85,20 @@ def _distributed() -> Any:
         if name.startswith(("distributed", "tornado")):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TiB"})  # windows are
+    # Dask looks 15 s after a worker has died, and gives it up where it is not there: started
+    # slowly, or started and dead once more.
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"})
     return distributed
 
 
 @contextmanager
-def _started(distributed: Any, workers: object) -> Iterator[Any]:
+def _started(distributed: Any, workers: int | None) -> Iterator[Any]:
     """Yield a cluster on this machine, to which only this process and its workers can connect.
 
     It listens on loopback alone, and asks for a certificate that nobody else has: other users of
     the machine could have it run their programs.
     """
-    if not is_count(workers) or not 1 <= workers <= MOST_WORKERS:  # type: ignore[operator]
-        raise NstError(f"--workers is {shown(workers)}; give a number from 1 to {MOST_WORKERS}.")
-    count = int(workers)  # type: ignore[call-overload]
+    count = int(workers or 1)
     try:
         local = distributed.LocalCluster(
             n_workers=count,
@@ -100,8 +111,30 @@ def _started(distributed: Any, workers: object) -> Iterator[Any]:
         )
     except (OSError, RuntimeError) as error:
         raise NstError(f"the workers could not be started: {brief(error)}.") from error
+    ended = threading.Event()
     with local:
-        yield local
+        keeper = threading.Thread(target=_keep_up, args=(local, count, ended), daemon=True)
+        keeper.start()
+        try:
+            yield local
+        finally:
+            ended.set()
+            keeper.join()
+
+
+def _keep_up(local: Any, count: int, ended: threading.Event) -> None:
+    """Start anew the workers of a ``local`` cluster that Dask has given up, until it has ended."""
+
+    async def forget_the_dead() -> None:
+        for name, nanny in list(local.workers.items()):
+            if nanny.status.name in ("closed", "failed"):
+                del local.workers[name]
+
+    while not ended.wait(LOOKING):
+        with suppress(Exception):  # the cluster ends, or there is no room for one more process
+            local.sync(forget_the_dead)
+            if len(local.workers) < count:
+                local.scale(count)
 
 
 def _joined(distributed: Any, scheduler: str) -> Any:
@@ -206,26 +239,26 @@ class Cluster:
             return future.result()
 
     def each(
-        self, items: Iterable[T], start: Callable[[T, str], Any]
+        self, waiting: deque[T], start: Callable[[T, str], Any]
     ) -> Iterator[tuple[T, Any, Exception | None]]:
-        """Yield each of the ``items`` with the result of its task, or the exception in its place.
+        """Yield each item with the result of its task, or the exception in its place.
 
-        ``start(item, worker)`` returns the future of its task.  A worker has one at a time, and
-        who has no worker yet waits here: so a task that ends its worker takes no other along.
-        They come as they are done.
+        ``start(item, worker)`` returns the future of its task, or None where there is nothing to
+        do.  A worker has one at a time, and what has no worker yet is ``waiting``: so a task that
+        ends its worker takes no other along.  They come as they are done, and what is put into
+        the queue meanwhile is done too.
         """
-        waiting, done = iter(items), queue.SimpleQueue[Any]()
+        done = queue.SimpleQueue[Any]()
         busy: dict[str, tuple[T, Any, str]] = {}  # by key: the item, its future, its worker
-        ended = False
-        while True:
+        lost = Counter[int]()  # by the id of an item: how often its task was stranded
+        while waiting or busy:
             used = {address for _, _, address in busy.values()}
-            for address in self.workers() if not ended else ():
+            for address in self.workers() if waiting else ():
                 if address in used:
                     continue
-                item = next(waiting, None)
-                if item is None:
-                    ended = True
+                if not waiting:
                     break
+                item = waiting.popleft()
                 try:
                     future = start(item, address)
                 except ConnectionError:
@@ -233,13 +266,38 @@ class Cluster:
                 except Exception as error:
                     yield item, None, error
                     continue
-                busy[future.key] = item, future, address
-                future.add_done_callback(done.put)
-            if ended and not busy:
-                return
-            with suppress(queue.Empty):
-                item, future, _ = busy.pop(done.get(timeout=LOOKING).key)
+                if future is not None:
+                    busy[future.key] = item, future, address
+                    future.add_done_callback(done.put)
+            try:
+                key = done.get(timeout=LOOKING if busy else 0.0).key
+            except queue.Empty:
+                for key in self._stranded(busy):
+                    item, future, address = busy.pop(key)
+                    future.cancel()
+                    lost[id(item)] += 1
+                    if lost[id(item)] > RETRIES:
+                        yield item, None, _deadly(lost[id(item)], address)
+                    else:
+                        waiting.appendleft(item)
+                continue
+            if key in busy:  # else it was stranded
+                item, future, _ = busy.pop(key)
                 yield item, *self._outcome(future)
+
+    def _stranded(self, busy: Mapping[str, tuple[Any, Any, str]]) -> list[str]:
+        """Return the keys of the tasks that wait for a worker that will not come back.
+
+        Where no other lives when a worker dies, Dask keeps its tasks for it alone.
+        """
+        there = self.workers()
+        lost = [key for key, (_, _, address) in busy.items() if address not in there]
+        if lost:
+            with self._heard():
+                in_work = {key for keys in self.client.processing().values() for key in keys}
+            if any(self.client.id in key for key in in_work):  # perhaps what they wait for
+                return []
+        return [key for key in lost if not busy[key][1].done()]
 
     def _outcome(self, future: Any) -> tuple[Any, Exception | None]:
         try:
@@ -260,11 +318,7 @@ class Cluster:
         try:
             yield
         except KilledWorker as error:
-            raise NstError(
-                f"{error.allowed_failures + 1} workers died of it, the last at "
-                f"{error.last_worker.address}: perhaps they have too little memory; give them "
-                "more, or use a smaller --size, or --memory for smaller tiles"
-            ) from None
+            raise _deadly(error.allowed_failures + 1, error.last_worker.address) from None
         except (FutureCancelledError, CancelledError):
             raise self._gone() from None
         except (OSError, RuntimeError, TimeoutError):
@@ -290,3 +344,10 @@ class Cluster:
         self.cancel()
         with suppress(Exception):
             self.client.close(timeout=ENDING)
+
+
+def _deadly(deaths: int, address: str) -> NstError:
+    return NstError(
+        f"{deaths} workers died of it, the last at {address}: perhaps they have too little "
+        "memory; give them more, or use a smaller --size, or --memory for smaller tiles"
+    )

@@ -6,7 +6,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,41 +53,61 @@ def paint(
     OSError, MemoryError
         Where another try, or another worker, may do better.
     """
-    with _at_work(order, files, model) as shared:
+    with at_work(order, files, model) as shared:
         shared.sent = measured
         began = time.perf_counter()
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always", NstWarning)
-            told = _painted(order, shared)
+            told = attempted(_painted, order, shared)
         told["seconds"] = time.perf_counter() - began
         ours = [str(w.message) for w in warned if issubclass(w.category, NstWarning)]
         return told | {"warnings": ours}
 
 
 def _painted(order: Mapping[str, Any], shared: "Measured") -> dict[str, Any]:
+    settings = Settings.from_json(order["settings"])
+
+    def mark(settings: Settings) -> str:
+        return prepare(settings, asked=True, shared=shared).mark
+
+    run = begun(settings, shared, mark)
+    with matplotlib_apart():
+        result = complete(*run, stop_if_unwanted)
+    return {
+        "status": "painted",
+        "losses": losses_of(result.history),
+        "files": {} if order["here"] else _results(),
+    }
+
+
+def attempted(
+    paint: Callable[..., dict[str, Any]], order: Mapping[str, Any], shared: "Measured", *data: Any
+) -> dict[str, Any]:
+    """Return what ``paint`` returns, or what ended it and would end it anywhere.
+
+    What another try may mend is raised, as one of Python's own exceptions.
+    """
     try:
-        settings = Settings.from_json(order["settings"])
-
-        def mark(settings: Settings) -> str:
-            return prepare(settings, asked=True, shared=shared).mark
-
-        run = begun(settings, shared, mark)
-        try:
-            with matplotlib_apart():
-                result = complete(*run, _stop_if_unwanted)
-        finally:
-            shared.release()
-        return {
-            "status": "painted",
-            "losses": losses_of(result.history),
-            "files": {} if order["here"] else _results(),
-        }
+        return paint(order, shared, *data)
     except NstError as error:  # it would fail anywhere
         return {"status": "failed", "error": _line(error), "bug": None}
     except Exception as error:
         if isinstance(error, OSError) or memory.ran_out(error) or not _is_wanted():
             raise worker.plain(error) from None
         return {"status": "failed", "error": repr(error), "bug": traceback.format_exc()}
+    finally:
+        shared.release()
+
+
+def refusal_in(told: Mapping[str, Any]) -> Exception | None:
+    """Return, on the client, the error that a task has ``told`` of: see `attempted`."""
+    if told["status"] == "painted":
+        return None
+    if told["bug"] is None:
+        return NstError(told["error"])
+    error = RuntimeError(told["error"])
+    error.__cause__ = RuntimeError(f"on a worker:\n{told['bug']}")
+    return error
 
 
 def _line(error: Exception) -> str:
@@ -102,7 +122,8 @@ def _is_wanted() -> bool:
     return True
 
 
-def _stop_if_unwanted(progress: Progress) -> None:
+def stop_if_unwanted(_: Progress) -> None:
+    """Let a run go on after a step only while somebody waits for it."""
     worker.stop_if_unwanted()
 
 
@@ -118,7 +139,7 @@ def measure(
     ``order`` is that of a picture, of another photograph: what it looks like has no part in it,
     and what size it has, seldom.  Nothing where the painting cannot be measured: `paint` says why.
     """
-    with _at_work(order, files, model) as shared:
+    with at_work(order, files, model) as shared:
         shared.sent = {}
         shared.found = {}
         try:
@@ -167,7 +188,7 @@ def _called(key: Any) -> str:
 
 
 @contextmanager
-def _at_work(
+def at_work(
     order: Mapping[str, Any], files: Mapping[str, bytes], model: bytes
 ) -> Iterator[Measured]:
     """Take a turn, in a folder where the settings' paths lead to their files."""

@@ -1,10 +1,10 @@
 """The pictures of a batch on a cluster: a picture is a task, and a worker has one at a time."""
 
-import hashlib
 import json
 import os
 import time
 import warnings
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ from typing import Any
 from nst import files
 from nst.errors import NstError, NstWarning
 from nst.many.batch import Batch, Standing, refuse_foreign
-from nst.many.cluster import painting, worker
+from nst.many.cluster import painting
 from nst.many.cluster.connection import Cluster
+from nst.many.cluster.sent import Sent
 from nst.many.jobs import Job
 from nst.many.journal import Record
 from nst.pictures import reading
 from nst.run.inputs import check_writable
 from nst.settings import Settings
-from nst.vgg import weights
 
 
 class Pictures:
@@ -34,9 +34,8 @@ class Pictures:
     def __init__(self, cluster: Cluster, shared: bool) -> None:
         self._cluster = cluster
         self._shared = shared
-        self._sent: dict[str, Any] = {}  # futures of bytes, by their sha256
+        self._sent = Sent(cluster)
         self._measured: dict[str, Any] = {}  # futures of what was measured, by style
-        self._model: tuple[str, Any] | None = None  # the sha256 and the future of the network
 
     def painted(
         self, jobs: Sequence[Job], batch: Batch
@@ -47,7 +46,9 @@ class Pictures:
         def start(job: Job, address: str) -> Any:
             return self._start(job, batch, address)
 
-        for number, (job, told, error) in enumerate(self._cluster.each(jobs, start), start=1):
+        for number, (job, told, error) in enumerate(
+            self._cluster.each(deque(jobs), start), start=1
+        ):
             record, error = self._record(job, batch, told, error)
             yield record, error
             if batch.on_progress is not None:
@@ -61,7 +62,7 @@ class Pictures:
         if settings.output is not None:
             files.make_folder(settings.output.parent)
         check_writable(settings)
-        sha256, model = self._network(settings)
+        sha256, model = self._sent.network(settings)
         order = {
             "settings": settings.as_json() if self._shared else _portable(settings),
             "model": sha256,
@@ -69,14 +70,8 @@ class Pictures:
             "here": os.getcwd() if self._shared else None,
         }
         data = {} if self._shared else self._files(settings)
-        measured = self._measure(order, data, model, settings, address)
+        measured = self._measure(order, data, model, settings)
         return self._cluster.submit(painting.paint, order, data, model, measured, on=address)
-
-    def _network(self, settings: Settings) -> tuple[str, Any]:
-        """Return the sha256 of the network's file, and the future of its bytes."""
-        if self._model is None:
-            self._model = self._send(weights.find(settings.model).read_bytes())
-        return self._model
 
     def _files(self, settings: Settings) -> dict[str, Any]:
         """Return the files to read, by portable names; those of paintings are sent once."""
@@ -84,15 +79,8 @@ class Pictures:
         found: dict[str, Any] = {}
         for path in settings.inputs:
             data = reading.read(path, settings.memory).data
-            found[names[path]] = data if path == settings.content else self._send(data)[1]
+            found[names[path]] = data if path == settings.content else self._sent.data(data)[1]
         return found
-
-    def _send(self, data: bytes) -> tuple[str, Any]:
-        """Return the sha256 and the future of ``data``; what was sent before is there."""
-        sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 not in self._sent:
-            self._sent[sha256] = self._cluster.submit(worker.as_it_is, data)
-        return sha256, self._sent[sha256]
 
     def _measure(
         self,
@@ -100,15 +88,17 @@ class Pictures:
         data: Mapping[str, Any],
         model: Any,
         settings: Settings,
-        address: str,
     ) -> Any:
-        """Return the future of what there is to know of the style, before it is painted in."""
+        """Return the future of what there is to know of the style, before it is painted in.
+
+        It is bound to no worker: who paints in that style waits for it.
+        """
         style = repr(settings.style)
         if style not in self._measured:
             names = settings.names
             of_photograph = names[settings.content]
             rest = {name: one for name, one in data.items() if name != of_photograph}
-            measuring = self._cluster.submit(painting.measure, order, rest, model, on=address)
+            measuring = self._cluster.submit(painting.measure, order, rest, model)
             self._measured[style] = measuring
         return self._measured[style]
 
@@ -119,18 +109,14 @@ class Pictures:
         if error is None:
             for said in told["warnings"]:
                 warnings.warn(said, NstWarning, stacklevel=2)
+            error = painting.refusal_in(told)
             try:
-                if told["status"] == "painted":
+                if error is None:
                     self._write(job, told["files"])
                     record = batch.record(job, "painted", told["seconds"], told["losses"])
                     return record, None
             except (NstError, OSError) as unwritten:
                 error = unwritten
-            else:
-                error = NstError(told["error"])
-                if told["bug"] is not None:
-                    error = RuntimeError(told["error"])
-                    error.__cause__ = RuntimeError(f"on a worker:\n{told['bug']}")
         elif isinstance(error, ValueError):  # what `worker.plain` makes of a refusal
             error = NstError(error)
         seconds = 0.0 if told is None else told["seconds"]

@@ -133,9 +133,8 @@ class FarObjective(Objective):
                 crew.model,
                 {**tiles.plain_tile(tile), **_masks(targets, tile, vgg)},
                 _window(shown, tile, vgg),
-                on=place,
             )
-            for tile, place in zip(found, self._places(found), strict=True)
+            for tile in found
         ]
         self._windows: list[Any] = []  # of the step that goes on
         squares = self._squares()
@@ -148,28 +147,25 @@ class FarObjective(Objective):
 
     def measured(self, shown: Array, tiles_: Sequence[Tile]) -> Iterator[Sums]:
         """Yield the sums over the features that each of the tiles owns, in their order."""
-        places = self._places(tiles_)
         self._windows = [
-            self._cluster.submit(worker.as_it_is, _window(shown, tile, self.vgg), on=place)
-            for tile, place in zip(tiles_, places, strict=True)
+            self._cluster.submit(worker.as_it_is, _window(shown, tile, self.vgg), kept)
+            for tile, kept in zip(tiles_, self._kept, strict=True)
         ]
-        for told in self._on_all(tiles.measure, places):
+        for told in self._on_all(tiles.measure):
             yield tiles.sums_of(told, self.vgg.device)
 
     def spread_out(self, shown: Array, pulls: Pulls, tiles_: Sequence[Tile]) -> Iterator[Array]:
         """Yield what the features of each tile add to the gradient, on its window."""
         told = self._cluster.submit(worker.as_it_is, tiles.plain_pulls(pulls, self.vgg.device))
-        for d_window in self._on_all(tiles.spread, self._places(tiles_), told):
+        for d_window in self._on_all(tiles.spread, told):
             yield self.vgg.device.asarray(d_window)
         self._windows = []  # the workers forget them
 
-    def _on_all(self, function: Any, places: Sequence[str], *more: Any) -> Iterator[Any]:
+    def _on_all(self, function: Any, *more: Any) -> Iterator[Any]:
         """Yield what ``function`` returns for each tile, in their order; all are asked at once."""
         futures = [
-            self._cluster.submit(
-                function, self._network, self._crew.model, kept, window, *more, on=place
-            )
-            for kept, window, place in zip(self._kept, self._windows, places, strict=True)
+            self._cluster.submit(function, self._network, self._crew.model, kept, window, *more)
+            for kept, window in zip(self._kept, self._windows, strict=True)
         ]
         while futures:
             yield self._cluster.result(futures.pop(0))
@@ -182,11 +178,6 @@ class FarObjective(Objective):
             for tap, value in self._cluster.result(future).items():
                 total[tap] += value
         return total
-
-    def _places(self, tiles_: Sequence[Tile]) -> list[str]:
-        """Return the worker that each tile goes to: neighbours to one, and as many to each."""
-        workers = self._cluster.workers()
-        return [workers[k * len(workers) // len(tiles_)] for k in range(len(tiles_))]
 
 
 def _window(shown: Array, tile: Tile, vgg: Any) -> np.ndarray:

@@ -24,8 +24,11 @@ def hello() -> dict[str, Any]:
     return {"nst": VERSION}
 
 
-def as_it_is(data: Any) -> Any:
-    """Return ``data``: the result of this task is sent to each worker that needs it, once."""
+def as_it_is(data: Any, _: Any = None) -> Any:
+    """Return ``data``: the result of this task is sent to each worker that needs it, once.
+
+    A second future says where to: to the worker that has its result.
+    """
     return data
 
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from objectives import SUMMED
+from plain_data import check_plain
 from small_networks import relative_error
 
 from nst.many.cluster import poster, tiles, worker
@@ -43,17 +44,6 @@ class Here:
         return future
 
 
-def check_plain(data):
-    """Raise unless ``data`` are text, bytes, numbers and arrays, in lists and dicts."""
-    if isinstance(data, dict):
-        check_plain([*data, *data.values()])
-    elif isinstance(data, list | tuple):
-        for one in data:
-            check_plain(one)
-    else:
-        assert type(data) in (str, bytes, int, float, bool, type(None), np.ndarray), type(data)
-
-
 @pytest.fixture
 def sent(monkeypatch, tmp_path):
     monkeypatch.setattr(worker, "turn", lambda cpus: contextlib.nullcontext())
@@ -85,7 +75,7 @@ def check(inputs, side=96):
     assert relative_error(far[0][1], d_whole) < 1e-5
     counted = [name for name, _ in clusters[1].asked]
     assert counted.count("keep") == counted.count("measure") == counted.count("spread") >= 4
-    assert len({place for name, place in clusters[1].asked if name == "spread"}) == 2
+    assert {place for _, place in clusters[1].asked} == {None}  # whose worker dies, goes on
 
 
 @pytest.mark.usefixtures("sent")

@@ -2,7 +2,7 @@
 
 import json
 import os
-import pickletools
+import re
 import signal
 import threading
 import time
@@ -12,7 +12,7 @@ import distributed
 import on_workers
 import psutil
 import pytest
-from distributed.protocol import pickle as protocol
+from plain_data import globals_that_cross
 
 import nst
 from nst import machine
@@ -87,35 +87,9 @@ def test_a_worker_uses_its_share_of_the_machine(place, quick, borrowed):
         assert left < worker.PAUSED * max(limits)
 
 
-def globals_in(pickled):
-    """Return the names that unpickling would import."""
-    strings, found = [], []
-    for code, argument, _ in pickletools.genops(bytes(pickled)):
-        if isinstance(argument, str):
-            strings.append(argument)
-        if code.name == "STACK_GLOBAL":
-            found.append(".".join(strings[-2:]))
-        elif code.name == "GLOBAL":
-            found.append(argument.replace(" ", "."))
-    return found
-
-
 @pytest.mark.usefixtures("borrowed")
 def test_what_is_pickled_of_nst_are_names_of_functions(place, quick, monkeypatch):
-    seen = []
-
-    def watch(name):
-        real = getattr(protocol, name)
-
-        def watched(*given, **more):
-            result = real(*given, **more)
-            seen.extend(globals_in(result if name == "dumps" else given[0]))
-            return result
-
-        monkeypatch.setattr(protocol, name, watched)
-
-    watch("dumps")
-    watch("loads")
+    seen = globals_that_cross(monkeypatch)
     Path("in/broken.png").write_bytes(b"no picture")
     paint(quick, scheduler="tcp://somewhere", workers=None)
     ours = {name.removeprefix("nst.many.cluster.") for name in seen if name.startswith("nst")}
@@ -175,14 +149,14 @@ def test_a_picture_that_ends_its_workers_is_one_failure_and_takes_no_other_along
     failed = [record for record in records if record.status != "painted"]
     assert [record.output for record in failed] == ["out/b-two.png", "out/sub/b-two.png"]
     for record in failed:
-        assert record.error.startswith("2 workers died of it, the last at t")
+        assert re.match(r"[234] workers died of it, the last at tls:", record.error)
     assert len(records) == 6
 
 
 def test_ctrl_c_cancels_what_the_workers_do(place, quick, borrowed):
     def interrupt():
-        while not all(borrowed.client.run(worker.is_busy).values()):
-            time.sleep(0.05)
+        while len(busy := borrowed.client.run(worker.is_busy)) < 2 or not all(busy.values()):
+            time.sleep(0.05)  # one that died before may not be there again
         os.kill(os.getpid(), signal.SIGINT)
 
     while any(borrowed.client.run(worker.is_busy).values()):  # with what a test before cancelled
