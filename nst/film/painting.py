@@ -36,7 +36,7 @@ from nst.run.shared import Shared
 from nst.run.state import State, choose_optimizer, start
 from nst.settings import Settings
 
-SHARE = 0.15  # of a still's work, in whole evaluations: the most that a later frame gets
+SHARE = 0.13  # of a still's work, in whole evaluations: the most that a later frame gets
 UNTIL = 1.0  # percent that the loss has to come down by in WINDOW steps of a later frame
 WINDOW = 5
 
