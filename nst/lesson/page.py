@@ -31,6 +31,10 @@ HERE = Path(__file__).parent
 CHAPTERS = range(9)  # 0 is the words before, 8 the picture by hand
 CALLED = {"descent": "Normalised descent", "adam": "Adam", "lbfgs": "L-BFGS"}
 SPELLED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+COPY = (
+    ". This is a copy that needs no server: each figure shows some of its answers, recorded; "
+    "<code>nst lesson</code> computes any of them."
+)
 FORMULAS = HERE / "formulas.json"
 
 
@@ -87,7 +91,7 @@ def render(subject: Subject, recorded: Mapping[str, Any] | None = None) -> str:
         "text": text,
         "sources": "\n".join(map(_listing, sources.values())),
         "recorded": data,
-        "pictures": html.escape(" and ".join(subject.names)),
+        "pictures": html.escape(" and ".join(subject.names)) + ("" if recorded is None else COPY),
     }
     template = (HERE / "page.html").read_text(encoding="utf-8")
     return re.sub(r"\[\[(\w+)\]\]", lambda found: parts[found[1]], template)

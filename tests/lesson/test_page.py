@@ -338,3 +338,4 @@ def test_the_page_says_which_python_runs_it_and_a_copy_does_not(subject):
     copy = page.render(subject, nothing)
     assert "python mine.py" in copy
     assert sys.executable not in copy
+    assert "a copy that needs no server" in copy
