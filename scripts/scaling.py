@@ -154,9 +154,8 @@ def simulate(counts: list[int], picture: float, tile: float, bandwidth: float) -
             list(cluster.each(deque(times), start))
             seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
             print(
-                f"batch, {count} workers: {times.sum() / count / seconds:.0%}; scheduler, "
-                f"client and what is Dask's of workers computed "
-                f"{1e3 * cpu / len(times):.1f} ms a picture",
+                f"batch, {count} workers: {times.sum() / count / seconds:.0%}; client, scheduler "
+                f"and Dask's part of workers computed {1e3 * cpu / len(times):.1f} ms a picture",
                 flush=True,
             )
 

@@ -283,6 +283,7 @@ class Cluster:
                 continue
             if key in busy:  # else it was stranded
                 item, future, _ = busy.pop(key)
+                del lost[id(item)]
                 yield item, *self._outcome(future)
 
     def _stranded(self, busy: Mapping[str, tuple[Any, Any, str]]) -> list[str]:
