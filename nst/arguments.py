@@ -361,7 +361,7 @@ def add_video(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
         type=int,
         metavar="N",
         help="the most steps for a frame that is not the first of its scene; it ends sooner where "
-        "steps cease to bring anything; default: 0.15 of a photograph's work",
+        "steps cease to bring anything; default: 0.13 of a photograph's work",
     )
     parser.add_argument(
         "--rate", metavar="N|N/N", help="frames a second of a row of pictures; default: 25"

@@ -16,19 +16,30 @@ script.
 
 import argparse
 import json
+import random
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from benchmarking import children, contenders, convergence, felt, machine, tables, timing, work
+from benchmarking import (
+    children,
+    contenders,
+    convergence,
+    felt,
+    lesson,
+    machine,
+    tables,
+    timing,
+    work,
+)
 from numpy.linalg import norm
 
 from nst import Settings, demo
 from nst.kernels.blocks import blas_on_one_thread
 
-PARTS = ("times", "memory", "flatness", "startup", "pixels", "convergence", "felt")
+PARTS = ("times", "memory", "flatness", "startup", "pixels", "convergence", "felt", "lesson")
 TOLERANCE = 1e-4  # of our gradient against PyTorch's, both in float32
 
 
@@ -58,6 +69,7 @@ def main(argv: list[str] | None = None) -> int:
             "pixels": pixels,
             "convergence": descents,
             "felt": seconds_to_quality,
+            "lesson": answers,
         }
         return 0 if all([parts[part](arguments) for part in arguments.parts]) else 1
 
@@ -207,6 +219,16 @@ def seconds_to_quality(arguments: argparse.Namespace) -> bool:
     return True
 
 
+def answers(arguments: argparse.Namespace) -> bool:
+    """How long a reader of the lesson waits for an answer."""
+    header = ["ms", "wall, median", "wall, least", "processor, median", "processor, most"]
+    for size in arguments.lesson_sizes:
+        waited = lesson.wait(size, arguments.repeats, random.Random(1))
+        print(f"\nthe lesson at {size} px")
+        print(tables.table(header, [each.row for each in waited]), flush=True)
+    return True
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -228,6 +250,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--styles", nargs="+", choices=(*demo.STYLES,), default=["swirl", "waves"], help="for felt"
     )
+    add("--lesson-sizes", nargs="+", type=int, default=lesson.SIZES, help="for lesson")
     add("--model", default="vgg16-slim", help="for felt")
     add("--against", default=felt.BEFORE, metavar="COMMIT", help="for felt: the program before")
     add("--sheet", type=Path, metavar="FILE.png", help="for felt: last pictures, in random order")

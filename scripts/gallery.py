@@ -1,6 +1,7 @@
-"""Paint the README's walls: what the controls do, and the demo in each of its paintings.
+"""Paint the README's walls: what the controls do, the demo in its paintings, and by recipes.
 
-    python scripts/gallery.py [gallery | styles] [--output FILE.jpg] [--size PIXELS] [--steps N]
+    python scripts/gallery.py [gallery | styles | recipes] [--output FILE.jpg]
+                              [--size PIXELS] [--steps N]
 
 Each panel is made by the command that the README shows for it, with --size and --steps added, on
 the photograph and the paintings that come along: anyone can repeat it.
@@ -24,8 +25,11 @@ COMMANDS = (
     "nst demo waves --style glass",
 )
 STYLES = tuple(f"nst demo {style}" for style in demo.STYLES)
-WALLS = {"gallery": COMMANDS, "styles": STYLES}
-COLUMNS, WIDTH, GAP, CAPTION = 3, 300, 10, 26  # pixels: of a panel, between them, and below
+RECIPES = "nst", "mixture", "neighbours", "nnst"
+BY_RECIPE = tuple(f"{command} --recipe {recipe}" for command in STYLES for recipe in RECIPES)
+WALLS = {"gallery": COMMANDS, "styles": STYLES, "recipes": BY_RECIPE}
+COLUMNS = {"gallery": 3, "styles": len(STYLES), "recipes": len(RECIPES)}
+WIDTH, GAP, CAPTION = 300, 10, 26  # pixels: of a panel, between them, and below
 PAPER, INK = "white", "#222222"
 LANCZOS = Image.Resampling.LANCZOS
 
@@ -50,7 +54,7 @@ def paint(
     return pictures
 
 
-def hang(pictures: list[Image.Image], captions: list[str], most: int = COLUMNS) -> Image.Image:
+def hang(pictures: list[Image.Image], captions: list[str], most: int) -> Image.Image:
     """Return the pictures in rows of ``most``, each WIDTH pixels wide, over its caption."""
     sized = [
         picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)), LANCZOS)
@@ -85,8 +89,7 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         pictures = paint(commands, arguments.size, arguments.steps, Path(folder))
     captions = [command.removeprefix("nst demo ") for command in commands]
-    columns = COLUMNS if arguments.wall == "gallery" else len(commands)
-    hang(pictures, captions, columns).save(output, quality=85, optimize=True)
+    hang(pictures, captions, COLUMNS[arguments.wall]).save(output, quality=85, optimize=True)
     print(f"{output}: {output.stat().st_size / 1000:.0f} kB")
 
 

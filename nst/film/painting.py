@@ -36,7 +36,7 @@ from nst.run.shared import Shared
 from nst.run.state import State, choose_optimizer, start
 from nst.settings import Settings
 
-SHARE = 0.15  # of a still's work, in whole evaluations: the most that a later frame gets
+SHARE = 0.13  # of a still's work, in whole evaluations: the most that a later frame gets
 UNTIL = 1.0  # percent that the loss has to come down by in WINDOW steps of a later frame
 WINDOW = 5
 
@@ -186,7 +186,7 @@ class Reel:
         self.scene = scene
         self._shoot, self._kept, self._sink = shoot, kept, sink
         self._past: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._lumas: dict[int, np.ndarray] = {}  # of frames that are being painted
+        self._asked: list[np.ndarray] = []  # frames that were handed out, and are not back
         self._frames = self._without_those_painted()
 
     @cached_property
@@ -195,22 +195,24 @@ class Reel:
         return self._shoot.base(self.scene)
 
     def next(self, most: int) -> Stretch | None:
-        """Return the next frames to paint, at most so many; None at the end of the scene."""
-        pictures = list(islice(self._frames, most))
-        if not pictures:
+        """Return the next frames to paint, at most so many; None at the end of the scene.
+
+        What was handed out before and did not come back, its painter being gone, is handed out
+        again.
+        """
+        self._asked = self._asked or list(islice(self._frames, most))
+        if not self._asked:
             self._sink.close()
             self._kept.trim(self._sink.done)
             return None
-        first = self._kept.painted
-        self._lumas = {first + k: grey(picture) for k, picture in enumerate(pictures)}
-        return Stretch(first, pictures, dict(self._past), self._kept.unit)
+        return Stretch(self._kept.painted, list(self._asked), dict(self._past), self._kept.unit)
 
     def take(self, painted: Painted) -> None:
         """Keep a frame, and let it be in the result."""
         if painted.number == 0 and painted.unit is not None:
             self._kept.keep_unit(painted.unit)
         image = self._kept.add(as_picture(painted.levels))
-        self._look_back(painted.number, self._lumas.pop(painted.number), image)
+        self._look_back(painted.number, grey(self._asked.pop(0)), image)
         self._write(painted.number, as_picture(painted.shown))
 
     def _without_those_painted(self) -> Iterator[np.ndarray]:

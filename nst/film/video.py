@@ -123,7 +123,7 @@ def video(
         units of the total that the scene's first frame ended with.
     frame_steps : int, optional
         The most steps for a frame that is not the first of its scene; by default so many that
-        it takes 0.15 of a still's work.
+        it takes 0.13 of a still's work.
     rate : Fraction, str such as "24000/1001", or int, optional
         Frames a second of a row of pictures; 25 if not given.
     scene : int, optional

@@ -21,7 +21,7 @@ The contract, which both twins keep:
 * A backward function takes the incoming gradient first, then what the forward took.
 * float32 in, float32 out.  The NumPy twin also keeps float64, for slope checks.
 * Sums accumulate in float64; at most a strip of 256 values is added up in float32 before, and
-  the products of a Gram matrix in the library's own way.
+  products of matrices, as Gram's and those of L-BFGS' history, in the library's own way.
 * A result that is one number is a 0-d array on the device of its input, so that nothing waits
   for the GPU until somebody reads it.
 * ``out`` takes the result of a backward function, and may be the array that it reads; with

@@ -163,6 +163,27 @@ def is_margin_of(height: int, width: int, margin: int) -> None:
         )
 
 
+def are_alike(vectors: Any, x: Any) -> None:
+    """Raise unless ``vectors`` are (N, ...), each of the shape of ``x`` and of its dtype."""
+    _one_float_dtype({"vectors": vectors, "x": x})
+    if vectors.shape[1:] != x.shape:
+        raise ValueError(f"vectors must be (N, {x.shape}), got {vectors.shape}")
+
+
+def are_coefficients_of(coefficients: Any, vectors: Any) -> None:
+    """Raise unless there is one number for each of the ``vectors``."""
+    if coefficients.shape != (len(vectors),):
+        raise ValueError(
+            f"{len(vectors)} vectors need coefficients ({len(vectors)},), got {coefficients.shape}"
+        )
+
+
+def is_side_of(matrix: Any, known: Any) -> None:
+    """Raise unless ``known`` (N,) can be what a square ``matrix`` (N, N) maps something to."""
+    if known.shape != matrix.shape[:1]:
+        raise ValueError(f"a matrix {matrix.shape} needs {matrix.shape[:1]}, got {known.shape}")
+
+
 def is_scalar(**values: Any) -> None:
     """Raise ValueError unless each named value is a number or a 0-d array."""
     for name, value in values.items():

@@ -287,6 +287,36 @@ def dot(x: cp.ndarray, y: cp.ndarray) -> cp.ndarray:
     return _sum("dot", x.size, x, y, x.size)
 
 
+def dots(vectors: cp.ndarray, x: cp.ndarray) -> cp.ndarray:
+    """Return the NumPy twin's products, each by `dot`'s kernel: float64 adds up all of it."""
+    checks.are_alike(vectors, x)
+    _is_float32("dots", vectors=vectors, x=x)
+    products = cp.empty(len(vectors), cp.float64)
+    partials = cp.empty(_blocks(x.size), cp.float64)
+    for index, vector in enumerate(vectors):
+        _launch("dot", len(partials), partials, vector, x, x.size)
+        _launch("add_up_exactly", 1, products[index : index + 1], partials, partials.size, 1)
+    return products
+
+
+def combine(coefficients: cp.ndarray, vectors: cp.ndarray, y: cp.ndarray) -> cp.ndarray:
+    checks.are_coefficients_of(coefficients, vectors)
+    checks.are_alike(vectors, y)
+    _is_float32("combine", vectors=vectors, y=y)
+    for index, vector in enumerate(vectors):
+        _launch("axpy", _blocks(y.size), y, coefficients[index : index + 1], 1, vector, y.size)
+    return y
+
+
+def substitute_back(upper: cp.ndarray, known: cp.ndarray, transposed: bool = False) -> cp.ndarray:
+    checks.is_square(upper)
+    checks.is_side_of(upper, known)
+    x = cp.empty(len(known), cp.float64)
+    matrix, side = (cp.ascontiguousarray(a, cp.float64) for a in (upper, known))
+    _launch("substitute_back", 1, x, matrix, side, len(known), transposed)
+    return x
+
+
 def axpy(scale: float | cp.ndarray, x: cp.ndarray, y: cp.ndarray) -> cp.ndarray:
     checks.is_scalar(scale=scale)
     checks.same_shape(x=x, y=y)

@@ -515,6 +515,19 @@ extern "C" __global__ void dot(double* partials, const float* x, const float* y,
 }
 
 // numpy: y += scale * x
+// numpy: x[i] = (known[i] - matrix[i] @ x) / matrix[i, i].  One thread: each waits for the last.
+extern "C" __global__ void substitute_back(double* x, const double* upper, const double* known,
+                                           long long n, long long transposed) {
+    if (blockIdx.x > 0 || threadIdx.x > 0) return;
+    for (long long step = 0; step < n; ++step) {
+        long long i = transposed ? step : n - 1 - step;
+        double sum = known[i];
+        for (long long j = transposed ? 0 : i + 1; j < (transposed ? i : n); ++j)
+            sum -= (transposed ? upper[j * n + i] : upper[i * n + j]) * x[j];
+        x[i] = sum / upper[i * n + i];
+    }
+}
+
 extern "C" __global__ void axpy(float* y, const double* scale, double known, const float* x,
                                 long long n) {
     float factor = (float)factor_of(scale, known);

@@ -609,6 +609,60 @@ def dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.asarray(_dot(x, y), x.dtype)
 
 
+def dots(vectors: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return the inner product of ``x`` with each of the ``vectors``, (N,), in float64.
+
+    BLAS adds up a block in the dtype of ``x``, and float64 the blocks: one pass over all vectors.
+
+    Parameters
+    ----------
+    vectors : (N, ...) float array
+        N arrays of the shape of ``x``.
+    x : float array
+        Of any shape.
+
+    Examples
+    --------
+    >>> dots(np.array([[1.0, 2.0], [0.0, 1.0]]), np.array([3.0, 4.0]))
+    array([11.,  4.])
+    """
+    checks.are_alike(vectors, x)
+    return blocks.add_up(_dots, vectors.reshape(len(vectors), -1), x.reshape(1, -1))
+
+
+def combine(coefficients: np.ndarray, vectors: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Add ``sum_i coefficients[i] * vectors[i]`` to ``y`` in place, and return ``y``.
+
+    N times `axpy`, in one pass over all vectors (N, ...).
+
+    >>> combine(np.array([2.0, 10.0]), np.array([[1.0, 2.0], [0.0, 1.0]]), np.zeros(2))
+    array([ 2., 14.])
+    """
+    checks.are_alike(vectors, y)
+    checks.are_coefficients_of(coefficients, vectors)
+    flat = y.reshape(1, -1), vectors.reshape(len(vectors), -1)
+    blocks.write_columns(partial(_combine, coefficients.astype(y.dtype)), blocks.ELEMENTS, *flat)
+    return y
+
+
+def substitute_back(upper: np.ndarray, known: np.ndarray, transposed: bool = False) -> np.ndarray:
+    """Return the x (N,) of ``upper @ x = known``, or of ``upper.T @ x = known``.
+
+    ``upper`` (N, N) has an upper triangle, and what is below it is not read.  An unknown at a
+    time: the last first, where only one is left in its row; transposed, the first.
+
+    >>> substitute_back(np.array([[2.0, 1.0], [0.0, 4.0]]), np.array([4.0, 8.0]))
+    array([1., 2.])
+    """
+    checks.is_square(upper)
+    checks.is_side_of(upper, known)
+    matrix = np.triu(upper).T if transposed else np.triu(upper)
+    x = np.zeros_like(known)
+    for i in range(len(x)) if transposed else reversed(range(len(x))):
+        x[i] = (known[i] - matrix[i] @ x) / matrix[i, i]  # those not found yet are 0
+    return x
+
+
 def axpy(scale: float | np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Add ``scale * x`` to ``y`` in place, and return ``y``.  BLAS calls this axpy.
 
@@ -731,14 +785,14 @@ def cosine_transform(image: np.ndarray) -> np.ndarray:
     and blue they are grey, red against blue, and green against both.
     """
     checks.has_rank(3, image=image)
-    spectrum: np.ndarray = _scipy_fft().dctn(image, norm="ortho")
+    spectrum: np.ndarray = _scipy_fft().dctn(image, norm="ortho", workers=machine.cpus())
     return spectrum
 
 
 def inverse_cosine_transform(spectrum: np.ndarray) -> np.ndarray:
     """Return the image (C, H, W) whose ``cosine_transform`` is ``spectrum``."""
     checks.has_rank(3, spectrum=spectrum)
-    image: np.ndarray = _scipy_fft().idctn(spectrum, norm="ortho")
+    image: np.ndarray = _scipy_fft().idctn(spectrum, norm="ortho", workers=machine.cpus())
     return image
 
 
@@ -760,11 +814,13 @@ def band_squares(spectrum: np.ndarray, bands: int) -> np.ndarray:
     ``spectrum`` is a cosine transform; its bands are those of ``frequencies.rings``, coarse first.
     """
     checks.has_rank(3, spectrum=spectrum)
-    squares = spectrum * spectrum
     sums = np.zeros((len(spectrum), bands))
     for band, parts in enumerate(frequencies.rings(spectrum.shape, bands)):
         for part in parts:
-            sums[:, band] += squares[part].sum(axis=(1, 2), dtype=np.float64)
+            rows = spectrum[part]
+            for start in range(0, rows.shape[2], STRIP):
+                strip = rows[:, :, start : start + STRIP]
+                sums[:, band] += np.vecdot(strip, strip).sum(axis=1, dtype=np.float64)
     return sums
 
 
@@ -792,6 +848,15 @@ def _dot(x: np.ndarray, y: np.ndarray) -> float:
     strips = np.vecdot(x[:whole].reshape(-1, STRIP), y[:whole].reshape(-1, STRIP))
     rest = np.vdot(x[whole:], y[whole:])
     return float(np.sum(strips, dtype=np.float64) + np.float64(rest))
+
+
+def _dots(vectors: np.ndarray, x: np.ndarray) -> np.ndarray:
+    products: np.ndarray = vectors @ x[0]
+    return products
+
+
+def _combine(coefficients: np.ndarray, y: np.ndarray, vectors: np.ndarray) -> None:
+    y += coefficients @ vectors
 
 
 def _standard_deviation(x: np.ndarray) -> float:

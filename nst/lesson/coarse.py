@@ -77,7 +77,8 @@ def half(image: np.ndarray) -> np.ndarray:
 def tiles(subject: Subject, side: int, tile: int, channel: int) -> Answer:
     """Return one tile of the photograph, and what all add up to: sums, and the gradient."""
     image, taps = subject.photograph, TILED_TAPS
-    side = max(side, smallest_side(subject.vgg.network.architecture, taps))
+    least = max(image.shape) // 2  # with more tiles an answer would no longer come at once
+    side = max(side, least, smallest_side(subject.vgg.network.architecture, taps))
     cut, sums, shares = subject.once(("tiles", side), lambda: _in_tiles(subject, side))
     _, in_one = subject.once("in one piece", lambda: _objective(subject, None).evaluate(image))
     tile, added = min(tile, len(cut) - 1), np.sum(shares, axis=0)

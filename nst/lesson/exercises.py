@@ -84,7 +84,7 @@ def _double(subject: Subject) -> tuple[int, str]:
 
 
 def _direction(subject: Subject) -> tuple[int, str]:
-    _, d_image = slope.evaluated(subject, "style", slope.picture(subject))
+    _, d_image = slope.gradient(subject, "style")
     plane, row, column = slope.strongest_pixel(d_image)
     found = slope.pixel_slope(subject, "style", row, column, slope.COLOURS[plane], 0.003)
     claimed = float(found["claimed"])

@@ -8,44 +8,68 @@ and the exercises.  What figures show is not in it: the page asks for that, or h
 import html
 import json
 import re
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from nst.lesson import coarse, stepping
+import numpy as np
+
+from nst.lesson import blindness, coarse, slope, stepping
 from nst.lesson.derivations import LINES
 from nst.lesson.exercises import EXERCISES
 from nst.lesson.figures import FIGURES, Choice, Figure, Number
 from nst.lesson.pieces import shown
 from nst.lesson.sources import ROOT, Source
-from nst.lesson.subject import Subject
+from nst.lesson.subject import STYLE_TAPS, Subject
+from nst.pictures import images
 
 HERE = Path(__file__).parent
 CHAPTERS = range(9)  # 0 is the words before, 8 the picture by hand
 CALLED = {"descent": "Normalised descent", "adam": "Adam", "lbfgs": "L-BFGS"}
+SPELLED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+COPY = (
+    ". This is a copy that needs no server: each figure shows some of its answers, recorded; "
+    "<code>nst lesson</code> computes any of them."
+)
 FORMULAS = HERE / "formulas.json"
 
 
-def facts(subject: Subject) -> dict[str, str]:
-    """Return the numbers of the text."""
-    parameters = subject.vgg.network.architecture.parameters
-    first, second = parameters["conv1_1.weight"], parameters["conv1_2.weight"]
+def facts(subject: Subject, python: str = "python") -> dict[str, str]:
+    """Return the numbers of the text, and how this ``python`` is called in a shell."""
+    architecture = subject.vgg.network.architecture
+    first, second = (architecture.parameters[f"{n}.weight"] for n in ("conv1_1", "conv1_2"))
     channels = first[0]
+    white = int(images.as_uint8(np.ones((3, 1, 1), np.float32)).max())
+    grey = round(stepping.STEP * white)
     numbers: dict[str, Any] = {
         "pixels_read": first[1] * first[2] * first[3],
         "channels_read": second[1],
         "products_deep": second[1] * second[2] * second[3],
         "channels": channels,
         "pairs": channels**2,
-        "tap": "relu1_1",
+        "tap": STYLE_TAPS[0],
+        "taps": SPELLED[len(STYLE_TAPS)],
+        "sees_first": SPELLED[1 + 2 * architecture.radius(STYLE_TAPS[0])],
         "year_gatys": "2015",
-        "digits_single": 7,
-        "digits_double": 16,
+        "digits_single": np.finfo(np.float32).precision + 1,
+        "digits_double": np.finfo(np.float64).precision + 1,
+        "white": white,
+        "grey": grey,
+        "step": f"{grey}/{white}",
+        "Losses": SPELLED[len(slope.LOSSES)].capitalize(),
+        "Optimizers": SPELLED[len(stepping.OPTIMIZERS)].capitalize(),
+        "pictures": SPELLED[len(stepping.PICTURES)],
+        "hvass": SPELLED[len(stepping.HVASS)],
         "hvass_sum": " + ".join(f"{w:g}" for w in stepping.HVASS.values())
         + f" = {sum(stepping.HVASS.values()):g}",
+        "Statistics": SPELLED[len(blindness.SHOWN)].capitalize(),
+        "Changes": SPELLED[len(blindness.CHANGES)].capitalize(),
         "coarse_steps": coarse.COARSE_STEPS,
+        "python": python,
     }
     return {name: v if isinstance(v, str) else shown(v) for name, v in numbers.items()}
 
@@ -67,7 +91,7 @@ def render(subject: Subject, recorded: Mapping[str, Any] | None = None) -> str:
         "text": text,
         "sources": "\n".join(map(_listing, sources.values())),
         "recorded": data,
-        "pictures": html.escape(" and ".join(subject.names)),
+        "pictures": html.escape(" and ".join(subject.names)) + ("" if recorded is None else COPY),
     }
     template = (HERE / "page.html").read_text(encoding="utf-8")
     return re.sub(r"\[\[(\w+)\]\]", lambda found: parts[found[1]], template)
@@ -78,9 +102,15 @@ def source_text(number: int) -> str:
     return (HERE / "text" / f"{number}.html").read_text(encoding="utf-8")
 
 
+def filled(number: int, values: Mapping[str, str]) -> str:
+    """Return the text of a chapter with its numbers put in."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda f: html.escape(values[f[1]]), source_text(number))
+
+
 def _chapter(number: int, subject: Subject, recorded: Mapping[str, Any] | None) -> str:
-    values, ids = facts(subject), count(1)
-    text = re.sub(r"\{\{(\w+)\}\}", lambda f: html.escape(values[f[1]]), source_text(number))
+    python = shlex.quote(sys.executable) if recorded is None else "python"
+    values, ids = facts(subject, python), count(1)
+    text = filled(number, values)
     text = re.sub(r"<m>(.*?)</m>", lambda f: _formulas()[f[1]], text, flags=re.DOTALL)
 
     def figure(found: re.Match[str]) -> str:
@@ -93,8 +123,10 @@ def _chapter(number: int, subject: Subject, recorded: Mapping[str, Any] | None) 
         else:
             controls = _views(recorded["figures"][name], key, set_to)
         form = f'<form class="controls" autocomplete="off">{controls}</form>' if controls else ""
+        heading = re.findall(r"<h[23][^>]*>(.*?)</h[23]>", text[: found.start()])[-1]
+        label = ", ".join([heading, *(CALLED.get(value, value) for value in set_to.values())])
         return (
-            f'<figure data-figure="{name}" id="figure-{key}">{form}{inside}'
+            f'<figure data-figure="{name}" id="figure-{key}" aria-label="{label}">{form}{inside}'
             f'<p class="trouble" role="alert" hidden></p>{_lines(made)}</figure>'
         )
 

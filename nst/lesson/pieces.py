@@ -144,7 +144,7 @@ def scale_of(picture: Picture) -> dict[str, str] | None:
     """Return what the colours of a map mean: from the lowest to the highest, and both ends."""
     if picture.values.ndim == 3:
         return None
-    most = f"{picture.most:.2g}"
+    most = f"{picture.most:.3g}"
     least = f"-{most}" if picture.signed else "0"
     source = _all_colours(picture.signed)
     return {"source": source, "low": least, "high": most, "text": f"from {least} to {most}"}

@@ -17,6 +17,7 @@ from nst import kernels
 from nst.kernels import Array
 from nst.optimizers import first_curvatures
 from nst.optimizers.first_curvatures import Pair, known_of
+from nst.optimizers.history import History
 from nst.optimizers.line_search import LineSearch
 from nst.optimizers.optimizer import clipped
 
@@ -36,13 +37,22 @@ class Lbfgs:
     history: int = 10
     bounds: tuple[float, float] | None = (0.0, 1.0)
     bands: int = 1  # of frequencies, each with a first curvature of its own; 1: one for all
-    pairs: list[tuple[Array, Array]] = field(default_factory=list)  # (s, y), oldest first
     search: LineSearch | None = None
     start: Array = None  # where the running line search started
     d_start: Array = None  # the gradient at `start`
     direction: Array = None  # of the search: image = start + step * direction, clipped
+    kept: History | None = None  # the pairs; None: none yet
     known: list[Pair] = field(default_factory=list)  # of the pairs: products, and what is in bands
     change: tuple[Array, Array, Array, Array] | None = None  # since the start: s, y, y.s, y.y
+
+    @property
+    def pairs(self) -> list[tuple[Array, Array]]:
+        """The pairs (s, y) that are kept, oldest first."""
+        return [] if self.kept is None else self.kept.pairs
+
+    @pairs.setter
+    def pairs(self, pairs: Sequence[tuple[Array, Array]]) -> None:
+        self.kept = History(self.history, pairs) if pairs else None
 
     def asks(self, image: Array, loss: Array, d_image: Array) -> list[Array | float]:
         """Return what decides how a line search goes on, in the order in which `step` takes it."""
@@ -64,26 +74,27 @@ class Lbfgs:
             self._begin(image, told[0], d_image)
             return
         here, opening, slope, bend, square = told
-        change, self.change = self.change, None  # two images less to keep until the next step
         if self.search.trials == 0 and not self._opens_downhill(image, here, d_image, opening):
             return
         self.search.advance(here, slope)
         if not self.search.done:
             self._move_to(self.search.trial, image)
         elif self.search.accepted:
-            self._remember(change, bend > 1e-10 * square)
+            self._remember(curved=bend > 1e-10 * square)
             self._begin(image, here, d_image)
         else:  # go back to the best trial, and begin again from it without a history
             self._move_to(self.search.low.step, image)
             self.search = None
             self._forget()
+        self.change = None  # two images less to keep until the next step
 
     def best(self, image: Array) -> Array:
         best = image if self.search is None else self.start
         return clipped(best.copy(), self.bounds)
 
     def state(self) -> dict[str, Any]:
-        state: dict[str, Any] = {"pairs": self.pairs, "search": None}
+        first = 0 if self.kept is None else self.kept.first
+        state: dict[str, Any] = {"pairs": self.pairs, "first": first, "search": None}
         if self.search is not None:
             state["search"] = self.search.state()
             state["line"] = [self.start, self.d_start, self.direction]
@@ -91,7 +102,8 @@ class Lbfgs:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._forget()
-        self.pairs = [(s, y) for s, y in state["pairs"]]
+        if state["pairs"]:
+            self.kept = History(self.history, state["pairs"], state.get("first", 0))
         self.search = None
         if state["search"] is not None:
             self.search = LineSearch.from_state(state["search"])
@@ -114,7 +126,7 @@ class Lbfgs:
         slope = k.dot(self.d_start, self.direction)
         if isinstance(slope, np.ndarray):
             slope = float(slope)
-            if self.pairs and slope >= 0:  # rounding has spoilt the history
+            if self.kept and slope >= 0:  # rounding has spoilt the history
                 self._forget()
                 self._aim(image, loss)
                 return
@@ -125,11 +137,13 @@ class Lbfgs:
 
     def _opens_downhill(self, image: Array, loss: float, d_image: Array, slope: float) -> bool:
         """Tell whether the slope at the start was good, now that it is known; else begin again."""
-        if self.pairs and slope >= 0:  # rounding has spoilt the history
+        if self.kept and slope >= 0:  # rounding has spoilt the history
             self._forget()
+            self.change = None
             self._aim(image, self.search.zero.loss)  # type: ignore[union-attr]
             return False
         if slope == 0:  # the image has not moved
+            self.change = None
             self._begin(image, loss, d_image)
             return False
         self.search.open(slope)  # type: ignore[union-attr]
@@ -145,11 +159,11 @@ class Lbfgs:
         if len(self.known) != len(self.pairs):  # of another optimizer's state
             self.known = [known_of(s, y, bands=self.bands) for s, y in self.pairs]
         if self.bounds is None:
-            return two_loop_direction(d_image, self.pairs, self.known)
+            return two_loop_direction(d_image, self.kept, self.known)
         low, high = self.bounds
         held = ((image <= low) & (d_image > 0)) | ((image >= high) & (d_image < 0))
         free = (~held).astype(d_image.dtype)
-        return two_loop_direction(free * d_image, self.pairs, self.known, free)
+        return two_loop_direction(free * d_image, self.kept, self.known, free)
 
     def _move_to(self, step: float, image: Array) -> None:
         """Set ``image`` to start + step * direction, clipped."""
@@ -173,38 +187,43 @@ class Lbfgs:
         moving = ((image > low) & (image < high)).astype(d_image.dtype)
         return k.dot(moving * d_image, self.direction)
 
-    def _remember(self, change: tuple[Array, Array, Array, Array] | None, curved: bool) -> None:
+    def _remember(self, curved: bool) -> None:
         """Keep the pair of this line search: s = image - start, y = d_image - d_start where s is.
 
         Unless it is not ``curved``: bounds and rounding aside, the strong Wolfe conditions see to
         it.
         """
-        s, y, *products = change  # type: ignore[misc]
-        if curved:
-            too_many = max(0, len(self.pairs) + 1 - self.history)
-            self.pairs = [*self.pairs, (s, y)][too_many:]
-            self.known = [*self.known, known_of(s, y, products, self.bands)][too_many:]
+        s, y, *products = self.change  # type: ignore[misc]
+        self.change = None
+        if not curved or not self.history:
+            return
+        self.kept = self.kept or History(self.history)
+        s, y = self.kept.add(s, y)  # what came is copied, and not needed any more
+        known = [*self.known, known_of(s, y, products, self.bands)]
+        self.known = known[-self.history :]
 
     def _forget(self) -> None:
-        self.pairs, self.known = [], []
+        self.kept, self.known = None, []
 
 
 def two_loop_direction(
     d_image: Array,
-    pairs: list[tuple[Array, Array]],
+    pairs: History | Sequence[tuple[Array, Array]] | None,
     known: list[Pair] | None = None,
     free: Array | None = None,
 ) -> Array:
     """Return ``-H d_image``, where H is the inverse Hessian that ``pairs`` describe.
 
-    Nocedal and Wright (2006), Algorithm 7.4, from the H0 of `first_curvatures`.  Without pairs,
-    the gradient scaled to a root mean square move of FIRST_MOVE.
+    Nocedal and Wright (2006), Algorithm 7.4, from the H0 of `first_curvatures`; but each loop in
+    one pass over the pairs.  What it takes from one of them to the next are products of moves and
+    changes, which are known: Byrd, Nocedal and Schnabel (1994).  Without pairs, the gradient
+    scaled to a root mean square move of FIRST_MOVE.
 
     Parameters
     ----------
     d_image : float array
         The gradient.
-    pairs : list of (s, y), oldest first
+    pairs : History, or list of (s, y), oldest first
         Of arrays of the same shape: a move, and the change of gradient along it.
     known : list of Pair, optional
         `known_of` each pair, if it is at hand; else H0 is one number, eq. 7.20.
@@ -216,18 +235,15 @@ def two_loop_direction(
     q = d_image.copy()
     if not pairs:
         return k.scale(_over_length(-FIRST_MOVE * q.size**0.5, k.dot(q, q)), q)
-    if known is None:
-        known = [known_of(s, y) for s, y in pairs]
-    alphas = []
-    for (s, y), pair in zip(reversed(pairs), reversed(known), strict=True):
-        alpha = k.dot(s, q) / pair.product
-        k.axpy(-alpha, y, q)
-        alphas.append(alpha)
+    kept = pairs if isinstance(pairs, History) else History(len(pairs), pairs)
+    known = known or [known_of(s, y) for s, y in kept.pairs]
+    products = kept.products
+    alphas = k.substitute_back(products, kept.along_moves(q))
+    kept.add_changes(-alphas, q)
     r = first_curvatures.begin(known, q if free is None else free * q)
     r = r if free is None else free * r
-    for (s, y), pair, alpha in zip(pairs, known, reversed(alphas), strict=True):
-        beta = k.dot(y, r) / pair.product
-        k.axpy(alpha - beta, s, r)
+    ends = products.diagonal() * alphas - kept.along_changes(r)
+    kept.add_moves(k.substitute_back(products, ends, transposed=True), r)
     return k.scale(-1.0, r if free is None else free * r)
 
 

@@ -97,6 +97,7 @@ class Lbfgs(msgspec.Struct, forbid_unknown_fields=True):
     pairs: list[tuple[Array, Array]]
     search: Search | None
     line: tuple[Array, Array, Array] | None = None
+    first: Count = 0  # the row of the oldest pair: see `optimizers.history`
 
 
 STATES: dict[str, Any] = {
@@ -142,7 +143,7 @@ def check(
         )
     if optimizer == "lbfgs":
         sound["the line search"] = (state.search is None) == (state.line is None)
-        sound["the pairs"] &= len(state.pairs) <= saved.pairs
+        sound["the pairs"] &= len(state.pairs) <= saved.pairs and state.first < saved.pairs
     if wrong := [name for name, is_so in sound.items() if not is_so]:
         raise NstError(
             f"the checkpoint does not fit together: {' and '.join(wrong)} cannot be so. It was "

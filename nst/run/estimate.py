@@ -315,8 +315,9 @@ def optimizer_images(
 def optimizer_passes(kind: str, pairs: int, averaged: bool = False, bands: int = 1) -> int:
     """Return about how many passes over arrays of the image's size a step and its checks take.
 
-    A pass is what adding one array to another takes.  L-BFGS' are two dot products and two sums
-    for each of its ``pairs``, and its line search's; and in ``bands``, four cosine transforms.
+    A pass is what adding one array to another takes.  L-BFGS reads each of its ``pairs`` five
+    times, in products of a matrix and a vector, which is about two; and there is its line
+    search's, and in ``bands``, four cosine transforms.
     """
     if kind == "descent":
         return 4
@@ -324,7 +325,7 @@ def optimizer_passes(kind: str, pairs: int, averaged: bool = False, bands: int =
         return 6 + 2 * averaged
     if kind == "pyramid":
         return 30
-    return 30 + 4 * pairs + (0 if bands == 1 else 4 * TRANSFORM)
+    return 30 + 2 * pairs + (0 if bands == 1 else 4 * TRANSFORM)
 
 
 # --- As people say it -----------------------------------------------------------------

@@ -51,9 +51,10 @@ def test_a_film_is_painted_whole_with_its_sound(film, how, first):
     assert not Path("out-film").exists()
 
 
-def test_the_first_frame_of_each_scene_is_painted_as_a_photograph_is(film, how, first):
+@pytest.mark.parametrize("color", ["style", "content"])
+def test_the_first_frame_of_each_scene_is_painted_as_a_photograph_is(film, how, first, color):
     """But for its colours, which are moved as those of the scene's most colourful frame."""
-    how = how | {"recipe": "gatys", "model": "vgg16-slim"}
+    how = how | {"recipe": "gatys", "model": "vgg16-slim", "color": color}
     nst.video(film, [first], "out", **how)
     painted = frames_in("out")
     assert len(painted) == 5

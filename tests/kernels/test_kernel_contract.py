@@ -28,6 +28,7 @@ OPTIONS = {
 }
 IN_PLACE = {
     "axpy": {"y"},
+    "combine": {"y"},
     "scale": {"x"},
     "clip": {"image"},
     "normalised_descent_step": {"image"},
@@ -37,7 +38,7 @@ IN_PLACE = {
 NORMS = ["l1", "l2", "johnson", "crowson"]
 NUMBERS = {"mse", "masked_mse", "dot"}  # the rest return arrays
 NUMBERS |= {f"total_variation_{n}" for n in NORMS}
-EXACT = {"moments", "band_squares"}  # in float64 whatever comes in
+EXACT = {"moments", "band_squares", "dots", "substitute_back"}  # in float64 whatever comes in
 NAMES = [
     name
     for name, f in vars(k).items()
@@ -53,13 +54,17 @@ def arguments_of(name, rng, dtype):
     drawn |= {"d_laplacian": rng.random((4, 7)).astype(dtype)}
     drawn |= {"d_reflected": rng.random((3, 4, 7)).astype(dtype)}
     drawn |= {"matrix": np.diag([0.5, 2.0, 3.0]).astype(dtype), "exponent": 0.5, "steps": 12}
+    drawn |= {"vectors": rng.random((2, 3, 4, 7)).astype(dtype), "coefficients": rng.random(2)}
+    drawn |= {"upper": np.triu(rng.random((3, 3)) + 1), "known": rng.random(3)}
     drawn |= {"factors": rng.random((3, 4)), "mask": rng.random((4, 7)).astype(dtype)}
     parameters = inspect.signature(getattr(k, name)).parameters.values()
     return {p.name: drawn[p.name] for p in parameters if p.default is p.empty}
 
 
 LARGE = 3, 700, 701  # 1.5 million values: several blocks of every kind
-WHOLE = {  # for small matrices, for one picture, or, moments, in blocks larger than this array
+WHOLE = {
+    "substitute_back"
+} | {  # for small matrices, for one picture, or, moments, in blocks larger than this array
     *{"luminance", "moments", "symmetric_power", "newton_schulz", "reflect", "reflect_backward"},
     *{"total_variation_crowson", "total_variation_crowson_backward"},
     *{"laplacian", "laplacian_backward"},  # of a sixteenth of a picture
@@ -74,6 +79,8 @@ def test_kernels_work_through_the_cache(rng, name):
     for parameter, value in arguments.items():
         if np.shape(value) == (3, 4, 7):
             arguments[parameter] = rng.random(LARGE, np.float32)
+        elif np.shape(value) == (2, 3, 4, 7):
+            arguments[parameter] = rng.random((2, *LARGE), np.float32)
         elif np.shape(value) == (4, 7):
             arguments[parameter] = rng.random(LARGE[1:], np.float32)
     if "out" in inspect.signature(getattr(k, name)).parameters:

@@ -36,10 +36,12 @@ def public_names(module):
 NAMES = public_names(reference)
 ALL = [*NAMES, *public_names(numpy_neighbours)]  # which have tests of their own
 SHARED = {"add_up", "add_up_exactly"}  # of all that add up: first in the file
-OF_MATRICES = {"symmetric_power", "newton_schulz"}  # small, of any dtype and layout: the library's
-LIBRARY = OF_MATRICES | {  # without a kernel
+OF_MATRICES = {"symmetric_power", "newton_schulz", "substitute_back"}  # of any dtype and layout
+EXACT = {"moments", "band_squares", "dots", "substitute_back"}  # in float64
+LIBRARY = OF_MATRICES - {"substitute_back"} | {  # without a kernel
     *{"gram_backward", "moments", "moments_backward"},
     *{"cosine_transform", "inverse_cosine_transform"},
+    *{"dots", "combine"},  # by those of `dot` and `axpy`
 }
 DRAWN = object()  # stands for an argument that has a default and is drawn nevertheless
 ADDED = {"out": DRAWN, "add": True}
@@ -68,6 +70,7 @@ CASES = {  # the arguments that are not arrays of the shape under test, and so a
     "laplacian_backward": [{}, {"out": DRAWN}, ADDED],
     "reflect": [{"margin": 1}, {"margin": 0}],
     "reflect_backward": [{"margin": 1}],
+    "substitute_back": [{}, {"transposed": True}],
     "axpy": [{"scale": -0.7}, {"scale": 2}, {"scale": np.asarray(1.3, np.float32)}],
     "scale": [{"factor": -0.7}, {"factor": 2}, {"factor": np.asarray(1.3, np.float32)}],
     "clip": [{"low": 0, "high": 1}, {"low": 0.25, "high": 0.25}],
@@ -125,6 +128,14 @@ def draw(name, shape, rng):
         return rng.standard_normal(shape[1:], np.float32)
     if name == "second_moment":
         return rng.random(shape, np.float32)
+    if name == "vectors":
+        return rng.standard_normal((2, *shape), np.float32)
+    if name == "coefficients":
+        return rng.standard_normal(2)
+    if name == "known":
+        return rng.standard_normal(shape[0])
+    if name == "upper":  # what is below its diagonal is nobody's business
+        return rng.standard_normal((shape[0], shape[0])) + 3 * np.eye(shape[0])
     if name == "matrix":  # symmetric, its eigenvalues 1 or more
         side = rng.standard_normal((shape[0], 1), np.float32)
         return side @ side.T + np.eye(shape[0], dtype=np.float32)
@@ -230,7 +241,7 @@ def test_twins_agree(twin, rng, name, case, shape):
     actual, actual_after = call(twin, name, arguments, asarray=twin.cp.array)
 
     assert isinstance(actual, np.ndarray)
-    assert actual.dtype == (np.float64 if name in ("moments", "band_squares") else np.float32)
+    assert actual.dtype == (np.float64 if name in EXACT else np.float32)
     assert actual.shape == expected.shape
     # BLAS and cuBLAS add up a Gram matrix in float32, each in its own order
     atol = 2e-5 if name in ("gram", "moments") else 1e-6
@@ -379,7 +390,12 @@ def small_arguments(name, dtype):
     """Zeros of (3, 2, 3) for every array that has a feature map's shape."""
     case = CASES.get(name, [{}])[0]
     shapes = {"d_gram": (3, 3), "d_moments": (3, 4), "d_reflected": (3, 4, 5), "factors": (3, 5)}
-    shapes |= {"d_laplacian": (2, 3), "mask": (2, 3)}
+    shapes |= {
+        "d_laplacian": (2, 3),
+        "mask": (2, 3),
+        "vectors": (2, 3, 2, 3),
+        "coefficients": (2,),
+    }
     return case | {p: np.zeros(shapes.get(p, (3, 2, 3)), dtype) for p in to_draw(name, case)}
 
 

@@ -1,5 +1,6 @@
 """The lesson in a real browser: every chapter, figure and exercise, by pointer and by keyboard."""
 
+import json
 import re
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from browsers import Visitor, chromium, served
 from nst import cli, kernels
 from nst.lesson import commands, stepping
 from nst.lesson.answers import Answers
+from nst.lesson.derivations import DERIVATIONS
 from nst.lesson.exercises import EXERCISES
 from nst.lesson.figures import FIGURES
 from nst.lesson.pieces import encode
@@ -67,9 +69,16 @@ SHOWN = """figure => {
             (c) => [c.name, typed(c) ? Number(c.value) : c.value])),
         values: all("[data-value]", (e) => [e.dataset.value, e.dataset.number, e.textContent]),
         pictures: all("[data-picture]", (e) => [e.dataset.picture, e.querySelector("img").src,
-            e.querySelector("img").alt]),
+            e.querySelector("img").alt, [...e.querySelectorAll(".scale span")].map(
+                (s) => s.textContent).join(" to ")]),
+        marks: all("[data-marks]", (e) => [e.dataset.marks, [...e.querySelectorAll("rect")].map(
+            (r) => ["x", "y", "width", "height"].map((name) => Number(r.getAttribute(name))))]),
         tables: all("[data-table]", (e) => [e.dataset.table,
+            [...e.querySelectorAll("tr")].map((r) => [...r.cells].map((c) => c.textContent)),
             [...e.querySelectorAll("td[data-number]")].map((c) => Number(c.dataset.number))]),
+        curves: all("[data-curves] polyline", (e) => e.getAttribute("points").split(" ").map(
+            (point) => point.split(",").map(Number))),
+        links: all("[data-link]", (e) => [e.dataset.link, e.getAttribute("href"), e.textContent]),
         trouble: figure.querySelector(".trouble").hidden ? "" : figure.innerText,
     };
 }"""  # all that a figure shows, with one question to the browser
@@ -92,12 +101,44 @@ def agrees(lesson, figure):
             assert (float(number), text) == (told[name]["number"], told[name]["text"])
         else:
             assert text == told[name]
-    for name, source, text in shown["pictures"]:
+    for name, source, text, scale in shown["pictures"]:
         assert source == told[name]["source"]
         assert text == told[name]["text"] != ""
-    for name, numbers in shown["tables"]:
+        wanted = told[name]["scale"]
+        assert scale == ("" if wanted is None else f"{wanted['low']} to {wanted['high']}")
+    for name, rows, numbers in shown["tables"]:
         cells = [cell for row in told[name]["rows"] for cell in row]
         assert numbers == [cell["number"] for cell in cells if isinstance(cell, dict)]
+        texts = [[c["text"] if isinstance(c, dict) else c for c in r] for r in told[name]["rows"]]
+        assert rows == [told[name]["heads"], *texts]
+    for name, rectangles in shown["marks"]:
+        marks_are(rectangles, told[name])
+    for points in shown["curves"]:
+        curve_is(points, *told["curves"]["lines"].values())
+    for name, address, text in shown["links"]:
+        assert (address, text) == (f"#{told[name]['place']}", told[name]["text"])
+
+
+def marks_are(rectangles, marks):
+    """Assert that each mark is drawn twice, dark below bright, around what it marks."""
+    assert len(rectangles) == 2 * len(marks)
+    for (x, y, width, height), mark in zip(rectangles, [*marks, *marks], strict=True):
+        middle = (mark["left"] + mark["right"]) / 2, (mark["top"] + mark["bottom"]) / 2
+        assert (x + width / 2, y + height / 2) == pytest.approx(middle)
+        assert width >= mark["right"] - mark["left"] > 0
+        assert height - width == pytest.approx(
+            mark["bottom"] - mark["top"] - mark["right"] + mark["left"]
+        )
+
+
+def curve_is(points, values):
+    """Assert that a line has a point for each value, in equal steps, and 0 lowest."""
+    across, down = np.array(points).T
+    assert len(points) == len(values)
+    assert np.all(np.diff(across) > 0)
+    assert np.all(np.abs(np.diff(across, n=2)) < 1e-6)
+    zero, most = 124, 10  # where the page draws 0 and the largest value
+    np.testing.assert_allclose((zero - down) / (zero - most), np.array(values) / max(values))
 
 
 def test_every_figure_shows_what_its_function_returns(lesson):
@@ -164,6 +205,47 @@ def test_steps_are_walked_one_by_one_to_the_same_place(lesson):
     figure.get_by_role("button", name="Back to the start").click()
     settle(figure)
     assert value(figure, "loss") == value(figure, "start")
+
+
+def test_another_way_is_walked_from_its_start_step_by_step(lesson):
+    """No question asks for more than one new step: so each answer is quick."""
+    figure = figure_of(lesson, "scales")
+    asked = []
+    lesson.page.on(
+        "request",
+        lambda request: asked.append(request.post_data_json) if request.method == "POST" else None,
+    )
+    figure.locator("[name=step]").fill("3")
+    settle(figure)
+    figure.locator("[name=way]").select_option("at once")
+    settle(figure)
+    agrees(lesson, figure)
+    walked = [(question["given"]["way"], question["given"]["step"]) for question in asked]
+    assert walked == [(way, step) for way in ("coarse", "at once") for step in (1, 2, 3)]
+    assert figure.locator("[data-value=losses_at]").text_content() == "the whole size"
+
+
+def test_what_is_chosen_while_an_answer_is_awaited_is_asked_too(lesson):
+    figure = figure_of(lesson, "distance")
+    slider = figure.locator("[name=percent]")
+    slider.focus()
+    for _ in range(12):
+        lesson.page.keyboard.press("ArrowRight")
+    agrees(lesson, figure)
+    assert chosen(figure)["percent"] == 42
+
+
+def test_a_line_of_the_derivations_is_shown_as_it_is_written(lesson):
+    figure = figure_of(lesson, "line")
+    figure.locator("[name=line]").select_option("style loss")
+    agrees(lesson, figure)
+    written = figure.locator("[data-value=derivation]").text_content()
+    assert written in DERIVATIONS.read_text(encoding="utf-8")
+    assert "d_F = (d_G + d_G') F / divisor" in written
+    figure.locator("[data-link=backward]").click()
+    target = lesson.page.locator(f'[id="{lesson.page.url.split("#")[1]}"]')
+    target.wait_for(state="visible")
+    assert "def style_loss" in target.text_content()
 
 
 @pytest.mark.parametrize("change", ["contrast", "negative", "darker"])
@@ -235,9 +317,81 @@ def test_a_screen_reader_finds_its_way(lesson):
     assert page.locator("img:not([alt]), img[alt='']").count() == 0
     assert page.locator("math:not([alttext])").count() == 0
     assert page.get_by_role("navigation").count() == page.get_by_role("main").count() == 1
-    tree = page.locator("main").aria_snapshot()
-    assert "heading" in tree
-    assert "radio" in tree
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_a_screen_readers_tree_says_what_there_is_to_see(lesson, number):
+    """Each chapter's tree: no nameless control, picture or figure; numbers, tables, formulas."""
+    section = lesson.page.locator(f'section[data-chapter="{number}"]')
+    tree = section.aria_snapshot().replace("''", "'")  # quoted as YAML is
+    title = section.locator("h2").text_content()
+    assert f'- heading "{title}" [level=2]' in tree
+    roles = "figure|img|combobox|spinbutton|slider|button|radio|link|table"
+    assert not re.findall(rf"^ *- (?:{roles})(?! \")[^/\n]*$", tree, re.MULTILINE)
+    for figure in section.locator("figure[data-figure]").all():
+        assert f'- figure "{figure.get_attribute("aria-label")}"' in tree
+        for text in figure.locator("[data-value]").all_text_contents():
+            assert text in figure.inner_text()
+    for exercise in (e for e in EXERCISES.values() if e.chapter == number):
+        assert f"group {json.dumps(exercise.question)}" in tree
+        for choice in exercise.choices:
+            assert f"radio {json.dumps(choice)}" in tree
+    assert len(re.findall(r"^ *- math", tree, re.M)) == section.locator("math").count()
+
+
+REACHED = """() => {
+    const e = document.activeElement;
+    return e === document.body ? "" : (e.closest("[data-figure], [data-exercise]") ?? {}).id
+        + " " + e.tagName + " " + (e.name || e.id || e.textContent.slice(0, 40));
+}"""
+REACHABLE = """() => [...document.querySelectorAll(
+    "a[href], button, summary, select, pre[tabindex], input:not([type=hidden])")].filter(
+    (e) => e.checkVisibility()).map((e) => (e.closest("[data-figure], [data-exercise]") ?? {}).id
+        + " " + e.tagName + " " + (e.name || e.id || e.textContent.slice(0, 40)))"""
+
+
+def test_the_keyboard_reaches_every_control_and_link(lesson):
+    page = lesson.page
+    page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+    page.locator("h1").click()
+    reached = set()
+    for _ in range(1000):
+        page.keyboard.press("Tab")
+        here = page.evaluate(REACHED)
+        if not here:
+            break
+        reached.add(here)
+    assert set(page.evaluate(REACHABLE)) <= reached
+    outline = page.locator("nav a").first.evaluate(
+        "(e) => { e.focus({ focusVisible: true }); return getComputedStyle(e).outlineWidth; }"
+    )
+    assert outline == "3px"
+
+
+def test_a_figure_and_an_exercise_are_worked_by_keyboard_alone(lesson):
+    page = lesson.page
+    figure = figure_of(lesson, "twin")
+    figure.get_by_role("button", name="One step").focus()
+    page.keyboard.press("Enter")
+    settle(figure)
+    page.keyboard.press("Space")
+    settle(figure)
+    assert chosen(figure)["step"] == 2
+    agrees(lesson, figure)
+    hvass = figure_of(lesson, "hvass")
+    hvass.locator("select").focus()
+    page.keyboard.press("ArrowDown")
+    agrees(lesson, hvass)
+    assert chosen(hvass)["picture"] == stepping.PICTURES[1]
+    form = page.locator('[data-exercise="double"]')
+    form.get_by_role("radio").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    form.locator(".right").wait_for()
+    figure.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert figure.locator(".source a").first.is_visible()
 
 
 def test_what_went_wrong_is_said_in_the_figure(lesson):

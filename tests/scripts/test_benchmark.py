@@ -200,6 +200,7 @@ def test_the_difference_of_gradients_is_relative():
         ("flatness", "page faults"),
         ("pixels", "s / megapixel"),
         ("convergence", "evaluations"),
+        ("lesson", "the lesson at 64 px"),
     ],
 )
 @pytest.mark.usefixtures("without_pytorch")
@@ -207,6 +208,7 @@ def test_each_part_prints_its_table(small, capsys, monkeypatch, part, told):
     here = children.watch_memory  # in this process: another would measure the whole network
     monkeypatch.setattr(children, "memory_of", lambda *choice: here(*choice))
     sizes = ["--sizes", "32", "--pixel-sizes", "16", "32", "--steps", "6", "--repeats", "1"]
+    sizes += ["--lesson-sizes", "64"]
     assert benchmark.main(["--parts", part, *sizes]) == 0
     assert told in capsys.readouterr().out
 

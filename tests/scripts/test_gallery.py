@@ -56,7 +56,7 @@ def test_a_command_that_fails_stops_the_script(tmp_path, capsys):
 def test_pictures_hang_in_rows_over_their_captions():
     colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (90, 90, 0)]
     pictures = [Image.new("RGB", (60, 40), colour) for colour in colours]
-    wall = np.asarray(gallery.hang(pictures, ["one", "two", "three", "four"]))
+    wall = np.asarray(gallery.hang(pictures, ["one", "two", "three", "four"], 3))
     height = round(40 * gallery.WIDTH / 60)
     pitch = gallery.WIDTH + gallery.GAP, height + gallery.CAPTION + gallery.GAP
     assert wall.shape == (2 * pitch[1] + gallery.GAP, 3 * pitch[0] + gallery.GAP, 3)

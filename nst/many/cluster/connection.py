@@ -13,8 +13,8 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -250,6 +250,7 @@ class Cluster:
         """
         done = queue.SimpleQueue[Any]()
         busy: dict[str, tuple[T, Any, str]] = {}  # by key: the item, its future, its worker
+        lost = Counter[int]()  # by the id of an item: how often its task was stranded
         while waiting or busy:
             used = {address for _, _, address in busy.values()}
             for address in self.workers() if waiting else ():
@@ -268,10 +269,36 @@ class Cluster:
                 if future is not None:
                     busy[future.key] = item, future, address
                     future.add_done_callback(done.put)
-            with suppress(queue.Empty):
-                wait = LOOKING if busy else 0.0
-                item, future, _ = busy.pop(done.get(timeout=wait).key)
+            try:
+                key = done.get(timeout=LOOKING if busy else 0.0).key
+            except queue.Empty:
+                for key in self._stranded(busy):
+                    item, future, address = busy.pop(key)
+                    future.cancel()
+                    lost[id(item)] += 1
+                    if lost[id(item)] > RETRIES:
+                        yield item, None, _deadly(lost[id(item)], address)
+                    else:
+                        waiting.appendleft(item)
+                continue
+            if key in busy:  # else it was stranded
+                item, future, _ = busy.pop(key)
+                del lost[id(item)]
                 yield item, *self._outcome(future)
+
+    def _stranded(self, busy: Mapping[str, tuple[Any, Any, str]]) -> list[str]:
+        """Return the keys of the tasks that wait for a worker that will not come back.
+
+        Where no other lives when a worker dies, Dask keeps its tasks for it alone.
+        """
+        there = self.workers()
+        lost = [key for key, (_, _, address) in busy.items() if address not in there]
+        if lost:
+            with self._heard():
+                in_work = {key for keys in self.client.processing().values() for key in keys}
+            if any(self.client.id in key for key in in_work):  # perhaps what they wait for
+                return []
+        return [key for key in lost if not busy[key][1].done()]
 
     def _outcome(self, future: Any) -> tuple[Any, Exception | None]:
         try:
@@ -292,11 +319,7 @@ class Cluster:
         try:
             yield
         except KilledWorker as error:
-            raise NstError(
-                f"{error.allowed_failures + 1} workers died of it, the last at "
-                f"{error.last_worker.address}: perhaps they have too little memory; give them "
-                "more, or use a smaller --size, or --memory for smaller tiles"
-            ) from None
+            raise _deadly(error.allowed_failures + 1, error.last_worker.address) from None
         except (FutureCancelledError, CancelledError):
             raise self._gone() from None
         except (OSError, RuntimeError, TimeoutError):
@@ -322,3 +345,10 @@ class Cluster:
         self.cancel()
         with suppress(Exception):
             self.client.close(timeout=ENDING)
+
+
+def _deadly(deaths: int, address: str) -> NstError:
+    return NstError(
+        f"{deaths} workers died of it, the last at {address}: perhaps they have too little "
+        "memory; give them more, or use a smaller --size, or --memory for smaller tiles"
+    )

@@ -70,7 +70,7 @@ class Pictures:
             "here": os.getcwd() if self._shared else None,
         }
         data = {} if self._shared else self._files(settings)
-        measured = self._measure(order, data, model, settings, address)
+        measured = self._measure(order, data, model, settings)
         return self._cluster.submit(painting.paint, order, data, model, measured, on=address)
 
     def _files(self, settings: Settings) -> dict[str, Any]:
@@ -88,15 +88,17 @@ class Pictures:
         data: Mapping[str, Any],
         model: Any,
         settings: Settings,
-        address: str,
     ) -> Any:
-        """Return the future of what there is to know of the style, before it is painted in."""
+        """Return the future of what there is to know of the style, before it is painted in.
+
+        It is bound to no worker: who paints in that style waits for it.
+        """
         style = repr(settings.style)
         if style not in self._measured:
             names = settings.names
             of_photograph = names[settings.content]
             rest = {name: one for name, one in data.items() if name != of_photograph}
-            measuring = self._cluster.submit(painting.measure, order, rest, model, on=address)
+            measuring = self._cluster.submit(painting.measure, order, rest, model)
             self._measured[style] = measuring
         return self._measured[style]
 

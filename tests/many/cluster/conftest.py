@@ -8,10 +8,17 @@ from nst.many.cluster import connection
 
 
 @pytest.fixture(scope="session")
-def cluster():
-    """A cluster of two workers, and its scheduler's address."""
+def two():
+    """A cluster of two workers, as the last test has left it."""
     with connection.opened(workers=2) as found:
         yield found
+
+
+@pytest.fixture
+def cluster(two):
+    """A cluster of two workers, both of them there: one that a test before ended comes back."""
+    two.client.wait_for_workers(2)
+    return two
 
 
 @pytest.fixture

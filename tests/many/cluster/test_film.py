@@ -97,6 +97,21 @@ def test_what_ends_a_task_once_is_tried_again_with_the_same_bytes(paint, plugged
 
 
 @pytest.mark.usefixtures("borrowed")
+def test_frames_that_a_worker_took_along_for_good_are_painted_by_another(paint, monkeypatch):
+    """A scene is begun anew where no other worker lived: see `Cluster.each`."""
+    paint("alone.mkv")
+    start = film.Scenes._start
+
+    def twice(crew, reel, address):
+        reel.next(crew._most)  # the worker that had these is gone
+        return start(crew, reel, address)
+
+    monkeypatch.setattr(film.Scenes, "_start", twice)
+    paint("out.mkv", workers=2)
+    assert bytes_in("out.mkv") == bytes_in("alone.mkv")
+
+
+@pytest.mark.usefixtures("borrowed")
 def test_a_scene_that_cannot_be_painted_ends_no_other_and_the_rest_is_kept(paint, plugged):
     paint("alone.mkv")
     plugged(on_workers.EndingScene(0, 1, "bug"))

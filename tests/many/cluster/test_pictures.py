@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -148,14 +149,14 @@ def test_a_picture_that_ends_its_workers_is_one_failure_and_takes_no_other_along
     failed = [record for record in records if record.status != "painted"]
     assert [record.output for record in failed] == ["out/b-two.png", "out/sub/b-two.png"]
     for record in failed:
-        assert record.error.startswith("2 workers died of it, the last at t")
+        assert re.match(r"[234] workers died of it, the last at tls:", record.error)
     assert len(records) == 6
 
 
 def test_ctrl_c_cancels_what_the_workers_do(place, quick, borrowed):
     def interrupt():
-        while not all(borrowed.client.run(worker.is_busy).values()):
-            time.sleep(0.05)
+        while len(busy := borrowed.client.run(worker.is_busy)) < 2 or not all(busy.values()):
+            time.sleep(0.05)  # one that died before may not be there again
         os.kill(os.getpid(), signal.SIGINT)
 
     while any(borrowed.client.run(worker.is_busy).values()):  # with what a test before cancelled
