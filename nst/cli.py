@@ -185,7 +185,7 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return (
             action.help
-            if action.default in (None, False, True)
+            if action.default is None or isinstance(action.default, bool)
             else super()._get_help_string(action)
         )
 

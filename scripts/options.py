@@ -64,7 +64,9 @@ def row(action: argparse.Action) -> str:
     wanted = _wanted(action)
     *short, last = action.option_strings or [""]
     first = ", ".join(f"`{name}`" for name in [*short, f"{last} {wanted}".strip()])
-    given = action.default not in (None, False, True, [], argparse.SUPPRESS)
+    given = not (
+        isinstance(action.default, bool) or action.default in (None, [], argparse.SUPPRESS)
+    )
     default = f"`{action.default}`" if given and action.option_strings else ""
     return f"| {first} | {default} | {_in_a_cell(action.help or '')} |\n".replace("|  |", "| |")
 

@@ -6,6 +6,7 @@ import av
 import numpy as np
 
 from nst.pictures import images
+from nst.stylize import complete
 
 NTSC = Fraction(24000, 1001)
 
@@ -102,3 +103,24 @@ def decoded(path):
     """Return the frames of a film as PyAV has them."""
     with av.open(str(path)) as container:
         return list(container.decode(video=0))
+
+
+class Stop(Exception):
+    """Ends a run."""
+
+
+def stopping_at(frame, step):
+    """Return a painter that is stopped in the midst of a frame, counted from 1."""
+    count = iter(range(1, 1000))
+
+    def paint(inputs, plan, state, on_progress):
+        number = next(count)
+
+        def after(progress):
+            on_progress(progress)
+            if number == frame and progress.step == step:
+                raise Stop
+
+        return complete(inputs, plan, state, after)
+
+    return paint

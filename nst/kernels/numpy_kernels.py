@@ -633,8 +633,19 @@ def dots(vectors: np.ndarray, x: np.ndarray) -> np.ndarray:
 def combine(coefficients: np.ndarray, vectors: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Add ``sum_i coefficients[i] * vectors[i]`` to ``y`` in place, and return ``y``.
 
-    N times `axpy`, in one pass over all vectors (N, ...).
+    N times `axpy`, in one pass over all vectors.
 
+    Parameters
+    ----------
+    coefficients : (N,) float64 array
+        One for each of the ``vectors``.
+    vectors : (N, ...) float array
+        N arrays of the shape of ``y``.
+    y : float array
+        Of any shape; it is written.
+
+    Examples
+    --------
     >>> combine(np.array([2.0, 10.0]), np.array([[1.0, 2.0], [0.0, 1.0]]), np.zeros(2))
     array([ 2., 14.])
     """
@@ -648,9 +659,19 @@ def combine(coefficients: np.ndarray, vectors: np.ndarray, y: np.ndarray) -> np.
 def substitute_back(upper: np.ndarray, known: np.ndarray, transposed: bool = False) -> np.ndarray:
     """Return the x (N,) of ``upper @ x = known``, or of ``upper.T @ x = known``.
 
-    ``upper`` (N, N) has an upper triangle, and what is below it is not read.  An unknown at a
-    time: the last first, where only one is left in its row; transposed, the first.
+    An unknown at a time: the last first, where only one is left in its row; transposed, the first.
 
+    Parameters
+    ----------
+    upper : (N, N) float64 array
+        An upper triangle; what is below it is not read.
+    known : (N,) float64 array
+        The right side.
+    transposed : bool
+        Whether the system is that of the transposed matrix.
+
+    Examples
+    --------
     >>> substitute_back(np.array([[2.0, 1.0], [0.0, 4.0]]), np.array([4.0, 8.0]))
     array([1., 2.])
     """

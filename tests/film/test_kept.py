@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from film.test_video import Stop, stopping_at
-from film_files import moving, write_film
+from film_files import Stop, moving, stopping_at, write_film
 
 import nst
 from nst import cli

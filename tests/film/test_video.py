@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from film_files import NTSC, decoded, moving, sound_packets, write_film
+from film_files import NTSC, Stop, decoded, moving, sound_packets, stopping_at, write_film
 
 import nst
 from nst import cli
@@ -142,27 +142,6 @@ def test_what_comes_into_a_scene_does_not_change_the_colours_of_the_rest(tmp_pat
 
 
 # ---- Stopped, and gone on with -----------------------------------------------------------
-
-
-class Stop(Exception):
-    """Ends a run."""
-
-
-def stopping_at(frame, step):
-    """Return a painter that is stopped in the midst of a frame, counted from 1."""
-    count = iter(range(1, 1000))
-
-    def paint(inputs, plan, state, on_progress):
-        number = next(count)
-
-        def after(progress):
-            on_progress(progress)
-            if number == frame and progress.step == step:
-                raise Stop
-
-        return complete(inputs, plan, state, after)
-
-    return paint
 
 
 @pytest.mark.parametrize("output", ["out", "out.mkv"])

