@@ -315,7 +315,7 @@ def test_no_image_that_an_optimizer_keeps_is_forgotten(kind, pairs, rng):
     tracemalloc.stop()
     kept, passing = images_of(kind, pairs)
     assert max(held) == pytest.approx(1 + kept, abs=0.3)  # and d_image
-    assert max(peaks) < 1 + kept + passing + 0.3
+    assert max(peaks) < 1 + kept + passing + 0.5  # and the blocks that pass through
     del best
 
 

@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import pytest
@@ -5,6 +6,7 @@ from browsers import browser, served, visitor
 from playwright.sync_api import expect
 
 from nst.objective.recipes import RECIPES
+from nst.studio import painter
 from nst.studio.studio import Studio
 
 __all__ = ["browser", "visitor"]
@@ -18,6 +20,13 @@ def studio(files, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     every_step = replace(RECIPES["nst"], until=0.0)  # a tiny picture would be done too soon
     monkeypatch.setitem(RECIPES, "nst", every_step)
+    may_go_on = painter.Painter._may_go_on
+
+    def in_turn(self, piece):
+        time.sleep(0.005)  # steps of a tiny picture would leave the page and its test no time
+        return may_go_on(self, piece)
+
+    monkeypatch.setattr(painter.Painter, "_may_go_on", in_turn)
     opened = Studio(model=str(files / "tiny.onnx"), device="cpu")
     yield opened
     opened.close()
