@@ -42,11 +42,11 @@ def again(stopped, first, files, tmp_path, monkeypatch, capsys):
     shutil.copytree(stopped, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     monkeypatch.setattr("nst.film.writing.PART", 2)
-    words = f"--size 32 --scales 1 --steps 2 --frame-steps 2 --model {files / 'tiny.onnx'}"
+    words = "--size 32 --scales 1 --steps 2 --frame-steps 2 --device cpu --quiet".split()
+    words += ["--model", str(files / "tiny.onnx")]
 
     def run(output="out.mkv"):
-        command = ["video", "in.mp4", "--style", str(first), "-o", output, *words.split()]
-        status = cli.main([*command, "--device", "cpu", "--quiet"])
+        status = cli.main(["video", "in.mp4", "--style", str(first), "-o", output, *words])
         return status, capsys.readouterr().err.splitlines()
 
     return run
