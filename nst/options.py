@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, TypedDict
 
@@ -49,11 +49,22 @@ class Options(TypedDict, total=False):
     checkpoint: str | os.PathLike[str] | None
 
 
-def check_options(options: Iterable[str], function: Callable[..., Any]) -> None:
-    """Raise TypeError for a name among ``options`` that ``function`` and settings do not have."""
+def check_options(
+    options: Iterable[str],
+    function: Callable[..., Any],
+    not_here: Collection[str] = (),
+    several: str = "",
+) -> None:
+    """Raise TypeError for a name among ``options`` that ``function`` and settings do not have.
+
+    Those that are ``not_here`` are settings of one picture, and ``function`` paints ``several``,
+    such as "a film".
+    """
     known = {*inspect.signature(function).parameters, *Options.__annotations__} - {"options"}
     for name in options:
-        if name not in known:
+        if name not in known and name not in not_here:
             near = get_close_matches(name, sorted(known), 1)
             advice = f"did you mean {near[0]}?" if near else "see nst.Settings"
             raise TypeError(f"{function.__name__} has no option {name!r}; {advice}")
+    if unknown := set(options) & set(not_here):
+        raise TypeError(f"{several} has no {sorted(unknown)}: they are of one picture each")

@@ -156,16 +156,14 @@ def video(
         What was painted is kept.
     """
     check_functions(on_plan=on_plan, on_progress=on_progress)
-    check_options(set(options) - set(NOT_HERE), video)
-    if unknown := set(options) & set(NOT_HERE):
-        raise TypeError(f"a film has no {sorted(unknown)}: they are of one picture each")
+    check_options(options, video, NOT_HERE, "a film")
     _check_numbers(temporal, frame_steps)
     extra.pyav(), extra.opencv()
     far = workers is not None or scheduler is not None
     if far:
         from nst.many.cluster import connection
 
-        connection.check(None if workers == "auto" else workers, scheduler)
+        connection.check(1 if workers == "auto" else workers, scheduler)
     place = path_of("--output", output)
     clip = open_clip(film, _rate(rate))
     kind = writing.kind_of(place)

@@ -137,9 +137,7 @@ def batch(
     """
     place = Path(folder)
     check_functions(on_record=on_record, on_progress=on_progress)
-    check_options(set(options) - set(NOT_HERE), batch)
-    if unknown := set(options) & set(NOT_HERE):
-        raise TypeError(f"a batch has no {sorted(unknown)}: they are of one picture each")
+    check_options(options, batch, NOT_HERE, "a batch")
     if kind not in listed.KINDS:
         raise NstError(f"--format is {kind!r}; choose {' or '.join(listed.KINDS)}.")
     paintings = list(paintings_of(styles)) if styles else []

@@ -50,22 +50,22 @@ def opened(workers: int | None = None, scheduler: str | None = None) -> Iterator
     """
     check(workers, scheduler)
     distributed = _distributed()
-    if scheduler is None:
+    if workers is not None:
         with _started(distributed, workers) as local:
             cpus = max(1, machine.cpus() // len(local.workers))
             client = distributed.Client(local, set_as_default=False, direct_to_workers=True)
             with _closing(Cluster(client, "this machine", cpus)) as cluster:
                 yield cluster
-        return
-    client = _joined(distributed, scheduler)
-    with _closing(Cluster(client, scheduler, None)) as cluster:
-        yield cluster
+    elif scheduler is not None:
+        client = _joined(distributed, scheduler)
+        with _closing(Cluster(client, scheduler, None)) as cluster:
+            yield cluster
 
 
 def check(workers: object, scheduler: str | None) -> None:
     """Raise NstError for workers that cannot be, and where Dask is not installed."""
     _distributed()
-    if workers is not None and scheduler is not None:
+    if (workers is None) == (scheduler is None):
         raise NstError("give --workers, for a cluster on this machine, or --scheduler, not both.")
     if workers is not None and not (is_count(workers) and 1 <= int(workers) <= MOST_WORKERS):  # type: ignore[call-overload]
         raise NstError(f"--workers is {shown(workers)}; give a number from 1 to {MOST_WORKERS}.")
@@ -92,13 +92,13 @@ def _distributed() -> Any:
 
 
 @contextmanager
-def _started(distributed: Any, workers: int | None) -> Iterator[Any]:
+def _started(distributed: Any, workers: int) -> Iterator[Any]:
     """Yield a cluster on this machine, to which only this process and its workers can connect.
 
     It listens on loopback alone, and asks for a certificate that nobody else has: other users of
     the machine could have it run their programs.
     """
-    count = int(workers or 1)
+    count = int(workers)
     try:
         local = distributed.LocalCluster(
             n_workers=count,
