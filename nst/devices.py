@@ -35,10 +35,6 @@ class Device:
         """Copy an array of this device back to NumPy."""
         return array.copy() if isinstance(array, np.ndarray) else array.get()
 
-    def on_host(self, array: Array) -> np.ndarray:
-        """Return an array of this device for NumPy to read; on the CPU that is itself."""
-        return array if isinstance(array, np.ndarray) else array.get()
-
     def pointer(self, array: Array) -> int:
         """Return the address of the first element of a C-contiguous array of this device."""
         return array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr

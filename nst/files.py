@@ -40,12 +40,14 @@ def check_writable(path: PathLike) -> None:
 def refuse_what_is_no_file(path: PathLike) -> None:
     """Raise NstError if ``path`` is there and no ordinary file: one would take its place.
 
-    A device or a pipe is not opened.  Raises OSError for a link that leads back to itself.
+    A device or a pipe is not opened.  Neither is a link that leads back to itself.
     """
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:
+        raise unwritable(path, error) from error
     if stat.S_ISDIR(mode):
         raise NstError(f"cannot write {path}: it is a folder; name a file in it")
     if not stat.S_ISREG(mode):

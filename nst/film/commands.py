@@ -45,14 +45,13 @@ def lines_of(plan: FilmPlan) -> list[str]:
     starts = ", ".join(str(scene.start + 1) for scene in shoot.survey.scenes[:12])
     more = len(shoot.survey.scenes) - 12
     full, estimate = shoot.first.full, shoot.first.estimate
-    workers = f"{plan.workers} worker{'s' if plan.workers != 1 else ''}"
     lines = [
         f"{counted(len(shoot.survey), 'frame')}, {shoot.clip.rate} a second, scenes begin at "
         f"frame {starts}" + (f" and {more} more" if more > 0 else ""),
         *(["the first frame of a scene:", *estimate.lines()] if estimate is not None else []),
         f"each frame after it: at most {shoot.later.full.steps} steps at {full.width} x "
         f"{full.height}",
-        *([f"{workers}, a scene each at a time"] if plan.workers else []),
+        *([f"{counted(plan.workers, 'worker')}, a scene each at a time"] if plan.workers else []),
         f"at most about {format_seconds(plan.seconds)} for {counted(plan.frames, 'frame')}",
     ]
     return lines

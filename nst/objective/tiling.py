@@ -218,7 +218,7 @@ def content_features(
         features = vgg.features(shown[tile.window])
         for tap, target in stored.items():
             stride = architecture.stride(tap)
-            target[tile.own(stride)] = vgg.device.on_host(features[tap][tile.inside(stride)])
+            target[tile.own(stride)] = kernels.on_host(features[tap][tile.inside(stride)])
 
     for tile in tiles:
         store(tile)

@@ -10,13 +10,7 @@ from io import BytesIO
 import numpy as np
 import PIL.Image
 
-from nst.files import (
-    PathLike,
-    check_writable,
-    refuse_what_is_no_file,
-    replace_atomically,
-    unwritable,
-)
+from nst.files import PathLike, check_writable, refuse_what_is_no_file, replace_atomically
 from nst.pictures import decoding, reading
 from nst.pictures.encoding import encode, kind_to_write
 from nst.pictures.reading import Input
@@ -156,10 +150,7 @@ def save(
 
 def check_output(path: PathLike) -> None:
     """Raise NstError if ``save(path, ...)`` could not work, before hours are spent on it."""
-    try:
-        refuse_what_is_no_file(path)  # of a folder the name need not tell a format
-    except OSError as error:
-        raise unwritable(path, error) from error
+    refuse_what_is_no_file(path)  # of a folder the name need not tell a format
     kind_to_write(path)
     check_writable(path)
 

@@ -143,8 +143,10 @@ def lock(folder: Path, option: str = "--checkpoint") -> Any:
             f"another run is saved in {folder} while it goes on; wait for its end, stop it, or "
             f"give this one another {option}."
         ) from None
-    except (NstError, OSError, NotImplementedError):  # saving will tell why; a system may have
-        return None  # no locks
+    except (NstError, OSError):  # saving will tell why
+        return None
+    except NotImplementedError:  # on a system without locks
+        return None
     return held
 
 

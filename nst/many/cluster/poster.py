@@ -8,7 +8,6 @@ The optimizer stays here, with all of the image.  Of a photograph each worker ke
 that its tiles own; a step sends windows of the image there, and brings gradients back.
 """
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from nst.errors import NstError
 from nst.kernels import Array
 from nst.many.cluster import connection, tiles, worker
 from nst.many.cluster.connection import Cluster
+from nst.many.cluster.sent import Sent
 from nst.objective import Objective, Targets
 from nst.objective.objective import Pulls, Sums
 from nst.objective.styles.finish import asks
@@ -28,7 +28,6 @@ from nst.objective.tiling import Tile, tiles_of, with_margin
 from nst.run.inputs import Inputs
 from nst.run.plan import Plan
 from nst.run.targets import padding_in
-from nst.vgg import weights
 
 SIDE = 1024  # pixels: the most that a window has, whatever number of workers there are
 
@@ -73,9 +72,7 @@ class Crew:
     def __init__(self, cluster: Cluster, inputs: Inputs) -> None:
         self.cluster = cluster
         self._inputs = inputs
-        data = weights.find(inputs.settings.model).read_bytes()
-        self.model = cluster.submit(worker.as_it_is, data)
-        self._sha256 = hashlib.sha256(data).hexdigest()
+        self._sha256, self.model = Sent(cluster).network(inputs.settings)
 
     def objective(self, content: Array, targets: Targets, side: int | None) -> Objective:
         """Return what is minimised, given the photograph; the targets lack its features."""
