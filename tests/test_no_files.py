@@ -128,6 +128,15 @@ def circle(tmp_path):
     return path
 
 
+def test_a_batch_whose_journal_is_a_circle_of_links_is_told_so(painting, tmp_path, capsys):
+    journal = tmp_path / "out" / "batch.jsonl"
+    journal.parent.mkdir()
+    journal.symlink_to(journal.name)
+    words = ["batch", painting[1], "--style", painting[2], "-o", str(journal.parent)]
+    assert cli.main([*words, *painting[3:]]) == 2
+    assert capsys.readouterr().err.startswith(f"nst: cannot write {journal}: too many levels")
+
+
 @pytest.mark.parametrize("option", OUTPUTS)
 def test_a_circle_of_links_is_not_written(painting, circle, tmp_path, capsys, option):
     words = [*painting, "-o", str(tmp_path / "out.png"), option, str(circle)]

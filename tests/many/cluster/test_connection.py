@@ -14,6 +14,7 @@ import trustme
 
 import nst
 from nst import cli
+from nst.errors import NstError
 from nst.many.cluster import connection, worker
 from nst.pictures import images
 
@@ -149,3 +150,8 @@ def test_a_scheduler_with_certificates_paints_and_when_it_is_gone_one_line_says_
         f"nst: the scheduler at {address} is gone; start it again. 1 of 1 are left: the same "
         "command goes on.\n"
     )
+
+
+def test_neither_workers_nor_a_scheduler_is_no_cluster():
+    with pytest.raises(NstError, match="give --workers, for a cluster on this machine, or --sch"):
+        connection.opened().__enter__()
