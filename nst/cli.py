@@ -127,16 +127,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _unheard(output: streams.Lenient, question: bool, as_json: bool) -> bool:
     """Return whether something that was asked for was printed, and has not arrived; say so.
 
-    A reader that left did so of its own accord: it is told of nothing, and of the lines of --json
-    it has those that it wanted.
+    A reader that left, as ``head`` does, did so of its own accord: it has what it wanted, however
+    much that was, and how far the printing had come by then is chance.
     """
-    left = isinstance(output.failure, BrokenPipeError)
-    if output.failure is None or not (question or as_json):
+    failure = output.failure
+    if failure is None or isinstance(failure, BrokenPipeError) or not (question or as_json):
         return False
-    if not left:
-        reason = getattr(output.failure, "strerror", None) or output.failure
-        say(f"nst: standard output did not take all that was printed: {str(reason).lower()}.")
-    return question or not left
+    reason = getattr(failure, "strerror", None) or failure
+    say(f"nst: standard output did not take all that was printed: {str(reason).lower()}.")
+    return True
 
 
 def _function(place: str) -> Callable[..., int]:
