@@ -153,6 +153,7 @@ def test_a_picture_that_ends_its_workers_is_one_failure_and_takes_no_other_along
     assert len(records) == 6
 
 
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_cancels_what_the_workers_do(place, quick, borrowed):
     def interrupt():
         while len(busy := borrowed.client.run(worker.is_busy)) < 2 or not all(busy.values()):
