@@ -243,6 +243,7 @@ def test_ctrl_c_saves_what_there_is_and_says_where(pictures):
         (["video", "my photo.png", "-o", ""], "--output: the name is empty; give that"),
         (["demo", "--memory", "2"], "--memory is '2', which is 2 bytes; give its unit too, such"),
         (["paint"], "invalid choice: 'paint'"),
+        (["demo", "--recipe", 500 * "x"], "'spst', 'hvass', 'w2'); see `nst demo --help`."),
         ([], "required: COMMAND"),
     ],
 )
@@ -253,6 +254,7 @@ def test_bad_input_is_one_line_and_status_2(pictures, arguments, expected):
     done = nst(*arguments, cwd=pictures, env=environment)
     assert done.returncode == 2, done
     assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert len(done.stderr) < 300
     assert done.stderr.startswith("nst: ")
     assert expected in done.stderr
     assert not any((pictures / "folder").iterdir())
