@@ -8,7 +8,6 @@ A command, and what it takes, is imported once it is named: help comes at once.
 """
 
 import argparse
-import os
 import signal
 import sys
 import warnings
@@ -17,7 +16,7 @@ from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
 from nst import streams
-from nst.errors import NstError, NstWarning, naming_options, readable
+from nst.errors import NstError, NstWarning, naming_options, of_system, readable
 from nst.terminal import say, show_warning, tell
 
 
@@ -166,9 +165,7 @@ def _run(command: Callable[..., int], arguments: dict[str, Any]) -> int:
             if not (isinstance(error, OSError) or memory.ran_out(error)):
                 raise
             if isinstance(error, OSError):  # the machine refuses, wherever that was
-                named = "" if error.filename is None else f": {os.fsdecode(error.filename)!r}"
-                said = readable(f"{error.strerror or error}{named}")
-                say("nst:", said, *getattr(error, "__notes__", []))
+                say("nst:", of_system(error), *getattr(error, "__notes__", []))
                 return 2
             advice = "use a smaller --size, or let --memory name less, for smaller tiles."
             say("nst: memory ran out;", advice, *getattr(error, "__notes__", []))

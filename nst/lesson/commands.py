@@ -50,10 +50,11 @@ def lesson(
 def site(answers: Answers, folder: Path) -> Any:
     """Return the lesson as a `Site`, its page written into ``folder``."""
     from starlette.requests import Request
-    from starlette.responses import JSONResponse, Response
+    from starlette.responses import Response
     from starlette.routing import Route
 
     from nst.studio.server import Site
+    from nst.studio.telling import Told
 
     path = folder / "lesson.html"
     path.write_text(page.render(answers.subject), encoding="utf-8", errors="backslashreplace")
@@ -63,10 +64,10 @@ def site(answers: Answers, folder: Path) -> Any:
         return schema.parse_json(text, "the question", MOST_CHARACTERS)
 
     async def figure(request: Request) -> Response:
-        return JSONResponse(await asyncio.to_thread(answers.figure, await asked(request)))
+        return Told(await asyncio.to_thread(answers.figure, await asked(request)))
 
     async def exercise(request: Request) -> Response:
-        return JSONResponse(await asyncio.to_thread(answers.exercise, await asked(request)))
+        return Told(await asyncio.to_thread(answers.exercise, await asked(request)))
 
     routes = [
         Route("/figure", figure, methods=["POST"]),

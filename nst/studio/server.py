@@ -15,12 +15,13 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from nst.errors import NstError
 from nst.signals import NUMBERS, Stopped
 from nst.studio.door import Door, policy_of
+from nst.studio.telling import Told, said_of
 
 LOOPBACK = "127.0.0.1"
 
@@ -138,18 +139,23 @@ def application(site: Site, token: str, port: int) -> Door:
 
     inside = Starlette(
         routes=[Route("/", page), *site.routes],
-        exception_handlers={NstError: _refused, HTTPException: _failed},
+        exception_handlers={NstError: _refused, HTTPException: _failed, Exception: _ended},
     )
     return Door(inside, token, port, policy_of(text))
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 400)
+    return Told({"error": str(error)}, 400)
 
 
 async def _failed(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code)
+    return Told({"error": error.detail}, error.status_code)
+
+
+async def _ended(_: Request, error: Exception) -> Response:
+    """Answer for what the machine refuses, and for a bug."""
+    return Told({"error": said_of(error)}, 500)
 
 
 def _listen(port: int) -> socket.socket:
