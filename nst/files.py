@@ -64,6 +64,17 @@ def make_folder(folder: Path, advice: str = "choose another") -> None:
         raise NstError(f"cannot make the folder {folder}: {reason}; {advice}") from error
 
 
+def check_folder(folder: Path) -> None:
+    """Raise NstError if ``folder`` is not there and cannot be made; make nothing."""
+    above = next((one for one in (folder, *folder.parents) if os.path.lexists(one)), Path())
+    if not above.is_dir():
+        raise NstError(
+            f"cannot make the folder {folder}: {above} is a file, or leads to nothing; choose "
+            "another"
+        )
+    check_writable(above / "file")
+
+
 @contextmanager
 def replace_atomically(path: PathLike) -> Iterator[BinaryIO]:
     """Yield a binary file that becomes ``path`` when the block ends well.

@@ -26,6 +26,8 @@ def lesson(
     browser: bool,
 ) -> int:
     """Take style transfer apart in the browser, number by number, on your pictures or ours."""
+    if export is not None:
+        _check_export(export, content, style)
     with matplotlib_apart():
         answers = Answers(subject.read(content, style, size, model))
         if export is not None:
@@ -45,6 +47,13 @@ def lesson(
         with tempfile.TemporaryDirectory(prefix="nst-") as folder:
             serve(site(answers, Path(folder)), tell, port, browser)
     return 0
+
+
+def _check_export(path: Path, content: Path | None, style: str) -> None:
+    """Raise NstError where the lesson's copy cannot be written, or would overwrite a picture."""
+    if files.resolved(path) in (files.resolved(one) for one in (content, style) if one):
+        raise NstError(f"--export would overwrite an input, {path}; give another name.")
+    files.check_writable(path)
 
 
 def site(answers: Answers, folder: Path) -> Any:

@@ -157,6 +157,7 @@ def batch(
         unreadable = found.unreadable
         jobs = listed.each_in_each(found.photographs, paintings, place, kind)
     shared = Shared()
+    _refuse_standard_input(paintings, options)
     _refuse_for_all(place, shared, options)
     if shared_folder and scheduler is None:
         raise NstError("--shared is for the workers of a --scheduler; give that too.")
@@ -171,6 +172,13 @@ def batch(
         run = Batch(Journal(place), options, shared, paint, on_record, on_progress, crew)
         run.paint_all(jobs, unreadable)
     return run.records
+
+
+def _refuse_standard_input(paintings: Sequence[Painting], options: dict[str, Any]) -> None:
+    """Raise NstError where every picture of a batch would read it: that can be done once."""
+    read = [file for painting in paintings for file in painting.files]
+    if reading.STDIN in map(str, [*read, options.get("init")]):
+        raise NstError("a batch reads files, not standard input; save what comes, and name that.")
 
 
 def _refuse_for_all(folder: Path, shared: Shared, options: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from nst.errors import NstError
+from nst.errors import NstError, brief
 from nst.signals import NUMBERS, Stopped
 from nst.studio.door import Door, policy_of
 from nst.studio.telling import Told, said_of
@@ -159,9 +159,12 @@ async def _ended(_: Request, error: Exception) -> Response:
 
 
 def _listen(port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise NstError(f"--port is {port}; give a number from 0 to 65535.")
     try:
         return socket.create_server((LOOPBACK, port))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise NstError(
-            f"--port {port} cannot be used: {error}; give another, or none for one that is free."
+            f"--port {port} cannot be used: {brief(error)}; give another, or none for one that is "
+            "free."
         ) from error

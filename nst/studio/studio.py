@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from nst import files, schema
+from nst import files, memory, schema
 from nst.errors import NstError
 from nst.objective.effort import EFFORTS
 from nst.objective.recipes import RECIPES
@@ -252,7 +252,13 @@ def _models(model: str) -> dict[str, str]:
 
 
 def open_studio(**options: Any) -> Studio:
-    """Return a studio that shows warnings in its page."""
+    """Return a studio that shows warnings in its page.
+
+    Raises NstError for what none of its pictures could be painted with.  Nothing is written yet.
+    """
     studio = Studio(**options)
+    files.check_folder(studio.folder)
+    weights.find(studio.choices.models["auto"])
+    memory.parse(studio.choices.memory)
     warnings.showwarning = studio.heard
     return studio
