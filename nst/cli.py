@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
 from nst import streams
-from nst.errors import NstError, NstWarning, naming_options, of_system, readable
+from nst.errors import NstError, NstWarning, naming_options, of_system, readable, with_notes
 from nst.terminal import say, show_warning, tell
 
 
@@ -152,7 +152,7 @@ def _run(command: Callable[..., int], arguments: dict[str, Any]) -> int:
         try:
             return command(**arguments)
         except NstError as error:
-            say("nst:", error, *getattr(error, "__notes__", []))
+            say("nst:", with_notes(error))
             return 2
         except KeyboardInterrupt as interrupt:
             notes = getattr(interrupt, "__notes__", ["Nothing was written yet."])
@@ -165,10 +165,10 @@ def _run(command: Callable[..., int], arguments: dict[str, Any]) -> int:
             if not (isinstance(error, OSError) or memory.ran_out(error)):
                 raise
             if isinstance(error, OSError):  # the machine refuses, wherever that was
-                say("nst:", of_system(error), *getattr(error, "__notes__", []))
+                say("nst:", with_notes(error, of_system(error)))
                 return 2
             advice = "use a smaller --size, or let --memory name less, for smaller tiles."
-            say("nst: memory ran out;", advice, *getattr(error, "__notes__", []))
+            say("nst:", with_notes(error, f"memory ran out; {advice}"))
             return 2
 
 

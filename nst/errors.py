@@ -124,6 +124,21 @@ def of_system(error: OSError) -> str:
     return readable(f"{error.strerror or error}{named}")
 
 
+def with_notes(error: BaseException, said: object = None) -> str:
+    """Return what an error says, or ``said``, and its notes behind it: each is a sentence.
+
+    >>> error = OSError("the disk is full; free some space")
+    >>> error.add_note("The picture after step 2 is in out.png.")
+    >>> with_notes(error)
+    'the disk is full; free some space. The picture after step 2 is in out.png.'
+    """
+    notes: list[str] = getattr(error, "__notes__", [])
+    *first, last = [str(error if said is None else said), *notes]
+    return " ".join(
+        [*(one if one.endswith((".", "?", "!")) else f"{one}." for one in first), last]
+    )
+
+
 def brief(error: object, most: int = 200) -> str:
     """Return what a library, a file or a server says, in one line of at most ``most`` characters.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nst import demo, devices, files, memory
-from nst.errors import NstError, readable
+from nst.errors import NstError, readable, with_notes
 from nst.files import PathLike
 from nst.many import jobs as listed
 from nst.many.jobs import Job
@@ -262,10 +262,10 @@ class Batch:
     def tell(self, record: Record, write: bool = True) -> None:
         """Take down what became of a picture."""
         self.records.append(record)
-        if write:
-            self._journal.add(record)
         if self._on_record is not None:
             self._on_record(record)
+        if write:
+            self._journal.add(record)
 
     def _one(self, job: Job, number: int, pictures: int, began: float) -> Record:
         """Paint one picture, or go on with it, and return its record."""
@@ -319,7 +319,7 @@ class Batch:
         said = "memory ran out" if memory.ran_out(error) else str(error) or repr(error)
         if not is_refusal(error):
             said = f"a bug of nst: {error!r}"
-        line = " ".join([readable(said), *getattr(error, "__notes__", [])])
+        line = with_notes(error, readable(said))
         return self.record(job, "failed", seconds, None, line)
 
     def record(

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from nst import memory
-from nst.errors import NstError, brief, of_system
+from nst.errors import NstError, brief, of_system, with_notes
 
 
 class Told(JSONResponse):
@@ -45,4 +45,4 @@ def said_of(error: BaseException) -> str:
         said = of_system(error)
     else:
         said = f"a bug of nst: {brief(repr(error))}"
-    return " ".join([said, *getattr(error, "__notes__", [])])
+    return with_notes(error, said)

@@ -1,7 +1,5 @@
 """A contact sheet shows the photograph and each style."""
 
-import os
-
 import numpy as np
 import pytest
 
@@ -48,7 +46,13 @@ def test_a_photograph_from_standard_input_is_painted_in_every_style(
 ):
     """Standard input can be read only once."""
     with (files / "photograph.png").open("rb") as file:
-        monkeypatch.setattr(reading, "_opened", lambda _: open(os.dup(file.fileno()), "rb"))
+        opened = reading._opened
+        given = iter([file])
+
+        def once(path):
+            return next(given) if str(path) == "-" else opened(path)
+
+        monkeypatch.setattr(reading, "_opened", once)
         found = nst.sheet("-", [first, other], tmp_path / "one.png", **quick)
     monkeypatch.undo()
     named = nst.sheet(files / "photograph.png", [first, other], tmp_path / "two.png", **quick)
