@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, NstWarning, of_system
 
 PathLike = str | os.PathLike[str]
 
@@ -115,7 +115,8 @@ class Beside:
             yield
         except (NstError, OSError, MemoryError) as error:
             if what not in self._told:
-                reason = str(error) or "there is not enough memory"
+                said = of_system(error) if isinstance(error, OSError) else str(error)
+                reason = said or "there is not enough memory"
                 warnings.warn(f"no {what} was saved: {reason}", NstWarning, stacklevel=3)
             self._told.add(what)
 
