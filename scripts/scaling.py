@@ -189,7 +189,11 @@ def _fakes(count: int):
     """Yield a cluster of so many workers of Dask in this process."""
     with (
         distributed.LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=count,
+            threads_per_worker=1,
+            memory_limit=0,  # theirs is this one process', which is larger than a share
+            processes=False,
+            dashboard_address=None,
         ) as local,
         distributed.Client(local, set_as_default=False) as client,
     ):

@@ -47,7 +47,7 @@ from nst.objective.smoothness import smoothness_loss
 from nst.objective.style import Region, style_loss
 from nst.objective.styles.sums import Place
 from nst.objective.temporal import Warped, temporal_loss
-from nst.objective.tiling import Tile, padding_of, tiles_of, with_margin
+from nst.objective.tiling import Tile, padding_of, put_among_zeros, tiles_of, with_margin
 from nst.vgg import Vgg
 
 TINY = 1e-10  # Hvass': keeps log and division finite at a loss of zero
@@ -313,8 +313,7 @@ class Objective:
             return d_features
         for tap, d_own in d_features.items():
             place = tile.inside(self.vgg.network.architecture.stride(tap))
-            shown[tap].fill(0)
-            shown[tap][place] = d_own
+            put_among_zeros(d_own, place, shown[tap])
         return {tap: shown[tap] for tap in d_features}
 
     def folded(self, d_shown: Array) -> Array:
@@ -458,8 +457,7 @@ class Objective:
             own = self._own(features, tile.inside(stride))
             targets = self.targets.within(tap, tile.own(stride), self.vgg)
             d_own = self.spread(pulls, {tap: own}, targets)[tap]
-            features.fill(0)  # nobody reads them any more
-            features[tile.inside(stride)] = d_own
+            put_among_zeros(d_own, tile.inside(stride), features)  # which nobody reads any more
             d_features[tap] = features
         return self.vgg.backward(d_features)
 

@@ -99,6 +99,16 @@ class Tile:
         return slice(None), self.rows.inside(stride), self.columns.inside(stride)
 
 
+def put_among_zeros(d_own: Array, place: tuple[slice, slice, slice], out: Array) -> None:
+    """Write ``d_own`` at its ``place`` in ``out`` (C, H, W), and zeros around it."""
+    _, rows, columns = place
+    for beyond in slice(None, rows.start), slice(rows.stop, None):
+        out[:, beyond] = 0
+    for beyond in slice(None, columns.start), slice(columns.stop, None):
+        out[:, rows, beyond] = 0
+    out[place] = d_own
+
+
 def cut(
     architecture: Architecture,
     taps: Iterable[str],

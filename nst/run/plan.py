@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nst import memory
 from nst.kernels.blocks import blas_on_one_thread
+from nst.objective.effort import draft_side
 from nst.objective.styles.finish import fits_tiles
 from nst.pictures import images
 from nst.run.budget import fit
@@ -100,9 +101,11 @@ def probe_small(inputs: Inputs, drafted: Plan) -> Cost:
     """Return what a small image takes, evaluated as the run will evaluate its own."""
     height, width = probe_size(drafted.full.height, drafted.full.width)
     scale = Scale(height, width, 1)
+    full = max(drafted.full.height, drafted.full.width)
+    tries = 1 if full <= draft_side() else 5  # a draft must not wait for more
     with blas_on_one_thread():  # as in stylize.complete
         image = inputs.device.asarray(images.resize(inputs.content, height, width))
-        return probe(objective_at(inputs, scale, share=drafted.share(scale)), image)
+        return probe(objective_at(inputs, scale, share=drafted.share(scale)), image, tries)
 
 
 def work_of(inputs: Inputs, plan: Plan, cost: Cost, base: float) -> Work:

@@ -51,8 +51,11 @@ class Cost:
         return fixed + self.features_bytes * pixels
 
 
-def probe(objective: Objective, image: Array) -> Cost:
-    """Return what ``objective`` takes for each pixel of ``image``, seen as a whole."""
+def probe(objective: Objective, image: Array, tries: int = 5) -> Cost:
+    """Return what ``objective`` takes for each pixel of ``image``, seen as a whole.
+
+    Times are means of so many ``tries`` at most.
+    """
     vgg = objective.vgg
     shown = with_margin(image, objective.padding)  # of whose pixels windows are made
     _, height, width = shown.shape
@@ -66,13 +69,17 @@ def probe(objective: Objective, image: Array) -> Cost:
     vgg.release()
     with Peak(vgg.device) as peak:
         first = _seconds(lambda: objective.evaluate(image)[0].floats(), most=1)
-        seconds = _seconds(lambda: objective.evaluate(image)[0].floats())
-    features_seconds = _seconds(lambda: vgg.features(shown))
+        seconds = _seconds(lambda: objective.evaluate(image)[0].floats(), tries)
+    features_seconds = _seconds(lambda: vgg.features(shown), tries)
     vgg.release()
     total, k = shown.copy(), kernels.of(shown)
-    pass_seconds = _seconds(lambda: k.axpy(0.5, shown, total))
+    pass_seconds = _seconds(lambda: k.axpy(0.5, shown, total), tries)
     square = vgg.device.xp.ones((PROBE_PRODUCT, PROBE_PRODUCT), np.float32)
-    product_seconds = _seconds(lambda: kernels.floats([k.nearest(square, square)[1][0]]))
+
+    def nearest() -> None:
+        kernels.floats([k.nearest(square, square)[1][0]])
+
+    product_seconds = _seconds(nearest, tries)
     if on_gpu:  # should the runtime have had some of it already
         peak.bytes = max(peak.bytes, vgg.least_bytes(height, width))
         features_peak.bytes = max(features_peak.bytes, vgg.least_bytes(height, width, kept=False))
@@ -100,7 +107,7 @@ def _growing(peak: float, network: int | None, buffers: int = 0) -> float:
     return peak if network is None else min(peak, network + buffers)
 
 
-def _seconds(work: Callable[[], object], most: int = 5) -> float:
+def _seconds(work: Callable[[], object], most: int) -> float:
     """Return the time that ``work`` takes, the mean of a few tries."""
     began, tries = time.perf_counter(), 0
     while not tries or (time.perf_counter() - began < PROBE_SECONDS and tries < most):

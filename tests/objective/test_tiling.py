@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_networks import ReferenceVgg, draw_arrays
 
-from nst.objective.tiling import cut, smallest_side
+from nst.objective.tiling import cut, put_among_zeros, smallest_side
 from nst.vgg.architecture import POOLINGS, ROUNDINGS, VGG16, VGG19, Architecture
 
 ONE_BLOCK = Architecture(((3, 2),))
@@ -105,6 +105,17 @@ def test_a_tile_too_small_to_own_anything_is_refused():
 
 
 # ---- What it sees ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [slice(0, 5), slice(1, 4), slice(2, 5), slice(0, 3)])
+@pytest.mark.parametrize("columns", [slice(0, 7), slice(2, 6), slice(0, 1)])
+def test_what_is_not_a_tile_s_own_pulls_nothing(rng, rows, columns):
+    place = slice(None), rows, columns
+    out = rng.random((2, 5, 7))
+    expected = np.zeros_like(out)
+    expected[place] = d_own = rng.random(out[place].shape)
+    put_among_zeros(d_own, place, out)
+    np.testing.assert_array_equal(out, expected)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ arguments, or the result of a task of which the same is true.  So Dask itself me
 that dies takes along.
 """
 
+import gc
 import logging
 import queue
 import threading
@@ -50,6 +51,8 @@ def opened(workers: int | None = None, scheduler: str | None = None) -> Iterator
     """
     check(workers, scheduler)
     distributed = _distributed()
+    gc.collect()  # A client whose scheduler is gone may be closed only when it is collected. That
+    # takes a lock, which Dask holds while it starts the thread of the next client: there it waits.
     if workers is not None:
         with _started(distributed, workers) as local:
             cpus = max(1, machine.cpus() // len(local.workers))

@@ -1,9 +1,11 @@
 """Clusters that are not there, not ours or not to be had; and one with its own certificates."""
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -155,3 +157,25 @@ def test_a_scheduler_with_certificates_paints_and_when_it_is_gone_one_line_says_
 def test_neither_workers_nor_a_scheduler_is_no_cluster():
     with pytest.raises(NstError, match="give --workers, for a cluster on this machine, or --sch"):
         connection.opened().__enter__()
+
+
+def test_what_is_left_of_clients_is_collected_before_another_begins(monkeypatch):
+    """Else its end may come in the new one's thread, and wait there for a lock of its own."""
+
+    class Left:
+        def __init__(self):
+            self.itself = self
+
+        def __del__(self):
+            collected.append(threading.current_thread())
+
+    collected = []
+    monkeypatch.setattr(connection, "CONNECTING", 0.2)
+    gc.disable()
+    try:
+        Left()
+        with pytest.raises(NstError, match="no scheduler of Dask answers"):
+            connection.opened(scheduler="tcp://127.0.0.1:9").__enter__()
+    finally:
+        gc.enable()
+    assert collected == [threading.current_thread()]

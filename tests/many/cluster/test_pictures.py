@@ -1,5 +1,6 @@
 """Batches on a cluster: what is painted there has the bytes of what is painted here."""
 
+import gc
 import json
 import os
 import re
@@ -153,6 +154,7 @@ def test_a_picture_that_ends_its_workers_is_one_failure_and_takes_no_other_along
     assert len(records) == 6
 
 
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_cancels_what_the_workers_do(place, quick, borrowed):
     def interrupt():
         while len(busy := borrowed.client.run(worker.is_busy)) < 2 or not all(busy.values()):
@@ -185,5 +187,6 @@ def test_only_loopback_is_listened_on_and_only_to_who_has_the_certificate(cluste
     address = cluster.client.scheduler.address
     with pytest.raises(NstError, match="no scheduler of Dask answers at 'tls://127"):
         connection.opened(scheduler=address).__enter__()
+    gc.collect()  # as `opened` does
     with pytest.raises(OSError, match=r".*"):
         distributed.Client(address.replace("tls", "tcp"), timeout=2, set_as_default=False)
