@@ -64,7 +64,7 @@ class Listening:
             ws="none",
             http="h11",
             loop="asyncio",
-            timeout_graceful_shutdown=5,
+            timeout_graceful_shutdown=3,
         )
         self.server = _Server(config, self.site.on_close)
 
@@ -89,6 +89,11 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to `serve`."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # What a connection fails of, such as too many of them, is no matter of the terminal's
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await asyncio.to_thread(self._on_close)

@@ -3,7 +3,11 @@
 import errno
 import http.client
 import json
+import resource
 import socket
+import subprocess
+import sys
+import urllib.request
 
 import numpy as np
 import pytest
@@ -99,3 +103,21 @@ def test_a_question_that_nobody_waits_for_any_more_ends_no_painter(studio):
     until(lambda: piece.step == 2)
     studio.painter.close()
     assert studio.painter.estimate(Wish(**SMALL)).cancelled()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit of another process is set there")
+def test_more_connections_than_files_may_be_open_are_no_traceback(tmp_path):
+    command = [sys.executable, "-m", "nst", "studio", "--no-browser", "--model", "vgg16-slim"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, text=True, **pipes) as child:
+        address = child.stdout.readline().split()[-1]
+        port = int(address.split(":")[2].split("/")[0])
+        resource.prlimit(child.pid, resource.RLIMIT_NOFILE, (40, 40))
+        many = [socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
+        for one in many:
+            one.close()
+        with urllib.request.urlopen(f"{address}choices", timeout=60) as answer:
+            assert answer.status == 200
+        child.terminate()
+        _, said = child.communicate(timeout=60)
+    assert said == "\nnst: interrupted. Nothing was painted in nst-studio.\n"
