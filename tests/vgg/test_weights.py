@@ -300,6 +300,12 @@ def test_what_a_file_says_is_fit_for_a_terminal(model_file):
     assert len(str(error.value)) < 300 + len(str(model_file))
 
 
+def test_memory_that_runs_out_is_no_fault_of_the_file(model_file, monkeypatch):
+    monkeypatch.setattr(onnx, "load", raiser(MemoryError()))
+    with pytest.raises(MemoryError):
+        weights.load(model_file)
+
+
 def test_a_text_file_is_refused(tmp_path):
     path = tmp_path / "notes.onnx"
     path.write_text("the weights are on the other disk\n")
