@@ -190,7 +190,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong with the arguments in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"nst: {readable(message)}; see `{self.prog} --help`.\n")
+        self.exit(2, readable(f"nst: {message}; see `{self.prog} --help`.") + "\n")
 
 
 class _Version(argparse.Action):

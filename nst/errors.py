@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 LONG = 280  # characters of a message: in a longer one,
-LONGEST_WORD = 90  # no word has more characters than these,
+LONGEST_WORD = 60  # no word has more characters than these,
 LONGEST = 400  # and no message more than these
 
 

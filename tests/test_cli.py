@@ -17,7 +17,7 @@ from PIL import Image
 from refusals import raiser
 
 from nst import cli, demo, devices, files, terminal
-from nst.errors import NstError, NstWarning
+from nst.errors import LONGEST, NstError, NstWarning
 from nst.objective.recipes import RECIPES
 from nst.pictures import images
 from nst.run.records import Progress
@@ -243,6 +243,7 @@ def test_ctrl_c_saves_what_there_is_and_says_where(pictures):
         (["video", "my photo.png", "-o", ""], "--output: the name is empty; give that"),
         (["demo", "--memory", "2"], "--memory is '2', which is 2 bytes; give its unit too, such"),
         (["paint"], "invalid choice: 'paint'"),
+        (["demo", "--recipe", 500 * "x"], "'spst', 'hvass', 'w2'); see `nst demo --help`."),
         ([], "required: COMMAND"),
         (["lesson", "my photo.png", "--export", "my photo.png"], "would overwrite an input"),
         (
@@ -276,6 +277,7 @@ def test_bad_input_is_one_line_and_status_2(pictures, arguments, expected):
     done = nst(*arguments, cwd=pictures, env=environment, timeout=60)
     assert done.returncode == 2, done
     assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert len(done.stderr) < LONGEST
     assert done.stderr.startswith("nst: ")
     assert expected in done.stderr
     assert not any((pictures / "folder").iterdir())

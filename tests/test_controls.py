@@ -151,6 +151,19 @@ def test_an_empty_mask_is_refused(files):
     assert "\n" not in str(e.value)
 
 
+@pytest.mark.parametrize(("kind", "of"), [("mask", "painting.png"), ("region", "the photograph")])
+def test_a_mask_of_which_nothing_is_left_at_its_picture_s_size_is_refused(
+    settings, files, first, kind, of
+):
+    """Stretched to it, the one white pixel of a very long mask is hardly grey."""
+    long = np.zeros((3, 9000, 20), np.float32)
+    long[:, 400, 3] = 1
+    images.save(files / "long.png", long)
+    style = Painting(first, **{kind: files / "long.png"})
+    with pytest.raises(NstError, match=rf"^the mask .*long\.png is empty at the .*{of}:"):
+        prepare(settings(style=[style]))
+
+
 def test_a_missing_mask_is_named(first, tmp_path):
     for field, name in (("mask", "style mask"), ("region", "content mask")):
         with pytest.raises(NstError, match=f"{name} image not found: {tmp_path}"):

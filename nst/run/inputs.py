@@ -249,10 +249,10 @@ def read_style(
     mask = region = None
     if painting.mask is not None:
         mask = read_mask(read[painting.mask])
-        warn_of_shape(read[painting.mask], mask, read[painting.path], picture)
+        check_shape(read[painting.mask], mask, read[painting.path], picture)
     if painting.region is not None:
         region = read_mask(read[painting.region])
-        warn_of_shape(read[painting.region], region, None, photograph)
+        check_shape(read[painting.region], region, None, photograph)
     mask = mask_within(mask, opacity, f"the style {painting.path}")
     region = mask_within(region, where_shown(alpha), "the photograph")
     part = str(painting.region)
@@ -375,7 +375,7 @@ def mask_within(mask: np.ndarray | None, seen: np.ndarray | None, what: str) -> 
         return mask
     seen = seen.astype(np.float32)
     within = seen if mask is None else seen * images.resize(mask, *seen.shape)
-    if not within.max():
+    if within.max() < LEAST_SHARE:
         raise NstError(
             f"{what} is transparent wherever its mask, or all of it, is looked at; give one that "
             "shows something there"
@@ -383,15 +383,24 @@ def mask_within(mask: np.ndarray | None, seen: np.ndarray | None, what: str) -> 
     return within
 
 
-def warn_of_shape(given: Input, mask: np.ndarray, of: Input | None, picture: np.ndarray) -> None:
-    """Warn where a mask has not the shape of its picture: it is stretched to that."""
+def check_shape(given: Input, mask: np.ndarray, of: Input | None, picture: np.ndarray) -> None:
+    """Warn where a mask has not the shape of its picture: it is stretched to that.
+
+    Raises NstError where nothing is left of it then.
+    """
     (height, width), (rows, columns) = mask.shape, picture.shape[1:]
+    name = "the photograph" if of is None else of.name
+    fitted = _fitted(mask, rows, columns)
+    if fitted is not None and not fitted.any():
+        raise NstError(
+            f"the mask {given.name} is empty at the {columns} x {rows} pixels of {name}: paint "
+            "white more of what is meant."
+        )
     fitting = images.fit(rows, columns, max(height, width))
     if abs(fitting[0] - height) + abs(fitting[1] - width) > 1 + max(height, width) // 50:
         warnings.warn(
-            f"the mask {given.name} is {width} x {height} pixels, and "
-            f"{'the photograph' if of is None else of.name} {columns} x {rows}: another shape, to "
-            "which it is stretched",
+            f"the mask {given.name} is {width} x {height} pixels, and {name} {columns} x {rows}: "
+            "another shape, to which it is stretched",
             NstWarning,
             stacklevel=2,
         )

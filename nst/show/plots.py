@@ -37,6 +37,7 @@ from nst.run.records import NOT_LOSSES
 DPI = 128  # a power of two: pixels / DPI * DPI is the same number of pixels
 INK, FAINT = "#222222", "#b0b0b0"
 LIGHT = "#e8e4de"  # ink on a dark ground
+LEAST, MOST = 1e-100, 1e100  # of the losses that are drawn
 MARGIN, GAP, TITLE = 18, 12, 36  # pixels: around the panels, between them, and of a line above
 
 PANEL_HEIGHT = 480  # pixels of a triptych's images,
@@ -128,7 +129,8 @@ def draw_losses(
 
     ``history`` has one mapping a step: "step", "scale" and "size" (pixels), and the raw losses
     "content relu3_3", "style relu1_1", ..., "smoothness".  Where the scale changes there is a
-    vertical line.  What is zero, negative or not finite cannot be on the axis and is left out.
+    vertical line.  What is zero, negative or not finite cannot be on the axis and is left out, and
+    so is what lies beyond LEAST and MOST: matplotlib cannot draw so long an axis.
     The "total" is drawn only if asked for: where losses are combined by their logarithms it is
     constant (see nst/objective/objective.py), and teaches nothing.  On a ``dark`` ground ink is
     light, and so are the lines.
@@ -149,7 +151,7 @@ def draw_losses(
     steps = _running_steps(history)
     for name, look in _looks(terms(history), total, dark).items():
         values = np.array([row.get(name, math.nan) for row in history], float)
-        values[~(np.isfinite(values) & (values > 0))] = math.nan
+        values[~((LEAST < values) & (values < MOST))] = math.nan
         marker = "o" if np.isfinite(values).sum() == 1 else ""  # a line needs two
         axes.plot(steps, values, label=name, marker=marker, markersize=3, **look)
     _mark_scales(axes, steps, history, ink)

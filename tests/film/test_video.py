@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -293,12 +294,12 @@ def test_without_the_extra_nothing_is_begun(film, first, capsys, monkeypatch):
 def test_a_signal_ends_it_between_two_steps_and_it_goes_on(film, words, first):
     command = [sys.executable, "-m", "nst", "video", "in.mp4", "--style", str(first)]
     command += ["-o", "out.mp4", *words]
-    slow = subprocess.Popen(
-        [*command, "--frame-steps", "400", "--until", "0.0001"], stderr=subprocess.PIPE, text=True
-    )
+    endless = [*command, "--frame-steps", "100000", "--until", "0"]
+    slow = subprocess.Popen(endless, stderr=subprocess.PIPE, text=True)
     kept = Path("out-film/scene-00000000/scene.json")
     while not kept.exists():
         assert slow.poll() is None, slow.stderr.read()
+        time.sleep(0.02)
     slow.send_signal(signal.SIGTERM)
     said = slow.communicate(timeout=60)[1]
     assert slow.returncode == 143

@@ -194,7 +194,7 @@ def test_steps_may_be_far_apart(path, drawn):
     np.testing.assert_array_equal(_curves(drawn[0])["smoothness"].get_xdata(), [10, 20, 30])
 
 
-@pytest.mark.parametrize("bad", [0.0, -3.0, np.nan, np.inf])
+@pytest.mark.parametrize("bad", [0.0, -3.0, np.nan, np.inf, 1e308, 1e-310])
 def test_what_a_log_axis_cannot_show_is_left_out_without_a_word(path, drawn, bad):
     history = [row | {"style relu2_1": bad} for row in _history()]
     history[2]["style relu1_1"] = bad
