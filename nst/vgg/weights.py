@@ -150,7 +150,9 @@ def load(model: str | Path) -> Network:
         raise NstError(f"{path} is larger than an ONNX file can be; export it again.")
     try:
         import onnx
-
+    except ImportError as error:
+        raise NstError(f"onnx cannot be loaded ({brief(error)}); install nst again.") from error
+    try:
         stored = onnx.load(path, load_external_data=False)  # ours have none
         tensors = stored.graph.initializer
         arrays = {str(tensor.name): onnx.numpy_helper.to_array(tensor) for tensor in tensors}
