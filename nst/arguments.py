@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from nst import demo, schema
+from nst import demo, piped, schema
 from nst.errors import NstError, brief
 from nst.film import TEMPORAL
 from nst.many.jobs import KINDS, OF_ONE_PICTURE
@@ -16,7 +16,7 @@ from nst.pictures import reading
 from nst.pictures.colour import COLORS
 from nst.run.ending import WINDOW
 from nst.settings import Painting, Settings
-from nst.values import shown
+from nst.values import counted, shown
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
 from nst.vgg.weights import EMBEDDED
 
@@ -183,11 +183,11 @@ def add_settings(
     add("seed", type=int, help="of the noise")
     add("save_every", type=int, metavar="N", help="save a frame every N steps; 0: none")
     add("plot", action="store_true", help="write content | mixed | style, and the loss curves")
-    add("log", type=_path, metavar="FILE.csv", help="write the losses of every step")
-    add("report", type=_path, metavar="FILE.html", help="write a page that shows the run")
+    add("log", type=_place, metavar="FILE.csv", help="write the losses of every step")
+    add("report", type=_place, metavar="FILE.html", help="write a page that shows the run")
     add(
         "checkpoint",
-        type=_path,
+        type=_place,
         metavar="FOLDER",
         help="save the run on the way, for `nst resume FOLDER`; without it, a run of more than "
         "five minutes is saved beside the output",
@@ -286,7 +286,7 @@ def add_batch(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
         "-o",
         "--output",
         dest="folder",
-        type=_path,
+        type=_place,
         required=True,
         metavar="FOLDER",
         help="of the results, photograph-style.png, and of batch.jsonl, what became of each",
@@ -344,7 +344,7 @@ def add_video(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     parser.add_argument(
         "-o",
         "--output",
-        type=_path,
+        type=_place,
         required=True,
         metavar="RESULT",
         help="a name that ends in .mp4, .m4v, .mov, .mkv, .webm or .gif, or a folder for pictures",
@@ -392,7 +392,7 @@ def add_studio(parser: argparse.ArgumentParser, _: bool = True) -> None:
         "-o",
         "--output",
         dest="folder",
-        type=_path,
+        type=_place,
         default=Path("nst-studio"),
         metavar="FOLDER",
         help="of the results, and in its folder inputs what they are painted of",
@@ -428,7 +428,7 @@ def add_report(parser: argparse.ArgumentParser, _: bool = True) -> None:
     """Add what `nst report` takes."""
     parser.add_argument("folder", type=_path, metavar="FOLDER", help="that --checkpoint named")
     parser.add_argument(
-        "-o", "--output", type=_path, metavar="FILE.html", help="default: beside it"
+        "-o", "--output", type=_place, metavar="FILE.html", help="default: beside it"
     )
 
 
@@ -450,7 +450,7 @@ def add_lesson(parser: argparse.ArgumentParser, _: bool = True) -> None:
     )
     parser.add_argument("--model", default=EMBEDDED, help="a known name, or an .onnx file")
     parser.add_argument(
-        "--export", type=_path, metavar="FILE.html", help="write a copy that needs no server"
+        "--export", type=_place, metavar="FILE.html", help="write a copy that needs no server"
     )
     add_page(parser)
 
@@ -469,7 +469,7 @@ def add_export(parser: argparse.ArgumentParser, _: bool = True) -> None:
         "--taps", default=",".join(RECIPES[Settings.recipe].taps), help="where to read"
     )
     parser.add_argument("--pooling", choices=POOLINGS, help="default: as the model was trained")
-    parser.add_argument("-o", "--output", type=_path, default=Path("models"), help="folder")
+    parser.add_argument("-o", "--output", type=_place, default=Path("models"), help="folder")
 
 
 def add_fetch(parser: argparse.ArgumentParser, _: bool = True) -> None:
@@ -495,6 +495,15 @@ def _path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("the name is empty; give that of a file or a folder")
     return Path(text)
+
+
+def _place(text: str) -> Path:
+    """Return the path that a word means as a place to write: none is standard output."""
+    if text == piped.STDOUT:
+        raise argparse.ArgumentTypeError(
+            "- is standard output, for `nst stylize` alone; name a file or a folder"
+        )
+    return _path(text)
 
 
 def _numbers(text: str) -> int | tuple[int, ...]:
@@ -581,7 +590,8 @@ def _one_each(option: str, masks: Sequence[str], styles: Sequence[str]) -> list[
     """Return a mask for each style: all None if none was given."""
     if masks and len(masks) != len(styles):
         raise NstError(
-            f"{option} is given {len(masks)} times, and there are {len(styles)} styles; give it "
+            f"{option} is given {counted(len(masks), 'time')}, and there "
+            f"{'is' if len(styles) == 1 else 'are'} {counted(len(styles), 'style')}; give it "
             "once for each, in their order, `none` for no mask."
         )
     return [None if mask == "none" else Path(mask) for mask in masks] or [None] * len(styles)
@@ -600,7 +610,8 @@ def _read_taps(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             text = file.read(4 * schema.MOST_OF_A_TABLE)  # of bytes
     except OSError as error:
-        raise NstError(f"cannot read {path}: {error.strerror}; check --tap-weights.") from error
+        reason = (error.strerror or str(error)).lower()
+        raise NstError(f"cannot read {path}: {reason}; check --tap-weights.") from error
     tables = schema.parse_toml(text, str(path))
     if unknown := set(tables) - {"content", "style"} or not tables:
         found = brief(", ".join(sorted(tables))) if unknown and tables else "nothing"

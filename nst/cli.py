@@ -8,7 +8,6 @@ A command, and what it takes, is imported once it is named: help comes at once.
 """
 
 import argparse
-import os
 import signal
 import sys
 import warnings
@@ -17,7 +16,7 @@ from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
 from nst import streams
-from nst.errors import NstError, NstWarning, naming_options, readable
+from nst.errors import NstError, NstWarning, naming_options, of_system, readable, with_notes
 from nst.terminal import say, show_warning, tell
 
 
@@ -153,7 +152,7 @@ def _run(command: Callable[..., int], arguments: dict[str, Any]) -> int:
         try:
             return command(**arguments)
         except NstError as error:
-            say("nst:", error, *getattr(error, "__notes__", []))
+            say("nst:", with_notes(error))
             return 2
         except KeyboardInterrupt as interrupt:
             notes = getattr(interrupt, "__notes__", ["Nothing was written yet."])
@@ -166,12 +165,10 @@ def _run(command: Callable[..., int], arguments: dict[str, Any]) -> int:
             if not (isinstance(error, OSError) or memory.ran_out(error)):
                 raise
             if isinstance(error, OSError):  # the machine refuses, wherever that was
-                named = "" if error.filename is None else f": {os.fsdecode(error.filename)!r}"
-                said = readable(f"{error.strerror or error}{named}")
-                say("nst:", said, *getattr(error, "__notes__", []))
+                say("nst:", with_notes(error, of_system(error)))
                 return 2
             advice = "use a smaller --size, or let --memory name less, for smaller tiles."
-            say("nst: memory ran out;", advice, *getattr(error, "__notes__", []))
+            say("nst:", with_notes(error, f"memory ran out; {advice}"))
             return 2
 
 

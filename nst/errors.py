@@ -6,6 +6,7 @@ who listens: it writes `--style-weight is 3`, and where no command line runs tha
 `style_weight=3`.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,6 +112,31 @@ def _without_middle(text: str, most: int) -> str:
         return text
     kept = most - 3
     return text[: kept - kept // 2] + "..." + text[-(kept // 2) :]
+
+
+def of_system(error: OSError) -> str:
+    """Return what the machine refuses, and of which file, in one readable line.
+
+    >>> of_system(OSError(5, "Input/output error", "a.png"))
+    "Input/output error: 'a.png'"
+    """
+    named = "" if error.filename is None else f": {os.fsdecode(error.filename)!r}"
+    return readable(f"{error.strerror or error}{named}")
+
+
+def with_notes(error: BaseException, said: object = None) -> str:
+    """Return what an error says, or ``said``, and its notes behind it: each is a sentence.
+
+    >>> error = OSError("the disk is full; free some space")
+    >>> error.add_note("The picture after step 2 is in out.png.")
+    >>> with_notes(error)
+    'the disk is full; free some space. The picture after step 2 is in out.png.'
+    """
+    notes: list[str] = getattr(error, "__notes__", [])
+    *first, last = [str(error if said is None else said), *notes]
+    return " ".join(
+        [*(one if one.endswith((".", "?", "!")) else f"{one}." for one in first), last]
+    )
 
 
 def brief(error: object, most: int = 200) -> str:

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, NstWarning, of_system
 
 PathLike = str | os.PathLike[str]
 
@@ -64,6 +64,17 @@ def make_folder(folder: Path, advice: str = "choose another") -> None:
         raise NstError(f"cannot make the folder {folder}: {reason}; {advice}") from error
 
 
+def check_folder(folder: Path) -> None:
+    """Raise NstError if ``folder`` is not there and cannot be made; make nothing."""
+    above = next((one for one in (folder, *folder.parents) if os.path.lexists(one)), Path())
+    if not above.is_dir():
+        raise NstError(
+            f"cannot make the folder {folder}: {above} is a file, or leads to nothing; choose "
+            "another"
+        )
+    check_writable(above / "file")
+
+
 @contextmanager
 def replace_atomically(path: PathLike) -> Iterator[BinaryIO]:
     """Yield a binary file that becomes ``path`` when the block ends well.
@@ -104,7 +115,8 @@ class Beside:
             yield
         except (NstError, OSError, MemoryError) as error:
             if what not in self._told:
-                reason = str(error) or "there is not enough memory"
+                said = of_system(error) if isinstance(error, OSError) else str(error)
+                reason = said or "there is not enough memory"
                 warnings.warn(f"no {what} was saved: {reason}", NstWarning, stacklevel=3)
             self._told.add(what)
 

@@ -90,7 +90,7 @@ def try_out(device: Any, runtime: ModuleType) -> None:
     k = kernels.of(white)
     _must_be(1, device.asnumpy(k.luminance(white)), "a kernel of nst's")
     _must_be(20, device.asnumpy(k.gram(white, 1)), "a matrix product")
-    session = runtime.InferenceSession(_convolution(), providers=[PROVIDER])
+    session = runtime.InferenceSession(_convolution(), providers=[PROVIDER], enable_fallback=0)
     if PROVIDER not in session.get_providers():
         raise NstError(
             f"ONNX Runtime's CUDA provider does not start{_missing(runtime)}; {INSTALL}"

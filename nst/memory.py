@@ -58,11 +58,14 @@ def format_bytes(amount: float) -> str:
 
 
 def ran_out(error: BaseException) -> bool:
-    """Return whether ``error`` says that memory ran out, in Python's words or ONNX Runtime's."""
+    """Return whether ``error`` says that memory ran out: Python, ONNX Runtime or protobuf."""
     if isinstance(error, MemoryError):
         return True
-    words = ("bad_alloc", "bad allocation", "Failed to allocate memory")
-    return type(error).__module__.startswith("onnxruntime") and any(w in str(error) for w in words)
+    said, who = str(error), type(error).__module__
+    if not (who.startswith(("onnxruntime", "google.")) or "onnxruntime" in said):
+        return False
+    words = "bad_alloc|bad allocation|[Ff]ailed to allocate memory|Arena alloc failed|code: 12\\b"
+    return re.search(words, said) is not None
 
 
 # --- What there is --------------------------------------------------------------------

@@ -325,6 +325,8 @@ def save_near(inputs: Inputs, plan: Plan, state: State, output: Path) -> str:
         else:
             shown = inputs.settings.output if place == output else place
             return f"The picture after step {len(state.history)} is in {shown}."
+    if isinstance(failure, NstError | OSError):  # as the error itself says
+        return "The picture could not be saved anywhere."
     return f"The picture could not be saved anywhere: {failure!r}"
 
 

@@ -31,7 +31,8 @@ class RunOptions:
 
 
 class InferenceSession:
-    def __init__(self, model, options=None, providers=(CPU,)):
+    def __init__(self, model, options=None, providers=(CPU,), enable_fallback=1):
+        assert not enable_fallback, "on no other device"
         first = providers[0]
         self._provider, told_options = (first, {}) if isinstance(first, str) else first
         assert self._provider in (CUDA, CPU)

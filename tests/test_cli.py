@@ -245,13 +245,36 @@ def test_ctrl_c_saves_what_there_is_and_says_where(pictures):
         (["paint"], "invalid choice: 'paint'"),
         (["demo", "--recipe", 500 * "x"], "'spst', 'hvass', 'w2'); see `nst demo --help`."),
         ([], "required: COMMAND"),
+        (["lesson", "my photo.png", "--export", "my photo.png"], "would overwrite an input"),
+        (
+            ["lesson", "my photo.png", "painting.jpg", "--export", "painting.jpg"],
+            "would overwrite",
+        ),
+        (["lesson", "--export", "folder"], "folder: it is a folder; name a file in it"),
+        (["studio", "--no-browser", "-o", "painting.jpg"], "cannot make the folder painting.jpg"),
+        (["studio", "--no-browser", "-o", "painting.jpg/x"], "cannot make the folder painting.jp"),
+        (["studio", "--no-browser", "--model", "vgg17"], "unknown model 'vgg17'"),
+        (["studio", "--no-browser", "--memory", "much"], "--memory is 'much'"),
+        (["studio", "--no-browser", "--port", "70000"], "give a number from 0 to 65535"),
+        (["batch", "my photo.png", "--style", "waves", "-o", "-"], "for `nst stylize` alone"),
+        (["export", "-o", "-"], "--output: - is standard output, for `nst stylize` alone"),
+        (["demo", "--log", "-"], "--log: - is standard output, for `nst stylize` alone"),
+        (["batch", "my photo.png", "--style", "-", "-o", "out"], "files, not standard input"),
+        (
+            ["batch", "my photo.png", "--style", "waves", "--init", "-", "-o", "out"],
+            "a batch reads files, not standard input",
+        ),
+        (
+            ["stylize", "my photo.png", "waves", "--style-mask", "a", "--style-mask", "b"],
+            "--style-mask is given 2 times, and there is 1 style;",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(pictures, arguments, expected):
     before = {path: path.read_bytes() for path in pictures.iterdir()}
     (pictures / "folder").mkdir()
     environment = os.environ | {"NST_MODELS": str(pictures / "models")}
-    done = nst(*arguments, cwd=pictures, env=environment)
+    done = nst(*arguments, cwd=pictures, env=environment, timeout=60)
     assert done.returncode == 2, done
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert len(done.stderr) < LONGEST

@@ -18,6 +18,24 @@ from nst.vgg import Vgg
 
 MB = 10**6
 
+ARENA = type("DecodeError", (Exception,), {"__module__": "google._upb"})("Arena alloc failed")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("/onnxruntime_src/env.cc: pthread_create failed, error code: 12 "), True),
+        (RuntimeError("pthread_create failed, error code: 12 "), False),
+        (RuntimeError("/onnxruntime_src/env.cc: error code: 122 "), False),
+        (ARENA, True),
+        (ValueError("Arena alloc failed"), False),
+    ],
+)
+def test_what_says_that_memory_ran_out(error, expected):
+    assert memory.ran_out(error) is expected
+
+
 # ---- Amounts --------------------------------------------------------------------------
 
 

@@ -4,8 +4,10 @@ import errno
 import json
 import os
 import re
+import resource
 import shutil
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from running import begun
 
 from nst import cli, signals, stylize
 from nst import files as nst_files
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, NstWarning, with_notes
 from nst.objective import Objective
 from nst.optimizers import Lbfgs
 from nst.pictures import images
@@ -25,6 +27,7 @@ from nst.run.checkpoints import Keeper
 from nst.run.inputs import prepare
 from nst.run.records import Records
 from nst.show import plots
+from nst.show.apart import matplotlib_apart
 from nst.signals import Signals
 from nst.stylize import complete
 
@@ -142,6 +145,36 @@ def test_a_second_fault_does_not_hide_the_first(settings, monkeypatch):
     assert error.value.__notes__ == [
         "The picture could not be saved anywhere: TypeError('another bug')"
     ]
+
+
+def test_a_place_that_cannot_be_written_is_not_told_twice(settings, monkeypatch):
+    monkeypatch.setattr(images, "save", raiser(NstError("the disk is full; free some space")))
+    with pytest.raises(NstError) as error:
+        stylize(settings())
+    assert with_notes(error.value) == (
+        "the disk is full; free some space. The picture could not be saved anywhere."
+    )
+
+
+def test_what_the_machine_refuses_is_said_without_its_number():
+    beside = nst_files.Beside()
+    with pytest.warns(NstWarning, match=r"no plot was saved: Too many open files: 'a\.ttf'$"):
+        with beside.attempt("plot"):
+            raise OSError(24, "Too many open files", "a.ttf")
+
+
+def test_a_temporary_folder_that_cannot_be_removed_ends_no_run(monkeypatch):
+    """As where no more files may be open: what was painted is there."""
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        with matplotlib_apart():
+            folder = Path(os.environ["MPLCONFIGDIR"])
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    folder.rmdir()
 
 
 def paint(settings, *more):

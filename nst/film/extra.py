@@ -4,7 +4,7 @@ import importlib
 from types import ModuleType
 from typing import Any
 
-from nst.errors import NstError
+from nst.errors import NstError, brief
 
 
 def pyav() -> Any:
@@ -21,6 +21,8 @@ def _module(name: str, called: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError)
         raise NstError(
-            f"films need {called}, which is not installed ({error}): pip install 'nst[video]'"
+            f"films need {called}, which {'is not installed' if missing else 'cannot be loaded'} "
+            f"({brief(error)}): pip install 'nst[video]'"
         ) from error

@@ -26,6 +26,8 @@ def lesson(
     browser: bool,
 ) -> int:
     """Take style transfer apart in the browser, number by number, on your pictures or ours."""
+    if export is not None:
+        _check_export(export, content, style)
     with matplotlib_apart():
         answers = Answers(subject.read(content, style, size, model))
         if export is not None:
@@ -47,13 +49,21 @@ def lesson(
     return 0
 
 
+def _check_export(path: Path, content: Path | None, style: str) -> None:
+    """Raise NstError where the lesson's copy cannot be written, or would overwrite a picture."""
+    if files.resolved(path) in (files.resolved(one) for one in (content, style) if one):
+        raise NstError(f"--export would overwrite an input, {path}; give another name.")
+    files.check_writable(path)
+
+
 def site(answers: Answers, folder: Path) -> Any:
     """Return the lesson as a `Site`, its page written into ``folder``."""
     from starlette.requests import Request
-    from starlette.responses import JSONResponse, Response
+    from starlette.responses import Response
     from starlette.routing import Route
 
     from nst.studio.server import Site
+    from nst.studio.telling import Told
 
     path = folder / "lesson.html"
     path.write_text(page.render(answers.subject), encoding="utf-8", errors="backslashreplace")
@@ -63,10 +73,10 @@ def site(answers: Answers, folder: Path) -> Any:
         return schema.parse_json(text, "the question", MOST_CHARACTERS)
 
     async def figure(request: Request) -> Response:
-        return JSONResponse(await asyncio.to_thread(answers.figure, await asked(request)))
+        return Told(await asyncio.to_thread(answers.figure, await asked(request)))
 
     async def exercise(request: Request) -> Response:
-        return JSONResponse(await asyncio.to_thread(answers.exercise, await asked(request)))
+        return Told(await asyncio.to_thread(answers.exercise, await asked(request)))
 
     routes = [
         Route("/figure", figure, methods=["POST"]),

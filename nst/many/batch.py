@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nst import demo, devices, files, memory
-from nst.errors import NstError, readable
+from nst.errors import NstError, readable, with_notes
 from nst.files import PathLike
 from nst.many import jobs as listed
 from nst.many.jobs import Job
@@ -157,6 +157,7 @@ def batch(
         unreadable = found.unreadable
         jobs = listed.each_in_each(found.photographs, paintings, place, kind)
     shared = Shared()
+    _refuse_standard_input(paintings, options)
     _refuse_for_all(place, shared, options)
     if shared_folder and scheduler is None:
         raise NstError("--shared is for the workers of a --scheduler; give that too.")
@@ -171,6 +172,13 @@ def batch(
         run = Batch(Journal(place), options, shared, paint, on_record, on_progress, crew)
         run.paint_all(jobs, unreadable)
     return run.records
+
+
+def _refuse_standard_input(paintings: Sequence[Painting], options: dict[str, Any]) -> None:
+    """Raise NstError where every picture of a batch would read it: that can be done once."""
+    read = [file for painting in paintings for file in painting.files]
+    if reading.STDIN in map(str, [*read, options.get("init")]):
+        raise NstError("a batch reads files, not standard input; save what comes, and name that.")
 
 
 def _refuse_for_all(folder: Path, shared: Shared, options: dict[str, Any]) -> None:
@@ -254,10 +262,10 @@ class Batch:
     def tell(self, record: Record, write: bool = True) -> None:
         """Take down what became of a picture."""
         self.records.append(record)
-        if write:
-            self._journal.add(record)
         if self._on_record is not None:
             self._on_record(record)
+        if write:
+            self._journal.add(record)
 
     def _one(self, job: Job, number: int, pictures: int, began: float) -> Record:
         """Paint one picture, or go on with it, and return its record."""
@@ -311,7 +319,7 @@ class Batch:
         said = "memory ran out" if memory.ran_out(error) else str(error) or repr(error)
         if not is_refusal(error):
             said = f"a bug of nst: {error!r}"
-        line = " ".join([readable(said), *getattr(error, "__notes__", [])])
+        line = with_notes(error, readable(said))
         return self.record(job, "failed", seconds, None, line)
 
     def record(

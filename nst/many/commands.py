@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nst.arguments import options_of
+from nst.errors import with_notes
 from nst.many import journal
 from nst.many.batch import batch as paint_batch
 from nst.many.journal import Record, Status
@@ -124,7 +125,7 @@ def told_as_json(
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             status = "stopped"
-        said = " ".join([str(error), *getattr(error, "__notes__", [])]).strip()
+        said = with_notes(error) if str(error) else " ".join(getattr(error, "__notes__", []))
         raise
     finally:
         named = [*([] if style is None else [style]), *styles]

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from nst import files, schema
-from nst.errors import NstError
+from nst.errors import NstError, brief
 
 NAME = "batch.jsonl"
 MOST = 64_000_000  # bytes of it that are read
@@ -93,7 +93,8 @@ class Journal:
             with self.path.open("rb") as file:
                 text = file.read(MOST + 1).decode()
         except (OSError, UnicodeDecodeError) as error:
-            raise NstError(f"cannot use {self.path}: {error}; move it away.") from error
+            reason = (getattr(error, "strerror", None) or brief(error)).lower()
+            raise NstError(f"cannot use {self.path}: {reason}; move it away.") from error
         if len(text) > MOST:
             raise NstError(f"{self.path} is larger than {MOST} bytes; move it away.")
         lines: dict[str, str] = {}

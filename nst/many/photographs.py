@@ -39,7 +39,8 @@ def find(words: Sequence[str | os.PathLike[str]], results: Path, recursive: bool
 
     A word is a file, a folder, or a glob for a shell that expands none.  Of a folder those files
     are taken whose names end as a picture's does, and which are not hidden; with ``recursive``
-    those in its folders too.  A picture in the folder of ``results`` that nst wrote is left out.
+    those in its folders too; pipes and devices are left, and so is a picture in the folder of
+    ``results`` that nst wrote.
 
     Raises NstError where a word means nothing at all, before anything is painted.
     """
@@ -72,16 +73,17 @@ def _meant(
     if os.path.isdir(text):
         yield from _in_folder(Path(text), recursive, unreadable)
         return
-    named = [text]
-    if not reading.exists(text) and glob.has_magic(text):
-        named = sorted(glob.glob(text, recursive=recursive))
-        if not named:
-            raise NstError(f"no file is called {brief(text)}; check the pattern.")
+    if reading.exists(text) or not glob.has_magic(text):
+        reading.check(text, "content")
+        yield Photograph(Path(text))
+        return
+    named = sorted(glob.glob(text, recursive=recursive))
+    if not named:
+        raise NstError(f"no file is called {brief(text)}; check the pattern.")
     for name in named:
         if os.path.isdir(name):
             yield from _in_folder(Path(name), recursive, unreadable)
-        else:
-            reading.check(name, "content")
+        elif _may_be_read(name):
             yield Photograph(Path(name))
 
 
@@ -103,12 +105,21 @@ def _in_folder(
         folders[:] = sorted(one for one in folders if recursive and not one.startswith("."))
         below = Path(here).relative_to(folder)
         for name in sorted(names):
-            if Path(name).suffix.lower() in ENDINGS and not name.startswith("."):
+            path = Path(here, name)
+            if path.suffix.lower() in ENDINGS and name[0] != "." and _may_be_read(path):
                 count += 1
-                yield Photograph(Path(here, name), below)
+                yield Photograph(path, below)
     if not count and len(unreadable) == before:
         more = "" if recursive else "; --recursive looks into its folders too"
         raise NstError(f"there is no picture in the folder {folder}{more}.")
+
+
+def _may_be_read(path: files.PathLike) -> bool:
+    """Return whether what was found is a file; a link to nothing counts, as a failure to tell of.
+
+    A pipe, or a device, would have no end: it is read where it is named.
+    """
+    return os.path.isfile(path) or not os.path.exists(path)
 
 
 def names_of(paths: Iterable[Path]) -> dict[Path, str]:

@@ -1,7 +1,6 @@
 """A contact sheet: one photograph in several styles, small and quick, on one page."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 from nst import demo, files
@@ -10,7 +9,8 @@ from nst.files import PathLike
 from nst.many.batch import Painter, Standing
 from nst.many.pace import Pace
 from nst.options import check_options
-from nst.pictures import images
+from nst.pictures import images, reading
+from nst.pictures.held import held
 from nst.run import marks
 from nst.run.inputs import prepare
 from nst.run.plan import plan
@@ -38,7 +38,7 @@ def sheet(
     Parameters
     ----------
     photograph : path
-        An image file.
+        An image file; - is standard input.
     styles : path, Painting, or iterable of these
         By default the four paintings that come along.
     output : path
@@ -64,7 +64,9 @@ def sheet(
     check_options(options, sheet)
     paintings = paintings_of(styles or [demo.style_path(name) for name in demo.STYLES])
     options = {"size": SIZE, "steps": STEPS} | options
-    runs = [Settings(Path(photograph), (one,), None, **options) for one in paintings]
+    if str(photograph) == reading.STDIN:  # it can be read only once
+        photograph = held(reading.read(photograph).data, "content")
+    runs = [Settings(photograph, (one,), None, **options) for one in paintings]
     read_too = {files.resolved(path) for run in runs for path in run.inputs}
     if files.resolved(output) in read_too:
         raise NstError(f"--output would overwrite an input, {output}; give another name.")

@@ -21,7 +21,9 @@ def matplotlib_apart() -> Iterator[None]:
             stack.callback(os.environ.update, MPLBACKEND=os.environ.pop("MPLBACKEND"))
         if "matplotlib" not in sys.modules and "MPLCONFIGDIR" not in os.environ:
             with suppress(OSError):  # there is no place for temporary files
-                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nst-"))
+                folder = stack.enter_context(
+                    tempfile.TemporaryDirectory(prefix="nst-", ignore_cleanup_errors=True)
+                )
                 os.environ["MPLCONFIGDIR"] = folder
                 stack.callback(os.environ.pop, "MPLCONFIGDIR")
         yield

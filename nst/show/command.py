@@ -22,7 +22,7 @@ def command_of(settings: Settings, where: bool = False) -> str | None:
     if settings.in_memory:
         return None
     told = {path: str(path) if where else name for path, name in settings.names.items()}
-    names = {path: _no_option(name) for path, name in told.items()}
+    names = {path: no_option(name) for path, name in told.items()}
     of_demo = settings.content in demo.photographs()
     words = ["demo"] if of_demo else ["stylize", names[settings.content]]
     first, *others = [_style(one, names) for one in settings.style]
@@ -35,7 +35,7 @@ def command_of(settings: Settings, where: bool = False) -> str | None:
             for mask in masks:
                 words += [option, "none" if mask is None else names[mask]]
     if settings.output is not None:
-        words += ["-o", _no_option(str(settings.output) if where else settings.output.name)]
+        words += ["-o", no_option(str(settings.output) if where else settings.output.name)]
     if any(getattr(settings, name) is not None for name in TAPS):
         words += ["--tap-weights", TABLE]
     for name, value in changed(settings).items():
@@ -69,8 +69,9 @@ def _style(painting: Painting, names: Mapping[Path, str]) -> str:
     return name if painting.weight == 1 and not taps else f"{name}:{_text(painting.weight)}{taps}"
 
 
-def _no_option(name: str) -> str:
-    return f"./{name}" if name.startswith("-") else name
+def no_option(name: object) -> str:
+    """Return a file's name as a word that no program takes for an option."""
+    return f"./{name}" if str(name).startswith("-") else str(name)
 
 
 def _text(value: object) -> str:

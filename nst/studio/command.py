@@ -24,8 +24,11 @@ def studio(port: int, browser: bool, folder: Path, **options: Any) -> int:
         serve(opened.site, _say, port, browser)
     except Stopped as stopped:
         kept = [str(piece.output) for piece in opened.kept()]
-        listed = ", ".join(kept) or f"nothing was painted in {folder}"
-        stopped.add_note(f"What was painted is kept: {listed}." if kept else f"{listed}.")
+        stopped.add_note(
+            f"What was painted is kept: {', '.join(kept)}."
+            if kept
+            else f"Nothing was painted in {folder}."
+        )
         raise
     return 0
 

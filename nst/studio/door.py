@@ -21,10 +21,10 @@ from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nst.errors import naming_options
+from nst.studio.telling import Told
 
 LARGEST_BODY = 64_000_000  # bytes, of a photograph
 MOST_PASSED_OVER = 4 * LARGEST_BODY  # bytes of a larger body, read so that the browser hears why
@@ -88,7 +88,7 @@ class Door:
             refusal = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE
         if refusal is not None:
             status, said = refusal
-            answer = JSONResponse({"error": said}, status)
+            answer = Told({"error": said}, status)
             await answer(scope, receive, self._with_headers(send))
             return
         prefix = f"/{self.token}"
@@ -103,7 +103,7 @@ class Door:
         if host not in hosts:
             return HTTPStatus.MISDIRECTED_REQUEST, f"this is {hosts[0]}; open the address it said"
         path = scope["path"].split("/")
-        if len(path) < 3 or not secrets.compare_digest(path[1].encode(), self.token.encode()):
+        if len(path) < 2 or not secrets.compare_digest(path[1].encode(), self.token.encode()):
             return HTTPStatus.NOT_FOUND, "there is nothing here; open the address that nst printed"
         origin = headers.get("origin")
         if origin != f"http://{host}" and (origin is not None or scope["method"] not in SAFE):

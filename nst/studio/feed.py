@@ -1,11 +1,12 @@
 """What pages are told while they are open: server-sent events, of which the newest is enough."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.responses import StreamingResponse
+
+from nst.studio.telling import text_of
 
 PAUSE = 0.1  # seconds from one event to the next, at least
 SILENCE = 15.0  # seconds after which a word that means nothing keeps a connection open
@@ -52,7 +53,7 @@ class Feed:
         try:
             while not self._closed:
                 told = tell()
-                yield ":\n\n" if told is None else f"data: {json.dumps(told)}\n\n"
+                yield ":\n\n" if told is None else f"data: {text_of(told)}\n\n"
                 await asyncio.sleep(PAUSE)
                 try:
                     await asyncio.wait_for(news.wait(), SILENCE)

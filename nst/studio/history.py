@@ -1,6 +1,7 @@
 """What was painted: the results in the studio's folder, each reopened by what its text says."""
 
 import hashlib
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from nst.errors import NstError
 from nst.pictures import images
 from nst.pictures.reading import read
 from nst.run import marks
+from nst.show.command import no_option
 from nst.studio.shelf import SHOWN, as_jpeg
 from nst.studio.wish import Choices, Wish, wish_of
 from nst.values import shown
@@ -78,7 +80,7 @@ class History:
             wish: Any = vars(self._wish(path, texts))
         except NstError as error:
             wish, told["error"] = None, str(error)
-        command = f"nst stylize --from {path} -o again.png"
+        command = shlex.join(["nst", "stylize", "--from", no_option(path), "-o", "again.png"])
         return told | {"wish": wish, "step": step_of(texts), "command": command}
 
     def _read(self, id: str) -> tuple[Path, dict[str, str]]:

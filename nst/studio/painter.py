@@ -16,8 +16,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from nst import memory
-from nst.errors import NstError, brief, naming_options
+from nst.errors import NstError, naming_options
 from nst.pictures import images
 from nst.run.inputs import prepare
 from nst.run.plan import Plan, draft, plan
@@ -26,6 +25,7 @@ from nst.run.state import start
 from nst.settings import Settings
 from nst.studio.piece import Piece
 from nst.studio.shelf import as_jpeg, plain
+from nst.studio.telling import said_of
 from nst.studio.wish import PICTURES, Choices, Wish, onward, settings_of
 from nst.stylize import Run
 
@@ -102,6 +102,8 @@ class Painter:
         answer: Future[Any] = Future()
         with self._news:
             self._questions.append((question, answer))
+            if self._closed and not self._thread.is_alive():
+                answer.cancel()
             self._news.notify()
         return answer
 
@@ -124,6 +126,8 @@ class Painter:
             self._closed = self._stop = True
             self._news.notify()
         self._thread.join()
+        for _, answer in self._questions:
+            answer.cancel()
 
     # --- The thread ---------------------------------------------------------------------------
 
@@ -160,6 +164,8 @@ class Painter:
         """Answer what was asked."""
         while self._questions:
             question, answer = self._questions.popleft()
+            if not answer.set_running_or_notify_cancel():
+                continue
             try:
                 answer.set_result(question())
             except Exception as error:
@@ -268,14 +274,6 @@ class Painter:
         if status is not None:
             piece.status = status
         self._changed()
-
-
-def said_of(error: BaseException) -> str:
-    """Return what a person is told of an error, with what became of the picture."""
-    said = str(error) if isinstance(error, NstError | OSError) else brief(repr(error))
-    if memory.ran_out(error):
-        said = "memory ran out; paint it smaller, or close what else is open."
-    return " ".join([said, *getattr(error, "__notes__", [])])
 
 
 def output_for(folder: Path, wish: Wish, choices: Choices, taken: set[Path]) -> Path:

@@ -15,12 +15,13 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from nst.errors import NstError
+from nst.errors import NstError, brief
 from nst.signals import NUMBERS, Stopped
 from nst.studio.door import Door, policy_of
+from nst.studio.telling import Told, said_of
 
 LOOPBACK = "127.0.0.1"
 
@@ -63,7 +64,7 @@ class Listening:
             ws="none",
             http="h11",
             loop="asyncio",
-            timeout_graceful_shutdown=5,
+            timeout_graceful_shutdown=3,
         )
         self.server = _Server(config, self.site.on_close)
 
@@ -88,6 +89,11 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to `serve`."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # What a connection fails of, such as too many of them, is no matter of the terminal's
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await asyncio.to_thread(self._on_close)
@@ -138,24 +144,32 @@ def application(site: Site, token: str, port: int) -> Door:
 
     inside = Starlette(
         routes=[Route("/", page), *site.routes],
-        exception_handlers={NstError: _refused, HTTPException: _failed},
+        exception_handlers={NstError: _refused, HTTPException: _failed, Exception: _ended},
     )
     return Door(inside, token, port, policy_of(text))
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 400)
+    return Told({"error": str(error)}, 400)
 
 
 async def _failed(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code)
+    return Told({"error": error.detail}, error.status_code)
+
+
+async def _ended(_: Request, error: Exception) -> Response:
+    """Answer for what the machine refuses, and for a bug."""
+    return Told({"error": said_of(error)}, 500)
 
 
 def _listen(port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise NstError(f"--port is {port}; give a number from 0 to 65535.")
     try:
         return socket.create_server((LOOPBACK, port))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise NstError(
-            f"--port {port} cannot be used: {error}; give another, or none for one that is free."
+            f"--port {port} cannot be used: {brief(error)}; give another, or none for one that is "
+            "free."
         ) from error

@@ -22,7 +22,8 @@ from nst.values import shown
 
 MOST_PIXELS = 100_000_000  # of a picture that is handed in
 SHOWN, SMALL = 1280, 256  # pixels: the longer side as the page shows it, and as a thumbnail
-LONGEST_NAME = 40  # characters
+LONGEST_NAME = 40  # characters,
+MOST_BYTES = 90  # and bytes: two of them are the name of a result
 ENDINGS = {"JPEG": ".jpg", "TIFF": ".tif"}  # of others: the kind in small letters
 PHOTOGRAPH = "photograph"  # the one that comes along
 
@@ -64,8 +65,9 @@ class Shelf:
         sha256, name = _digest(data), PurePosixPath(name.replace("\\", "/")).name or "picture"
         given = Input(name, data, sha256, most_pixels=MOST_PIXELS)
         with self._lock:
-            if sha256[:16] in self._all and not mask:
-                return self._all[sha256[:16]]
+            known = self._all.get(sha256[:16])
+            if known is not None and known.path.is_file() and not mask:
+                return known
             kind = decoding.kind_of(data) or ""
             picture = read_mask(given) if mask else images.load(given)
             path = self._kept(name, data, ENDINGS.get(kind, f".{kind.lower()}"))
@@ -104,7 +106,10 @@ class Shelf:
         picture = np.broadcast_to(picture, (3, *picture.shape[-2:]))
         for side in (SHOWN, SMALL):
             self._previews.setdefault((one.id, side), as_jpeg(picture, side))
-        return self._all.setdefault(one.id, one)
+        known = self._all.get(one.id)
+        if known is None or not known.path.is_file():  # somebody has removed it
+            self._all[one.id] = one
+        return self._all[one.id]
 
     def _kept(self, name: str, data: bytes, ending: str) -> Path:
         """Return where the ``data`` of a picture are kept, under a name that only they have."""
@@ -123,7 +128,8 @@ def plain(name: str) -> str:
     >>> plain("My photo (1).jpg"), plain("../../etc"), plain("...")
     ('My-photo-1-jpg', 'etc', 'picture')
     """
-    return re.sub(r"[\W_]+", "-", name).strip("-")[:LONGEST_NAME].strip("-") or "picture"
+    letters = re.sub(r"[\W_]+", "-", name).strip("-")[:LONGEST_NAME]
+    return letters.encode()[:MOST_BYTES].decode(errors="ignore").strip("-") or "picture"
 
 
 def free(folder: Path, stem: str, ending: str, data: bytes | None = None) -> Path:

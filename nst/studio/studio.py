@@ -1,6 +1,7 @@
 """What the page of the studio can ask for, and what it is told."""
 
 import asyncio
+import os
 import secrets
 import threading
 import warnings
@@ -11,10 +12,10 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from nst import files, schema
+from nst import files, memory, schema
 from nst.errors import NstError
 from nst.objective.effort import EFFORTS
 from nst.objective.recipes import RECIPES
@@ -27,6 +28,7 @@ from nst.studio.painter import Painter, output_for
 from nst.studio.piece import Piece
 from nst.studio.server import Site
 from nst.studio.shelf import PHOTOGRAPH, SHOWN, SMALL, Shelf
+from nst.studio.telling import Told
 from nst.studio.wish import Choices, Wish, settings_of, wish_from
 from nst.values import shown
 from nst.vgg import weights
@@ -97,7 +99,7 @@ class Studio:
     # --- What it tells --------------------------------------------------------------------------
 
     async def _tell_choices(self, _: Request) -> Response:
-        return JSONResponse(
+        return Told(
             {
                 "photograph": PHOTOGRAPH,
                 "paintings": self.choices.shelf.paintings(),
@@ -141,8 +143,8 @@ class Studio:
         id = request.path_params["id"]
         if id in self._pieces:
             piece = self._pieces[id]
-            return JSONResponse({**piece.told(), "losses": piece.history})
-        return JSONResponse(await asyncio.to_thread(self._history.told, id))
+            return Told({**piece.told(), "losses": piece.history})
+        return Told(await asyncio.to_thread(self._history.told, id))
 
     async def _show_piece(self, request: Request) -> Response:
         id, side = request.path_params["id"], _side(request.query_params)
@@ -158,10 +160,17 @@ class Studio:
 
     async def _download(self, request: Request) -> Response:
         id = request.path_params["id"]
-        path = self._pieces[id].output if id in self._pieces else self._history.path(id)
+        piece = self._pieces.get(id)
+        path = self._history.path(id) if piece is None else piece.output
         if not path.is_file():
-            raise NstError("it is not kept yet; stop it, or let it be painted to its end.")
-        return FileResponse(path, media_type="image/png", filename=path.name)
+            raise NstError(
+                "it is not kept yet; stop it, or let it be painted to its end."
+                if piece is not None and piece.live
+                else f"there is no picture {path.name}: it ended before its first step, or was "
+                "removed."
+            )
+        name = os.fsencode(path.name).decode(errors="replace")
+        return FileResponse(path, media_type="image/png", filename=name)
 
     # --- What it does ---------------------------------------------------------------------------
 
@@ -169,7 +178,7 @@ class Studio:
         name, mask = request.query_params.get("name", ""), "mask" in request.query_params
         data = await request.body()
         one = await asyncio.to_thread(self.choices.shelf.take, name, data, mask)
-        return JSONResponse({"id": one.id, "name": one.name})
+        return Told({"id": one.id, "name": one.name})
 
     async def _tell_command(self, request: Request) -> Response:
         wish = wish_from(await _said(request))
@@ -177,17 +186,17 @@ class Studio:
         settings = settings_of(wish, self.choices, output)
         usual = replace(settings, size=None, steps=None)
         told = {"size": usual.asked_size or usual.objective.size, "steps": usual.all_steps}
-        return JSONResponse({"command": command_of(settings, where=True), "usual": told})
+        return Told({"command": command_of(settings, where=True), "usual": told})
 
     async def _estimate(self, request: Request) -> Response:
         wish = wish_from(await _said(request))
         lines = await asyncio.wrap_future(self.painter.estimate(wish))
-        return JSONResponse({"lines": lines})
+        return Told({"lines": lines})
 
     async def _begin(self, request: Request) -> Response:
         one_step = "step" in request.query_params
         piece = self.begin(wish_from(await _said(request)), 1 if one_step else None)
-        return JSONResponse({"id": piece.id})
+        return Told({"id": piece.id})
 
     def begin(self, wish: Wish, steps: int | None = None) -> Piece:
         """Let a piece be painted as soon as those before it are; with ``steps``, pause there."""
@@ -221,7 +230,7 @@ class Studio:
             self.painter.stop(piece)
         else:
             raise NstError(f"a painting cannot be told to {shown(what)}.")
-        return JSONResponse({})
+        return Told({})
 
 
 async def _jpeg(preview: Callable[[str, int], bytes], id: str, side: int) -> Response:
@@ -243,7 +252,13 @@ def _models(model: str) -> dict[str, str]:
 
 
 def open_studio(**options: Any) -> Studio:
-    """Return a studio that shows warnings in its page."""
+    """Return a studio that shows warnings in its page.
+
+    Raises NstError for what none of its pictures could be painted with.  Nothing is written yet.
+    """
     studio = Studio(**options)
+    files.check_folder(studio.folder)
+    weights.find(studio.choices.models["auto"])
+    memory.parse(studio.choices.memory)
     warnings.showwarning = studio.heard
     return studio

@@ -1,5 +1,6 @@
 """What a page asks for: knobs and pictures of the shelf -> Settings; and back."""
 
+import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -54,7 +55,11 @@ class Choices:
 
 def wish_from(said: Any, what: str = "what the page asks for") -> Wish:
     """Return the wish that was parsed from JSON; NstError says what is wrong with it."""
-    return Wish(**schema.given(schema.convert(said, schema.record(Wish), what)))
+    knobs = schema.given(schema.convert(said, schema.record(Wish), what))
+    for name, value in knobs.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise NstError(f"{what} cannot be used: {name} is {value}; give a number.")
+    return Wish(**knobs)
 
 
 def settings_of(wish: Wish, choices: Choices, output: Path | None, **more: Any) -> Settings:

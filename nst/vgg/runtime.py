@@ -436,7 +436,10 @@ def _session(model: Any, device: Device, precision: str) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = runtime.InferenceSession(
-            model.SerializeToString(), options, providers=[_provider(device, precision)]
+            model.SerializeToString(),
+            options,
+            providers=[_provider(device, precision)],
+            enable_fallback=0,  # it would print, where a picture may be written
         )
     except Exception as error:  # ONNX Runtime's own classes have no common one
         if memory.ran_out(error):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nst import memory
 from nst.errors import NstError, brief
 from nst.vgg.architecture import ARCHITECTURES, POOLINGS, Architecture
 
@@ -149,11 +150,15 @@ def load(model: str | Path) -> Network:
         raise NstError(f"{path} is larger than an ONNX file can be; export it again.")
     try:
         import onnx
-
+    except ImportError as error:
+        raise NstError(f"onnx cannot be loaded ({brief(error)}); install nst again.") from error
+    try:
         stored = onnx.load(path, load_external_data=False)  # ours have none
         tensors = stored.graph.initializer
         arrays = {str(tensor.name): onnx.numpy_helper.to_array(tensor) for tensor in tensors}
     except Exception as error:  # protobuf's own error class is not public
+        if memory.ran_out(error):
+            raise MemoryError from error
         raise NstError(
             f"{path} is not a readable ONNX file ({brief(error)}); export it again."
         ) from None

@@ -14,6 +14,7 @@ import pytest
 import nst
 from nst import cli
 from nst.errors import NstError
+from nst.many.journal import Journal
 from nst.pictures import images
 from nst.run import marks, targets
 from nst.run.inputs import prepare
@@ -200,6 +201,23 @@ def test_a_failure_is_one_line_and_the_rest_goes_on(place, words, capsys):
     os.remove("in/broken.png")
     os.remove("in/truncated.jpg")
     assert cli.main(run) == 0
+
+
+def test_what_became_of_a_picture_is_said_though_the_disk_is_full(
+    place, words, monkeypatch, capsys
+):
+    """It was saved elsewhere: who is not told where has lost it."""
+
+    def full(*_):
+        raise NstError("the disk is full; free some space")
+
+    monkeypatch.setattr(Journal, "add", full)
+    monkeypatch.setattr(images, "save", full)
+    run = ["batch", "in", "--recursive", "--style", "one.png", "-o", "out", *words]
+    assert cli.main(run) == 2
+    first, last = [line for line in capsys.readouterr().err.splitlines() if "nst: " in line]
+    assert first.startswith("nst: in/a.png in one.png: the disk is full; free some space")
+    assert last == "nst: the disk is full; free some space"
 
 
 def test_memory_that_runs_out_and_a_bug_end_one_picture(place, quick):

@@ -55,6 +55,17 @@ def test_a_circle_of_links_is_walked_once(place):
     assert len(found("in", recursive=True)) == 3
 
 
+def test_what_is_no_file_is_not_found_but_may_be_named(place):
+    """Nobody writes into a pipe that lies in a folder: reading it would never end."""
+    os.mkfifo("in/pipe.png")
+    os.symlink("/dev/zero", "in/zero.png")
+    os.symlink("nowhere.png", "in/broken.png")
+    os.symlink("a.jpg", "in/link.png")
+    assert [name for name, _ in found("in")] == ["in/a.jpg", "in/b.PNG", "in/broken.png"]
+    assert [name for name, _ in found("in/*.png")] == ["in/broken.png", "in/link.png"]
+    assert found("in/pipe.png") == [("in/pipe.png", ".")]
+
+
 def test_an_empty_folder_says_where_else_pictures_may_be(place):
     Path("empty/more").mkdir(parents=True)
     assert "--recursive looks" in refusal_of(find, ["empty"], Path("out"), False)

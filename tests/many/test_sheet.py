@@ -5,7 +5,7 @@ import pytest
 
 import nst
 from nst import cli
-from nst.pictures import images
+from nst.pictures import images, reading
 from nst.settings import Settings
 from nst.show import plots
 
@@ -39,6 +39,25 @@ def test_given_styles_are_on_it_instead(files, first, other, quick, tmp_path):
     results = nst.sheet(files / "photograph.png", [first, other], out, **quick)
     assert [result.image.shape for result in results] == [(3, 48, 40)] * 2
     assert out.exists()
+
+
+def test_a_photograph_from_standard_input_is_painted_in_every_style(
+    files, first, other, quick, tmp_path, monkeypatch
+):
+    """Standard input can be read only once."""
+    with (files / "photograph.png").open("rb") as file:
+        opened = reading._opened
+        given = iter([file])
+
+        def once(path):
+            return next(given) if str(path) == "-" else opened(path)
+
+        monkeypatch.setattr(reading, "_opened", once)
+        found = nst.sheet("-", [first, other], tmp_path / "one.png", **quick)
+    monkeypatch.undo()
+    named = nst.sheet(files / "photograph.png", [first, other], tmp_path / "two.png", **quick)
+    for one, same in zip(found, named, strict=True):
+        np.testing.assert_array_equal(one.image, same.image)
 
 
 def test_it_overwrites_no_input_and_writes_nothing_that_failed(files, quick, tmp_path, capsys):

@@ -6,6 +6,7 @@ from shlex import quote
 
 import numpy as np
 import pytest
+from asking import until
 
 from nst import cli
 from nst.errors import NstError
@@ -16,14 +17,6 @@ from nst.studio.painter import output_for
 from nst.studio.wish import Wish, onward, settings_of, wish_from
 
 SMALL = {"size": 64, "steps": 4}
-
-
-def until(true, seconds=120):
-    """Wait until something holds."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came about"
-        time.sleep(0.01)
 
 
 def paused(piece, step):

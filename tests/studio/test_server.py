@@ -86,7 +86,7 @@ def ask(here, path="", method="GET", body=None, **headers):
 def test_the_page_is_at_its_address_and_nowhere_else(here):
     status, _, text = ask(here)
     assert (status, text) == (200, PAGE)
-    wrong = "/", "/a-guess/", f"/{here.token}", f"/{here.token[:-1]}/", f"/x{here.token}/"
+    wrong = "/", "/a-guess/", "/a-guess", f"/{here.token[:-1]}/", f"/x{here.token}/"
     for path in (*wrong, f"/{here.token}x/", "/favicon.ico", f"//{here.token}/"):
         status, _, text = ask(here, path)
         assert status == 404, path

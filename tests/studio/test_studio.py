@@ -368,5 +368,5 @@ def test_the_command_prints_its_address_and_ends_at_a_signal(tmp_path):
     child.terminate()
     _, said = child.communicate(timeout=60)
     assert child.returncode == 143
-    assert "nothing was painted in here" in said
+    assert "Nothing was painted in here." in said
     assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ That its numbers are right is shown in test_graphs.py.
 """
 
 import numpy as np
+import onnxruntime
 import pytest
 from machine import HAS_GPU, cupy, needs_gpu
 from small_networks import TWO_BLOCKS, draw_arrays, relative_error
@@ -252,6 +253,23 @@ def test_no_taps_at_all_is_an_error(arrays):
 def test_an_unknown_pooling_is_an_error(arrays):
     with pytest.raises(NstError, match="pooling is 'sum'; choose max or average"):
         Vgg(weights.from_arrays(arrays), TAPS, "sum")
+
+
+def test_a_session_that_cannot_be_opened_prints_nothing_and_is_tried_once(
+    rng, arrays, monkeypatch, capfd
+):
+    """Standard output may be the picture's, and no other device is meant."""
+    tried = []
+
+    def fail(self, providers, *_):
+        tried.append(providers)
+        raise RuntimeError("/onnxruntime_src/env.cc: pthread_create failed, error code: 12 ")
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "_create_inference_session", fail)
+    with pytest.raises(RuntimeError, match="pthread_create failed"):
+        Vgg.from_arrays(arrays, TAPS).forward(photograph(rng))
+    assert len(tried) == 1
+    assert capfd.readouterr().out == ""
 
 
 def test_an_unknown_device_is_an_error(arrays):

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -298,6 +299,18 @@ def test_what_a_file_says_is_fit_for_a_terminal(model_file):
         weights.load(model_file)
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 300 + len(str(model_file))
+
+
+def test_a_reader_that_cannot_be_loaded_is_no_fault_of_the_file(model_file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(NstError, match=r"^onnx cannot be loaded \(import of onnx halted"):
+        weights.load(model_file)
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_file(model_file, monkeypatch):
+    monkeypatch.setattr(onnx, "load", raiser(MemoryError()))
+    with pytest.raises(MemoryError):
+        weights.load(model_file)
 
 
 def test_a_text_file_is_refused(tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nst import demo, memory
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, NstWarning, with_notes
 from nst.many.cluster import worker
 from nst.many.picture import begun, losses_of
 from nst.objective.styles.sums import StyleSums
@@ -111,7 +111,7 @@ def refusal_in(told: Mapping[str, Any]) -> Exception | None:
 
 
 def _line(error: Exception) -> str:
-    return " ".join([str(error), *getattr(error, "__notes__", [])])
+    return with_notes(error)
 
 
 def _is_wanted() -> bool:
