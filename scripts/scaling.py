@@ -19,6 +19,7 @@ import time
 from collections import deque
 from pathlib import Path
 
+import dask
 import distributed
 import numpy as np
 
@@ -184,10 +185,20 @@ def simulate(counts: list[int], picture: float, tile: float, bandwidth: float) -
             )
 
 
+QUIET = {  # what each worker does for who watches it: a thousand in one process do nothing else
+    "distributed.admin.tick.interval": "1h",
+    "distributed.admin.system-monitor.interval": "1h",
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.worker.profile.enabled": False,
+    "distributed.comm.timeouts.connect": "5 minutes",
+}
+
+
 @contextlib.contextmanager
 def _fakes(count: int):
     """Yield a cluster of so many workers of Dask in this process."""
     with (
+        dask.config.set(QUIET),
         distributed.LocalCluster(
             n_workers=count,
             threads_per_worker=1,

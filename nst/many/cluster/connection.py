@@ -198,11 +198,10 @@ class Cluster:
         """
         until = time.monotonic() + WAITING
         while time.monotonic() - self._looked > LOOKING or not self._workers:
-            with self._heard():
-                info = self.client.scheduler_info(n_workers=-1)
-            if "workers" not in info:  # the client has lost it, and knows nothing any more
+            if self.client.status != "running":  # the client has lost it
                 raise self._gone()
-            self._workers = sorted(info["workers"])
+            with self._heard(), suppress(OSError):  # it may not answer just now
+                self._workers = sorted(self.client.nthreads())  # all else about them takes long
             self._looked = time.monotonic()
             if not self._workers:
                 if time.monotonic() > until:
