@@ -75,7 +75,9 @@ class ProgressBar:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and self._bar.n:  # a run that ended before its last step is at its end
+            self._bar.update(1 - self._bar.n)
         self._bar.close()
 
     def show(self, progress: "Progress") -> None:

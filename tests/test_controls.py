@@ -14,7 +14,7 @@ from nst.arguments import settings_of
 from nst.errors import NstError
 from nst.lookup import Lookup
 from nst.pictures import images
-from nst.run.inputs import prepare, read_mask
+from nst.run.inputs import ReadPainting, prepare, read_mask, within_regions
 from nst.run.plan import draft
 from nst.run.scales import Scale
 from nst.run.targets import objective_at
@@ -162,6 +162,36 @@ def test_a_mask_of_which_nothing_is_left_at_its_picture_s_size_is_refused(
     style = Painting(first, **{kind: files / "long.png"})
     with pytest.raises(NstError, match=rf"^the mask .*long\.png is empty at the .*{of}:"):
         prepare(settings(style=[style]))
+
+
+@pytest.mark.parametrize("recipe", ["nst", "neighbours", "gatys-paper"])
+def test_where_no_style_is_painted_the_photograph_stays(settings, files, first, recipe):
+    """To the pixel beyond the mask, and at its soft edge by half."""
+    region = np.ones((3, 90, 75), np.float32)
+    region[:, :, 40:] = 0
+    region[:, :, 40] = 0.5
+    images.save(files / "part.png", region)
+    style = Painting(first, region=files / "part.png")
+    asked = settings(style=style, size=90, scales=1, steps=3, recipe=recipe)
+    painted, photograph = stylize(asked).image, images.load(files / "photograph.png")
+    np.testing.assert_allclose(painted[:, :, 41:], photograph[:, :, 41:], atol=1e-6)
+    assert np.abs(painted - photograph)[:, :, :40].mean() > 0.01
+
+
+@pytest.mark.parametrize("other", ["left", "everywhere"])
+def test_within_its_regions_a_picture_is_as_painted(rng, other):
+    picture, photograph = rng.random((2, 3, 8, 6), np.float32)
+    left = np.zeros((8, 6), np.float32)
+    left[:, :2], left[:, 2] = 1, 0.25
+    masks = {"left": left, "everywhere": np.ones((8, 6), np.float32)}
+    paintings = [
+        ReadPainting(picture, region=left, part="left"),
+        ReadPainting(picture, region=masks[other], part=other),
+    ]
+    found = within_regions(picture, photograph, paintings)
+    covered = left if other == "left" else masks[other]  # two that share one are there once
+    np.testing.assert_array_equal(found[:, covered == 1], picture[:, covered == 1])
+    np.testing.assert_allclose(found, covered * picture + (1 - covered) * photograph, atol=1e-6)
 
 
 def test_a_missing_mask_is_named(first, tmp_path):
@@ -485,7 +515,7 @@ def test_styles_with_weights_and_masks(files, first, other, left):
     assert asked_for(content, first).style == (Painting(first),)
     assert asked_for(content).style[0].path.name == "swirl.jpg"
     assert asked_for(content, "waves:3").style[0].path.name == "waves.jpg"
-    with pytest.raises(NstError, match=r"--style-mask is given 1 times, and there are 2 styles"):
+    with pytest.raises(NstError, match=r"--style-mask is given 1 time, and there are 2 styles"):
         asked_for(content, first, "--style", other, "--style-mask", left)
 
 

@@ -49,8 +49,8 @@ def lines_of(plan: FilmPlan) -> list[str]:
         f"{counted(len(shoot.survey), 'frame')}, {shoot.clip.rate} a second, scenes begin at "
         f"frame {starts}" + (f" and {more} more" if more > 0 else ""),
         *(["the first frame of a scene:", *estimate.lines()] if estimate is not None else []),
-        f"each frame after it: at most {shoot.later.full.steps} steps at {full.width} x "
-        f"{full.height}",
+        f"each frame after it: at most {counted(shoot.later.full.steps, 'step')} at "
+        f"{full.width} x {full.height}",
         *([f"{counted(plan.workers, 'worker')}, a scene each at a time"] if plan.workers else []),
         f"at most about {format_seconds(plan.seconds)} for {counted(plan.frames, 'frame')}",
     ]

@@ -33,7 +33,7 @@ from nst.run.scales import result_side
 from nst.run.shared import Shared
 from nst.settings import Painting, Settings, paintings_of
 from nst.stylize import complete
-from nst.values import check_functions, is_count, is_number, path_of, shown
+from nst.values import check_functions, counted, is_count, is_number, path_of, shown
 
 NOT_HERE = ("content", *OF_ONE_PICTURE, "plot", "save_every")
 MOST_TEMPORAL, MOST_FRAME_STEPS = 1e6, 100_000  # larger numbers are slips
@@ -176,8 +176,8 @@ def video(
     shoot = _prepared(clip, surveyed, settings, device, temporal, frame_steps)
     if scene is not None and not (is_count(scene) and 1 <= scene <= len(shoot.survey.scenes)):
         raise NstError(
-            f"--scene is {shown(scene)}; {clip.name} has {len(shoot.survey.scenes)} scenes, and "
-            "they count from 1."
+            f"--scene is {shown(scene)}; {clip.name} has "
+            f"{counted(len(shoot.survey.scenes), 'scene')}, and they count from 1."
         )
     plan = FilmPlan(shoot, scene)
     mark = _mark(shoot, kind, frame_steps)

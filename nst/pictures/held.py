@@ -15,7 +15,7 @@ from nst.devices import CPU
 from nst.errors import NstError
 from nst.pictures import decoding
 from nst.pictures.reading import SMALL, Held, Input
-from nst.values import shown
+from nst.values import counted, shown
 from nst.vgg.architecture import SMALLEST_SIDE
 
 CHANNELS = (3, 4)  # the fourth is opacity
@@ -119,8 +119,13 @@ def _in_range(planes: np.ndarray, what: str) -> np.ndarray:
             f"the {what} array is of {kind}, which does not say what is white; give uint8 from 0 "
             "to 255, or floats from 0 to 1."
         )
+    if strange := int(planes.size - np.isfinite(planes).sum()):
+        raise NstError(
+            f"the {what} array has {counted(strange, 'value')} not finite; give floats from 0, "
+            "black, to 1, white."
+        )
     low, high = float(planes.min()), float(planes.max())
-    if not (low >= -ALMOST and high <= 1 + ALMOST):  # what is not a number is neither
+    if low < -ALMOST or high > 1 + ALMOST:
         raise NstError(
             f"the {what} array goes from {low:.4g} to {high:.4g}; floats go from 0, black, to 1, "
             "white: divide by 255, or use np.clip."

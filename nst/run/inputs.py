@@ -97,7 +97,10 @@ class Inputs:
                 painted, photograph, alpha, self.paintings, strength, self.device
             )
         painted = colour.as_grey(painted) if self.grey else painted
-        return colour.finished(self.settings.color, painted, self.photograph)
+        finished = colour.finished(self.settings.color, painted, self.photograph)
+        if any(painting.region is None for painting in self.settings.style):
+            return finished
+        return within_regions(finished, self.photograph, self.paintings)
 
 
 def prepare(settings: Settings, asked: bool = False, shared: Shared | None = None) -> Inputs:
@@ -331,6 +334,23 @@ def with_chroma(
     return painted + np.float32(strength) * (np.clip(coloured, 0, 1) - painted)
 
 
+def within_regions(
+    picture: np.ndarray, photograph: np.ndarray, paintings: Sequence[ReadPainting]
+) -> np.ndarray:
+    """Return ``picture`` (3, H, W), and the ``photograph`` where no painting's region is.
+
+    ``photograph + covered (picture - photograph)``, where ``covered`` is the sum of the regions,
+    at most 1.  What is painted reaches a little beyond its region, and a recipe without a content
+    loss keeps nothing of what is outside.
+    """
+    height, width = picture.shape[1:]
+    regions = [region for _, region in _by_region(paintings, height, width)]
+    covered = np.clip(sum(region for region in regions if region is not None), 0, 1)
+    covered[covered > 1 - 2 * LEAST_SHARE] = 1  # two masks that meet are rounded each
+    shown = images.resize(photograph, height, width)
+    return np.where(covered == 1, picture, shown + covered * (picture - shown))
+
+
 def _by_region(
     paintings: Sequence[ReadPainting], height: int, width: int
 ) -> Iterator[tuple[list[ReadPainting], np.ndarray | None]]:
@@ -390,16 +410,17 @@ def check_shape(given: Input, mask: np.ndarray, of: Input | None, picture: np.nd
     """
     (height, width), (rows, columns) = mask.shape, picture.shape[1:]
     name = "the photograph" if of is None else of.name
+    called = given.name if given.name.startswith("the ") else f"the mask {given.name}"  # an array
     fitted = _fitted(mask, rows, columns)
     if fitted is not None and not fitted.any():
         raise NstError(
-            f"the mask {given.name} is empty at the {columns} x {rows} pixels of {name}: paint "
+            f"{called} is empty at the {columns} x {rows} pixels of {name}: paint "
             "white more of what is meant."
         )
     fitting = images.fit(rows, columns, max(height, width))
     if abs(fitting[0] - height) + abs(fitting[1] - width) > 1 + max(height, width) // 50:
         warnings.warn(
-            f"the mask {given.name} is {width} x {height} pixels, and {name} {columns} x {rows}: "
+            f"{called} is {width} x {height} pixels, and {name} {columns} x {rows}: "
             "another shape, to which it is stretched",
             NstWarning,
             stacklevel=2,

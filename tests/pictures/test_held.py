@@ -112,7 +112,7 @@ REFUSED = [
     (np.full((H, W, 3), "a"), "is of <U1"),
     (np.full((H, W, 3), 255.0), "goes from 255 to 255; floats go from 0, black, to 1, white"),
     (np.full((3, H, W), -0.5), r"goes from -0\.5 to -0\.5"),
-    (np.full((3, H, W), np.nan), "goes from nan to nan"),
+    (np.full((3, H, W), np.nan), f"has {3 * H * W} values not finite; give floats"),
     (np.zeros((H, W, 2)), r"has the shape \(19, 27, 2\); give \(H, W, 3\), \(3, H, W\)"),
     (np.zeros((2, H, W, 3)), r"has the shape \(2, 19, 27, 3\)"),
     (np.float32(0.5), r"has the shape \(\)"),
