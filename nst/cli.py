@@ -190,7 +190,8 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong with the arguments in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, readable(f"nst: {message}; see `{self.prog} --help`.") + "\n")
+        said = readable(message, longest_word=40)  # it lists what to choose from, too
+        self.exit(2, f"nst: {said}; see `{self.prog} --help`.\n")
 
 
 class _Version(argparse.Action):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 LONG = 280  # characters of a message: in a longer one,
-LONGEST_WORD = 60  # no word has more characters than these,
+LONGEST_WORD = 90  # no word has more characters than these,
 LONGEST = 400  # and no message more than these
 
 
@@ -94,7 +94,7 @@ def printable(text: object) -> str:
     )
 
 
-def readable(text: object) -> str:
+def readable(text: object, longest_word: int = LONGEST_WORD) -> str:
     """Return ``text`` as one printable line of at most LONGEST characters.
 
     Where it is long, its longest words lose their middle, such as a name of very many characters;
@@ -103,7 +103,7 @@ def readable(text: object) -> str:
     """
     said = printable(text)
     if len(said) > LONG:
-        said = re.sub(r"\S+", lambda word: _without_middle(word[0], LONGEST_WORD), said)
+        said = re.sub(r"\S+", lambda word: _without_middle(word[0], longest_word), said)
     return _without_middle(said, LONGEST)
 
 
