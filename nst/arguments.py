@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from nst import demo, piped, schema
-from nst.errors import NstError, brief
+from nst.errors import NstError, brief, reason_of
 from nst.film import TEMPORAL
 from nst.many.jobs import KINDS, OF_ONE_PICTURE
 from nst.many.sheet import SIZE, STEPS
@@ -610,7 +610,7 @@ def _read_taps(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             text = file.read(4 * schema.MOST_OF_A_TABLE)  # of bytes
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise NstError(f"cannot read {path}: {reason}; check --tap-weights.") from error
     tables = schema.parse_toml(text, str(path))
     if unknown := set(tables) - {"content", "style"} or not tables:

@@ -16,7 +16,15 @@ from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
 from nst import streams
-from nst.errors import NstError, NstWarning, naming_options, of_system, readable, with_notes
+from nst.errors import (
+    NstError,
+    NstWarning,
+    naming_options,
+    of_system,
+    readable,
+    reason_of,
+    with_notes,
+)
 from nst.terminal import say, show_warning, tell
 
 
@@ -132,8 +140,7 @@ def _unheard(output: streams.Lenient, question: bool, as_json: bool) -> bool:
     failure = output.failure
     if failure is None or isinstance(failure, BrokenPipeError) or not (question or as_json):
         return False
-    reason = getattr(failure, "strerror", None) or failure
-    say(f"nst: standard output did not take all that was printed: {str(reason).lower()}.")
+    say(f"nst: standard output did not take all that was printed: {reason_of(failure)}.")
     return True
 
 

@@ -114,6 +114,15 @@ def _without_middle(text: str, most: int) -> str:
     return text[: kept - kept // 2] + "..." + text[-(kept // 2) :]
 
 
+def reason_of(error: BaseException) -> str:
+    """Return why the machine refuses, without its number, to be said in the midst of a line.
+
+    >>> reason_of(OSError(28, "No space left on device"))
+    'no space left on device'
+    """
+    return str(getattr(error, "strerror", None) or error).lower()
+
+
 def of_system(error: OSError) -> str:
     """Return what the machine refuses, and of which file, in one readable line.
 
@@ -133,7 +142,7 @@ def with_notes(error: BaseException, said: object = None) -> str:
     'the disk is full; free some space. The picture after step 2 is in out.png.'
     """
     notes: list[str] = getattr(error, "__notes__", [])
-    *first, last = [str(error if said is None else said), *notes]
+    *first, last = [one for one in (str(error if said is None else said), *notes) if one] or [""]
     return " ".join(
         [*(one if one.endswith((".", "?", "!")) else f"{one}." for one in first), last]
     )

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from nst.errors import NstError, NstWarning, of_system
+from nst.errors import NstError, NstWarning, of_system, reason_of
 
 PathLike = str | os.PathLike[str]
 
@@ -60,7 +60,7 @@ def make_folder(folder: Path, advice: str = "choose another") -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise NstError(f"cannot make the folder {folder}: {reason}; {advice}") from error
 
 
@@ -170,5 +170,5 @@ def unwritable(path: PathLike, error: OSError) -> NstError:
         reason = "its folder is not there" if named else f"there is no folder {folder}"
         advice = "make it or choose another"
     else:
-        reason, advice = (error.strerror or str(error)).lower(), "choose another name or folder"
+        reason, advice = reason_of(error), "choose another name or folder"
     return NstError(f"cannot write {path}: {reason}; {advice}")

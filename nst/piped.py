@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from nst.errors import NstError
+from nst.errors import NstError, reason_of
 
 STDOUT = "-"  # as the name of an output
 
@@ -34,7 +34,7 @@ def standard_output(plot: bool = False, save_every: int = 0, **_: Any) -> Iterat
             sys.stdout.buffer.write(path.read_bytes())
             sys.stdout.buffer.flush()
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = reason_of(error)
             raise NstError(
                 f"cannot write the picture to standard output: {reason}; it is in {path}."
             ) from error

@@ -125,7 +125,7 @@ def told_as_json(
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             status = "stopped"
-        said = with_notes(error) if str(error) else " ".join(getattr(error, "__notes__", []))
+        said = with_notes(error)
         raise
     finally:
         named = [*([] if style is None else [style]), *styles]

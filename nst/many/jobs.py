@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nst import demo
-from nst.errors import NstError, brief, printable
+from nst.errors import NstError, brief, printable, reason_of
 from nst.many.photographs import Photograph, names_of
 from nst.pictures import encoding, reading
 from nst.settings import Painting
@@ -69,7 +69,7 @@ def read_list(path: Path, folder: Path, kind: str) -> list[Job]:
             reader = csv.reader(_of_a_list(file.read(LARGEST_LIST + 1), path).splitlines(True))
             rows += [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise NstError(f"cannot read {path}: {reason}; check --pairs.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise NstError(f"{path} is no CSV file in UTF-8: {brief(error)}; mend it.") from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nst import files
-from nst.errors import NstError, brief
+from nst.errors import NstError, brief, reason_of
 from nst.pictures import reading
 from nst.run import marks
 
@@ -94,7 +94,7 @@ def _in_folder(
     count, before = 0, len(unreadable)
 
     def keep(error: OSError) -> None:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         name = Path(error.filename or folder)
         failure = NstError(f"cannot look into {name}: {reason}; check its permissions")
         if name == folder:

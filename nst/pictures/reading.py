@@ -16,7 +16,7 @@ import numpy as np
 
 from nst import memory
 from nst.devices import CPU
-from nst.errors import NstError
+from nst.errors import NstError, reason_of
 from nst.files import PathLike
 
 if sys.platform == "win32":
@@ -154,5 +154,5 @@ def _unreadable(name: str, error: Exception) -> NstError:
         return NstError(f"cannot read {name}: there is no such file; check the name")
     if isinstance(error, IsADirectoryError) or os.path.isdir(name):  # Windows: PermissionError
         return NstError(f"cannot read {name}: it is a folder; name an image in it")
-    reason = str(getattr(error, "strerror", None) or error).lower()
+    reason = reason_of(error)
     return NstError(f"cannot read {name}: {reason}; check the file and its permissions")

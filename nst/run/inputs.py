@@ -411,8 +411,7 @@ def check_shape(given: Input, mask: np.ndarray, of: Input | None, picture: np.nd
     (height, width), (rows, columns) = mask.shape, picture.shape[1:]
     name = "the photograph" if of is None else of.name
     called = given.name if given.name.startswith("the ") else f"the mask {given.name}"  # an array
-    fitted = _fitted(mask, rows, columns)
-    if fitted is not None and not fitted.any():
+    if images.resize(mask, rows, columns).max() < LEAST_SHARE:
         raise NstError(
             f"{called} is empty at the {columns} x {rows} pixels of {name}: paint "
             "white more of what is meant."

@@ -14,7 +14,7 @@ from nst.run.checkpoints import LONG_RUN
 from nst.run.ending import WINDOW
 from nst.run.estimate import IMAGE, Estimate, Work
 from nst.run.inputs import Inputs, default_folder
-from nst.run.probe import Cost, probe, probe_size
+from nst.run.probe import PROBE_TRIES, Cost, probe, probe_size
 from nst.run.scales import Scale, preview_scales, scales_for
 from nst.run.targets import TileCrew, kinds_of, objective_at, padding_in, painting_size
 from nst.settings import Settings
@@ -102,7 +102,7 @@ def probe_small(inputs: Inputs, drafted: Plan) -> Cost:
     height, width = probe_size(drafted.full.height, drafted.full.width)
     scale = Scale(height, width, 1)
     full = max(drafted.full.height, drafted.full.width)
-    tries = 1 if full <= draft_side() else 5  # a draft must not wait for more
+    tries = 1 if full <= draft_side() else PROBE_TRIES  # a draft must not wait for more
     with blas_on_one_thread():  # as in stylize.complete
         image = inputs.device.asarray(images.resize(inputs.content, height, width))
         return probe(objective_at(inputs, scale, share=drafted.share(scale)), image, tries)

@@ -20,6 +20,7 @@ from nst.objective.tiling import with_margin
 from nst.run.targets import network_size
 
 PROBE_SECONDS = 0.3
+PROBE_TRIES = 5
 PROBE_SIDE = 320  # pixels
 PROBE_PRODUCT = 512  # rows and columns of two matrices
 
@@ -51,7 +52,7 @@ class Cost:
         return fixed + self.features_bytes * pixels
 
 
-def probe(objective: Objective, image: Array, tries: int = 5) -> Cost:
+def probe(objective: Objective, image: Array, tries: int = PROBE_TRIES) -> Cost:
     """Return what ``objective`` takes for each pixel of ``image``, seen as a whole.
 
     Times are means of so many ``tries`` at most.

@@ -90,7 +90,7 @@ def attempted(
     try:
         return paint(order, shared, *data)
     except NstError as error:  # it would fail anywhere
-        return {"status": "failed", "error": _line(error), "bug": None}
+        return {"status": "failed", "error": with_notes(error), "bug": None}
     except Exception as error:
         if isinstance(error, OSError) or memory.ran_out(error) or not _is_wanted():
             raise worker.plain(error) from None
@@ -108,10 +108,6 @@ def refusal_in(told: Mapping[str, Any]) -> Exception | None:
     error = RuntimeError(told["error"])
     error.__cause__ = RuntimeError(f"on a worker:\n{told['bug']}")
     return error
-
-
-def _line(error: Exception) -> str:
-    return with_notes(error)
 
 
 def _is_wanted() -> bool:
