@@ -6,6 +6,7 @@ Stricter than CuPy where it can be:
 * Memory is from a pool like CuPy's: what one array gave back is the next one's, of another shape.
   What is in it, new or given back, is NaN.
 * What waits for the GPU, or copies something to it, is counted with the line of nst that did it.
+* Each thread begins with the null stream.
 
 `start` puts a fresh pool in place; kernels.cu runs as C++ on the host, see host_cuda.py.
 """
@@ -13,6 +14,7 @@ Stricter than CuPy where it can be:
 import ctypes
 import mmap
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +26,9 @@ import nst
 
 __version__ = "14, emulated"
 float32, float64, int32 = np.float32, np.float64, np.int32
+COUNTS_FIRST = {  # how many there are says how large the result is, and the GPU knows it
+    "nonzero", "flatnonzero", "argwhere", "unique", "extract", "compress", "bincount",
+}  # fmt: skip
 TOGETHER = {"gram_partials", "nearest_partials"}  # kernels whose threads share a tile
 UNIT = 512  # bytes: what the pool gives is a multiple
 LARGEST = 1 << 30  # bytes of the GPU; what nobody touches takes nothing
@@ -39,7 +44,7 @@ def start(host):
     """Begin with an empty GPU, whose kernels ``host`` runs, a `host_cuda.HostModule`."""
     global pool, host_module
     pool, host_module = Pool(), host
-    cuda.current = Stream(ptr=0)
+    cuda.in_use = threading.local()
     used.clear()
     forget()
 
@@ -152,7 +157,7 @@ class ndarray:  # as CuPy and NumPy have it
     def get(self, out=None, blocking=True):
         if not blocking:  # what is read is there after the next wait, and not before
             assert out.shape == self.shape and out.dtype == self.dtype  # noqa: PT018
-            cuda.current.pending.append((out, self))
+            cuda.get_current_stream().pending.append((out, self))
             return out
         count(waits, "get")
         return self.host.copy()
@@ -202,6 +207,9 @@ class ndarray:  # as CuPy and NumPy have it
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, key):
+        parts = key if isinstance(key, tuple) else (key,)
+        if any(isinstance(part, ndarray) and part.dtype == bool for part in parts):
+            count(waits, "where it is true")
         return _result(self.host[_host(key)], self)
 
     def __setitem__(self, key, value):
@@ -213,6 +221,7 @@ class ndarray:  # as CuPy and NumPy have it
             raise AttributeError(name)
         method = getattr(self.host, name)
         used.add(f"ndarray.{name}")
+        _count_first(name)
         return lambda *args, **kwargs: _call(method, *args, operand=self, **kwargs)
 
     def fill(self, value):
@@ -369,7 +378,13 @@ def __getattr__(name):
         raise AttributeError(name)
     function = getattr(np, name)
     used.add(name)
+    _count_first(name)
     return lambda *args, **kwargs: _call(function, *args, **kwargs)
+
+
+def _count_first(name):
+    if name in COUNTS_FIRST:
+        count(waits, name)
 
 
 class linalg:
@@ -426,7 +441,7 @@ class Stream:
         self.pending = []
 
     def use(self):
-        cuda.current = self
+        cuda.in_use.stream = self
 
     def synchronize(self):
         count(waits, "synchronize")
@@ -446,9 +461,12 @@ class runtime:
         return {"name": b"a GPU, emulated", "major": 9, "minor": 0, "totalGlobalMem": LARGEST}
 
 
+NULL = Stream(ptr=0)
+
+
 class cuda:
-    current = None
+    in_use = threading.local()
     runtime = runtime
     Stream = Stream
-    get_current_stream = staticmethod(lambda: cuda.current)
+    get_current_stream = staticmethod(lambda: getattr(cuda.in_use, "stream", NULL))
     alloc_pinned_memory = staticmethod(lambda size: bytearray(b"\xff" * size))

@@ -40,8 +40,8 @@ class InferenceSession:
             assert ("preload",) in told, "CUDA's libraries are on no path"
             unknown = set(told_options) - OPTIONS
             assert not unknown, f"Invalid CUDA EP option: {unknown}"
-            stream = told_options.get("user_compute_stream", "0")
-            assert stream in ("0", str(emulated_cupy.cuda.current.ptr)), "another stream"
+            stream, here = told_options.get("user_compute_stream", "0"), emulated_cupy.cuda
+            assert stream in ("0", str(here.get_current_stream().ptr)), "another stream"
         self._session = real.InferenceSession(model, options, providers=[CPU])
 
     def get_providers(self):

@@ -138,21 +138,46 @@ def test_doctor_computes_on_it(gpu, capsys):
 # ---- Waits ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("recipe", ["nst", "spst", "crowson", "hvass"])
+MOST_LAUNCHES = 128, 600  # of our kernels in a step, and of CuPy's; a launch takes 5 us or more
+
+
+@pytest.mark.parametrize("recipe", ["nst", "spst", "crowson", "hvass", "mixture"])
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_a_step_waits_for_the_gpu_once_and_copies_nothing_to_it(gpu, settings, recipe, optimizer):
     """Long enough for L-BFGS to begin in bands, to clip, and to forget its oldest pairs."""
-    waits, uploads = [], []
+    counted = []
 
     def after_step(progress):
-        waits.append(sum(gpu.waits.values()))
-        uploads.append(sum(gpu.uploads.values()))
+        ours = {name: times for name, times in gpu.launches.items() if name != "cupy"}
+        launches = sum(ours.values()), gpu.launches["cupy"]
+        memory = gpu.pool.total_bytes(), gpu.pool.released
+        counted.append((sum(gpu.waits.values()), sum(gpu.uploads.values()), *launches, *memory))
 
     picture = {"size": 32, "scales": 1, "steps": 35, "style_scale": 0.4, "model": "vgg16-slim"}
     asked = settings(device="cuda", recipe=recipe, optimizer=optimizer, **picture)
     paint(prepare(asked), after_step)
-    assert max(np.diff(waits)) == 1, gpu.waits
-    assert max(np.diff(uploads)) == 0, gpu.uploads
+    waits, uploads, ours, cupys, memory, released = np.diff(counted, axis=0).T
+    assert max(waits) == 1, gpu.waits
+    assert max(uploads) == 0, gpu.uploads
+    assert max(ours) <= MOST_LAUNCHES[0], gpu.launches
+    assert max(cupys) <= MOST_LAUNCHES[1], gpu.launches
+    assert max(memory[-10:]) == 0  # the pool has what a step needs
+    assert max(released) == 0
+
+
+def launches_of_a_step(gpu, pairs):
+    """Return how often L-BFGS launches one of our kernels in a step, with so many pairs behind."""
+    rng, device = np.random.default_rng(5), devices.pick("cuda")
+    image, optimizer = device.asarray(rng.random((3, 8, 9))), Lbfgs(history=pairs, bounds=None)
+    for _ in range(pairs + 2):
+        loss = (image * image).sum().astype(np.float64)
+        gpu.launches.clear()
+        optimizer.step(image, loss, image * device.asarray(rng.random((3, 8, 9)) + 1))
+    return {name: times for name, times in gpu.launches.items() if name != "cupy"}
+
+
+def test_no_pair_of_the_optimizer_is_a_launch_of_its_own(gpu):
+    assert launches_of_a_step(gpu, 3) == launches_of_a_step(gpu, 12)
 
 
 def test_in_tiles_a_step_waits_once_more_to_give_memory_back(gpu, settings):

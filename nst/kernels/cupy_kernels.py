@@ -104,18 +104,13 @@ def symmetric_power(matrix: cp.ndarray, exponent: float, smallest: float = 0.0) 
 def newton_schulz(matrix: cp.ndarray, steps: int) -> tuple[cp.ndarray, cp.ndarray]:
     checks.is_square(matrix)
     values, vectors = cp.linalg.eigh(matrix)
-    norm = (values**2).sum() ** 0.5
-    y, z = values / norm, 1.0
-    for _ in range(steps):
-        t = (3 - z * y) / 2
-        y, z = y * t, t * z
-    roots = y * norm**0.5
-    size = (roots**2).sum() ** 0.5
-    a, q = roots / size, 1 / size
-    for _ in range(steps):
-        t = (3 - a**2) / 2
-        a, q = a * t, q * t
-    return (vectors * roots) @ vectors.T, (vectors * (q / 2)) @ vectors.T
+    values = values.astype(cp.float64, copy=False)
+    roots, d_values = cp.empty_like(values), cp.empty_like(values)
+    sizes = values.size, steps
+    _launch("newton_schulz", 1, roots, d_values, cp.empty((), cp.float64), values, *sizes)
+    found = (values.astype(vectors.dtype, copy=False) for values in (roots, d_values))
+    root, d_matrix = ((vectors * each) @ vectors.T for each in found)
+    return root, d_matrix
 
 
 def mse(x: cp.ndarray, target: cp.ndarray) -> cp.ndarray:
@@ -288,23 +283,20 @@ def dot(x: cp.ndarray, y: cp.ndarray) -> cp.ndarray:
 
 
 def dots(vectors: cp.ndarray, x: cp.ndarray) -> cp.ndarray:
-    """Return the NumPy twin's products, each by `dot`'s kernel: float64 adds up all of it."""
+    """Return the NumPy twin's products; but float64 adds up all of each."""
     checks.are_alike(vectors, x)
-    _is_float32("dots", vectors=vectors, x=x)
-    products = cp.empty(len(vectors), cp.float64)
-    partials = cp.empty(_blocks(x.size), cp.float64)
-    for index, vector in enumerate(vectors):
-        _launch("dot", len(partials), partials, vector, x, x.size)
-        _launch("add_up_exactly", 1, products[index : index + 1], partials, partials.size, 1)
+    count, blocks = len(vectors), _blocks(x.size)
+    products, partials = cp.empty(count, cp.float64), cp.empty((count, blocks), cp.float64)
+    _launch("dots_partials", blocks, partials, vectors, x, count, x.size)
+    _launch("dots", count, products, partials, blocks)
     return products
 
 
 def combine(coefficients: cp.ndarray, vectors: cp.ndarray, y: cp.ndarray) -> cp.ndarray:
     checks.are_coefficients_of(coefficients, vectors)
     checks.are_alike(vectors, y)
-    _is_float32("combine", vectors=vectors, y=y)
-    for index, vector in enumerate(vectors):
-        _launch("axpy", _blocks(y.size), y, coefficients[index : index + 1], 1, vector, y.size)
+    factors = coefficients.astype(cp.float32, copy=False)
+    _launch("combine", _blocks(y.size), y, factors, vectors, len(vectors), y.size)
     return y
 
 

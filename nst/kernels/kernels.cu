@@ -148,17 +148,54 @@ extern "C" __global__ void gram_partials(double* partials, const float* features
 // numpy: ... / divisor
 extern "C" __global__ void gram(float* result, const double* partials, long long channels,
                                 long long slices, double divisor) {
+    double share = 1.0 / divisor;
     FOR_EACH_LINE(row, channels) FOR_EACH_COLUMN(column, channels) {
         long long upper = row < column ? row * channels + column : column * channels + row;
         double sum = 0.0;
         for (long long slice = 0; slice < slices; ++slice)
             sum += partials[slice * channels * channels + upper];
-        result[row * channels + column] = (float)(sum / divisor);
+        result[row * channels + column] = (float)(sum * share);
     }
 }
 
 // gram_backward, moments and moments_backward are matrix products, which cuBLAS does for
-// cupy_kernels.py; symmetric_power and newton_schulz are cuSOLVER's.
+// cupy_kernels.py; symmetric_power is cuSOLVER's, and so is what newton_schulz begins with.
+
+// numpy: both loops over the steps, for each eigenvalue.  One block has all of them: their
+// squares are added up twice, and `shared_sum` is where its threads read that.
+extern "C" __global__ void newton_schulz(double* roots, double* d_values, double* shared_sum,
+                                         const double* values, long long count,
+                                         long long steps) {
+    if (blockIdx.x > 0) return;
+    double squares = 0.0;
+    for (long long i = threadIdx.x; i < count; i += blockDim.x) squares += values[i] * values[i];
+    block_sum(squares, shared_sum);
+    __syncthreads();
+    double norm = sqrt(*shared_sum), over_norm = 1.0 / norm, root_of_norm = sqrt(norm);
+    squares = 0.0;
+    for (long long i = threadIdx.x; i < count; i += blockDim.x) {
+        double y = values[i] * over_norm, z = 1.0;
+        for (long long step = 0; step < steps; ++step) {
+            double t = (3.0 - z * y) * 0.5;
+            y *= t;
+            z *= t;
+        }
+        roots[i] = y * root_of_norm;
+        squares += roots[i] * roots[i];
+    }
+    block_sum(squares, shared_sum);
+    __syncthreads();
+    double over_size = 1.0 / sqrt(*shared_sum);
+    for (long long i = threadIdx.x; i < count; i += blockDim.x) {
+        double a = roots[i] * over_size, q = over_size;
+        for (long long step = 0; step < steps; ++step) {
+            double t = (3.0 - a * a) * 0.5;
+            a *= t;
+            q *= t;
+        }
+        d_values[i] = q * 0.5;
+    }
+}
 
 // ---- Mean squared error ------------------------------------------------------------
 
@@ -514,20 +551,58 @@ extern "C" __global__ void dot(double* partials, const float* x, const float* y,
     block_sum(sum, partials);
 }
 
-// numpy: y += scale * x
-// numpy: x[i] = (known[i] - matrix[i] @ x) / matrix[i, i].  One thread: each waits for the last.
-extern "C" __global__ void substitute_back(double* x, const double* upper, const double* known,
-                                           long long n, long long transposed) {
-    if (blockIdx.x > 0 || threadIdx.x > 0) return;
-    for (long long step = 0; step < n; ++step) {
-        long long i = transposed ? step : n - 1 - step;
-        double sum = known[i];
-        for (long long j = transposed ? 0 : i + 1; j < (transposed ? i : n); ++j)
-            sum -= (transposed ? upper[j * n + i] : upper[i * n + j]) * x[j];
-        x[i] = sum / upper[i * n + i];
+// numpy: vectors @ x, before the blocks are added up: a row of partial sums for each vector.  A
+// block has the same share of all of them, so that it reads its x from the cache but once.
+extern "C" __global__ void dots_partials(double* partials, const float* vectors, const float* x,
+                                         long long count, long long n) {
+    for (long long vector = 0; vector < count; ++vector, vectors += n, partials += gridDim.x) {
+        double sum = 0.0;
+        FOR_EACH(i, n) {
+            sum += (double)vectors[i] * x[i];
+        }
+        block_sum(sum, partials);
     }
 }
 
+// One block for each vector.
+extern "C" __global__ void dots(double* products, const double* partials, long long blocks) {
+    double sum = 0.0;
+    const double* own = partials + blockIdx.x * blocks;
+    for (long long i = threadIdx.x; i < blocks; i += blockDim.x) sum += own[i];
+    block_sum(sum, products);
+}
+
+// numpy: y += coefficients @ vectors.  Each element is read and written once, for all vectors.
+extern "C" __global__ void combine(float* y, const float* coefficients, const float* vectors,
+                                   long long count, long long n) {
+    FOR_EACH(i, n) {
+        float sum = y[i];
+        const float* value = vectors + i;
+        for (long long vector = 0; vector < count; ++vector, value += n)
+            sum += coefficients[vector] * *value;
+        y[i] = sum;
+    }
+}
+
+// numpy: x[i] = (known[i] - matrix[i] @ x) / matrix[i, i].  One block: as soon as an unknown is
+// found, its threads take its part from what is known of all those to come.
+extern "C" __global__ void substitute_back(double* x, const double* upper, const double* known,
+                                           long long n, long long transposed) {
+    if (blockIdx.x > 0) return;
+    for (long long j = threadIdx.x; j < n; j += blockDim.x) x[j] = known[j];
+    for (long long step = 0; step < n; ++step) {
+        long long i = transposed ? step : n - 1 - step;
+        __syncthreads();  // all that was found is taken away
+        if (threadIdx.x == 0) x[i] /= upper[i * n + i];
+        __syncthreads();
+        double found = x[i];
+        long long first = transposed ? i + 1 : 0, end = transposed ? n : i;
+        for (long long j = first + threadIdx.x; j < end; j += blockDim.x)
+            x[j] -= (transposed ? upper[i * n + j] : upper[j * n + i]) * found;
+    }
+}
+
+// numpy: y += scale * x
 extern "C" __global__ void axpy(float* y, const double* scale, double known, const float* x,
                                 long long n) {
     float factor = (float)factor_of(scale, known);

@@ -32,7 +32,7 @@ extern "C" __global__ void block_mean_backward(float* d_features, const float* d
         long long row = line % full_height / side;
         const float* pulls = d_means + (line / full_height * height + row) * width;
         FOR_EACH_COLUMN(full_column, full_width) {
-            long long column = full_column / side;
+            long long column = (unsigned)full_column / (unsigned)side;  // of 32 bits: far faster
             float pull = row < height && column < width ? pulls[column] * share : 0.0f;
             float* here = d_features + line * full_width + full_column;
             *here = add ? *here + pull : pull;
@@ -54,11 +54,6 @@ __device__ Point point_at(long long index, double step, double first, long long 
     return {before, before + 1 < length ? before + 1 : length - 1, place - before};
 }
 
-// numpy: the matrix's entry: how much the pixel counts for the point.
-__device__ double share_of(long long pixel, Point point) {
-    return (point.before == pixel ? 1.0 - point.t : 0.0) + (point.after == pixel ? point.t : 0.0);
-}
-
 // numpy: R F C'
 extern "C" __global__ void resize(float* resized, const float* features, double factor,
                                   double row_step, double first_row, double column_step,
@@ -69,28 +64,38 @@ extern "C" __global__ void resize(float* resized, const float* features, double 
         const float* channel = features + line / height * full_height * full_width;
         const float* above = channel + row.before * full_width;
         const float* below = channel + row.after * full_width;
+        float lower = (float)(row.t * factor), upper = (float)((1.0 - row.t) * factor);
         FOR_EACH_COLUMN(c, width) {
             Point column = point_at(c, column_step, first_column, full_width);
-            double left = above[column.before] * (1.0 - row.t) + below[column.before] * row.t;
-            double right = above[column.after] * (1.0 - row.t) + below[column.after] * row.t;
-            double value = left * (1.0 - column.t) + right * column.t;
-            resized[line * width + c] = (float)(value * factor);
+            float left = above[column.before] * upper + below[column.before] * lower;
+            float right = above[column.after] * upper + below[column.after] * lower;
+            resized[line * width + c] = left + (right - left) * (float)column.t;
         }
     }
 }
 
-// The first and the last point, of `count`, that a pixel may count for.
-__device__ long long first_point(long long pixel, double step, double first, long long count) {
-    if (pixel == 0) return 0;  // all before the first pixel too
-    double found = floor((pixel - 1 - first) / step);
-    return found < 0.0 ? 0 : found > count - 1 ? count - 1 : (long long)found;
+// The points, of `count`, that a pixel may count for, and how far the first is behind the pixel.
+struct Reach {
+    long long first, last;
+    float distance;
+};
+
+__device__ Reach reach_of(long long pixel, double step, double over_step, double first,
+                          long long count, long long length) {
+    double low = floor((pixel - 1 - first) * over_step), high = ceil((pixel + 1 - first) * over_step);
+    long long from = pixel == 0 || low < 0.0 ? 0 : low > count - 1 ? count - 1 : (long long)low;
+    long long to = pixel == length - 1 || high > count - 1 ? count - 1
+                   : high < 0.0                            ? 0
+                                                           : (long long)high;
+    return {from, to, (float)(first + step * from - pixel)};
 }
 
-__device__ long long last_point(long long pixel, double step, double first, long long count,
-                                long long length) {
-    if (pixel == length - 1) return count - 1;
-    double found = ceil((pixel + 1 - first) / step);
-    return found < 0.0 ? 0 : found > count - 1 ? count - 1 : (long long)found;
+// numpy: the matrix's entry: how much the pixel counts for a point at this `distance` behind it.
+// Points beyond the picture are at its first pixel, or at its last.
+__device__ float share_of(float distance, bool is_first, bool is_last) {
+    if (is_first && distance < 0.0f || is_last && distance > 0.0f) return 1.0f;
+    float share = 1.0f - fabsf(distance);
+    return share > 0.0f ? share : 0.0f;
 }
 
 // numpy: R' d C.  Each pixel gathers from the points around it.
@@ -100,23 +105,28 @@ extern "C" __global__ void resize_backward(float* d_features, const float* d_res
                                            long long lines, long long height, long long width,
                                            long long full_height, long long full_width,
                                            long long add) {
+    double over_row = 1.0 / row_step, over_column = 1.0 / column_step;
+    float row_by = (float)row_step, column_by = (float)column_step, scale = (float)factor;
     FOR_EACH_LINE(line, lines) {
         long long row = line % full_height;
         const float* pulls = d_resized + line / full_height * height * width;
-        long long top = first_point(row, row_step, first_row, height);
-        long long bottom = last_point(row, row_step, first_row, height, full_height);
+        Reach rows = reach_of(row, row_step, over_row, first_row, height, full_height);
         FOR_EACH_COLUMN(column, full_width) {
-            long long left = first_point(column, column_step, first_column, width);
-            long long right = last_point(column, column_step, first_column, width, full_width);
+            Reach columns =
+                reach_of(column, column_step, over_column, first_column, width, full_width);
             double pull = 0.0;
-            for (long long r = top; r <= bottom; ++r) {
-                double share = share_of(row, point_at(r, row_step, first_row, full_height));
-                for (long long c = left; c <= right; ++c)
-                    pull += share * pulls[r * width + c] *
-                            share_of(column, point_at(c, column_step, first_column, full_width));
+            for (long long r = rows.first; r <= rows.last; ++r) {
+                float along = 0.0f;
+                for (long long c = columns.first; c <= columns.last; ++c) {
+                    float distance = columns.distance + (c - columns.first) * column_by;
+                    along += pulls[r * width + c] *
+                             share_of(distance, column == 0, column == full_width - 1);
+                }
+                float distance = rows.distance + (r - rows.first) * row_by;
+                pull += share_of(distance, row == 0, row == full_height - 1) * along;
             }
             float* here = d_features + line * full_width + column;
-            *here = (add ? *here : 0.0f) + (float)(pull * factor);
+            *here = (add ? *here : 0.0f) + (float)pull * scale;
         }
     }
 }

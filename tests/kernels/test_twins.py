@@ -1,6 +1,7 @@
 """The CuPy kernels against their NumPy twins: compiled, on the host, on the GPU."""
 
 import inspect
+import re
 import statistics
 import sys
 
@@ -38,10 +39,9 @@ ALL = [*NAMES, *public_names(numpy_neighbours)]  # which have tests of their own
 SHARED = {"add_up", "add_up_exactly"}  # of all that add up: first in the file
 OF_MATRICES = {"symmetric_power", "newton_schulz", "substitute_back"}  # of any dtype and layout
 EXACT = {"moments", "band_squares", "dots", "substitute_back"}  # in float64
-LIBRARY = OF_MATRICES - {"substitute_back"} | {  # without a kernel
+LIBRARY = {"symmetric_power"} | {  # without a kernel
     *{"gram_backward", "moments", "moments_backward"},
     *{"cosine_transform", "inverse_cosine_transform"},
-    *{"dots", "combine"},  # by those of `dot` and `axpy`
 }
 DRAWN = object()  # stands for an argument that has a default and is drawn nevertheless
 ADDED = {"out": DRAWN, "add": True}
@@ -200,18 +200,70 @@ def test_kernels_are_in_the_order_of_their_twins():
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90", "sm_100"])
 def test_kernels_compile(arch):
+    nvrtc, program = compiled(SOURCE, arch)
+    cubin = nvrtc.getCUBIN(program)
+    for name in kernel_names(SOURCE):
+        assert f".text.{name}\0".encode() in cubin
+
+
+def compiled(source, arch):
+    """Return NVRTC, and the ``source`` as it has compiled it."""
     if cupy is None:
         unavailable("CuPy (but no GPU), for NVRTC")
     # Not cupy.cuda.compiler.compile_using_nvrtc: that asks the driver for a device.
     nvrtc = cupy.cuda.nvrtc
-    program = nvrtc.createProgram(SOURCE, "kernels.cu", (), ())
+    program = nvrtc.createProgram(source, "kernels.cu", (), ())
     try:
         nvrtc.compileProgram(program, (f"-arch={arch}", "--std=c++17"))
     except nvrtc.NVRTCError:
         pytest.fail(nvrtc.getProgramLog(program))
-    cubin = nvrtc.getCUBIN(program)
-    for name in kernel_names(SOURCE):
-        assert f".text.{name}\0".encode() in cubin
+    return nvrtc, program
+
+
+SLOW = re.compile(r"\b((?:div|rem|sqrt|rcp)\S*\.(?:[fsu]64)) ")
+LABEL, JUMP = re.compile(r"\s*(\$\w+):"), re.compile(r"\bbra\S*\s+(\$\w+);")
+
+
+def slow_in_loops(source):
+    """Return ``kernel: instruction`` of what is slow and is done for each element.
+
+    A GPU has no units for a division of long longs, and many have few for one of doubles.  For a
+    line, or a position, of which a loop goes through all pixels or channels, it does not count.
+    """
+    nvrtc, program = compiled(source, "compute_80")
+    entries = r"\.entry (\w+)\((?:.|\n)*?\{\n((?:.|\n)*?)\n\}"
+    found = []
+    for kernel, body in re.findall(entries, nvrtc.getPTX(program).decode()):
+        lines = body.splitlines()
+        labels = {m[1]: at for at, line in enumerate(lines) if (m := LABEL.match(line))}
+        jumps = [(labels[m[1]], at) for at, line in enumerate(lines) if (m := JUMP.search(line))]
+        loops = {(first, last) for first, last in jumps if first <= last}
+        for at, line in enumerate(lines):
+            around = {loop for loop in loops if loop[0] <= at <= loop[1]}
+            if not (slow := SLOW.search(line)) or not around:
+                continue
+            inmost = min(around, key=lambda loop: loop[1] - loop[0])
+            inside = [one for one in loops if inmost[0] < one[0] and one[1] < inmost[1]]
+            if not inside or len({first for first, _ in around}) > 1:
+                found.append(f"{kernel}: {slow[1]}")
+    return found
+
+
+def test_no_element_costs_a_division_of_doubles_or_long_longs():
+    assert slow_in_loops(SOURCE) == []
+
+
+def test_a_division_for_each_element_is_noticed():
+    hoisted = """float factor = (float)(factor_of(d_loss, known) * 2.0 / n);
+    FOR_EACH(i, n) {
+        d_x[i] = (x[i] - target[i]) * factor;"""
+    assert SOURCE.count(hoisted) == 1
+    for division, found in {
+        "(double)(x[i] - target[i]) / n": "div.rn.f64",
+        "(x[i] - target[i]) * (float)(i / known_width)": "div.s64",
+    }.items():
+        each = f"long long known_width = n - 1; FOR_EACH(i, n) {{ d_x[i] = {division};"
+        assert f"mse_backward: {found}" in slow_in_loops(SOURCE.replace(hoisted, each))
 
 
 def test_cupy_arrays_get_the_cupy_twin():
@@ -271,6 +323,26 @@ def test_margins_up_to_the_width_of_the_image(twin, rng, margin, width):
         expected, _ = call(reference, name, arguments)
         actual, _ = call(twin, name, arguments, asarray=twin.cp.array)
         np.testing.assert_array_equal(actual, expected)  # added up in the same order
+
+
+@pytest.mark.parametrize("count", [31, 300])  # more than a block has threads
+@pytest.mark.parametrize("name", ["substitute_back", "newton_schulz", "dots", "combine"])
+def test_what_goes_by_vectors_takes_as_many_as_there_are(twin, rng, name, count):
+    triangle = np.triu(rng.standard_normal((count, count))) / count + np.eye(count)
+    arrays = {
+        "upper": triangle,
+        "known": rng.random(count),
+        "matrix": triangle @ triangle.T,
+        "vectors": rng.standard_normal((count, 2, 3), np.float32),
+        "coefficients": rng.standard_normal(count),
+        "x": rng.standard_normal((2, 3), np.float32),
+        "y": rng.standard_normal((2, 3), np.float32),
+    }
+    for case in CASES.get(name, [{}]):
+        arguments = case | {p: arrays[p] for p in to_draw(name, case)}
+        expected, _ = call(reference, name, arguments)
+        actual, _ = call(twin, name, arguments, asarray=twin.cp.array)
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", GRAM_SHAPES)
