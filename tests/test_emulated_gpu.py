@@ -180,6 +180,27 @@ def test_no_pair_of_the_optimizer_is_a_launch_of_its_own(gpu):
     assert launches_of_a_step(gpu, 3) == launches_of_a_step(gpu, 12)
 
 
+@pytest.mark.filterwarnings("ignore:the mask .* another shape")
+def test_a_painting_s_mask_costs_no_wait_where_neighbours_are_found_anew(gpu, settings, pictures):
+    """Nor where regions share the picture, and each has its own mean and its own paintings."""
+    styles = [
+        Painting(pictures / "painting.png", mask=pictures / "left.png"),
+        Painting(pictures / "other.png", region=pictures / "right.png"),
+    ]
+    counted = []
+
+    def after_step(progress):
+        totals = sum(gpu.waits.values()), sum(gpu.uploads.values())
+        counted.append((progress.scale.fine, *totals))
+
+    picture = {"size": 32, "scales": 1, "steps": (1, 3), "model": "vgg16-slim"}
+    paint(prepare(settings(device="cuda", recipe="nnst", style=styles, **picture)), after_step)
+    fine, waits, uploads = np.transpose(counted)
+    assert list(fine) == [False, True, True, True]
+    assert max(np.diff(waits[1:])) == 1, gpu.waits
+    assert max(np.diff(uploads[1:])) == 0, gpu.uploads
+
+
 def test_in_tiles_a_step_waits_once_more_to_give_memory_back(gpu, settings):
     waits = []
     inputs = prepare(settings(device="cuda", size=100, scales=1, steps=4))

@@ -81,12 +81,10 @@ struct Reach {
 };
 
 __device__ Reach reach_of(long long pixel, double step, double over_step, double first,
-                          long long count, long long length) {
+                          long long count) {
     double low = floor((pixel - 1 - first) * over_step), high = ceil((pixel + 1 - first) * over_step);
-    long long from = pixel == 0 || low < 0.0 ? 0 : low > count - 1 ? count - 1 : (long long)low;
-    long long to = pixel == length - 1 || high > count - 1 ? count - 1
-                   : high < 0.0                            ? 0
-                                                           : (long long)high;
+    long long from = low < 0.0 ? 0 : low > count - 1 ? count - 1 : (long long)low;
+    long long to = high < 0.0 ? 0 : high > count - 1 ? count - 1 : (long long)high;
     return {from, to, (float)(first + step * from - pixel)};
 }
 
@@ -110,10 +108,9 @@ extern "C" __global__ void resize_backward(float* d_features, const float* d_res
     FOR_EACH_LINE(line, lines) {
         long long row = line % full_height;
         const float* pulls = d_resized + line / full_height * height * width;
-        Reach rows = reach_of(row, row_step, over_row, first_row, height, full_height);
+        Reach rows = reach_of(row, row_step, over_row, first_row, height);
         FOR_EACH_COLUMN(column, full_width) {
-            Reach columns =
-                reach_of(column, column_step, over_column, first_column, width, full_width);
+            Reach columns = reach_of(column, column_step, over_column, first_column, width);
             double pull = 0.0;
             for (long long r = rows.first; r <= rows.last; ++r) {
                 float along = 0.0f;

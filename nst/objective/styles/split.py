@@ -31,7 +31,7 @@ class Maps:
     """A painting's features at one layer, as it stands and turned; those of tiles add up."""
 
     features: tuple[Array, ...]  # each (C, H, W)
-    masks: tuple[Array | None, ...]  # each (H, W)
+    masks: tuple[Mask | None, ...]  # each of (H, W)
 
     def __add__(self, other: "Maps") -> "Maps":
         return Maps(self.features + other.features, self.masks + other.masks)
@@ -64,7 +64,7 @@ class SplitStyle:
     @classmethod
     def collect(cls, features: Array, mask: Mask | None = None) -> Maps:
         """Return the features and where they are seen."""
-        return Maps((features,), (None if mask is None else mask.pixels,))
+        return Maps((features,), (mask,))
 
     @staticmethod
     def blend(styles: Sequence[Painted], shares: Sequence[float]) -> "SplitStyle":
@@ -168,10 +168,14 @@ def _directions(painting: Maps, grid: tuple[slice, slice]) -> Array:
     return kernels.of(vectors).unit_vectors(vectors - vectors.mean(axis=1, keepdims=True))
 
 
-def _looked_at(features: Array, mask: Array | None, grid: tuple[slice, slice]) -> Array:
-    """Return the vectors (C, M) of one map in the rows and columns of the image's grid."""
+def _looked_at(features: Array, mask: Mask | None, grid: tuple[slice, slice]) -> Array:
+    """Return the vectors (C, M) of one map in the rows and columns of the image's grid.
+
+    How many the mask lets through the host knows: to ask a GPU for them would be a wait.
+    """
     vectors = features[:, *grid].reshape(len(features), -1)
     if mask is None:
         return vectors
-    seen = (mask[grid].reshape(-1) >= SEEN).nonzero()[0]
-    return vectors.take(seen, axis=1)
+    count = int((mask.host[grid] >= SEEN).sum())
+    hidden = mask.pixels[grid].reshape(-1) < SEEN
+    return vectors.take(hidden.argsort(kind="stable")[:count], axis=1)
