@@ -3,15 +3,19 @@
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from fake_gpu import CPU_BUILD, GPU_BUILD, fake_cupy, fake_runtime
 from machine import cupy, gpu_works, needs_gpu, unavailable
+from packaging.requirements import Requirement
 
 from nst import devices, gpu
 from nst.errors import NstError, NstWarning
 
+PROJECT = Path(__file__).parent.parent / "pyproject.toml"
 NO_DRIVER = "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime"
 
 
@@ -180,6 +184,40 @@ def test_tests_for_a_gpu_ask_the_environment_that_runs_them(install):
     assert not gpu_works()
     a_gpu(install)
     assert gpu_works()
+
+
+# ---- What is installed ---------------------------------------------------------------
+
+
+def asked_by(extra):
+    """Return what an extra asks for, and what those in it ask for: {name: Requirement}."""
+    extras = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    found = {}
+    for asked in map(Requirement, extras[extra]):
+        others = map(asked_by, asked.extras) if asked.name == "nst" else [{asked.name: asked}]
+        for other in others:
+            found |= other
+    return found
+
+
+def test_the_extra_for_a_gpu_brings_cuda_s_libraries_and_cudnn():
+    """Neither ONNX Runtime nor CuPy has them: without, the first convolution cannot run."""
+    asked = asked_by("cuda")
+    assert asked["onnxruntime-gpu"].extras == {"cuda", "cudnn"}
+    assert asked["cupy-cuda13x"].extras == {"ctk"}
+
+
+@pytest.mark.parametrize("extra", ["cuda", "test", "benchmark"])
+def test_no_extra_that_goes_with_a_gpu_brings_the_cpu_s_onnx_runtime(extra):
+    """The two are one module: the one that was installed last would be there."""
+    assert "onnxruntime" not in asked_by(extra)
+    assert "onnxruntime" in asked_by("dev")
+
+
+def test_make_installs_and_tests_with_the_extra_for_a_gpu():
+    makefile = PROJECT.with_name("Makefile").read_text(encoding="utf-8")
+    installs = [line for line in makefile.splitlines() if ".venv-cuda/bin/pip" in line]
+    assert [line.split("--editable ")[1] for line in installs] == ["'.[cuda]'", "'.[cuda,test]'"]
 
 
 # ---- Arrays --------------------------------------------------------------------------
