@@ -75,7 +75,7 @@ class Pool:
         self.free = {self._start: LARGEST}  # address: bytes
         self.taken = {}
         self.reused = 0  # allocations at an address that had been another's
-        self.top = self.released = 0
+        self.top = self.most = self.released = 0
 
     def take(self, size):
         size = max(UNIT, -(-size // UNIT) * UNIT)
@@ -89,6 +89,7 @@ class Pool:
         self.taken[address] = size
         self.reused += address + size <= self._start + self.top
         self.top = max(self.top, address + size - self._start)
+        self.most = max(self.most, self.top)
         ctypes.memset(address, 0xFF, size)
         return address
 

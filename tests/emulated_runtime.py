@@ -42,6 +42,8 @@ class InferenceSession:
             assert not unknown, f"Invalid CUDA EP option: {unknown}"
             stream, here = told_options.get("user_compute_stream", "0"), emulated_cupy.cuda
             assert stream in ("0", str(here.get_current_stream().ptr)), "another stream"
+            if options is not None:  # of a network, and not of a trial
+                told.append(("session", options))
         self._session = real.InferenceSession(model, options, providers=[CPU])
 
     def get_providers(self):

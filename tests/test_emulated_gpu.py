@@ -10,11 +10,10 @@ from dataclasses import replace
 import emulated_runtime
 import numpy as np
 import pytest
-from machine import cupy
 from running import paint
 from stopping import assert_the_same_when_stopped, without_seconds
 
-from nst import cli, demo, devices, kernels, stylize
+from nst import cli, devices, kernels, stylize
 from nst.errors import NstWarning
 from nst.objective.recipes import RECIPES
 from nst.optimizers import Lbfgs
@@ -24,7 +23,7 @@ from nst.run.probe import probe
 from nst.run.scales import Scale
 from nst.run.targets import objective_at
 from nst.settings import Painting
-from nst.vgg import Vgg, runtime
+from nst.vgg import Vgg
 
 TWO = {"size": 100, "scales": (70, 100), "steps": (2, 3), "conv": "direct"}
 TAPS = {"content_taps": {"relu2_2": 2.0}, "style_taps": {"relu1_1": 1e3, "relu3_2": 5e2}}
@@ -111,6 +110,58 @@ def test_with_controls_whole_and_in_tiles(gpu, settings, pictures, control, side
         inputs = prepare(replace(asked, device=device))
         results.append(paint(inputs, side=side))
     assert_same_picture(*results, 2e-3 if control in ("adam", "pyramid") else 2e-4)
+
+
+def masked(at):
+    """One painting, masked, on the left; another on the right."""
+    left = Painting(at / "painting.png", 2, mask=at / "left.png", region=at / "left.png")
+    return [left, Painting(at / "other.png", region=at / "right.png")]
+
+
+FURTHER = {  # what is told of the photograph, the paintings and the colours, in pieces
+    "nearest, in a fine stage": lambda at: {
+        "recipe": "nnst",
+        "style": masked(at),
+        "strength": 0.5,
+        "size": 24,
+        "scales": 1,
+        "steps": (1, 1),
+    },
+    "nearest, blended": lambda at: {
+        "recipe": "neighbours",
+        "style": [Painting(at / "painting.png", mask=at / "left.png"), Painting(at / "other.png")],
+        "strength": 0.5,
+    },
+    "a mixture": lambda at: {"recipe": "mixture", "style": masked(at)},
+    "covariances": lambda at: {"recipe": "crowson", "style": masked(at)},
+    "logarithms, transparent": lambda at: {
+        "recipe": "hvass",
+        "content": at / "holes.png",
+        "edges": 20.0,
+    },
+    "nearest, transparent": lambda at: {"recipe": "neighbours", "content": at / "holes.png"},
+    "outside of the only region": lambda at: {
+        "color": "content",
+        "style": [Painting(at / "painting.png", region=at / "left.png")],
+    },
+    "noise, taps": lambda at: {
+        "init": "noise",
+        "style": [Painting(at / "painting.png", taps=("relu1_1",)), Painting(at / "other.png")],
+    },
+}
+
+
+@pytest.mark.filterwarnings("ignore:the mask .* another shape")
+@pytest.mark.parametrize("what", FURTHER)
+def test_masks_transparency_and_what_else_goes_between_host_and_gpu(gpu, settings, pictures, what):
+    rows, columns = np.mgrid[:90, :75] / 90
+    holes = np.ones((90, 75), np.float32)
+    holes[:40, :30] = 0
+    images.save(pictures / "holes.png", np.stack([rows, columns, 1 - rows * columns]), holes)
+    small = {"size": 40, "scales": (24, 40), "steps": (1, 2), "style_scale": 0.8}
+    asked = settings(model="vgg16-slim", conv="direct", **small | FURTHER[what](pictures))
+    on_gpu = stylize(replace(asked, device="cuda"))
+    assert_same_picture(on_gpu, stylize(asked), 2e-3)
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
@@ -286,6 +337,13 @@ def test_between_two_sizes_memory_is_given_back(gpu, settings):
     assert shrunk[0] == shrunk[1] < shrunk[2] == shrunk[4]
 
 
+def test_within_a_graph_memory_is_used_again_and_no_size_keeps_its_own(gpu):
+    Vgg("vgg16-slim", ["relu1_1"], device="cuda")
+    (options,) = [told[1] for told in emulated_runtime.told if told[0] == "session"]
+    assert options.enable_mem_reuse
+    assert not options.enable_mem_pattern
+
+
 def test_where_there_is_no_room_the_other_pool_is_emptied_first(gpu, rng, monkeypatch):
     vgg = Vgg("vgg16-slim", ["relu1_1"], device="cuda")
     image = vgg.device.asarray(rng.random((3, 32, 48)))
@@ -312,93 +370,17 @@ def test_the_probe_counts_what_the_runtime_had_already(gpu, settings, rng):
     assert run.vgg.least_bytes(64, 80) > 64 * 80 * 4 * (32 + 32 + 64 / 4)  # relu1_1, relu1_2, ...
 
 
-# ---- The emulation itself ------------------------------------------------------------
+def test_what_libraries_load_at_their_first_use_does_not_grow_with_the_picture(
+    gpu, settings, rng, monkeypatch
+):
+    run = prepare(settings(device="cuda", model="vgg16-slim", **TWO))
+    image, objective = run.device.asarray(rng.random((3, 64, 80))), None
+    usual, loaded = gpu.runtime.memGetInfo, 10**8
 
+    def seen():
+        free, total = usual()
+        return free - loaded * (objective is not None and objective.evaluations > 0), total
 
-def test_what_is_asked_of_cupy_is_there(gpu, settings):
-    """That the stand-in has no name of its own."""
-    if cupy is None:
-        pytest.skip("needs CuPy (but no GPU), to look into it")
-    stylize(settings(device="cuda", recipe="spst", model="vgg16-slim", **TWO))
-    for name in gpu.used:
-        found = cupy
-        for part in name.split("."):
-            assert hasattr(found, part), name
-            found = getattr(found, part)
-
-
-def bind_once(self, arrays, batch, bind=None):
-    """Bind an array anew only where its address is another, and let each have the one before's."""
-    bind = bind or self.binding.bind_input
-    for name, array in arrays.items():
-        if name not in self.bound:
-            pointer = self.device.pointer(array)
-            bind(name, self.device.name, 0, array.dtype.type, batch + array.shape, pointer)
-            self.bound[name] = pointer
-
-
-def test_an_array_bound_once_and_for_all_is_noticed(gpu, settings, monkeypatch):
-    monkeypatch.setattr(runtime._Pass, "_bind", bind_once)
-    with pytest.raises(AssertionError, match=r"its array is gone, or shorter"):
-        stylize(settings(device="cuda", **TWO))
-
-
-def bind_by_address(self, arrays, batch, bind=None):
-    """Bind an array anew only where its address is another, whatever its shape."""
-    bind = bind or self.binding.bind_input
-    for name, array in arrays.items():
-        pointer = self.device.pointer(array)
-        if self.bound.get(name) != pointer:
-            bind(name, self.device.name, 0, array.dtype.type, batch + array.shape, pointer)
-            self.bound[name] = pointer
-
-
-def of_two_shapes(rng):
-    """Yield an upright picture's features and one's on its side, at one address; and the CPU's."""
-    layers, addresses = ["relu1_1", "relu2_1"], set()
-    vgg, on_cpu = Vgg("vgg16-slim", layers, device="cuda"), Vgg("vgg16-slim", layers)
-    for shape in ((3, 48, 32), (3, 32, 48)):
-        pixels = rng.random(shape, np.float32)
-        image = vgg.device.asarray(pixels)
-        addresses.add(image.data.ptr)
-        yield vgg.features(image), on_cpu.features(pixels)
-        del image
-    assert len(addresses) == 1
-
-
-def test_a_picture_of_another_shape_may_lie_where_the_one_before_lay(gpu, rng):
-    for found, wanted in of_two_shapes(rng):
-        for layer, features in wanted.items():
-            assert found[layer].get() == pytest.approx(features, abs=1e-5)
-        del found
-
-
-def test_an_array_bound_by_its_address_alone_is_noticed(gpu, rng, monkeypatch):
-    monkeypatch.setattr(runtime._Pass, "_bind", bind_by_address)
-    with pytest.raises(AssertionError):
-        test_a_picture_of_another_shape_may_lie_where_the_one_before_lay(gpu, rng)
-
-
-def test_memory_that_was_given_back_is_noticed(gpu, rng):
-    device = devices.pick("cuda")
-    vgg = Vgg("vgg16-slim", ["relu1_1"], device=device)
-    image = device.asarray(rng.random((3, 32, 48)))
-    features = vgg.features(image)["relu1_1"]
-    assert not np.isnan(features.get()).any()
-    view = features.host
-    del features
-    assert np.isnan(view).all()
-    one_for_all = vgg._pass("features", image.shape)
-    with pytest.raises(AssertionError, match="relu1_1: its array is gone"):
-        one_for_all.run({"image": image}, {})
-
-
-def test_no_array_goes_to_the_host_by_itself(gpu, rng):
-    array = devices.pick("cuda").asarray(rng.random((2, 3)))
-    for silent in (np.asarray, np.array, lambda a: rng.random((2, 3)) + a):
-        with pytest.raises(TypeError):
-            silent(array)
-    gpu.forget()
-    assert float((array * 2).sum()) > 0
-    assert sum(gpu.waits.values()) == 1
-    assert demo.content_path().exists()
+    monkeypatch.setattr(gpu.runtime, "memGetInfo", seen)
+    objective = objective_at(run, Scale(64, 80, 1))
+    assert probe(objective, image).evaluating(64, 80) < loaded

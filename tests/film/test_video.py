@@ -52,6 +52,19 @@ def test_a_film_is_painted_whole_with_its_sound(film, how, first):
     assert not Path("out-film").exists()
 
 
+def test_on_a_gpu_it_is_the_same_film(gpu, how, first, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    film = write_film("in.mp4", moving(3, seed=1))
+    painted = {}
+    for device in ("cuda", "cpu"):
+        nst.video(film, [first], device, **how | {"device": device, "conv": "direct"})
+        painted[device] = frames_in(device)
+    assert gpu.launches["masked_mse_backward"] >= 2  # of what was painted before
+    assert len(painted["cpu"]) == 3
+    for found, expected in zip(painted["cuda"], painted["cpu"], strict=True):
+        np.testing.assert_allclose(found, expected, atol=2.5 / 255)
+
+
 @pytest.mark.parametrize("color", ["style", "content"])
 def test_the_first_frame_of_each_scene_is_painted_as_a_photograph_is(film, how, first, color):
     """But for its colours, which are moved as those of the scene's most colourful frame."""

@@ -15,8 +15,8 @@ expect.set_options(timeout=60_000)  # milliseconds; a busy machine is slow
 
 
 @pytest.fixture
-def studio(files, tmp_path, monkeypatch):
-    """A studio in an empty folder whose network is tiny."""
+def on(files, tmp_path, monkeypatch):
+    """A function that opens a studio on a device, in an empty folder, whose network is tiny."""
     monkeypatch.chdir(tmp_path)
     every_step = replace(RECIPES["nst"], until=0.0)  # a tiny picture would be done too soon
     monkeypatch.setitem(RECIPES, "nst", every_step)
@@ -27,9 +27,21 @@ def studio(files, tmp_path, monkeypatch):
         return may_go_on(self, piece)
 
     monkeypatch.setattr(painter.Painter, "_may_go_on", in_turn)
-    opened = Studio(model=str(files / "tiny.onnx"), device="cpu")
-    yield opened
-    opened.close()
+    opened = []
+
+    def on(device):
+        opened.append(Studio(model=str(files / "tiny.onnx"), device=device))
+        return opened[-1]
+
+    yield on
+    for studio in opened:
+        studio.close()
+
+
+@pytest.fixture
+def studio(on):
+    """A studio in an empty folder whose network is tiny."""
+    return on("cpu")
 
 
 @pytest.fixture

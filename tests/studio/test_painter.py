@@ -91,6 +91,18 @@ def test_a_knob_that_is_turned_goes_on_from_the_picture_as_it_is(studio):
     np.testing.assert_array_equal(images.load(piece.output), painted)
 
 
+def test_on_a_gpu_a_knob_is_turned_and_a_question_answered_in_the_thread_that_paints(gpu, on):
+    studio = on("cuda")
+    piece = begun(studio, 3, style_weight=1.0)
+    lines = studio.painter.estimate(Wish(**SMALL | {"size": 96})).result(60)
+    assert lines[-1].startswith("about ")
+    studio.painter.turn(piece, Wish(**SMALL, style_weight=9.0))
+    studio.painter.go(piece)
+    until(lambda: piece.status in ("done", "failed"))
+    assert (piece.error, piece.step, piece.turns) == ("", 7, [3])
+    assert gpu.launches["mse_backward"]
+
+
 def test_the_style_s_measurements_are_used_again(studio, monkeypatch):
     from nst.run import targets
 

@@ -351,6 +351,20 @@ def test_on_the_cpu_there_is_nothing_to_tell():
     assert devices.CPU.stream() == 0
 
 
+def test_an_array_is_bound_anew_where_address_shape_or_type_is_another(arrays):
+    one = Vgg.from_arrays(arrays, TAPS)._pass("features", (3, 16, 16))
+    told, memory = [], np.zeros(8, np.float32)
+    for array in (memory, memory[:4], memory[:4], memory[:4].view(np.int32), memory[4:]):
+        one._bind({"a name": array}, (), lambda name, device, index, *place: told.append(place))
+    at = memory.ctypes.data
+    assert told == [
+        (np.float32, (8,), at),
+        (np.float32, (4,), at),
+        (np.int32, (4,), at),
+        (np.float32, (4,), at + 16),
+    ]
+
+
 # ---- On the GPU ----------------------------------------------------------------------
 
 

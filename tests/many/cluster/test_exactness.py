@@ -60,8 +60,8 @@ def sent(monkeypatch, tmp_path):
 def seen(inputs, side, crew=None):
     run = objective_at(inputs, SCALE, side, crew=crew)
     image = np.random.default_rng(7).random((3, SCALE.height, SCALE.width), np.float32)
-    losses, d_image = run.evaluate(image)
-    return losses.floats(), d_image
+    losses, d_image = run.evaluate(inputs.device.asarray(image))
+    return losses.floats(), inputs.device.asnumpy(d_image)
 
 
 def check(inputs, side=96):
@@ -97,6 +97,15 @@ def test_with_masks_taps_and_the_conventions_of_a_recipe(
         "style_taps": {"relu1_2": 1.0, "relu3_1": 2.0, "relu3_2": 0.5},
     }
     check(prepare(settings(style=style, recipe=recipe, **taps), asked=True))
+
+
+@pytest.mark.usefixtures("sent", "gpu")
+@pytest.mark.filterwarnings("ignore:the mask .* another shape")
+@pytest.mark.parametrize("recipe", ["nst", "hvass"])
+def test_workers_with_a_gpu_send_what_any_other_sends(settings, recipe, first, other, left, right):
+    style = (Painting(first, region=left), Painting(other, region=right, mask=left))
+    taps = {"content_taps": {"relu3_2": 1.0}, "style_taps": {"relu1_2": 1.0, "relu3_1": 2.0}}
+    check(prepare(settings(style=style, recipe=recipe, device="cuda", **taps), asked=True))
 
 
 @pytest.mark.usefixtures("sent")
