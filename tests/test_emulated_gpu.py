@@ -375,7 +375,7 @@ def test_what_libraries_load_at_their_first_use_does_not_grow_with_the_picture(
 ):
     run = prepare(settings(device="cuda", model="vgg16-slim", **TWO))
     image, objective = run.device.asarray(rng.random((3, 64, 80))), None
-    usual, loaded = gpu.runtime.memGetInfo, 10**8
+    usual, loaded = gpu.runtime.memGetInfo, 5 * 10**8
 
     def seen():
         free, total = usual()
@@ -383,4 +383,4 @@ def test_what_libraries_load_at_their_first_use_does_not_grow_with_the_picture(
 
     monkeypatch.setattr(gpu.runtime, "memGetInfo", seen)
     objective = objective_at(run, Scale(64, 80, 1))
-    assert probe(objective, image).evaluating(64, 80) < loaded
+    assert probe(objective, image).evaluating(64, 80) < loaded / 2
