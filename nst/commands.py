@@ -8,7 +8,7 @@ from typing import Any
 
 from nst import demo, files, piped, schema
 from nst.arguments import options_of, settings_of
-from nst.errors import NstError, brief
+from nst.errors import NstError, brief, warn
 from nst.lookup import Lookup
 from nst.many.cluster.poster import shared_out
 from nst.many.commands import heeding_signals, told_as_json
@@ -22,7 +22,7 @@ from nst.run.state import State, reopen, reopen_to_paint, start
 from nst.settings import APART, Painting, Settings
 from nst.show.apart import matplotlib_apart
 from nst.stylize import Result, preview
-from nst.terminal import DownloadBar, ProgressBar, say, tell, warn
+from nst.terminal import DownloadBar, ProgressBar, say, tell
 from nst.values import counted
 
 NOWHERE = Path(os.devnull, "picture.png")  # the output of what writes nothing: it is no input

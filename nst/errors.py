@@ -8,6 +8,8 @@ who listens: it writes `--style-weight is 3`, and where no command line runs tha
 
 import os
 import re
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -100,6 +102,17 @@ class NstWarning(UserWarning):
 
     def __init__(self, message: object = "") -> None:
         super().__init__(_said(message))
+
+
+def warn(message: object) -> None:
+    """Warn of what a user can mend, in the name of the first caller who is none of ours."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _PACKAGE.match(frame.f_globals.get("__name__", "")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(str(message), NstWarning, stacklevel=level)
+
+
+_PACKAGE = re.compile(rf"{__package__}(\.|$)")
 
 
 def _said(message: object) -> str:

@@ -545,6 +545,29 @@ def test_defaults_live_in_settings_only():
             assert value == defaults[name].default, name
 
 
+MEANT = [
+    (["demo", "--colour", "match"], "--colour; did you mean --color? See `nst demo --help`."),
+    (["stylize", "a", "b", "--style_weight=3"], "did you mean --style-weight? See `nst stylize "),
+    (
+        ["models", "add", "x", "--preprocess3", "y"],
+        "--preprocessing? See `nst models add --help`.",
+    ),
+    (["demo", "--recipe", "neighbors"], "did you mean neighbours? See `nst demo --help`."),
+    (["stylise", "a", "b"], "did you mean stylize? See `nst --help`."),
+    (["demo", "--xyzzy"], "arguments: --xyzzy; see `nst demo --help`."),
+    (["demo", "--color", "xyzzy"], "'match'); see `nst demo --help`."),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), MEANT, ids=[" ".join(words) for words, _ in MEANT])
+def test_a_word_near_a_known_one_is_asked_about(words, expected, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert expected in line
+
+
 LONG_WORDS = {
     "xxx' (choose from": ["estimate", "a.png", "--pooling", "x" * 5000],
     "...x y x y": ["models", "add", "vgg16", "a.npz", "--preprocessing", "x y " * 90],

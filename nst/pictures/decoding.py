@@ -21,7 +21,7 @@ from PIL.ImageFile import ImageFile
 
 from nst import memory
 from nst.devices import CPU
-from nst.errors import NstError, NstWarning, brief
+from nst.errors import NstError, brief, warn
 from nst.pictures import encoding, png, profiles, tiff
 from nst.pictures.profiles import Convert
 from nst.pictures.reading import Input
@@ -241,9 +241,7 @@ def _warn_of_more(picture: ImageFile, pages: tiff.Tiff | None, name: str) -> Non
     moving = pages is None and picture.format not in ("MPO", "HEIF")  # these hold one scene
     with suppress(Exception):  # damaged further on
         if (moving and getattr(picture, "is_animated", False)) or (pages and pages.pages > 1):
-            warnings.warn(
-                f"{name} holds several pictures; the first is taken", NstWarning, stacklevel=2
-            )
+            warn(f"{name} holds several pictures; the first is taken")
 
 
 def _scale_transparent_level(picture: ImageFile) -> None:
