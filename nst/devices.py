@@ -9,9 +9,8 @@ import numpy as np
 
 from nst import gpu
 from nst.errors import NstError, warn
+from nst.extras import installing
 from nst.kernels import Array
-
-INSTALL_CPU = "Install it with `pip install 'nst[cpu]'` (or nst[cuda] for an NVIDIA GPU)."
 
 
 @dataclass(frozen=True)
@@ -111,5 +110,8 @@ def onnxruntime() -> ModuleType:
     try:
         import onnxruntime
     except ImportError:
-        raise NstError(f"ONNX Runtime is not installed. {INSTALL_CPU}") from None
+        raise NstError(
+            f"ONNX Runtime is not installed. Install it with "
+            f"`{installing('cpu')}`, or for an NVIDIA GPU with `make install-cuda`."
+        ) from None
     return onnxruntime

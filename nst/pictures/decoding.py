@@ -22,6 +22,7 @@ from PIL.ImageFile import ImageFile
 from nst import memory
 from nst.devices import CPU
 from nst.errors import NstError, brief, warn
+from nst.extras import installing
 from nst.pictures import encoding, png, profiles, tiff
 from nst.pictures.profiles import Convert
 from nst.pictures.reading import Input
@@ -185,7 +186,7 @@ def _formats(kind: str | None, name: str) -> tuple[str, ...]:
         import pillow_heif
     except ImportError:
         raise NstError(
-            f"cannot read {name}: it is a HEIC image; `pip install 'nst[heic]'` lets nst read "
+            f"cannot read {name}: it is a HEIC image; `{installing('heic')}` lets nst read "
             "those, or save it as JPEG"
         ) from None
     pillow_heif.register_heif_opener()
