@@ -203,7 +203,8 @@ class Painter:
             result = run.result
             piece.size = result.image.shape[2], result.image.shape[1]
             piece.show(as_jpeg(images.over_white(result.image, result.alpha)))
-            steps.keep(self._choices.shelf.folder, piece.output, piece.history, piece.turns)
+            with suppress(NstError, OSError):  # without its curves the picture is whole
+                steps.keep(self._choices.shelf.folder, piece.output, piece.history, piece.turns)
         return None
 
     def _may_go_on(self, piece: Piece) -> bool:
