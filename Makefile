@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-cuda stylize studio vgg16 vgg19 export notebook test test-gpu benchmark lint format wheel clean
+.PHONY: help install install-cuda stylize studio lesson vgg16 vgg19 export notebook test test-gpu benchmark lint format wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,10 @@ stylize: install  ## paint CONTENT (default: the demo photograph) in the style o
 
 studio: .venv/.installed-studio  ## open a page to paint in, in your browser
 	@$(BIN)/nst studio $(OPTIONS)
+
+lesson: .venv/.installed-studio  ## open the lesson, which takes style transfer apart number by number
+	@$(BIN)/nst lesson $(CONTENT) $(STYLE) $(OPTIONS)
+
 .venv/.installed-studio: .venv/.installed
 	$(BIN)/pip install --quiet --editable '.[cpu,studio]'
 	@touch $@

@@ -8,10 +8,11 @@ A command, and what it takes, is imported once it is named: help comes at once.
 """
 
 import argparse
+import re
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
@@ -194,11 +195,38 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with the arguments in one line."""
+    """Says what is wrong with the arguments in one line, and what was meant where that is near."""
 
     def error(self, message: str) -> NoReturn:
         said = readable(message, longest_word=40)  # it lists what to choose from, too
-        self.exit(2, f"nst: {said}; see `{self.prog} --help`.\n")
+        if choice := re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", said):
+            said += _near(choice[1], re.findall(r"[\w.-]+", choice[2]))
+        see = " See" if said.endswith("?") else "; see"
+        self.exit(2, f"nst: {said}{see} `{self.prog} --help`.\n")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Return what the words ``args`` say; end with status 2 at one that is unknown."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            below = self._below(found.command)
+            said = readable(f"unrecognized arguments: {' '.join(unknown)}", longest_word=40)
+            below.error(said + _near(unknown[0].partition("=")[0], below._option_string_actions))
+        return found
+
+    def _below(self, command: str) -> "_Parser":
+        """Return the parser of a command, such as "models add"."""
+        parser: Any = self
+        for word in command.split():
+            parser = parser._subparsers._group_actions[0].choices[word]
+        return parser
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    """Return a question behind a message: whether one of ``known`` was meant."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word.replace("_", "-"), list(known), 1)
+    return f"; did you mean {near[0]}?" if near and len(word) < 60 else ""
 
 
 class _Version(argparse.Action):

@@ -8,7 +8,7 @@ from typing import Any
 
 from nst import demo, files, piped, schema
 from nst.arguments import options_of, settings_of
-from nst.errors import NstError, brief
+from nst.errors import NstError, brief, warn
 from nst.lookup import Lookup
 from nst.many.cluster.poster import shared_out
 from nst.many.commands import heeding_signals, told_as_json
@@ -22,9 +22,10 @@ from nst.run.state import State, reopen, reopen_to_paint, start
 from nst.settings import APART, Painting, Settings
 from nst.show.apart import matplotlib_apart
 from nst.stylize import Result, preview
-from nst.terminal import DownloadBar, ProgressBar, say, tell, warn
+from nst.terminal import DownloadBar, ProgressBar, say, tell
 from nst.values import counted
 
+LONG = 180  # seconds: of a run that takes longer it is said what would be sooner
 NOWHERE = Path(os.devnull, "picture.png")  # the output of what writes nothing: it is no input
 
 
@@ -178,13 +179,36 @@ def _paint(
     speak: Callable[..., None] = tell,
 ) -> Result:
     if not quiet:
-        for line in (_title(inputs, plan, len(state.history)), *plan.lines):
+        for line in (
+            _title(inputs, plan, len(state.history)),
+            *plan.lines,
+            *_sooner(inputs, plan),
+        ):
             speak(line)
     with ProgressBar(quiet) as bar, matplotlib_apart():
         result = heeding_signals(inputs, plan, state, bar.show)
+    taken, most = len(result.history), sum(scale.steps for scale in plan.scales)
+    if not quiet and result.finished and taken < most:
+        speak(
+            f"ended after {taken} of {most} steps: more would hardly change it (--until 0 goes on)"
+        )
     if not quiet and speak is tell:
         tell(inputs.settings.output)
     return result
+
+
+def _sooner(inputs: Inputs, plan: Plan) -> list[str]:
+    """Return a line of what would take less time, where it takes long."""
+    if plan.estimate is None or plan.estimate.seconds < LONG:
+        return []
+    from nst.vgg import weights
+
+    ways = ["a smaller --size"]
+    if inputs.settings.effort != "draft":
+        ways.append("--effort draft")
+    if inputs.vgg.network.name != weights.EMBEDDED:
+        ways.append(f"--model {weights.EMBEDDED}")
+    return [f"sooner: {', '.join(ways)}"]
 
 
 def _title(inputs: Inputs, plan: Plan, behind: int = 0) -> str:

@@ -1,7 +1,6 @@
 """Where arrays live: NumPy on the CPU or CuPy on the GPU.  Chosen once, at the start of a run."""
 
 import os
-import warnings
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -9,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from nst import gpu
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, warn
+from nst.extras import installing
 from nst.kernels import Array
-
-INSTALL_CPU = "Install it with `pip install 'nst[cpu]'` (or nst[cuda] for an NVIDIA GPU)."
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def pick(name: str) -> Device:
         if name == "cuda":
             raise NstError(f"--device cuda: {error}; or use --device cpu") from error
         if not isinstance(error, gpu.NoGpuError):
-            warnings.warn(f"--device auto takes the CPU: {error}", NstWarning, stacklevel=2)
+            warn(f"--device auto takes the CPU: {error}")
         return CPU
 
 
@@ -112,5 +110,8 @@ def onnxruntime() -> ModuleType:
     try:
         import onnxruntime
     except ImportError:
-        raise NstError(f"ONNX Runtime is not installed. {INSTALL_CPU}") from None
+        raise NstError(
+            f"ONNX Runtime is not installed. Install it with "
+            f"`{installing('cpu')}`, or for an NVIDIA GPU with `make install-cuda`."
+        ) from None
     return onnxruntime

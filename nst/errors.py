@@ -3,13 +3,15 @@
 What they say may hold a user's own words, such as the name of a file.  They are made readable
 here, as the message is made: no place that raises an error need think of it.  Nor need it think of
 who listens: it writes `--style-weight is 3`, and where no command line runs that becomes
-`style_weight=3`.
+`style_weight=3`, or in a page the label of its field.
 """
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 
 LONG = 280  # characters of a message: in a longer one,
@@ -24,17 +26,6 @@ PYTHON_NAMES = {
     "tap-weights": "content_taps and style_taps",
     "format": "kind",
 }
-_by_options = ContextVar("_by_options", default=False)
-
-
-@contextmanager
-def naming_options(options: bool = True) -> Iterator[None]:
-    """Let messages that are made in the block name options, `--size 3`; elsewhere `size=3`."""
-    token = _by_options.set(options)
-    try:
-        yield
-    finally:
-        _by_options.reset(token)
 
 
 def in_python(message: str) -> str:
@@ -45,8 +36,25 @@ def in_python(message: str) -> str:
     >>> in_python("--style-weight is -1; give a number. Use --device cpu, or a larger --size.")
     "style_weight=-1; give a number. Use device='cpu', or a larger size."
     """
+    return _outside_commands(message, lambda part: _OPTION.sub(_name, part))
+
+
+def in_labels(message: str, labels: Mapping[str, str]) -> str:
+    """Return a ``message`` that names options with their ``labels`` in a page, where it has one.
+
+    >>> in_labels("--size is 3; give 16 or more, or `nst demo --size 64`.", {"size": "Size"})
+    '“Size” is 3; give 16 or more, or `nst demo --size 64`.'
+    """
+
+    def label(found: re.Match[str]) -> str:
+        return f"“{labels[found[1]]}”" if found[1] in labels else found[0]
+
+    return _outside_commands(message, lambda part: re.sub(r"(?<!\S)--([a-z-]+)\b", label, part))
+
+
+def _outside_commands(message: str, change: Callable[[str], str]) -> str:
     parts = message.split("`")
-    return "`".join(part if k % 2 else _OPTION.sub(_name, part) for k, part in enumerate(parts))
+    return "`".join(part if k % 2 else change(part) for k, part in enumerate(parts))
 
 
 # An option, and behind it " is" or a value: a number, or a word that only a value can be
@@ -64,6 +72,24 @@ def _name(found: re.Match[str]) -> str:
     return name + ("=" if found[2] else "")
 
 
+_named = ContextVar[Callable[[str], str]]("_named", default=in_python)
+
+
+@contextmanager
+def naming(named: Callable[[str], str]) -> Iterator[None]:
+    """Let messages that are made in the block name options as ``named`` makes them."""
+    token = _named.set(named)
+    try:
+        yield
+    finally:
+        _named.reset(token)
+
+
+def naming_options() -> AbstractContextManager[None]:
+    """Let messages that are made in the block name options, `--size 3`; elsewhere `size=3`."""
+    return naming(str)
+
+
 class NstError(Exception):
     """Says what is wrong, what was found, and what to do about it, in one readable line."""
 
@@ -78,8 +104,19 @@ class NstWarning(UserWarning):
         super().__init__(_said(message))
 
 
+def warn(message: object) -> None:
+    """Warn of what a user can mend, in the name of the first caller who is none of ours."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _PACKAGE.match(frame.f_globals.get("__name__", "")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(str(message), NstWarning, stacklevel=level)
+
+
+_PACKAGE = re.compile(rf"{__package__}(\.|$)")
+
+
 def _said(message: object) -> str:
-    return readable(message if _by_options.get() else in_python(str(message)))
+    return readable(_named.get()(str(message)))
 
 
 def printable(text: object) -> str:

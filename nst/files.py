@@ -5,14 +5,13 @@ import os
 import secrets
 import stat
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from nst.errors import NstError, NstWarning, of_system, reason_of
+from nst.errors import NstError, of_system, reason_of, warn
 
 PathLike = str | os.PathLike[str]
 
@@ -117,7 +116,7 @@ class Beside:
             if what not in self._told:
                 said = of_system(error) if isinstance(error, OSError) else str(error)
                 reason = said or "there is not enough memory"
-                warnings.warn(f"no {what} was saved: {reason}", NstWarning, stacklevel=3)
+                warn(f"no {what} was saved: {reason}")
             self._told.add(what)
 
 

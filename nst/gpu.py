@@ -18,7 +18,7 @@ from nst.errors import NstError
 
 PROVIDER = "CUDAExecutionProvider"
 INSTALL = (
-    "in an environment of its own, `pip install 'nst[cuda]'`, or `make install-cuda`; "
+    "`make install-cuda`, in the folder of nst's sources, sets up an environment with it; "
     "`nst doctor` shows what is there"
 )
 MACHINE_CODE = "7.5, 8.0, 8.6, 8.9, 9.0 and 12.0"  # of ONNX Runtime 1.31's wheel, and no PTX

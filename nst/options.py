@@ -65,6 +65,8 @@ def check_options(
         if name not in known and name not in not_here:
             near = get_close_matches(name, sorted(known), 1)
             advice = f"did you mean {near[0]}?" if near else "see nst.Settings"
+            if name in ("style_mask", "content_mask", "mask", "region"):
+                advice = "a mask belongs to a style: nst.Painting(style, mask=..., region=...)"
             raise TypeError(f"{function.__name__} has no option {name!r}; {advice}")
     if unknown := set(options) & set(not_here):
         raise TypeError(f"{several} has no {sorted(unknown)}: they are of one picture each")

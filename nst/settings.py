@@ -45,14 +45,38 @@ APART = ("output", "save_every", "plot", "log", "memory", "report", "checkpoint"
 class Painting:
     """An image whose style to take, where in it, and where to.
 
-    An image is a path, or what `held.held` takes: an array, an image of Pillow's, bytes.
+    Parameters
+    ----------
+    path : path, array, PIL.Image.Image or bytes
+        The painting; or the name of one that comes along.
+    weight : float
+        Above 0; relative to the other paintings of the same region.
+    mask : as path, optional
+        White where the painting is looked at; an array (H, W) will do.  `--style-mask`.
+    region : as path, optional
+        White where the photograph takes this style.  `--content-mask`.
+    taps : sequence of str, optional
+        Layers that take this style, such as "relu1_1"; by default all of the recipe's.
+
+    Raises
+    ------
+    NstError
+        For what is no image, and a weight or taps that cannot be.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> left = np.zeros((40, 60))
+    >>> left[:, :30] = 1
+    >>> Painting("waves", region=left).path.name
+    'waves.jpg'
     """
 
-    path: Path  # or the name of a painting that comes along
-    weight: float = 1.0  # above 0; relative to the other paintings of the same region
-    mask: Path | None = None  # an image, white where the painting is looked at
-    region: Path | None = None  # an image, white where the photograph takes this style
-    taps: tuple[str, ...] | None = None  # layers that take this style; None: all of the recipe's
+    path: Path
+    weight: float = 1.0
+    mask: Path | None = None
+    region: Path | None = None
+    taps: tuple[str, ...] | None = None
 
     if TYPE_CHECKING:  # what may be given is more than what is kept
 

@@ -7,7 +7,6 @@ of the result, and each finer scale adds its own strokes.
 
 import json
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import PIL.Image
 
 from nst import files, kernels, memory, signals
 from nst.devices import Device
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, warn
 from nst.kernels import Array
 from nst.kernels.blocks import blas_on_one_thread
 from nst.objective import Objective, check_finite
@@ -269,11 +268,9 @@ def preview(
 def _warn_of_no_draft(inputs: Inputs) -> None:
     _, height, width = inputs.content.shape
     if inputs.settings.preview and result_side(height, width, inputs.settings) <= draft_side():
-        warnings.warn(
+        warn(
             f"--preview paints nothing: the result is no larger than a draft, {draft_side()} "
-            "pixels, and there as soon",
-            NstWarning,
-            stacklevel=3,
+            "pixels, and there as soon"
         )
 
 

@@ -7,12 +7,15 @@ import os
 import sys
 import time
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from nst.errors import NstWarning, printable
+from nst.errors import printable
 from nst.values import format_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from nst.many.batch import Standing
     from nst.run.records import Progress
 
@@ -62,13 +65,15 @@ class ProgressBar:
     are lines where nobody could see a bar.
     """
 
+    _times = "{elapsed} < {remaining}  "
+
     def __init__(self, quiet: bool, asked: bool = False) -> None:
         self._lines = None if asked or _is_terminal() else _Lines(quiet)
         length = "{bar}" if asked else "{bar:20}"  # a notebook has its own
         self._bar = _tqdm(asked)(
             total=1.0,
             disable=quiet or self._lines is not None,
-            bar_format="{percentage:3.0f}% |" + length + "| {elapsed} < {remaining}  {desc}",
+            bar_format="{percentage:3.0f}% |" + length + f"| {self._times}{{desc}}",
             mininterval=0.2,
         )
 
@@ -101,9 +106,7 @@ class ProgressBar:
 class BatchBar(ProgressBar):
     """A bar over the pictures of a batch, with the time that is left by their estimates."""
 
-    def __init__(self, quiet: bool) -> None:
-        super().__init__(quiet)
-        self._bar.bar_format = "{percentage:3.0f}% |{bar:20}| {elapsed} < {desc}"
+    _times = "{elapsed} < "
 
     def show_standing(self, standing: "Standing") -> None:
         """Show the step that was just done, of one of the pictures."""
@@ -123,6 +126,24 @@ class BatchBar(ProgressBar):
     def clear(self) -> None:
         """Make room for a line that is printed."""
         self._bar.clear()
+
+
+@contextmanager
+def shown_standing(
+    on_progress: "Callable[[Standing], None] | None", asked: bool
+) -> "Iterator[Callable[[Standing], None] | None]":
+    """Yield what to call after each step: ``on_progress``, and where ``asked`` a bar before it."""
+    if not asked:
+        yield on_progress
+        return
+    with BatchBar(quiet=False, asked=True) as bar:
+
+        def after_step(standing: "Standing") -> None:
+            bar.show_standing(standing)
+            if on_progress is not None:
+                on_progress(standing)
+
+        yield after_step
 
 
 class DownloadBar:
@@ -163,11 +184,6 @@ class DownloadBar:
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """Print a warning as one line of ours: what ``warnings.showwarning`` becomes."""
     say("nst: warning:", message)
-
-
-def warn(message: str) -> None:
-    """Warn of what a user can mend, in the name of the caller's caller."""
-    warnings.warn(message, NstWarning, stacklevel=3)
 
 
 def say(*parts: object) -> None:

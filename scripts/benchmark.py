@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         print(machine.describe(), flush=True)
         if not contenders.has_pytorch():
-            print("PyTorch is not installed: no comparison; pip install 'nst[benchmark]'")
+            print("PyTorch is not installed: no comparison; pip install -e '.[benchmark]'")
         parts: dict[str, Callable[[argparse.Namespace], bool]] = {
             "times": times,
             "memory": memory,

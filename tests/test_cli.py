@@ -4,6 +4,7 @@ import csv
 import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 from refusals import raiser
 
-from nst import cli, demo, devices, files, terminal
+from nst import cli, commands, demo, devices, files, terminal
 from nst.errors import LONGEST, NstError, NstWarning
 from nst.objective.recipes import RECIPES
 from nst.pictures import images
@@ -129,6 +130,27 @@ def test_a_run_begins_with_its_estimate(tmp_path):
     assert first[0].startswith("41 x 48 pixels")
     assert "3 steps of" in first[1]
     assert first[2].startswith("about ")
+
+
+def test_of_a_run_that_takes_long_it_is_said_what_would_be_sooner(pictures, monkeypatch, capsys):
+    monkeypatch.chdir(pictures)
+    assert cli.main(["demo", *QUICK]) == 0
+    assert "sooner: " not in capsys.readouterr().out
+    monkeypatch.setattr(commands, "LONG", 0)
+    assert cli.main(["demo", *QUICK, "--model", "vgg16-slim"]) == 0
+    assert "memory\nsooner: a smaller --size, --effort draft\n" in capsys.readouterr().out
+
+
+def test_of_a_run_that_ended_early_it_is_said_why(pictures, monkeypatch, capsys):
+    monkeypatch.chdir(pictures)
+    words = ["demo", "--size", "32", "--steps", "60", "--device", "cpu"]
+    assert cli.main([*words, "--until", "50"]) == 0
+    told = capsys.readouterr().out
+    assert re.search(
+        r"\nended after \d+ of 60 steps: more .* \(--until 0 goes on\)\nout.png\n", told
+    )
+    assert cli.main([*words, "--until", "0"]) == 0
+    assert "ended" not in capsys.readouterr().out
 
 
 def test_a_picture_that_cannot_fit_is_refused_before_it_is_painted(pictures):
@@ -543,6 +565,29 @@ def test_defaults_live_in_settings_only():
     for name, value in options.items():
         if name not in ("content", "style", *others):
             assert value == defaults[name].default, name
+
+
+MEANT = [
+    (["demo", "--colour", "match"], "--colour; did you mean --color? See `nst demo --help`."),
+    (["stylize", "a", "b", "--style_weight=3"], "did you mean --style-weight? See `nst stylize "),
+    (
+        ["models", "add", "x", "--preprocess3", "y"],
+        "--preprocessing? See `nst models add --help`.",
+    ),
+    (["demo", "--recipe", "neighbors"], "did you mean neighbours? See `nst demo --help`."),
+    (["stylise", "a", "b"], "did you mean stylize? See `nst --help`."),
+    (["demo", "--xyzzy"], "arguments: --xyzzy; see `nst demo --help`."),
+    (["demo", "--color", "xyzzy"], "'match'); see `nst demo --help`."),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), MEANT, ids=[" ".join(words) for words, _ in MEANT])
+def test_a_word_near_a_known_one_is_asked_about(words, expected, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert expected in line
 
 
 LONG_WORDS = {

@@ -59,7 +59,7 @@ def assert_refused(name, *told):
 
 @pytest.mark.usefixtures("without_cupy")
 def test_cuda_without_cupy_says_what_to_install():
-    assert_refused("cuda", "--device cuda: CuPy is not installed", "pip install 'nst[cuda]'")
+    assert_refused("cuda", "--device cuda: CuPy is not installed", "`make install-cuda`")
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,17 @@ def test_what_is_missing_is_told_by_cuda_and_by_auto(install, gpus, driver, buil
     [
         (
             RuntimeError("[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : cuDNN is not available."),
-            "no cuDNN, which its convolutions need; in an environment of its own, `pip install",
+            "no cuDNN, which its convolutions need; `make install-cuda`, in the folder of",
         ),
         (
             RuntimeError("CUDA failure 209: no kernel image is available for execution on the"),
             "no machine code for this GPU, NVIDIA H200 of compute capability 9.0: ONNX Runtime's",
         ),
         (RuntimeError("cudaErrorNoKernelImageForDevice"), "compute capability 7.5, 8.0, 8.6"),
-        (RuntimeError("it broke\nin\nmany lines" + 300 * "."), "RuntimeError: it broke in; in an"),
+        (
+            RuntimeError("it broke\nin\nmany lines" + 300 * "."),
+            "it broke in; `make install",
+        ),
         (NstError("on this GPU a convolution gives 0.0 where 27 is right"), "27 is right"),
         (MemoryError("Out of memory allocating 512 bytes"), "MemoryError: Out of memory"),
     ],
@@ -134,7 +137,7 @@ def test_an_unknown_name_is_told_with_those_there_are(name):
 
 def test_without_onnx_runtime_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(NstError, match=r"ONNX Runtime is not installed.*'nst\[cpu\]'"):
+    with pytest.raises(NstError, match=r"is not installed. Install it with `.*pip install"):
         devices.onnxruntime()
 
 

@@ -7,6 +7,7 @@ import pytest
 from fake_gpu import CPU_BUILD, GPU_BUILD, fake_cupy, fake_runtime
 
 from nst import devices, doctor, gpu
+from nst.extras import installing
 from nst.vgg import weights
 
 
@@ -63,7 +64,7 @@ def test_no_runtime_at_all_is_a_problem(monkeypatch):
     facts, problems = doctor.examine()
     assert line(facts, "ONNX Runtime: ") == "ONNX Runtime: none"
     assert len(problems) == 1
-    assert "nst[cpu]" in problems[0]
+    assert f"`{installing('cpu')}`, or for an NVIDIA GPU" in problems[0]
 
 
 def test_without_the_embedded_model_it_says_so(monkeypatch, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from refusals import refusal_of
 
-from nst import cli, commands, terminal
+from nst import cli, commands, errors
 from nst.pictures import images
 from nst.run.state import start
 from nst.show import apart
@@ -142,7 +142,7 @@ def test_a_library_s_warning_is_shown_to_who_asks_for_it(monkeypatch, capsys, as
     """Our own line says what to do; NumPy's `overflow encountered in multiply` does not."""
 
     def paint():
-        terminal.warn("ours")
+        errors.warn("ours")
         return int(np.square(np.float32(1e38)) < 1)
 
     monkeypatch.setattr(sys, "warnoptions", ["default"] if asked else [])

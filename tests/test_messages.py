@@ -17,7 +17,7 @@ from refusals import raiser, refusal_of
 
 import nst
 from nst import cli
-from nst.errors import LONGEST, NstError, NstWarning, naming_options
+from nst.errors import LONGEST, NstError, NstWarning, in_python, naming, naming_options
 from nst.gpu import NoGpuError
 from nst.objective.objective import check_finite
 
@@ -87,7 +87,7 @@ SPOKEN_OF = [  # as it is written, and what Python reads
 @pytest.mark.parametrize(("written", "read"), SPOKEN_OF, ids=[text for text, _ in SPOKEN_OF])
 @pytest.mark.parametrize("kind", [NstError, NstWarning])
 def test_a_message_speaks_of_what_its_reader_can_write(kind, written, read):
-    with naming_options(False):
+    with naming(in_python):
         assert str(kind(written)) == read
         assert str(kind(read)) == read
         with naming_options():
@@ -98,7 +98,7 @@ def test_a_message_speaks_of_what_its_reader_can_write(kind, written, read):
 def test_python_and_the_command_line_each_read_their_own(settings, capsys):
     given = settings().content, settings().style
     words = ["stylize", str(given[0]), str(given[1][0].path), "--size", "3"]
-    with naming_options(False):
+    with naming(in_python):
         with pytest.raises(NstError, match=r"^size=3; it must be between"):
             nst.Settings(*given, size=3)
         with pytest.raises(NstError, match=r"^size=3; it must be between"):

@@ -12,7 +12,7 @@ import pytest
 
 import nst
 from nst import Settings, demo
-from nst.errors import NstError
+from nst.errors import NstError, NstWarning
 from nst.options import Options
 from nst.pictures import images
 from nst.run.checkpoints import LONG_RUN
@@ -200,6 +200,29 @@ def test_with_a_bar_false_ends_the_run_too(quick, photograph, painting, capsys):
     assert len(stopped.history) == 1
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_of_several_pictures_a_bar_is_shown_when_asked(quick, files, tmp_path, capsys, asked):
+    one, seen = files / "photograph.png", []
+    more = quick | {"progress": asked, "on_progress": seen.append}
+    nst.sheet(one, ["waves", "glass"], tmp_path / "sheet.png", **more)
+    told = [capsys.readouterr()]
+    nst.batch([one], ["waves", "glass"], tmp_path / "batch", **more)
+    told.append(capsys.readouterr())
+    assert [one.out for one in told] == ["", ""]
+    assert ["picture 2/2, glass" in told[0].err, "photograph.png in glass" in told[1].err] == (
+        [asked, asked]
+    )
+    assert asked or told[0].err == told[1].err == ""
+    assert len(seen) == 8
+
+
+def test_a_warning_points_at_the_line_that_called(quick, photograph):
+    wide = np.ones((20, 60), np.float32)
+    with pytest.warns(NstWarning, match="to which it is stretched") as found:
+        nst.stylize(photograph, nst.Painting("waves", region=wide), **quick)
+    assert {one.filename for one in found} == {__file__}
+
+
 # ---- Types -----------------------------------------------------------------------------------
 
 
@@ -217,6 +240,8 @@ def test_with_a_bar_false_ends_the_run_too(quick, photograph, painting, capsys):
 def test_a_name_that_is_no_option_is_told_with_the_one_that_was_meant(call):
     with pytest.raises(TypeError, match=r"has no option 'sise'; did you mean size\?$"):
         call(sise=3)
+    with pytest.raises(TypeError, match=r"content_mask'; a mask belongs to a style: nst.Painting"):
+        call(content_mask="a.png")
     with pytest.raises(TypeError, match=r"has no option 'xyzzy'; see nst.Settings$"):
         call(xyzzy=3)
 

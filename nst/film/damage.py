@@ -1,9 +1,8 @@
 """What is missing of a film that can be read all the same: it is painted, and said."""
 
-import warnings
 from itertools import pairwise
 
-from nst.errors import NstWarning
+from nst.errors import warn
 from nst.film.clip import Clip, Film
 from nst.film.scenes import Survey
 from nst.values import format_seconds
@@ -24,9 +23,7 @@ def warn_of(clip: Clip, survey: Survey) -> None:
     if (gap := gap_in(survey)) is not None:
         found.append(f"frames are missing behind frame {gap}")
     for one in filter(None, found):
-        warnings.warn(
-            f"{clip.name} is damaged: {one}; what is there is painted", NstWarning, stacklevel=2
-        )
+        warn(f"{clip.name} is damaged: {one}; what is there is painted")
 
 
 def look_at_packets(film: Film) -> tuple[str | None, int]:

@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from nst.errors import NstError, brief
+from nst.extras import installing
 
 
 def pyav() -> Any:
@@ -24,5 +25,5 @@ def _module(name: str, called: str) -> ModuleType:
         missing = isinstance(error, ModuleNotFoundError)
         raise NstError(
             f"films need {called}, which {'is not installed' if missing else 'cannot be loaded'} "
-            f"({brief(error)}): pip install 'nst[video]'"
+            f"({brief(error)}): `{installing('video')}` brings it."
         ) from error

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from nst import devices, files
-from nst.errors import NstError, NstWarning, brief
+from nst.errors import NstError, brief, warn
 from nst.files import PathLike
 from nst.film import TEMPORAL, damage, extra, writing
 from nst.film.clip import Clip, open_clip
@@ -33,6 +32,7 @@ from nst.run.scales import result_side
 from nst.run.shared import Shared
 from nst.settings import Painting, Settings, paintings_of
 from nst.stylize import complete
+from nst.terminal import shown_standing
 from nst.values import check_functions, counted, is_count, is_number, path_of, shown
 
 NOT_HERE = ("content", *OF_ONE_PICTURE, "plot", "save_every")
@@ -98,6 +98,7 @@ def video(
     scene: int | None = None,
     on_plan: Callable[[FilmPlan], None] | None = None,
     on_progress: Callable[[Standing], None] | None = None,
+    progress: bool = False,
     paint: Painter = complete,
     workers: int | Literal["auto"] | None = None,
     scheduler: str | None = None,
@@ -132,6 +133,8 @@ def video(
         Called before the first frame.
     on_progress : function of a Standing, optional
         Called after every step.
+    progress : bool
+        Show a bar, in a notebook or a terminal.
     paint : Painter
         What paints one frame: ``stylize.complete``; of a film that is painted here.
     workers, scheduler : int or "auto", str, optional
@@ -190,7 +193,8 @@ def video(
             cluster = stack.enter_context(opened(shoot, len(plan.scenes), workers, scheduler))
             crew = Scenes(cluster, shoot, mark)
             plan = replace(plan, workers=len(cluster.workers()))
-        run = _Run(plan, folder, place, kind, mark, paint, on_progress, crew)
+        after_step = stack.enter_context(shown_standing(on_progress, progress))
+        run = _Run(plan, folder, place, kind, mark, paint, after_step, crew)
         stack.enter_context(_locked(folder, mark))
         if on_plan is not None:
             on_plan(plan)
@@ -282,11 +286,9 @@ def _remove(folder: Path) -> None:
         if folder.is_symlink():
             folder.unlink()
     except OSError as error:
-        warnings.warn(
+        warn(
             f"{folder} could not be removed ({brief(error.strerror or error)}): the film is "
-            "whole, and nothing in it is needed any more",
-            NstWarning,
-            stacklevel=3,
+            "whole, and nothing in it is needed any more"
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from nst import files, schema
 from nst.errors import NstError
+from nst.extras import installing
 from nst.lesson import page, subject
 from nst.lesson.answers import Answers
 from nst.lesson.record import record
@@ -41,7 +42,7 @@ def lesson(
         except ModuleNotFoundError as error:
             raise NstError(
                 f"the lesson's page needs a server, and {error.name} is not installed; "
-                "`pip install 'nst[studio]'` brings it, or --export FILE.html needs none."
+                f"`{installing('studio')}` brings it, or --export FILE.html needs none."
             ) from None
         answers.warm()
         with tempfile.TemporaryDirectory(prefix="nst-") as folder:

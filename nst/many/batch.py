@@ -27,6 +27,7 @@ from nst.run.shared import Shared
 from nst.run.state import State
 from nst.settings import Painting, Settings, paintings_of
 from nst.stylize import Result, complete
+from nst.terminal import shown_standing
 from nst.values import check_functions
 
 NOT_HERE = ("content", *listed.OF_ONE_PICTURE)
@@ -78,6 +79,7 @@ def batch(
     kind: str = "png",
     on_record: Callable[[Record], None] | None = None,
     on_progress: Callable[[Standing], None] | None = None,
+    progress: bool = False,
     paint: Painter = complete,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -110,6 +112,8 @@ def batch(
         Called when a picture was painted or skipped, or failed.
     on_progress : function of a Standing, optional
         Called after every step.
+    progress : bool
+        Show a bar, in a notebook or a terminal.
     paint : Painter
         What paints one picture: ``stylize.complete``; of pictures that are painted here.
     workers, scheduler : int, str, optional
@@ -169,7 +173,8 @@ def batch(
             cluster = stack.enter_context(connection.opened(workers, scheduler))
             crew = pictures.Pictures(cluster, shared_folder or scheduler is None)
         files.make_folder(place)
-        run = Batch(Journal(place), options, shared, paint, on_record, on_progress, crew)
+        after_step = stack.enter_context(shown_standing(on_progress, progress))
+        run = Batch(Journal(place), options, shared, paint, on_record, after_step, crew)
         run.paint_all(jobs, unreadable)
     return run.records
 
@@ -331,7 +336,7 @@ class Batch:
         error: str | None = None,
     ) -> Record:
         """Return what became of a job's picture."""
-        style = [str(job.style_path)]
+        style = [demo.name_of(job.style_path) or str(job.style_path)]
         output = str(job.output)
         return Record(str(job.content), style, output, status, round(seconds, 3), losses, error)
 

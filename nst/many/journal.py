@@ -23,7 +23,7 @@ class Record:
     """One picture; what `--json` prints and ``batch.jsonl`` holds."""
 
     content: str  # the photograph's path
-    style: list[str]  # the paintings'
+    style: list[str]  # the paintings'; of ours the name
     output: str | None  # where the picture is, or would be
     status: Status  # skipped: it was there already
     seconds: float = 0.0  # that painting took

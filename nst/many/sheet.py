@@ -1,6 +1,6 @@
 """A contact sheet: one photograph in several styles, small and quick, on one page."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from nst import demo, files
@@ -12,13 +12,14 @@ from nst.options import check_options
 from nst.pictures import images, reading
 from nst.pictures.held import held
 from nst.run import marks
-from nst.run.inputs import prepare
+from nst.run.inputs import Inputs, prepare
 from nst.run.plan import plan
 from nst.run.records import Progress
 from nst.run.shared import Shared
 from nst.run.state import start
 from nst.settings import Painting, Settings, paintings_of
 from nst.stylize import Result, complete
+from nst.terminal import shown_standing
 from nst.values import check_functions
 
 SIZE, STEPS = 256, 40  # of each picture: enough to choose by
@@ -30,6 +31,7 @@ def sheet(
     output: PathLike = "sheet.png",
     *,
     on_progress: Callable[[Standing], None] | None = None,
+    progress: bool = False,
     paint: Painter = complete,
     **options: Any,
 ) -> list[Result]:
@@ -45,6 +47,8 @@ def sheet(
         .png or .jpg, of the sheet; the pictures on it are not saved apart.
     on_progress : function of a Standing, optional
         Called after every step.
+    progress : bool
+        Show a bar, in a notebook or a terminal.
     paint : Painter
         What paints one picture: ``stylize.complete``.
     options
@@ -71,6 +75,22 @@ def sheet(
     if files.resolved(output) in read_too:
         raise NstError(f"--output would overwrite an input, {output}; give another name.")
     images.check_output(output)
+    with shown_standing(on_progress, progress) as after_step:
+        inputs, results = _painted(runs, paint, after_step)
+    from nst.show import plots  # matplotlib takes a while to import
+
+    panels = [("photograph", images.over_white(inputs.photograph, inputs.alpha))]
+    for result, one in zip(results, paintings, strict=True):
+        panels.append((one.path.stem, images.over_white(result.image, result.alpha)))
+    mark = {marks.KEYWORD: inputs.mark}
+    plots.save(plots.draw_sheet(panels), output, mark)
+    return results
+
+
+def _painted(
+    runs: Sequence[Settings], paint: Painter, on_progress: Callable[[Standing], None] | None
+) -> tuple[Inputs, list[Result]]:
+    """Paint each of ``runs``; return the last one's inputs, and the results."""
     shared, pace, results = Shared(), Pace(), list[Result]()
     for number, settings in enumerate(runs):
         inputs = prepare(settings, shared=shared)
@@ -92,11 +112,4 @@ def sheet(
         results.append(paint(inputs, planned, start(inputs, planned), after_step))
         pace.add(estimate, results[-1].history[-1]["seconds"] if results[-1].history else 0.0)
         shared.release()
-    from nst.show import plots  # matplotlib takes a while to import
-
-    panels = [("photograph", images.over_white(inputs.photograph, inputs.alpha))]
-    for result, one in zip(results, paintings, strict=True):
-        panels.append((one.path.stem, images.over_white(result.image, result.alpha)))
-    mark = {marks.KEYWORD: inputs.mark}
-    plots.save(plots.draw_sheet(panels), output, mark)
-    return results
+    return inputs, results

@@ -21,7 +21,8 @@ from PIL.ImageFile import ImageFile
 
 from nst import memory
 from nst.devices import CPU
-from nst.errors import NstError, NstWarning, brief
+from nst.errors import NstError, brief, warn
+from nst.extras import installing
 from nst.pictures import encoding, png, profiles, tiff
 from nst.pictures.profiles import Convert
 from nst.pictures.reading import Input
@@ -185,7 +186,7 @@ def _formats(kind: str | None, name: str) -> tuple[str, ...]:
         import pillow_heif
     except ImportError:
         raise NstError(
-            f"cannot read {name}: it is a HEIC image; `pip install 'nst[heic]'` lets nst read "
+            f"cannot read {name}: it is a HEIC image; `{installing('heic')}` lets nst read "
             "those, or save it as JPEG"
         ) from None
     pillow_heif.register_heif_opener()
@@ -241,9 +242,7 @@ def _warn_of_more(picture: ImageFile, pages: tiff.Tiff | None, name: str) -> Non
     moving = pages is None and picture.format not in ("MPO", "HEIF")  # these hold one scene
     with suppress(Exception):  # damaged further on
         if (moving and getattr(picture, "is_animated", False)) or (pages and pages.pages > 1):
-            warnings.warn(
-                f"{name} holds several pictures; the first is taken", NstWarning, stacklevel=2
-            )
+            warn(f"{name} holds several pictures; the first is taken")
 
 
 def _scale_transparent_level(picture: ImageFile) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 from PIL.ExifTags import IFD
 
-from nst.errors import NstWarning, brief
+from nst.errors import brief, warn
 
 Convert = Callable[[PIL.Image.Image], PIL.Image.Image]
 Chromaticities = tuple[tuple[float, float], ...]  # x, y of red, green, blue and white
@@ -72,7 +72,7 @@ def converter(mode: str, profile: object, name: str) -> Convert | None:
             flags=flags,  # white to white, black to black, and what lies between as it is
         )
     except (ImageCms.PyCMSError, ImportError, OSError, ValueError) as error:
-        warn(name, f"its colour profile cannot be used ({brief(error)})")
+        _warn_of_colours(name, f"its colour profile cannot be used ({brief(error)})")
         return None
     # None only for conversion in place
     return lambda picture: (
@@ -81,13 +81,10 @@ def converter(mode: str, profile: object, name: str) -> Convert | None:
     )
 
 
-def warn(name: str, what: str) -> None:
+def _warn_of_colours(name: str, what: str) -> None:
     """Warn that the colours of the picture ``name`` cannot be converted, and ``what`` is why."""
-    warnings.warn(
-        f"{name}: {what}; its colours are taken as they are: convert it to sRGB if they look "
-        "wrong",
-        NstWarning,
-        stacklevel=2,
+    warn(
+        f"{name}: {what}; its colours are taken as they are: convert it to sRGB if they look wrong"
     )
 
 
@@ -102,7 +99,7 @@ def of_code_points(primaries: int, transfer: int, name: str) -> bytes | None:
     known = PRIMARIES.get(primaries)
     if known is None or transfer not in {*SRGB_TRANSFERS, *GAMMAS}:
         curve = HIGH_DYNAMIC_RANGE.get(transfer, f"transfer {transfer}")
-        warn(name, f"its colours are those of H.273, primaries {primaries}, {curve}")
+        _warn_of_colours(name, f"its colours are those of H.273, primaries {primaries}, {curve}")
         return None
     return of_chromaticities(known, GAMMAS.get(transfer))
 

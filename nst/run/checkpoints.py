@@ -7,7 +7,6 @@ A checkpoint is one .npz file: the arrays, each with a checksum, and all else as
 import json
 import math
 import time
-import warnings
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,7 +19,7 @@ import numpy as np
 
 from nst import files, schema
 from nst.devices import Device
-from nst.errors import NstError, NstWarning, brief
+from nst.errors import NstError, brief, warn
 from nst.kernels import Array
 from nst.run.checkpoint_schema import DEEPEST, MOST_TEXT, TEXT_OF_A_STEP, About
 from nst.values import shown
@@ -87,7 +86,7 @@ def load(folder: Path) -> Checkpoint:
         try:
             return _read(path)
         except _Damaged as error:
-            warnings.warn(f"{error}; going on from the one before", NstWarning, stacklevel=2)
+            warn(f"{error}; going on from the one before")
     try:
         return _read(paths[0])
     except _Damaged as error:

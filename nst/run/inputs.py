@@ -1,6 +1,5 @@
 """What a run has read: every file once, decoded and checked, and the network opened."""
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 
 from nst import devices, files, kernels
 from nst.devices import Device
-from nst.errors import NstError, NstWarning, brief
+from nst.errors import NstError, brief, warn
 from nst.files import PathLike, current_folder
 from nst.objective import Warped
 from nst.objective.recipes import INITS, Recipe
@@ -130,11 +129,9 @@ def _check_saving(settings: Settings) -> None:
     Raises NstError where the folder holds another run's.
     """
     if settings.save_every > settings.all_steps:
-        warnings.warn(
+        warn(
             f"no frame will be saved: --save-every is {settings.save_every}, and there are "
-            f"{settings.all_steps} steps",
-            NstWarning,
-            stacklevel=2,
+            f"{settings.all_steps} steps"
         )
     if settings.checkpoint is not None:
         if checkpoints.saved(settings.checkpoint):
@@ -145,11 +142,9 @@ def _check_saving(settings: Settings) -> None:
         checkpoints.make_folder(settings.checkpoint)
     elif settings.output is not None and checkpoints.saved(default_folder(settings)):
         folder = default_folder(settings)
-        warnings.warn(
+        warn(
             f"{folder} holds the checkpoint of a run that was stopped: `nst resume {folder}` goes "
-            "on with it; should this run take as long, its own will replace it",
-            NstWarning,
-            stacklevel=2,
+            "on with it; should this run take as long, its own will replace it"
         )
 
 
@@ -418,11 +413,9 @@ def check_shape(given: Input, mask: np.ndarray, of: Input | None, picture: np.nd
         )
     fitting = images.fit(rows, columns, max(height, width))
     if abs(fitting[0] - height) + abs(fitting[1] - width) > 1 + max(height, width) // 50:
-        warnings.warn(
+        warn(
             f"{called} is {width} x {height} pixels, and {name} {columns} x {rows}: "
-            "another shape, to which it is stretched",
-            NstWarning,
-            stacklevel=2,
+            "another shape, to which it is stretched"
         )
 
 

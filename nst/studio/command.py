@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from nst.errors import NstError
+from nst.extras import installing
 from nst.signals import Stopped
 from nst.terminal import tell
 
@@ -37,7 +38,7 @@ def missing(command: str, error: ImportError) -> NstError:
     """Return what to do where the server's packages are not installed."""
     return NstError(
         f"`{command}` needs Starlette and uvicorn, and there is no {error.name}: "
-        "`pip install 'nst[studio]'` brings them."
+        f"`{installing('studio')}` brings them."
     )
 
 

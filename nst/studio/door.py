@@ -16,6 +16,7 @@ import base64
 import hashlib
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -23,7 +24,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nst.errors import naming_options
+from nst.errors import naming
 from nst.studio.telling import Told
 
 LARGEST_BODY = 64_000_000  # bytes, of a photograph
@@ -74,6 +75,7 @@ class Door:
     token: str  # the first part of every path
     port: int
     policy: str = "default-src 'none'"
+    named: Callable[[str], str] = str  # messages with the page's names of things
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let it in."""
@@ -93,7 +95,7 @@ class Door:
             return
         prefix = f"/{self.token}"
         inside = {**scope, "root_path": scope.get("root_path", "") + prefix}
-        with naming_options():  # a page shows the command line
+        with naming(self.named):
             await self.app(inside, _bounded(receive), self._with_headers(send))
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[HTTPStatus, str] | None:

@@ -13,8 +13,9 @@ from nst.pictures import images
 from nst.pictures.reading import read
 from nst.run import marks
 from nst.show.command import no_option
+from nst.studio import steps
 from nst.studio.shelf import SHOWN, as_jpeg
-from nst.studio.wish import Choices, Wish, wish_of
+from nst.studio.wish import Choices, Wish, wish_of, without_knob
 from nst.values import shown
 
 MOST = 200  # results that are listed, the newest
@@ -70,31 +71,43 @@ class History:
 
     def wish(self, id: str) -> Wish:
         """Return what a result was painted of, and how; NstError where it does not say."""
-        return self._wish(*self._read(id))
+        return wish_of(*self._said(*self._read(id)), self._choices)
 
     def told(self, id: str) -> dict[str, Any]:
         """Return what the page shows of a result."""
         path, texts = self._read(id)
         told = {"id": id, "name": path.name, "live": False, "status": "done", "error": ""}
+        wish, beyond = None, []
         try:
-            wish: Any = vars(self._wish(path, texts))
+            settings, hashes = self._said(path, texts)
+            wish = vars(wish_of(settings, hashes, self._choices))
+            beyond = without_knob(settings)
         except NstError as error:
-            wish, told["error"] = None, str(error)
+            told["error"] = str(error)
+        taken = steps.kept(self._choices.shelf.folder, path)
         command = shlex.join(["nst", "stylize", "--from", no_option(path), "-o", "again.png"])
-        return told | {"wish": wish, "step": step_of(texts), "command": command}
+        return told | {
+            "wish": wish,
+            "beyond": beyond,
+            "step": taken.last or step_of(texts),
+            "losses": taken.losses,
+            "turns": taken.turns,
+            "command": command,
+        }
 
     def _read(self, id: str) -> tuple[Path, dict[str, str]]:
         """Return the file of a result, and its texts."""
         path = self.path(id)
         return path, images.read_metadata(read(path))
 
-    def _wish(self, path: Path, texts: dict[str, str]) -> Wish:
+    def _said(self, path: Path, texts: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the settings of a result, and the hashes of its inputs by their names."""
         what = f"what {path.name} says of itself"
         told = schema.parse_json(texts.get("nst settings", ""), what)
         hashes = schema.parse_json(texts.get("nst inputs", "{}"), what)
         if not isinstance(told, dict):
             raise NstError(f"{what} is no settings; paint it anew.")
-        return wish_of(told, schema.convert(hashes, dict[str, str], what), self._choices)
+        return told, schema.convert(hashes, dict[str, str], what)
 
 
 def step_of(texts: dict[str, str]) -> int:

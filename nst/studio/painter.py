@@ -16,17 +16,18 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from nst.errors import NstError, naming_options
+from nst.errors import NstError, naming
 from nst.pictures import images
 from nst.run.inputs import prepare
 from nst.run.plan import Plan, draft, plan
 from nst.run.shared import Shared
 from nst.run.state import start
 from nst.settings import Settings
+from nst.studio import steps
 from nst.studio.piece import Piece
 from nst.studio.shelf import as_jpeg, plain
 from nst.studio.telling import said_of
-from nst.studio.wish import PICTURES, Choices, Wish, onward, settings_of
+from nst.studio.wish import PICTURES, Choices, Wish, in_page, onward, settings_of
 from nst.stylize import Run
 
 # Knobs that decide on sizes and memory: where one is turned, it is planned anew.
@@ -134,7 +135,7 @@ class Painter:
     def _work(self) -> None:
         while (piece := self._next()) is not None:
             try:
-                with naming_options():  # a page shows the command line
+                with naming(in_page):
                     self._paint(piece)
                 piece.status = "stopped" if self._stopped else "done"
             except Exception as error:
@@ -202,6 +203,8 @@ class Painter:
             result = run.result
             piece.size = result.image.shape[2], result.image.shape[1]
             piece.show(as_jpeg(images.over_white(result.image, result.alpha)))
+            with suppress(NstError, OSError):  # without its curves the picture is whole
+                steps.keep(self._choices.shelf.folder, piece.output, piece.history, piece.turns)
         return None
 
     def _may_go_on(self, piece: Piece) -> bool:

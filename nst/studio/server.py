@@ -40,6 +40,7 @@ class Site:
 
     page: Path
     routes: Sequence[BaseRoute] = ()
+    named: Callable[[str], str] = str  # messages, which name options, as the page has them
     on_close: Callable[[], None] = nothing  # in a thread, when the server is to end: lets it end
 
 
@@ -146,7 +147,7 @@ def application(site: Site, token: str, port: int) -> Door:
         routes=[Route("/", page), *site.routes],
         exception_handlers={NstError: _refused, HTTPException: _failed, Exception: _ended},
     )
-    return Door(inside, token, port, policy_of(text))
+    return Door(inside, token, port, policy_of(text), site.named)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -29,13 +29,18 @@ from nst.studio.piece import Piece
 from nst.studio.server import Site
 from nst.studio.shelf import PHOTOGRAPH, SHOWN, SMALL, Shelf
 from nst.studio.telling import Told
-from nst.studio.wish import Choices, Wish, settings_of, wish_from
+from nst.studio.wish import Choices, Wish, in_page, settings_of, wish_from
 from nst.values import shown
 from nst.vgg import weights
 from nst.vgg.architecture import ARCHITECTURES
 
 PAGE = Path(__file__).with_name("studio.html")
 FOLDER = Path("nst-studio")
+ABOUT = {  # of the recipes that are ours
+    "nst": "brushwork and colours of the painting, laid all over the photograph",
+    "neighbours": "each place becomes the most similar of the painting; the subject stays",
+    "mixture": "the most similar places, and brushwork over them",
+}
 MOST_NOTICES = 5  # warnings that a page is shown
 
 
@@ -57,6 +62,7 @@ class Studio:
         self._history = History(folder, self.choices)
         self._feed = Feed()
         self._pieces: dict[str, Piece] = {}  # of this session
+        self._wish: Wish | None = None  # the last that a page had: the next to open begins so
         self._lock = threading.Lock()
         self._notices: list[str] = []
         self.painter = Painter(self.choices, self._changed)
@@ -77,7 +83,7 @@ class Studio:
             Route("/pieces/{id}/file", self._download),
             Route("/pieces/{id}/{what}", self._do, methods=["POST"]),
         ]
-        return Site(PAGE, routes, self.close)
+        return Site(PAGE, routes, in_page, self.close)
 
     def close(self) -> None:
         """End what is painted, keep it, and let every page go."""
@@ -104,12 +110,15 @@ class Studio:
                 "photograph": PHOTOGRAPH,
                 "paintings": self.choices.shelf.paintings(),
                 "recipes": {
-                    name: {"content": bool(recipe.content)} for name, recipe in RECIPES.items()
+                    name: {"content": bool(recipe.content), "about": _about(name)}
+                    for name, recipe in RECIPES.items()
                 },
                 "models": list(self.choices.models),
                 "colors": COLORS,
                 "efforts": list(EFFORTS),
                 "wish": vars(Wish()),
+                "last": self._wish and vars(self._wish),
+                "piece": next(reversed(self._pieces), None),
                 "largest": LARGEST_BODY,
                 "folder": str(self.folder),
             }
@@ -184,6 +193,7 @@ class Studio:
         wish = wish_from(await _said(request))
         output = output_for(self.folder, wish, self.choices, set())
         settings = settings_of(wish, self.choices, output)
+        self._wish = wish
         usual = replace(settings, size=None, steps=None)
         told = {"size": usual.asked_size or usual.objective.size, "steps": usual.all_steps}
         return Told({"command": command_of(settings, where=True), "usual": told})
@@ -235,6 +245,11 @@ class Studio:
 
 async def _jpeg(preview: Callable[[str, int], bytes], id: str, side: int) -> Response:
     return Response(await asyncio.to_thread(preview, id, side), media_type="image/jpeg")
+
+
+def _about(recipe: str) -> str:
+    """Return what a recipe does, for those who choose by looking."""
+    return ABOUT.get(recipe) or f"as the published program does it: {RECIPES[recipe].source}"
 
 
 def _side(query: QueryParams) -> int:

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import msgspec
 
 from nst import demo, schema
-from nst.errors import NstError
+from nst.errors import NstError, in_labels
 from nst.run.scales import scales_for
-from nst.settings import Painting, Settings
+from nst.settings import APART, Painting, Settings
 from nst.studio.shelf import PHOTOGRAPH, Shelf
 from nst.values import shown
 
@@ -38,6 +38,27 @@ class Wish:
     strength: float = Settings.strength
     color: str = Settings.color
     seed: int = Settings.seed
+
+
+# What the page calls its knobs, by their options: messages do so too
+LABELS = {
+    "content-weight": "Keep the photograph",
+    "style-weight": "Take the painting",
+    "style-scale": "Stroke size",
+    "strength": "Strength",
+    "edges": "Keep the lines",
+    "color": "Colours",
+    "effort": "Effort",
+    "size": "Size in pixels",
+    "steps": "Steps",
+    "recipe": "Recipe",
+    "model": "Network",
+}
+
+
+def in_page(message: str) -> str:
+    """Return a ``message`` that names options as the page names its knobs."""
+    return in_labels(message, LABELS)
 
 
 KNOBS = tuple(field.name for field in fields(Wish) if field.name not in PICTURES)
@@ -110,6 +131,22 @@ class _Pictures(msgspec.Struct):
 
     content: str
     style: Annotated[list[_Picture], msgspec.Meta(min_length=1)]
+
+
+def without_knob(told: dict[str, Any]) -> list[str]:
+    """Return the settings of a result for which the page has no knob, as a command line has them.
+
+    A run that went on when a knob was turned has two: the picture that it went on from, and its
+    sizes.  ``told`` is what `wish_of` takes, and understands.
+    """
+    left_out = (*KNOBS, *APART, "content", "style", "device")
+    others = {one.name: one.default for one in fields(Settings) if one.name not in left_out}
+    names = [name for name, usual in others.items() if told.get(name, usual) != usual]
+    if len(told["style"]) > 1 or told["style"][0].get("taps"):
+        names.insert(0, "style")
+    if not isinstance(told.get("steps"), int | None):
+        names.append("steps")
+    return ["--" + name.replace("_", "-") for name in names]
 
 
 def wish_of(told: dict[str, Any], sha256: dict[str, str], choices: Choices) -> Wish:

@@ -10,7 +10,6 @@ own allocator would be one pool for both; it refuses that together with a shared
 """
 
 import math
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -21,7 +20,7 @@ import numpy as np
 
 from nst import devices, gpu, machine, memory
 from nst.devices import Device
-from nst.errors import NstError, NstWarning, brief
+from nst.errors import NstError, brief, warn
 from nst.kernels import Array
 from nst.vgg import hypercolumn, weights
 from nst.vgg.architecture import (
@@ -476,7 +475,7 @@ def _share_one_arena(device: str) -> None:
         runtime.create_and_register_allocator_v2(gpu.PROVIDER, place, {}, config)
     except Exception as error:  # more memory is taken, but all works
         reason = gpu.explained(error)
-        warnings.warn(f"memory of the GPU is not shared: {reason}", NstWarning, stacklevel=2)
+        warn(f"memory of the GPU is not shared: {reason}")
 
 
 def _nothing() -> Any:

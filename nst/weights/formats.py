@@ -10,7 +10,6 @@ Shapes are read from headers and checked before any array is.  Nothing is ever u
 import functools
 import math
 import re
-import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from nst.errors import NstError, NstWarning, brief
+from nst.errors import NstError, brief, warn
 from nst.vgg import weights
 from nst.vgg.architecture import ARCHITECTURES, Architecture
 from nst.vgg.weights import Network
@@ -252,12 +251,9 @@ def _colours(
         return found
     for pattern, name, library in _ASSUMED:
         if any(pattern.search(stored) for stored in names.values()):
-            warnings.warn(
-                NstWarning(
-                    f"{path} has the layer names of {library}, so it is taken to expect "
-                    f"{PREPROCESSINGS[name]}; --preprocessing would say otherwise."
-                ),
-                stacklevel=2,
+            warn(
+                f"{path} has the layer names of {library}, so it is taken to expect "
+                f"{PREPROCESSINGS[name]}; --preprocessing would say otherwise."
             )
             return PREPROCESSINGS[name]
     choices = " or ".join(f"--preprocessing {name} ({p})" for name, p in PREPROCESSINGS.items())

@@ -5,12 +5,11 @@ under the model's name, where `weights.find` looks.
 """
 
 import shutil
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nst.errors import NstError, NstWarning, brief
+from nst.errors import NstError, brief, warn
 from nst.vgg import weights
 from nst.vgg.weights import Network
 from nst.weights import download, formats, packages, sources
@@ -37,7 +36,7 @@ def fetch(model: str, show: Show) -> Path:
             try:
                 network = _bring(source, path.parent, show)
             except Unavailable as reason:
-                warnings.warn(NstWarning(f"{source.place}: {reason}."), stacklevel=2)
+                warn(f"{source.place}: {reason}.")
                 continue
             _write(network, path)
             _remove_downloads(model, path.parent)
@@ -97,7 +96,7 @@ def _is_sound(path: Path) -> bool:
     try:
         formats.read(path, path.stem)
     except NstError as error:
-        warnings.warn(NstWarning(f"{error} It is replaced."), stacklevel=3)
+        warn(f"{error} It is replaced.")
         return False
     return True
 
@@ -116,9 +115,7 @@ def _alone(model: str) -> Iterator[Path]:
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            warnings.warn(
-                NstWarning(f"another process is at work on {model}; waiting for it."), stacklevel=4
-            )
+            warn(f"another process is at work on {model}; waiting for it.")
             lock.acquire()
     except OSError as error:
         raise NstError(

@@ -10,6 +10,7 @@ import pytest
 from film_files import NTSC, moving, patches, write_film, write_sound
 from refusals import refusal_of
 
+from nst.extras import installing
 from nst.film import extra
 from nst.film.clip import Colours, Film, Row, open_clip
 from nst.film.scenes import survey
@@ -155,4 +156,4 @@ def test_without_the_extra_it_says_how_to_install_it(monkeypatch, name, called):
     monkeypatch.setitem(sys.modules, name, None)
     message = refusal_of(extra.pyav if name == "av" else extra.opencv)
     assert f"films need {called}" in message
-    assert message.endswith("pip install 'nst[video]'")
+    assert message.endswith(f"`{installing('video')}` brings it.")

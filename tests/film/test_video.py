@@ -14,6 +14,7 @@ from film_files import NTSC, Stop, decoded, moving, sound_packets, stopping_at, 
 import nst
 from nst import cli
 from nst.errors import NstError, NstWarning
+from nst.extras import installing
 from nst.film import painting
 from nst.objective import Warped
 from nst.pictures import images
@@ -300,7 +301,7 @@ def test_what_cannot_be_is_refused_in_one_line_and_leaves_nothing(film, what, ca
 def test_without_the_extra_nothing_is_begun(film, first, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     assert cli.main(["video", "in.mp4", "--style", str(first), "-o", "out.mp4"]) == 2
-    assert "pip install 'nst[video]'" in capsys.readouterr().err
+    assert f"`{installing('video')}` brings it" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("heard")

@@ -30,6 +30,7 @@ from refusals import refusal_of
 
 from nst import memory
 from nst.errors import NstError, NstWarning
+from nst.extras import installing
 from nst.pictures import decoding, images, profiles, tiff
 from nst.pictures.reading import Input
 from nst.run.inputs import read_mask
@@ -362,7 +363,7 @@ def test_without_the_extra_heic_is_named(monkeypatch):
     with pytest.raises(NstError) as told:
         read(data)
     assert str(told.value) == (
-        "cannot read picture: it is a HEIC image; `pip install 'nst[heic]'` lets nst read those, "
+        f"cannot read picture: it is a HEIC image; `{installing('heic')}` lets nst read those, "
         "or save it as JPEG"
     )
 

@@ -5,12 +5,14 @@ import json
 import numpy as np
 import pytest
 
+import nst
 from nst import demo, stylize
 from nst.errors import NstError
 from nst.pictures import images
+from nst.studio import steps
 from nst.studio.history import History
 from nst.studio.shelf import Shelf
-from nst.studio.wish import Choices
+from nst.studio.wish import Choices, without_knob
 
 
 @pytest.fixture
@@ -78,3 +80,34 @@ def test_texts_that_are_no_settings_are_an_error_in_one_line(history, texts, tmp
 def test_losses_that_cannot_be_are_none(history, texts, tmp_path, text):
     assert listed(history, tmp_path, texts | {"nst losses": text})["step"] == 0
     assert listed(history, tmp_path, texts)["step"] == 1
+
+
+def test_the_steps_of_a_result_are_kept_for_that_result_alone(tmp_path):
+    result, other = tmp_path / "a.png", tmp_path / "b.png"
+    result.write_bytes(b"one")
+    losses = [{"step": float(step), "total": 1 / step} for step in range(1, 2501)]
+    steps.keep(tmp_path, result, losses, [7])
+    found = steps.kept(tmp_path, result)
+    assert (found.last, found.turns, found.losses[0]) == (2500, [7], losses[0])
+    assert len(found.losses) <= steps.MOST + 1
+    result.write_bytes(b"another under its name")
+    assert steps.kept(tmp_path, result) == steps.kept(tmp_path, other) == steps.Steps()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "3", "[1]", '{"losses": 3}', '{"losses": [{"step": "x"}]}', "\udc80"]
+)
+def test_steps_that_cannot_be_are_none(tmp_path, text):
+    result = tmp_path / "a.png"
+    result.write_bytes(b"one")
+    (tmp_path / "a-steps.json").write_text(text, "utf-8", "surrogateescape")
+    assert steps.kept(tmp_path, result) == steps.Steps()
+
+
+def test_it_is_said_what_the_page_has_no_knob_for(settings):
+    usual = {"style": "waves", "style_weight": 3, "scales": None}
+    assert without_knob(settings(**usual).as_told()) == []
+    told = settings(**usual | {"tv_weight": 2, "steps": (2, 2), "scales": 2}).as_told()
+    assert without_knob(told) == ["--scales", "--tv-weight", "--steps"]
+    for style in (["waves", "glass"], nst.Painting("waves", taps=("relu1_1",))):
+        assert without_knob(settings(**usual | {"style": style}).as_told()) == ["--style"]

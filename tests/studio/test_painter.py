@@ -13,6 +13,7 @@ from nst.errors import NstError
 from nst.pictures import images
 from nst.settings import Settings
 from nst.show.command import command_of
+from nst.studio import painter
 from nst.studio.painter import output_for
 from nst.studio.wish import Wish, onward, settings_of, wish_from
 
@@ -39,6 +40,17 @@ def test_a_piece_is_painted_to_its_end_and_kept_with_its_text(studio):
     assert '"size": 64' in images.read_metadata(piece.output)["nst settings"]
     assert piece.lines[-1].startswith("about ")
     assert studio.kept() == [piece]
+
+
+def test_a_picture_whose_curves_cannot_be_kept_is_painted_all_the_same(studio, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(painter.steps, "keep", full)
+    piece = studio.begin(Wish(**SMALL))
+    until(lambda: not piece.live)
+    assert (piece.status, piece.error) == ("done", "")
+    assert piece.output.exists()
 
 
 def test_one_step_is_one_step(studio):

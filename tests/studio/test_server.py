@@ -52,7 +52,7 @@ def site(tmp_path, feed):
         Route("/refuse", refuse),
         Route("/events", events),
     ]
-    return Site(tmp_path / "page.html", routes, feed.close)
+    return Site(tmp_path / "page.html", routes, on_close=feed.close)
 
 
 @pytest.fixture

@@ -12,8 +12,11 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from nst import cli, demo
+from nst.extras import installing
 from nst.pictures import images
 from nst.studio import door
+from nst.studio.studio import PAGE
+from nst.studio.wish import LABELS
 
 KNOBS = ("content_weight", "style_weight", "style_scale", "strength", "edges")
 
@@ -118,6 +121,54 @@ def test_a_page_that_is_reloaded_or_closed_loses_nothing(open_page, here, studio
     expect(again.locator("#status")).to_contain_text("Stopped and kept")
 
 
+def test_a_page_that_is_loaded_anew_has_the_last_picture_and_the_knobs_as_they_were(open_page):
+    page = open_page()
+    small(page, "3")
+    page.click("#paint")
+    expect(page.locator("#status")).to_contain_text("Painted: step 3")
+    turn(page, "strength", "0.5")
+    expect(page.locator("#command")).to_contain_text("--strength 0.5")
+    page.reload()
+    painted(page)
+    expect(page.locator("#status")).to_contain_text("Painted: step 3")
+    expect(page.locator("#chart")).to_have_attribute("aria-label", re.compile("step 3:"))
+    expect(page.locator("output[for=strength]")).to_have_text("50 %")
+    page.click("#reset")
+    expect(page.locator("output[for=strength]")).to_have_text("100 %")
+    assert page.input_value("#size") == ""
+
+
+def test_a_picture_whose_knobs_were_turned_is_reopened_with_its_curves(open_page, studio, here):
+    page = open_page()
+    small(page, "100000")
+    page.click("#paint")
+    painted(page)
+    pause(page)
+    turn(page, "style_weight", "0.6")
+    page.wait_for_timeout(500)  # milliseconds: knobs are sent when they rest
+    page.click("#step")
+    expect(page.locator("#chart line.turn")).to_have_count(1)
+    page.click("#stop")
+    expect(page.locator("#status")).to_contain_text("Stopped and kept")
+    at = step_of(page)
+    studio._pieces.clear()  # as after the studio was ended and begun again
+    page.goto(here.address)
+    page.click("#history button")
+    expect(page.locator("#status")).to_contain_text(f"step {at},")
+    expect(page.locator("#chart")).to_have_attribute("aria-label", re.compile(f"step {at}:"))
+    expect(page.locator("#chart line.turn")).to_have_count(1)
+    expect(page.locator("#beyond")).to_contain_text("painted with --scales and --init too")
+    expect(page.locator("#command")).to_contain_text("--from")
+    turn(page, "strength", "0.5")
+    expect(page.locator("#beyond")).to_be_empty()
+
+
+def test_messages_call_the_knobs_as_the_page_does():
+    page = PAGE.read_text("utf-8")
+    labels = dict(re.findall(r'<label for="(\w+)">([^<]+)</label>', page))
+    assert {name.replace("-", "_"): label for name, label in LABELS.items()} == labels
+
+
 def test_a_second_tab_sees_the_same_and_what_it_begins_waits(open_page, visitor, here):
     first = open_page()
     small(first, "100000")
@@ -196,11 +247,13 @@ def forget_refusals(visitor):
     visitor.complaints[:] = others
 
 
-def test_a_refusal_is_the_command_line_s_and_nothing_is_lost(open_page, here, visitor):
+def test_a_refusal_speaks_of_the_page_s_knobs_and_nothing_is_lost(open_page, here, visitor):
     page = open_page()
     page.fill("#size", "5")
     page.locator("#size").blur()
-    expect(page.get_by_role("alert")).to_contain_text("--size is 5; it must be between 16 and")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "“Size in pixels” is 5; it must be between 16 and"
+    )
     small(page)
     expect(page.get_by_role("alert")).to_be_hidden()
     page.click("#estimate")
@@ -353,9 +406,8 @@ def test_without_its_packages_the_command_says_what_to_install(monkeypatch, caps
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["studio", "--no-browser"]) == 2
-    assert "needs Starlette and uvicorn, and there is no uvicorn: `pip install 'nst[studio]'`" in (
-        capsys.readouterr().err
-    )
+    told = capsys.readouterr().err
+    assert f"there is no uvicorn: `{installing('studio')}` brings them." in told
 
 
 def test_the_command_prints_its_address_and_ends_at_a_signal(tmp_path):

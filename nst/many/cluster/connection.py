@@ -23,6 +23,7 @@ from weakref import WeakValueDictionary
 from nst import machine, memory
 from nst.devices import CPU
 from nst.errors import NstError, brief
+from nst.extras import installing
 from nst.many.cluster import worker
 from nst.values import is_count, shown
 from nst.version import VERSION
@@ -82,7 +83,7 @@ def _distributed() -> Any:
     except ImportError:
         raise NstError(
             "--workers and --scheduler need Dask, which is not installed; "
-            "`pip install 'nst[cluster]'` brings it."
+            f"`{installing('cluster')}` brings it."
         ) from None
     for name in [*logging.root.manager.loggerDict]:
         if name.startswith(("distributed", "tornado")):

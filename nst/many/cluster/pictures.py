@@ -3,14 +3,13 @@
 import json
 import os
 import time
-import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nst import files
-from nst.errors import NstError, NstWarning
+from nst.errors import NstError, warn
 from nst.many.batch import Batch, Standing, refuse_foreign
 from nst.many.cluster import painting
 from nst.many.cluster.connection import Cluster
@@ -108,7 +107,7 @@ class Pictures:
         """Return the record of one picture, whose results are written where they did not come."""
         if error is None:
             for said in told["warnings"]:
-                warnings.warn(said, NstWarning, stacklevel=2)
+                warn(said)
             error = painting.refusal_in(told)
             try:
                 if error is None:

@@ -17,6 +17,7 @@ import trustme
 import nst
 from nst import cli
 from nst.errors import NstError
+from nst.extras import installing
 from nst.many.cluster import connection, worker
 from nst.pictures import images
 
@@ -45,7 +46,7 @@ def test_without_the_extra_dask_is_named(words, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert refused([*words, "--workers", "2"], capsys) == (
         "nst: --workers and --scheduler need Dask, which is not installed; "
-        "`pip install 'nst[cluster]'` brings it.\n"
+        f"`{installing('cluster')}` brings it.\n"
     )
 
 
