@@ -176,6 +176,6 @@ def _looked_at(features: Array, mask: Mask | None, grid: tuple[slice, slice]) ->
     vectors = features[:, *grid].reshape(len(features), -1)
     if mask is None:
         return vectors
-    count = int((mask.host[grid] >= SEEN).sum())
+    count = int((mask.host[grid].astype(mask.pixels.dtype) >= SEEN).sum())
     hidden = mask.pixels[grid].reshape(-1) < SEEN
     return vectors.take(hidden.argsort(kind="stable")[:count], axis=1)
