@@ -31,7 +31,7 @@ stylize: install  ## paint CONTENT (default: the demo photograph) in the style o
 	    $(if $(MODEL),--model "$(MODEL)") $(if $(DEVICE),--device $(DEVICE)) $(OPTIONS)
 
 studio: .venv/.installed-studio  ## open a page to paint in, in your browser
-	@$(BIN)/nst studio $(OPTIONS)
+	@$(BIN)/nst studio $(if $(MODEL),--model "$(MODEL)") $(if $(DEVICE),--device $(DEVICE)) $(OPTIONS)
 
 lesson: .venv/.installed-studio  ## open the lesson, which takes style transfer apart number by number
 	@$(BIN)/nst lesson $(CONTENT) $(STYLE) $(OPTIONS)

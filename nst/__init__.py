@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nst.api import paint, resume, stylize
-    from nst.errors import NstError
+    from nst.errors import NstError, NstWarning
     from nst.film.video import video
     from nst.many.batch import batch
     from nst.many.sheet import sheet
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NstError",
+    "NstWarning",
     "Painting",
     "Progress",
     "Result",
@@ -39,6 +40,7 @@ __all__ = [
 
 _HOMES = {  # imported when they are asked for: so help comes before NumPy has been loaded
     "NstError": "nst.errors:NstError",
+    "NstWarning": "nst.errors:NstWarning",
     "Painting": "nst.settings:Painting",
     "Progress": "nst.run.records:Progress",
     "Result": "nst.stylize:Result",
@@ -69,7 +71,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)
 
 
 class _Package(ModuleType):

@@ -142,7 +142,8 @@ def paint(
 ) -> Run:
     """Return the run that `stylize` would paint, to be painted one step at a time.
 
-    It takes what `stylize` takes.  See `Run`: its ``result`` is what was painted so far.
+    It takes the pictures and options that `stylize` takes.  See `Run`: its ``result`` is what was
+    painted so far.
 
     Parameters
     ----------

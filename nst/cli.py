@@ -122,6 +122,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``nst`` and return its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
+    words = words or ["--help"]
     with streams.lenient() as output, naming_options():
         arguments = vars(_parser(words).parse_args(words))
         if arguments.get("source") is not None:  # that run decides what is not given
@@ -200,7 +201,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         said = readable(message, longest_word=40)  # it lists what to choose from, too
         if choice := re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", said):
-            said += _near(choice[1], re.findall(r"[\w.-]+", choice[2]))
+            said += _near([choice[1]], re.findall(r"[\w.-]+", choice[2]))
         see = " See" if said.endswith("?") else "; see"
         self.exit(2, f"nst: {said}{see} `{self.prog} --help`.\n")
 
@@ -210,7 +211,8 @@ class _Parser(argparse.ArgumentParser):
         if unknown:
             below = self._below(found.command)
             said = readable(f"unrecognized arguments: {' '.join(unknown)}", longest_word=40)
-            below.error(said + _near(unknown[0].partition("=")[0], below._option_string_actions))
+            options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+            below.error(said + _near(options, below._option_string_actions))
         return found
 
     def _below(self, command: str) -> "_Parser":
@@ -221,12 +223,13 @@ class _Parser(argparse.ArgumentParser):
         return parser
 
 
-def _near(word: str, known: Iterable[str]) -> str:
-    """Return a question behind a message: whether one of ``known`` was meant."""
+def _near(words: Iterable[str], known: Iterable[str]) -> str:
+    """Return a question behind a message: whether some of ``known`` were meant."""
     from difflib import get_close_matches
 
-    near = get_close_matches(word.replace("_", "-"), list(known), 1)
-    return f"; did you mean {near[0]}?" if near and len(word) < 60 else ""
+    asked = [word.replace("_", "-") for word in words if len(word) < 60]
+    near = [one for word in asked for one in get_close_matches(word, list(known), 1)]
+    return f"; did you mean {' and '.join(near[:3])}?" if near else ""
 
 
 class _Version(argparse.Action):

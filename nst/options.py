@@ -9,6 +9,8 @@ from typing import Any, TypedDict
 import numpy as np
 import PIL.Image
 
+from nst.errors import PYTHON_NAMES
+
 # A file, an array as `pictures.held` takes it, an image of Pillow's, or the bytes of a file.
 Picture = str | os.PathLike[str] | np.ndarray | PIL.Image.Image | bytes
 
@@ -65,6 +67,10 @@ def check_options(
         if name not in known and name not in not_here:
             near = get_close_matches(name, sorted(known), 1)
             advice = f"did you mean {near[0]}?" if near else "see nst.Settings"
+            if (here := PYTHON_NAMES.get(name)) in known:
+                advice = f"that is {here} in Python"
+            if name in ("progress", "on_progress"):
+                advice = "the steps are yours: look at each as it comes"
             if name in ("style_mask", "content_mask", "mask", "region"):
                 advice = "a mask belongs to a style: nst.Painting(style, mask=..., region=...)"
             raise TypeError(f"{function.__name__} has no option {name!r}; {advice}")

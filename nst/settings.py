@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -521,7 +522,9 @@ class Settings:
         value = getattr(self, name)
         if not isinstance(value, str | None) or value not in choices:
             listed = ", ".join(str(c) for c in choices if c is not None)
-            raise NstError(f"{_option(name)} is {shown(value)}; choose {listed}.")
+            near = get_close_matches(str(value), [c for c in choices if c is not None], 1)
+            meant = f"; did you mean {near[0]}?" if near else "."
+            raise NstError(f"{_option(name)} is {shown(value)}; choose {listed}{meant}")
 
     def _check_outputs(self) -> None:
         if (self.plot or self.save_every) and self.output is None:

@@ -108,6 +108,11 @@ class BatchBar(ProgressBar):
 
     _times = "{elapsed} < "
 
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:  # also where all was there already
+            self._bar.update(1 - self._bar.n)
+        self._bar.close()
+
     def show_standing(self, standing: "Standing") -> None:
         """Show the step that was just done, of one of the pictures."""
         progress = standing.progress

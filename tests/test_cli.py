@@ -266,7 +266,6 @@ def test_ctrl_c_saves_what_there_is_and_says_where(pictures):
         (["demo", "--memory", "2"], "--memory is '2', which is 2 bytes; give its unit too, such"),
         (["paint"], "invalid choice: 'paint'"),
         (["demo", "--recipe", 500 * "x"], "'spst', 'hvass', 'w2'); see `nst demo --help`."),
-        ([], "required: COMMAND"),
         (["lesson", "my photo.png", "--export", "my photo.png"], "would overwrite an input"),
         (
             ["lesson", "my photo.png", "painting.jpg", "--export", "painting.jpg"],
@@ -567,6 +566,13 @@ def test_defaults_live_in_settings_only():
             assert value == defaults[name].default, name
 
 
+def test_without_a_word_it_is_help_that_is_shown(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([])
+    assert ended.value.code == 0
+    assert "stylize" in capsys.readouterr().out
+
+
 MEANT = [
     (["demo", "--colour", "match"], "--colour; did you mean --color? See `nst demo --help`."),
     (["stylize", "a", "b", "--style_weight=3"], "did you mean --style-weight? See `nst stylize "),
@@ -576,6 +582,7 @@ MEANT = [
     ),
     (["demo", "--recipe", "neighbors"], "did you mean neighbours? See `nst demo --help`."),
     (["stylise", "a", "b"], "did you mean stylize? See `nst --help`."),
+    (["demo", "--sise", "3", "--stepz", "3"], "did you mean --size and --steps? See `nst demo "),
     (["demo", "--xyzzy"], "arguments: --xyzzy; see `nst demo --help`."),
     (["demo", "--color", "xyzzy"], "'match'); see `nst demo --help`."),
 ]

@@ -56,7 +56,7 @@ def test_recommended_option_exists(option):
     assert option in set.union(*OPTIONS.values()) | others
 
 
-@pytest.mark.parametrize("extra", found(r"nst\[(\w+)\]"))
+@pytest.mark.parametrize("extra", found(r"installing\(['\"](\w+)"))
 def test_recommended_extra_exists(extra):
     assert extra in EXTRAS
 
@@ -65,7 +65,7 @@ def test_the_patterns_above_find_something():
     """A pattern that matches nothing would pass for ever."""
     assert found(r"`nst ([a-z]+)")
     assert "--device" in found(r"(?<![\w-])--[a-z][a-z-]+")
-    assert {"cpu", "cuda", "heic"} <= set(found(r"nst\[(\w+)\]"))
+    assert {"cpu", "cluster", "heic"} <= set(found(r"installing\(['\"](\w+)"))
 
 
 # ---- In Python, Python's names ---------------------------------------------------------------

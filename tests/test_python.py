@@ -216,6 +216,41 @@ def test_of_several_pictures_a_bar_is_shown_when_asked(quick, files, tmp_path, c
     assert len(seen) == 8
 
 
+def test_a_sheet_is_shown_and_written_only_where_it_is_said(quick, files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = nst.sheet(files / "photograph.png", ["waves", "glass"], **quick)
+    assert [len(one.history) for one in shown] == [2, 2]
+    assert list(tmp_path.iterdir()) == []
+    kept = nst.sheet(files / "photograph.png", ["waves", "glass"], "sheet.png", **quick)
+    np.testing.assert_array_equal(shown.image, kept.image)
+    np.testing.assert_allclose(images.load("sheet.png"), shown.image, atol=1 / 255)
+    assert PIL.Image.open(BytesIO(shown._repr_png_())).size == shown.pil().size
+
+
+def test_what_is_in_memory_is_no_batch(photograph, tmp_path):
+    with pytest.raises(NstError, match=r"^a batch reads files, and this is .* with nst\.stylize"):
+        nst.batch([photograph], "waves", tmp_path / "painted")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bar_is_full_where_all_was_there_already(quick, files, tmp_path, capsys):
+    for _ in range(2):
+        nst.batch([files / "photograph.png"], "waves", tmp_path, progress=True, **quick)
+        assert "100%" in capsys.readouterr().err
+
+
+def test_what_python_calls_otherwise_is_told(photograph):
+    with pytest.raises(TypeError, match=r"batch has no option 'format'; that is kind in Python"):
+        nst.batch(["a.png"], "waves", "b", format="jpg")
+    with pytest.raises(TypeError, match=r"paint has no option 'progress'; the steps are yours"):
+        nst.paint(photograph, "waves", progress=True)
+    with pytest.raises(
+        NstError, match=r"^recipe='neighbors'; choose .*; did you mean neighbours\?"
+    ):
+        nst.Settings(photograph, "waves", recipe="neighbors")
+    assert set(dir(nst)) == set(nst.__all__)
+
+
 def test_a_warning_points_at_the_line_that_called(quick, photograph):
     wide = np.ones((20, 60), np.float32)
     with pytest.warns(NstWarning, match="to which it is stretched") as found:

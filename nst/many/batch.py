@@ -106,7 +106,7 @@ def batch(
         A CSV file with lines of photograph, style and perhaps the result's name.
     recursive : bool
         Look into folders in folders too; the results are in folders of the same names.
-    kind : "png" or "jpg"
+    kind : "png", "jpg", "webp", "tiff" or "avif"
         Of the results.
     on_record : function of a Record, optional
         Called when a picture was painted or skipped, or failed.
@@ -143,7 +143,7 @@ def batch(
     check_functions(on_record=on_record, on_progress=on_progress)
     check_options(options, batch, NOT_HERE, "a batch")
     if kind not in listed.KINDS:
-        raise NstError(f"--format is {kind!r}; choose {' or '.join(listed.KINDS)}.")
+        raise NstError(f"--format is {kind!r}; choose {', '.join(listed.KINDS)}.")
     paintings = list(paintings_of(styles)) if styles else []
     if isinstance(photographs, str | os.PathLike):
         photographs = [photographs]

@@ -12,6 +12,7 @@ from nst import files
 from nst.errors import NstError, brief, reason_of
 from nst.pictures import reading
 from nst.run import marks
+from nst.values import shown
 
 # What the names of pictures end in; a file that is named itself may be called anything.
 ENDINGS = ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .gif .avif .heic .heif".split()
@@ -67,6 +68,11 @@ def is_result(path: Path, results: Path) -> bool:
 def _meant(
     word: str | os.PathLike[str], recursive: bool, unreadable: list[tuple[Path, NstError]]
 ) -> Iterator[Photograph]:
+    if not isinstance(word, str | os.PathLike):
+        raise NstError(
+            f"a batch reads files, and this is {shown(word)}; give paths, folders or globs, or "
+            "paint what is in memory with nst.stylize."
+        )
     text = os.fspath(word)
     if text == reading.STDIN:
         raise NstError("a batch reads files, not standard input; use `nst stylize -` for one.")

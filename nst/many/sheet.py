@@ -3,6 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+import PIL.Image
+
 from nst import demo, files
 from nst.errors import NstError
 from nst.files import PathLike
@@ -28,13 +31,13 @@ SIZE, STEPS = 256, 40  # of each picture: enough to choose by
 def sheet(
     photograph: PathLike,
     styles: PathLike | Painting | Iterable[PathLike | Painting] = (),
-    output: PathLike = "sheet.png",
+    output: PathLike | None = None,
     *,
     on_progress: Callable[[Standing], None] | None = None,
     progress: bool = False,
     paint: Painter = complete,
     **options: Any,
-) -> list[Result]:
+) -> "Sheet":
     """Paint one page: the ``photograph``, and beside it the same in each of the ``styles``.
 
     Parameters
@@ -43,8 +46,8 @@ def sheet(
         An image file; - is standard input.
     styles : path, Painting, or iterable of these
         By default the four paintings that come along.
-    output : path
-        .png or .jpg, of the sheet; the pictures on it are not saved apart.
+    output : path, optional
+        .png or .jpg, where to save the sheet; the pictures on it are not saved apart.
     on_progress : function of a Standing, optional
         Called after every step.
     progress : bool
@@ -56,8 +59,8 @@ def sheet(
 
     Returns
     -------
-    results : list of Result
-        One a style.
+    results : Sheet
+        A list of a Result for each style, which a notebook shows as the sheet.
 
     Raises
     ------
@@ -72,9 +75,10 @@ def sheet(
         photograph = held(reading.read(photograph).data, "content")
     runs = [Settings(photograph, (one,), None, **options) for one in paintings]
     read_too = {files.resolved(path) for run in runs for path in run.inputs}
-    if files.resolved(output) in read_too:
-        raise NstError(f"--output would overwrite an input, {output}; give another name.")
-    images.check_output(output)
+    if output is not None:
+        if files.resolved(output) in read_too:
+            raise NstError(f"--output would overwrite an input, {output}; give another name.")
+        images.check_output(output)
     with shown_standing(on_progress, progress) as after_step:
         inputs, results = _painted(runs, paint, after_step)
     from nst.show import plots  # matplotlib takes a while to import
@@ -82,9 +86,26 @@ def sheet(
     panels = [("photograph", images.over_white(inputs.photograph, inputs.alpha))]
     for result, one in zip(results, paintings, strict=True):
         panels.append((one.path.stem, images.over_white(result.image, result.alpha)))
-    mark = {marks.KEYWORD: inputs.mark}
-    plots.save(plots.draw_sheet(panels), output, mark)
-    return results
+    found = Sheet(results, plots.drawn(plots.draw_sheet(panels)))
+    if output is not None:
+        images.save(output, found.image, metadata={marks.KEYWORD: inputs.mark})
+    return found
+
+
+class Sheet(list[Result]):
+    """The results of a contact sheet, a style each, and its own ``image``, (3, H, W) in [0, 1]."""
+
+    def __init__(self, results: Iterable[Result], image: np.ndarray) -> None:
+        super().__init__(results)
+        self.image = image
+
+    def pil(self) -> PIL.Image.Image:
+        """Return the sheet as an image of Pillow's, RGB."""
+        return images.as_pil(self.image)
+
+    def _repr_png_(self) -> bytes:
+        """Return what a notebook shows."""
+        return images.as_png(self.image)
 
 
 def _painted(

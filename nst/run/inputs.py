@@ -378,7 +378,7 @@ def read_mask(source: PathLike | Input) -> np.ndarray:
     mask = mask if alpha is None else mask * alpha
     if mask.max() < 0.5:
         raise NstError(
-            f"the mask {given.name} is empty: its brightest pixel is {mask.max():.2f} of white. "
+            f"{_called(given)} is empty: its brightest pixel is {mask.max():.2f} of white. "
             "Paint white what is meant."
         )
     return mask
@@ -405,7 +405,7 @@ def check_shape(given: Input, mask: np.ndarray, of: Input | None, picture: np.nd
     """
     (height, width), (rows, columns) = mask.shape, picture.shape[1:]
     name = "the photograph" if of is None else of.name
-    called = given.name if given.name.startswith("the ") else f"the mask {given.name}"  # an array
+    called = _called(given)
     if images.resize(mask, rows, columns).max() < LEAST_SHARE:
         raise NstError(
             f"{called} is empty at the {columns} x {rows} pixels of {name}: paint "
@@ -417,6 +417,11 @@ def check_shape(given: Input, mask: np.ndarray, of: Input | None, picture: np.nd
             f"{called} is {width} x {height} pixels, and {name} {columns} x {rows}: "
             "another shape, to which it is stretched"
         )
+
+
+def _called(given: Input) -> str:
+    """Return what messages call a mask: an array has no name but what it is."""
+    return given.name if given.name.startswith("the ") else f"the mask {given.name}"
 
 
 def default_folder(settings: Settings) -> Path:

@@ -1,7 +1,10 @@
 """The command line that would paint the same."""
 
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
@@ -46,7 +49,21 @@ def command_of(settings: Settings, where: bool = False) -> str | None:
         value = getattr(settings, name)
         if value != getattr(Settings, name):
             words += [f"--{name}", names.get(Path(value), str(value))]
-    return shlex.join(["nst", *words])
+    return shlex.join([program() if where else "nst", *words])
+
+
+def program() -> str:
+    """Return what starts this program here: its path where the shell would not find it.
+
+    So it is in an environment that `make` has set up.
+    """
+    here = Path(sys.executable).with_name("nst")
+    if shutil.which("nst") is not None or not here.is_file():
+        return "nst"
+    with suppress(OSError):  # a folder that is gone
+        if here.is_relative_to(Path.cwd()):
+            return str(here.relative_to(Path.cwd()))
+    return str(here)
 
 
 def changed(settings: Settings) -> dict[str, object]:

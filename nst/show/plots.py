@@ -357,9 +357,14 @@ def _save(figure: Figure, path: files.PathLike) -> None:
 @rc_context(LOOKS)
 def save(figure: Figure, path: files.PathLike, metadata: dict[str, str] | None = None) -> None:
     """Write a figure as PNG or JPEG, with ``metadata`` as `images.save` has it."""
+    images.save(path, drawn(figure), metadata=metadata)
+
+
+def drawn(figure: Figure) -> np.ndarray:
+    """Return the pixels of a figure, (3, H, W) in [0, 1]."""
     canvas = cast(FigureCanvasAgg, figure.canvas)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # it draws a box; that will do
         canvas.draw()
     rgb = np.asarray(canvas.buffer_rgba())[..., :3]
-    images.save(path, np.moveaxis(rgb, -1, 0) / np.float32(255), metadata=metadata)
+    return np.moveaxis(rgb, -1, 0) / np.float32(255)

@@ -12,7 +12,7 @@ from nst.errors import NstError
 from nst.pictures import images
 from nst.pictures.reading import read
 from nst.run import marks
-from nst.show.command import no_option
+from nst.show.command import no_option, program
 from nst.studio import steps
 from nst.studio.shelf import SHOWN, as_jpeg
 from nst.studio.wish import Choices, Wish, wish_of, without_knob
@@ -85,7 +85,9 @@ class History:
         except NstError as error:
             told["error"] = str(error)
         taken = steps.kept(self._choices.shelf.folder, path)
-        command = shlex.join(["nst", "stylize", "--from", no_option(path), "-o", "again.png"])
+        command = shlex.join([program(), "stylize", "--from", no_option(path), "-o", "again.png"])
+        if marks.FINISHED not in texts.get(marks.KEYWORD, marks.FINISHED):
+            told["status"] = "stopped"
         return told | {
             "wish": wish,
             "beyond": beyond,

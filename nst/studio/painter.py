@@ -168,7 +168,8 @@ class Painter:
             if not answer.set_running_or_notify_cancel():
                 continue
             try:
-                answer.set_result(question())
+                with naming(in_page):
+                    answer.set_result(question())
             except Exception as error:
                 answer.set_exception(error)
 
@@ -237,6 +238,7 @@ class Painter:
             settings = settings_of(wish, self._choices, piece.output)
             if piece.behind or run.state.history:
                 settings = self._from_here(piece, run, settings)
+            self._tell(piece, "preparing")
             alike = all(getattr(before, name) == getattr(wish, name) for name in PLANNED)
             alike = alike and (before.strength < 1) == (wish.strength < 1)
             other = self._begun(piece, settings, run.plan if alike else None)

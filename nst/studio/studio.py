@@ -39,6 +39,7 @@ FOLDER = Path("nst-studio")
 ABOUT = {  # of the recipes that are ours
     "nst": "brushwork and colours of the painting, laid all over the photograph",
     "neighbours": "each place becomes the most similar of the painting; the subject stays",
+    "strokes": "each place becomes the most similar, in strokes that follow the forms",
     "mixture": "the most similar places, and brushwork over them",
 }
 MOST_NOTICES = 5  # warnings that a page is shown
@@ -219,6 +220,7 @@ class Studio:
             piece = Piece(secrets.token_hex(8), wish, output, settings=settings)
             piece.at_first = piece.at_first if steps is None else steps
             self._pieces[piece.id] = piece
+            self._wish = wish
         self.painter.add(piece)
         self._changed()
         return piece
@@ -229,7 +231,9 @@ class Studio:
             raise NstError(f"there is no painting {shown(id)} at work.")
         piece = self._pieces[id]
         if what == "turn":
-            self.painter.turn(piece, wish_from(await _said(request)))
+            wish = wish_from(await _said(request))
+            self.painter.turn(piece, wish)
+            self._wish = wish
         elif what == "go":
             self.painter.go(piece)
         elif what == "step":

@@ -12,6 +12,7 @@ from browsers import served
 
 from nst import cli
 from nst.pictures import images
+from nst.show.command import program
 from nst.studio.studio import Studio
 from nst.studio.wish import Wish
 
@@ -67,7 +68,7 @@ def test_the_command_of_a_result_can_be_pasted_into_a_shell(asked, monkeypatch):
     until(lambda: piece.status == "done")
     ((id, path),) = studio._history.paths().items()
     words = shlex.split(studio._history.told(id)["command"])
-    assert words == ["nst", "stylize", "--from", str(path), "-o", "again.png"]
+    assert words == [program(), "stylize", "--from", str(path), "-o", "again.png"]
     (studio.folder / "-dash.png").write_bytes(path.read_bytes())
     monkeypatch.chdir(studio.folder)
     here = Studio(Path(), model="vgg16-slim", device="cpu")

@@ -12,7 +12,7 @@ from nst import cli
 from nst.errors import NstError
 from nst.pictures import images
 from nst.settings import Settings
-from nst.show.command import command_of
+from nst.show.command import command_of, program
 from nst.studio import painter
 from nst.studio.painter import output_for
 from nst.studio.wish import Wish, onward, settings_of, wish_from
@@ -79,7 +79,7 @@ def test_a_step_at_a_time_paints_what_a_command_line_paints(studio, tmp_path):
 
 def again(command):
     nst, *words = shlex.split(command)
-    assert nst == "nst"
+    assert nst == program()
     return cli.main([*words, "--quiet"])
 
 
@@ -239,9 +239,8 @@ def test_onward_keeps_the_steps_of_each_size_that_is_left(studio):
 
 def test_the_command_says_where_files_are_and_only_what_differs(studio):
     settings = settings_of(Wish(), studio.choices, studio.folder / "a b.png")
-    words = (
-        f"nst demo swirl -o 'nst-studio/a b.png' --device cpu --model {quote(str(settings.model))}"
-    )
+    words = f"{program()} demo swirl -o 'nst-studio/a b.png' --device cpu --model "
+    words += quote(str(settings.model))
     assert command_of(settings, where=True) == words
     more = settings_of(Wish(strength=0.5, color="match", seed=3), studio.choices, None)
     said = "--device cpu --strength 0.5 --color match --seed 3 --model"

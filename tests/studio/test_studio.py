@@ -157,10 +157,33 @@ def test_a_picture_whose_knobs_were_turned_is_reopened_with_its_curves(open_page
     expect(page.locator("#status")).to_contain_text(f"step {at},")
     expect(page.locator("#chart")).to_have_attribute("aria-label", re.compile(f"step {at}:"))
     expect(page.locator("#chart line.turn")).to_have_count(1)
-    expect(page.locator("#beyond")).to_contain_text("painted with --scales and --init too")
+    expect(page.locator("#beyond")).to_contain_text("stopped on its way")
     expect(page.locator("#command")).to_contain_text("--from")
     turn(page, "strength", "0.5")
     expect(page.locator("#beyond")).to_be_empty()
+
+
+def test_a_picture_whose_knobs_were_turned_says_that_they_alone_do_not_repeat_it(open_page, here):
+    page = open_page()
+    small(page, "200")
+    page.click("#paint")
+    painted(page)
+    turn(page, "style_weight", "0.6")
+    expect(page.locator("#chart line.turn")).to_have_count(1)
+    expect(page.locator("#status")).to_contain_text("Painted: step")
+    page.click("#history button")
+    expect(page.locator("#beyond")).to_contain_text("painted with --scales and --init too")
+
+
+def test_what_is_typed_right_before_paint_is_there_in_a_page_that_is_loaded_anew(open_page):
+    page = open_page()
+    small(page, "3")
+    page.fill("#steps", "2")
+    page.click("#paint")  # which leaves the field, too
+    expect(page.locator("#status")).to_contain_text("Painted: step 2")
+    page.reload()
+    painted(page)
+    assert (page.input_value("#size"), page.input_value("#steps")) == ("64", "2")
 
 
 def test_messages_call_the_knobs_as_the_page_does():
@@ -267,6 +290,8 @@ def test_a_mask_is_painted_with_the_brush_and_with_the_keyboard(open_page, studi
     page.click("#content-brush")
     canvas = page.locator("#brush canvas")
     expect(canvas).to_be_visible()
+    page.click("#brush-use")
+    expect(page.locator("#brush-help")).to_contain_text("Nothing is painted yet")
     box = canvas.bounding_box()
     x, y = box["x"] + box["width"] / 4, box["y"] + box["height"] / 2
     page.mouse.move(x, y - 60)
