@@ -522,7 +522,8 @@ class Settings:
         value = getattr(self, name)
         if not isinstance(value, str | None) or value not in choices:
             listed = ", ".join(str(c) for c in choices if c is not None)
-            near = get_close_matches(str(value), [c for c in choices if c is not None], 1)
+            asked = value if isinstance(value, str) else ""
+            near = get_close_matches(asked, [c for c in choices if c is not None], 1)
             meant = f"; did you mean {near[0]}?" if near else "."
             raise NstError(f"{_option(name)} is {shown(value)}; choose {listed}{meant}")
 

@@ -25,7 +25,7 @@ COMMANDS = (
     "nst demo waves --style glass",
 )
 STYLES = tuple(f"nst demo {style}" for style in demo.STYLES)
-RECIPES = "nst", "mixture", "neighbours", "nnst"
+RECIPES = "nst", "strokes", "neighbours", "nnst"
 BY_RECIPE = tuple(  # nnst alone takes many minutes a picture: so two paintings
     f"nst demo {style} --recipe {recipe}" for style in ("swirl", "waves") for recipe in RECIPES
 )

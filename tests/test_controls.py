@@ -164,7 +164,7 @@ def test_a_mask_of_which_nothing_is_left_at_its_picture_s_size_is_refused(
         prepare(settings(style=[style]))
 
 
-@pytest.mark.parametrize("recipe", ["nst", "neighbours", "mixture"])
+@pytest.mark.parametrize("recipe", ["nst", "neighbours", "mixture", "strokes"])
 def test_where_no_style_is_painted_the_photograph_stays(settings, files, first, recipe):
     """To the pixel beyond the mask, and at its soft edge by half."""
     region = np.ones((3, 90, 75), np.float32)

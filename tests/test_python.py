@@ -244,9 +244,7 @@ def test_what_python_calls_otherwise_is_told(photograph):
         nst.batch(["a.png"], "waves", "b", format="jpg")
     with pytest.raises(TypeError, match=r"paint has no option 'progress'; the steps are yours"):
         nst.paint(photograph, "waves", progress=True)
-    with pytest.raises(
-        NstError, match=r"^recipe='neighbors'; choose .*; did you mean neighbours\?"
-    ):
+    with pytest.raises(NstError, match=r"'neighbors'; choose .*; did you mean neighbours\?"):
         nst.Settings(photograph, "waves", recipe="neighbors")
     assert set(dir(nst)) == set(nst.__all__)
 

@@ -17,7 +17,7 @@ from nst.memory import FileArray
 from nst.objective import Objective, Region, Targets
 from nst.objective.recipes import RECIPES
 from nst.objective.style import style_loss
-from nst.objective.styles import query
+from nst.objective.styles import query, split
 from nst.objective.styles.gram import GramStyle
 from nst.objective.styles.neighbours import NeighboursStyle, Positions
 from nst.objective.styles.query import Query
@@ -25,7 +25,7 @@ from nst.objective.styles.sums import Mask
 from nst.objective.tiling import tiles_of
 from nst.pictures import images
 from nst.run.inputs import prepare
-from nst.run.plan import draft, work_of
+from nst.run.plan import draft, plan, work_of
 from nst.run.probe import Cost
 from nst.run.scales import Scale
 from nst.run.targets import objective_at
@@ -341,6 +341,59 @@ def test_what_a_run_minimises_is_what_is_defined(settings, rng, recipe):
     grams = {tap: gram_in_margin(network, painted, tap) for tap in taps}
     expected = total_of(inputs.recipe, inputs.vgg, image, found, grams)
     assert losses.total == pytest.approx(expected, rel=1e-5)
+
+
+def own_in_margin(network, picture, tap):
+    """Return the features (C, H, W) at ``tap`` of a picture that is seen in a margin."""
+    stride = 2 ** (int(tap[4]) - 1)
+    first, (_, height, width) = MARGIN // stride, picture.shape
+    seen = seen_in_margin(network, picture)[tap]
+    return seen[:, first : first + height // stride, first : first + width // stride]
+
+
+def split_loss(image, painting, chance, looked_at):
+    """Return the mean of 1 - cos to the nearest, of positions that ``chance`` draws."""
+    step = max(1, max(image.shape[1:]) // looked_at)
+    row, column = (int(step * draw) for draw in chance.random(2))
+    vectors, directions = (
+        unit(found - found.mean(axis=1, keepdims=True))
+        for found in (flat(maps[:, row::step, column::step]) for maps in (image, painting))
+    )
+    return (1 - (vectors.T @ directions).max(axis=1)).mean()
+
+
+def test_the_last_pass_of_strokes_is_what_is_defined(settings, rng, monkeypatch):
+    monkeypatch.setattr(split, "LOOKED_AT", 9)  # positions along a side, of 61
+    inputs = prepare(settings(recipe="strokes", conv="direct", seed=3)).fine
+    size, layers = (61, 51), inputs.vgg.network.architecture.parts(HYPERCOLUMN)
+    objective = objective_at(inputs, Scale(*size, 1, fine=True))
+    network = Vgg(inputs.vgg.network, layers, "average", convolution="direct")
+    photograph = images.resize(inputs.content, *size)
+    painting = images.resize(inputs.style, *images.fit(50, 66, 61))
+    image = rng.random((3, *size), np.float32)
+    chance = np.random.default_rng([3, 0])
+    expected = 0.0
+    for tap in ("relu1_1", "relu2_1", "relu3_1", "relu4_1"):
+        seen = own_in_margin(network, image, tap), own_in_margin(network, painting, tap)
+        expected += 2.5 * split_loss(*seen, chance, 9)
+    kept = own_in_margin(network, photograph, "relu3_3")
+    difference = own_in_margin(network, image, "relu3_3") - kept
+    expected += (difference**2).mean() / (kept**2).mean()
+    steps = [np.diff(image.astype(np.float64), axis=axis) for axis in (1, 2)]
+    expected += 0.5 * sum((s**2).sum() for s in steps) / image.size
+    losses, _ = objective.evaluate(image)
+    assert losses.total == pytest.approx(expected, rel=1e-5)
+
+
+def test_strokes_are_painted_after_what_is_nearest(settings):
+    columns = settings(recipe="neighbours", size=64, steps=4, scales=None)
+    strokes = settings(recipe="strokes", size=64, steps=8, scales=None)
+    inputs = prepare(strokes)
+    first, last = plan(inputs).scales
+    assert (first.steps, first.fine, last.steps, last.fine) == (4, False, 4, True)
+    run = stylize(strokes)
+    assert run.history[3]["style hypercolumn"] == stylize(columns).history[3]["style hypercolumn"]
+    assert run.history[-1]["total"] < run.history[4]["total"]
 
 
 # ---- Every way of painting ---------------------------------------------------------------

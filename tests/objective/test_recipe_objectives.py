@@ -568,7 +568,7 @@ def test_loss_and_gradient_are_the_published_ones(name, pictures, arrays, tmp_pa
         assert error < 1e-4, kinds
 
 
-OTHERS = {"neighbours", "mixture", "nnst"}  # pinned in test_neighbours.py and test_nnst.py
+OTHERS = {"neighbours", "mixture", "nnst", "strokes"}  # in test_neighbours.py, test_nnst.py
 
 
 def test_every_recipe_is_pinned():

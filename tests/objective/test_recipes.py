@@ -74,7 +74,10 @@ PROGRAMS = {
     "nst": (640, "longer", "auto", 140, "content", "lbfgs", "average"),
     "nnst": (512, "longer", 1, (199, 199), "content", "pyramid", "max"),
     "neighbours": (512, "longer", 1, 120, "content", "lbfgs", "average"),
-    "mixture": (512, "longer", 1, 120, "content", "lbfgs", "average"),
+    **dict.fromkeys(
+        ("mixture", "strokes"),
+        (512, "longer", 1, 120, "content", "lbfgs", "average"),
+    ),
 }
 
 
@@ -91,7 +94,7 @@ def test_crowson_s_scales_go_down_to_128():
     assert "\ncoarsest              128" in describe("crowson")
     assert "\nscales" not in describe("crowson")
     going_down = [name for name, recipe in RECIPES.items() if recipe.coarsest is not None]
-    assert sorted(going_down) == ["crowson", "mixture", "neighbours", "nnst", "w2"]
+    assert sorted(going_down) == ["crowson", "mixture", "neighbours", "nnst", "strokes", "w2"]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -284,6 +287,7 @@ def test_a_recipe_in_full_fits_on_a_screen_and_says_every_weight(name):
         ("nnst", ["relu3_3 in their place", "199 times", "in blocks", "bilinearly", "1024"]),
         ("neighbours", []),
         ("mixture", []),
+        ("strokes", []),
     ],
 )
 def test_a_recipe_says_where_it_departs_from_its_source(name, told):

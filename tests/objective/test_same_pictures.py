@@ -45,7 +45,8 @@ def blended(at):
     return {"style": [Painting(at / "painting.png", 3), Painting(at / "other.png", 1)]}
 
 
-ALIKE = [name for name in RECIPES if name != "nnst"]  # which is pinned as a whole: test_nnst.py
+LAST = ("nnst", "strokes")  # with a last pass: pinned in test_nnst.py and test_neighbours.py
+ALIKE = [name for name in RECIPES if name not in LAST]
 RUNS = {name: (name, {}, None, False) for name in ALIKE}
 RUNS |= {f"{name}, masks": (name, {}, masked, False) for name in ALIKE}
 RUNS |= {f"{name}, tiles": (name, {}, None, True) for name in ("nst", "gatys-paper", "crowson")}
