@@ -209,7 +209,7 @@ class Settings:
         self._check_count("seed", 0, LARGEST_SEED)
         for name in ("content_weight", "style_weight", "tv_weight", "edges"):
             self._check_number(name, 0, LARGEST_FACTOR)
-        if self.content_weight != 1 and not (self.content_taps or self.objective.content):
+        if self.content_weight != 1 and not (self.content_taps or self.objective.has_content):
             raise NstError(
                 f"--content-weight has nothing to weigh: recipe {self.recipe} has no content loss "
                 "and keeps its subject by itself. Use --strength for more of the photograph."

@@ -94,6 +94,11 @@ class Recipe:
             sides.append(side)
         return sides[::-1]
 
+    @property
+    def has_content(self) -> bool:
+        """Whether the photograph's own features are kept, if only in the fine stage."""
+        return bool(self.content or (self.fine and self.fine.content))
+
     def steps_to(self, full: int, factor: float) -> int | tuple[int, ...]:
         """Return the steps of a result of ``full`` pixels: all, or at each of `sides_to`.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -444,15 +445,24 @@ def override(settings: Settings) -> Recipe:
     given = {name: value for name, value in named.items() if value is not None}
     fine = recipe.fine
     if fine is not None:
-        weighed = {t: w * settings.style_weight for t, w in fine.style.items()}
-        fine = replace(fine, style=weighed, **given)
+        fine = _weighed(fine, fine.content, fine.style, settings, given)
+    return replace(_weighed(recipe, content, style, settings, given), fine=fine)
+
+
+def _weighed(
+    recipe: Recipe,
+    content: Mapping[str, float],
+    style: Mapping[str, float],
+    settings: Settings,
+    given: Mapping[str, Any],
+) -> Recipe:
+    """Return a recipe, or its fine stage, with the settings' weights and what is ``given``."""
     return replace(
         recipe,
         content={t: w * settings.content_weight for t, w in content.items()},
         style={t: w * settings.style_weight for t, w in style.items()},
         edges=settings.edges,
         smoothness=recipe.smoothness * settings.tv_weight * settings.style_share,
-        fine=fine,
         **given,
     )
 

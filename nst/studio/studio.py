@@ -111,7 +111,7 @@ class Studio:
                 "photograph": PHOTOGRAPH,
                 "paintings": self.choices.shelf.paintings(),
                 "recipes": {
-                    name: {"content": bool(recipe.content), "about": _about(name)}
+                    name: {"content": recipe.has_content, "about": _about(name)}
                     for name, recipe in RECIPES.items()
                 },
                 "models": list(self.choices.models),

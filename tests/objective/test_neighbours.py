@@ -396,6 +396,36 @@ def test_strokes_are_painted_after_what_is_nearest(settings):
     assert run.history[-1]["total"] < run.history[4]["total"]
 
 
+def test_the_weights_of_the_settings_count_in_the_last_pass_too(settings):
+    asked = settings(recipe="strokes", content_weight=2, style_weight=3, tv_weight=4, edges=5)
+    usual, fine = RECIPES["strokes"].fine, prepare(asked).fine.recipe
+    assert fine.content == {tap: 2 * weight for tap, weight in usual.content.items()}
+    assert fine.style == {tap: 3 * weight for tap, weight in usual.style.items()}
+    assert (fine.smoothness, fine.edges) == (4 * usual.smoothness, 5)
+    with pytest.raises(NstError, match="--content-weight has nothing to weigh"):
+        settings(recipe="neighbours", content_weight=2)
+
+
+@pytest.mark.parametrize("how", ["masked", "blended", "weaker", "content", "resumed"])
+def test_strokes_are_painted_in_every_way(settings, masked, other, files, tmp_path, how):
+    """And stopped in the last pass, with the same bits."""
+    asked = {"recipe": "strokes", "size": 64, "steps": 6, "scales": None}
+    if how == "masked":
+        asked |= masked
+    if how == "blended":
+        asked |= {"style": [Painting(files / "painting.png", 2), Painting(files / "other.png")]}
+    if how == "weaker":
+        asked |= {"strength": 0.5}
+    if how == "content":
+        asked |= {"color": "content"}
+    if how == "resumed":
+        assert_the_same_when_stopped(settings(**asked), tmp_path / "saved", 2, 5)
+        return
+    image = stylize(settings(**asked)).image
+    assert np.isfinite(image).all()
+    assert 0 <= image.min() < image.max() <= 1
+
+
 # ---- Every way of painting ---------------------------------------------------------------
 
 
