@@ -210,6 +210,15 @@ def test_an_estimate_is_the_command_line_s_also_while_it_paints(studio):
         studio.painter.estimate(Wish(content="../../etc/passwd")).result(120)
 
 
+def test_an_estimate_that_is_refused_names_the_page_s_knobs(studio, monkeypatch):
+    def refuse(_):
+        raise NstError("there is no room; use --size 640 or less.")
+
+    monkeypatch.setattr(painter, "plan", refuse)
+    with pytest.raises(NstError, match=r"^there is no room; use “Size in pixels” 640 or less\.$"):
+        studio.painter.estimate(Wish(**SMALL)).result(60)
+
+
 def test_a_picture_is_made_only_when_the_last_has_arrived(studio):
     piece = begun(studio, 1)
     assert piece.version == 1
