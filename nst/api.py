@@ -1,7 +1,6 @@
 """What Python calls: `stylize`, `paint` step by step, and `resume`."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Unpack, overload
 
@@ -14,7 +13,7 @@ from nst.run.records import Progress
 from nst.run.state import reopen_to_paint, start
 from nst.settings import Painting, Settings
 from nst.stylize import Result, Run, complete, preview
-from nst.terminal import ProgressBar
+from nst.terminal import shown
 from nst.values import check_functions
 
 Style = Picture | Painting | Sequence[Picture | Painting]
@@ -115,7 +114,7 @@ def stylize(
     check_options(options, stylize)
     check_functions(on_progress=on_progress)
     inputs = prepare(_settings(content, style, output, options))  # read
-    with _shown(on_progress, progress) as after_step:
+    with shown(on_progress, progress) as after_step:
         draft = preview(inputs, after_step)
         if draft is not None and not draft[1].finished:  # stopped in it
             return draft[1]
@@ -205,7 +204,7 @@ def resume(
     check_functions(on_progress=on_progress)
     inputs, saved, state = reopen_to_paint(Path(folder))
     with (
-        _shown(on_progress, progress) as after_step,
+        shown(on_progress, progress) as after_step,
         shared_out(inputs, saved, workers, scheduler) as planned,
     ):
         return complete(inputs, planned, state, after_step)
@@ -221,18 +220,3 @@ def _settings(
     if style is not None or output is not None or options:
         raise TypeError("Settings say everything by themselves; use dataclasses.replace on them")
     return content
-
-
-@contextmanager
-def _shown(on_progress: OnProgress | None, asked: bool) -> Iterator[OnProgress | None]:
-    """Yield what to call after a step: ``on_progress``, and where ``asked`` a bar before it."""
-    if not asked:
-        yield on_progress
-        return
-    with ProgressBar(quiet=False, asked=True) as bar:
-
-        def after_step(made: Progress) -> object:
-            bar.show(made)
-            return None if on_progress is None else on_progress(made)
-
-        yield after_step

@@ -20,6 +20,7 @@ from nst import streams
 from nst.errors import (
     NstError,
     NstWarning,
+    meant,
     naming_options,
     of_system,
     readable,
@@ -201,7 +202,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         said = readable(message, longest_word=40)  # it lists what to choose from, too
         if choice := re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", said):
-            said += _near([choice[1]], re.findall(r"[\w.-]+", choice[2]))
+            said += _asked([choice[1]], re.findall(r"[\w.-]+", choice[2]))
         see = " See" if said.endswith("?") else "; see"
         self.exit(2, f"nst: {said}{see} `{self.prog} --help`.\n")
 
@@ -212,7 +213,7 @@ class _Parser(argparse.ArgumentParser):
             below = self._below(found.command)
             said = readable(f"unrecognized arguments: {' '.join(unknown)}", longest_word=40)
             options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
-            below.error(said + _near(options, below._option_string_actions))
+            below.error(said + _asked(options, below._option_string_actions))
         return found
 
     def _below(self, command: str) -> "_Parser":
@@ -223,13 +224,10 @@ class _Parser(argparse.ArgumentParser):
         return parser
 
 
-def _near(words: Iterable[str], known: Iterable[str]) -> str:
+def _asked(words: Iterable[str], known: Iterable[str]) -> str:
     """Return a question behind a message: whether some of ``known`` were meant."""
-    from difflib import get_close_matches
-
-    asked = [word.replace("_", "-") for word in words if len(word) < 60]
-    near = [one for word in asked for one in get_close_matches(word, list(known), 1)]
-    return f"; did you mean {' and '.join(near[:3])}?" if near else ""
+    question = meant([word.replace("_", "-") for word in words if len(word) < 60], known)
+    return f"; {question}" if question else ""
 
 
 class _Version(argparse.Action):

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 
@@ -113,6 +113,19 @@ def warn(message: object) -> None:
 
 
 _PACKAGE = re.compile(rf"{__package__}(\.|$)")
+
+
+def meant(words: Iterable[str], known: Iterable[str]) -> str:
+    """Return "did you mean a and b?", of the ``known`` that are nearest to ``words``; or "".
+
+    >>> meant(["neighbors", "xyzzy"], ["nst", "neighbours"])
+    'did you mean neighbours?'
+    """
+    from difflib import get_close_matches  # few need it
+
+    choices = list(known)
+    near = [one for word in words for one in get_close_matches(word, choices, 1)]
+    return f"did you mean {' and '.join(near[:3])}?" if near else ""
 
 
 def _said(message: object) -> str:

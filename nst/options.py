@@ -3,13 +3,12 @@
 import inspect
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, TypedDict
 
 import numpy as np
 import PIL.Image
 
-from nst.errors import PYTHON_NAMES
+from nst.errors import PYTHON_NAMES, meant
 
 # A file, an array as `pictures.held` takes it, an image of Pillow's, or the bytes of a file.
 Picture = str | os.PathLike[str] | np.ndarray | PIL.Image.Image | bytes
@@ -65,8 +64,7 @@ def check_options(
     known = {*inspect.signature(function).parameters, *Options.__annotations__} - {"options"}
     for name in options:
         if name not in known and name not in not_here:
-            near = get_close_matches(name, sorted(known), 1)
-            advice = f"did you mean {near[0]}?" if near else "see nst.Settings"
+            advice = meant([name], sorted(known)) or "see nst.Settings"
             if (here := PYTHON_NAMES.get(name)) in known:
                 advice = f"that is {here} in Python"
             if name in ("progress", "on_progress"):

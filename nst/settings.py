@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
-from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from nst import demo, files, memory, schema
-from nst.errors import NstError, brief
+from nst.errors import NstError, brief, meant
 from nst.lookup import Lookup, portable
 from nst.objective.effort import EFFORTS, draft_side
 from nst.objective.recipes import INITS, OPTIMIZERS, RECIPES, Recipe
@@ -522,10 +521,10 @@ class Settings:
         value = getattr(self, name)
         if not isinstance(value, str | None) or value not in choices:
             listed = ", ".join(str(c) for c in choices if c is not None)
-            asked = value if isinstance(value, str) else ""
-            near = get_close_matches(asked, [c for c in choices if c is not None], 1)
-            meant = f"; did you mean {near[0]}?" if near else "."
-            raise NstError(f"{_option(name)} is {shown(value)}; choose {listed}{meant}")
+            asked = [value] if isinstance(value, str) else []
+            question = meant(asked, [c for c in choices if c is not None])
+            end = f"; {question}" if question else "."
+            raise NstError(f"{_option(name)} is {shown(value)}; choose {listed}{end}")
 
     def _check_outputs(self) -> None:
         if (self.plot or self.save_every) and self.output is None:

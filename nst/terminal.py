@@ -66,6 +66,7 @@ class ProgressBar:
     """
 
     _times = "{elapsed} < {remaining}  "
+    _full_without_a_step = False
 
     def __init__(self, quiet: bool, asked: bool = False) -> None:
         self._lines = None if asked or _is_terminal() else _Lines(quiet)
@@ -81,7 +82,8 @@ class ProgressBar:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None and self._bar.n:  # a run that ended before its last step is at its end
+        # A run that ended before its last step is at its end
+        if kind is None and (self._bar.n or self._full_without_a_step):
             self._bar.update(1 - self._bar.n)
         self._bar.close()
 
@@ -107,11 +109,7 @@ class BatchBar(ProgressBar):
     """A bar over the pictures of a batch, with the time that is left by their estimates."""
 
     _times = "{elapsed} < "
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:  # also where all was there already
-            self._bar.update(1 - self._bar.n)
-        self._bar.close()
+    _full_without_a_step = True  # where all was there already
 
     def show_standing(self, standing: "Standing") -> None:
         """Show the step that was just done, of one of the pictures."""
@@ -134,19 +132,22 @@ class BatchBar(ProgressBar):
 
 
 @contextmanager
-def shown_standing(
-    on_progress: "Callable[[Standing], None] | None", asked: bool
-) -> "Iterator[Callable[[Standing], None] | None]":
-    """Yield what to call after each step: ``on_progress``, and where ``asked`` a bar before it."""
+def shown(
+    on_progress: "Callable[[Any], object] | None", asked: bool, several: bool = False
+) -> "Iterator[Callable[[Any], Any] | None]":
+    """Yield what to call after a step: ``on_progress``, and where ``asked`` a bar before it.
+
+    It is called with a Progress; of ``several`` pictures, with a Standing.
+    """
     if not asked:
         yield on_progress
         return
-    with BatchBar(quiet=False, asked=True) as bar:
+    with (BatchBar if several else ProgressBar)(quiet=False, asked=True) as bar:
+        show: Callable[[Any], None] = bar.show_standing if isinstance(bar, BatchBar) else bar.show
 
-        def after_step(standing: "Standing") -> None:
-            bar.show_standing(standing)
-            if on_progress is not None:
-                on_progress(standing)
+        def after_step(made: Any) -> object:
+            show(made)
+            return None if on_progress is None else on_progress(made)
 
         yield after_step
 

@@ -5,11 +5,10 @@ the portrait of Rear Admiral Grace Hopper that matplotlib installs with its samp
 data; it is in the public domain.
 """
 
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
-from nst.errors import NstError
+from nst.errors import NstError, meant
 from nst.pictures import reading
 
 STYLES: dict[str, str] = {
@@ -44,11 +43,11 @@ def found(path: Path) -> Path:
     if name in STYLES:
         return style_path(name)
     if name.isidentifier() and len(name) < 60:
-        near = get_close_matches(name.lower(), STYLES, 1)
+        question = meant([name.lower()], STYLES)
         raise NstError(
             f"style image not found: {name}. Check the path, or name a painting that comes along: "
             + ", ".join(STYLES)
-            + (f"; did you mean {near[0]}?" if near else ".")
+            + (f"; {question}" if question else ".")
         )
     return path
 

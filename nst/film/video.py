@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from nst import devices, files
+from nst import devices, files, terminal
 from nst.errors import NstError, brief, warn
 from nst.files import PathLike
 from nst.film import TEMPORAL, damage, extra, writing
@@ -32,7 +32,6 @@ from nst.run.scales import result_side
 from nst.run.shared import Shared
 from nst.settings import Painting, Settings, paintings_of
 from nst.stylize import complete
-from nst.terminal import shown_standing
 from nst.values import check_functions, counted, is_count, is_number, path_of, shown
 
 NOT_HERE = ("content", *OF_ONE_PICTURE, "plot", "save_every")
@@ -193,7 +192,7 @@ def video(
             cluster = stack.enter_context(opened(shoot, len(plan.scenes), workers, scheduler))
             crew = Scenes(cluster, shoot, mark)
             plan = replace(plan, workers=len(cluster.workers()))
-        after_step = stack.enter_context(shown_standing(on_progress, progress))
+        after_step = stack.enter_context(terminal.shown(on_progress, progress, several=True))
         run = _Run(plan, folder, place, kind, mark, paint, after_step, crew)
         stack.enter_context(_locked(folder, mark))
         if on_plan is not None:

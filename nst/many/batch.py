@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from nst import demo, devices, files, memory
+from nst import demo, devices, files, memory, terminal
 from nst.errors import NstError, readable, with_notes
 from nst.files import PathLike
 from nst.many import jobs as listed
@@ -27,7 +27,6 @@ from nst.run.shared import Shared
 from nst.run.state import State
 from nst.settings import Painting, Settings, paintings_of
 from nst.stylize import Result, complete
-from nst.terminal import shown_standing
 from nst.values import check_functions
 
 NOT_HERE = ("content", *listed.OF_ONE_PICTURE)
@@ -173,7 +172,7 @@ def batch(
             cluster = stack.enter_context(connection.opened(workers, scheduler))
             crew = pictures.Pictures(cluster, shared_folder or scheduler is None)
         files.make_folder(place)
-        after_step = stack.enter_context(shown_standing(on_progress, progress))
+        after_step = stack.enter_context(terminal.shown(on_progress, progress, several=True))
         run = Batch(Journal(place), options, shared, paint, on_record, after_step, crew)
         run.paint_all(jobs, unreadable)
     return run.records

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from nst import demo, files
+from nst import demo, files, terminal
 from nst.errors import NstError
 from nst.files import PathLike
 from nst.many.batch import Painter, Standing
@@ -22,7 +22,6 @@ from nst.run.shared import Shared
 from nst.run.state import start
 from nst.settings import Painting, Settings, paintings_of
 from nst.stylize import Result, complete
-from nst.terminal import shown_standing
 from nst.values import check_functions
 
 SIZE, STEPS = 256, 40  # of each picture: enough to choose by
@@ -79,7 +78,7 @@ def sheet(
         if files.resolved(output) in read_too:
             raise NstError(f"--output would overwrite an input, {output}; give another name.")
         images.check_output(output)
-    with shown_standing(on_progress, progress) as after_step:
+    with terminal.shown(on_progress, progress, several=True) as after_step:
         inputs, results = _painted(runs, paint, after_step)
     from nst.show import plots  # matplotlib takes a while to import
 

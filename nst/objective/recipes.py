@@ -57,17 +57,22 @@ def _each(taps: tuple[str, ...], weight: float) -> dict[str, float]:
     return dict.fromkeys(taps, weight)
 
 
-_OURS: dict[str, Any] = {  # how our own recipes with nearest features are painted
+_PAINTED: dict[str, Any] = {  # how our own recipes with nearest features are painted at one size
     "relative": True,
     "pixel_range": 1,
     "pooling": "average",
-    "palette": "moments",
     "padding": 8,
-    "coarsest": 64,
-    "steps": 120,
     "history": 10,
     "step_size": 0.02,
     "clip": True,
+}
+_OURS: dict[str, Any] = {**_PAINTED, "palette": "moments", "coarsest": 64, "steps": 120}
+_NEAREST: dict[str, Any] = {  # and the objective of two of them
+    "content": {},
+    "style": {HYPERCOLUMN: 1.0},
+    "style_statistic": "neighbours",
+    "smoothness": 1.0,
+    **_OURS,
 }
 
 RECIPES = {
@@ -93,11 +98,7 @@ RECIPES = {
     ),
     "neighbours": Recipe(
         source="this program's; Kolkin et al., Neural Neighbor Style Transfer (2022), its base",
-        content={},
-        style={HYPERCOLUMN: 1.0},
-        style_statistic="neighbours",
-        smoothness=1.0,
-        **_OURS,
+        **_NEAREST,
     ),
     "mixture": Recipe(
         source="this program's: nearest features, and lightly the Gram matrices of the default",
@@ -109,25 +110,15 @@ RECIPES = {
     ),
     "strokes": Recipe(
         source="this program's: nearest features, then layer by layer: strokes follow the forms",
-        content={},
-        style={HYPERCOLUMN: 1.0},
-        style_statistic="neighbours",
-        smoothness=1.0,
         fine=Recipe(
             source="this program's: feature splitting, with the photograph's own content",
             content={"relu3_3": 1.0},
             style=_each(_BELOW_BLOCK_5, 2.5),
             style_statistic="split",
-            relative=True,
             smoothness=0.5,
-            pixel_range=1,
-            pooling="average",
-            padding=8,
-            history=10,
-            step_size=0.02,
-            clip=True,
+            **_PAINTED,
         ),
-        **_OURS,
+        **_NEAREST,
     ),
     "nnst": Recipe(
         source="nkolkin13/NeuralNeighborStyleTransfer: NNST-Opt, styleTransfer.py",

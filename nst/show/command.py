@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 from nst import demo
@@ -57,13 +58,20 @@ def program() -> str:
 
     So it is in an environment that `make` has set up.
     """
-    here = Path(sys.executable).with_name("nst")
-    if shutil.which("nst") is not None or not here.is_file():
+    here = _out_of_sight()
+    if here is None:
         return "nst"
     with suppress(OSError):  # a folder that is gone
         if here.is_relative_to(Path.cwd()):
             return str(here.relative_to(Path.cwd()))
     return str(here)
+
+
+@cache  # a page is told its command at every step
+def _out_of_sight() -> Path | None:
+    """Return where this program is, if that is in no folder that the shell looks into."""
+    here = Path(sys.executable).with_name("nst")
+    return here if shutil.which("nst") is None and here.is_file() else None
 
 
 def changed(settings: Settings) -> dict[str, object]:

@@ -354,12 +354,12 @@ def _save(figure: Figure, path: files.PathLike) -> None:
     save(figure, path)
 
 
-@rc_context(LOOKS)
 def save(figure: Figure, path: files.PathLike, metadata: dict[str, str] | None = None) -> None:
     """Write a figure as PNG or JPEG, with ``metadata`` as `images.save` has it."""
     images.save(path, drawn(figure), metadata=metadata)
 
 
+@rc_context(LOOKS)
 def drawn(figure: Figure) -> np.ndarray:
     """Return the pixels of a figure, (3, H, W) in [0, 1]."""
     canvas = cast(FigureCanvasAgg, figure.canvas)

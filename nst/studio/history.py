@@ -71,11 +71,14 @@ class History:
 
     def wish(self, id: str) -> Wish:
         """Return what a result was painted of, and how; NstError where it does not say."""
-        return wish_of(*self._said(*self._read(id)), self._choices)
+        path = self.path(id)
+        return wish_of(*self._said(path, images.read_metadata(read(path))), self._choices)
 
     def told(self, id: str) -> dict[str, Any]:
         """Return what the page shows of a result."""
-        path, texts = self._read(id)
+        path = self.path(id)
+        given = read(path)
+        texts = images.read_metadata(given)
         told = {"id": id, "name": path.name, "live": False, "status": "done", "error": ""}
         wish, beyond = None, []
         try:
@@ -84,7 +87,7 @@ class History:
             beyond = without_knob(settings)
         except NstError as error:
             told["error"] = str(error)
-        taken = steps.kept(self._choices.shelf.folder, path)
+        taken = steps.kept(self._choices.shelf.folder, path, given.sha256)
         command = shlex.join([program(), "stylize", "--from", no_option(path), "-o", "again.png"])
         if marks.FINISHED not in texts.get(marks.KEYWORD, marks.FINISHED):
             told["status"] = "stopped"
@@ -96,11 +99,6 @@ class History:
             "turns": taken.turns,
             "command": command,
         }
-
-    def _read(self, id: str) -> tuple[Path, dict[str, str]]:
-        """Return the file of a result, and its texts."""
-        path = self.path(id)
-        return path, images.read_metadata(read(path))
 
     def _said(self, path: Path, texts: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the settings of a result, and the hashes of its inputs by their names."""

@@ -4,7 +4,6 @@ The text in a result has the last losses alone.  With these its curves are there
 reopened, over all that was painted of it, also before a knob was turned.
 """
 
-import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ import msgspec
 
 from nst import files, schema
 from nst.errors import NstError
+from nst.pictures.reading import read
 
 MOST = 1000  # steps that are kept, evenly: a curve has no more points
 MOST_CHARACTERS = 2_000_000
@@ -35,26 +35,25 @@ def keep(folder: Path, result: Path, losses: list[dict[str, float]], turns: list
     """Keep what a ``result`` took, in ``folder``."""
     every = -(-len(losses) // MOST) or 1
     thin = [row for k, row in enumerate(losses) if k % every == 0 or k == len(losses) - 1]
-    told = {"sha256": _digest(result), "losses": thin, "turns": turns}
+    told = {"sha256": read(result).sha256, "losses": thin, "turns": turns}
     with files.replace_atomically(_place(folder, result)) as file:
         file.write(json.dumps(told).encode())
 
 
-def kept(folder: Path, result: Path) -> Steps:
-    """Return what is kept of a ``result``: nothing where it is another picture's, or spoilt."""
+def kept(folder: Path, result: Path, sha256: str) -> Steps:
+    """Return what is kept of a ``result``, whose file has this ``sha256``.
+
+    Nothing, where that is another picture's, or spoilt.
+    """
     place = _place(folder, result)
     with suppress(NstError, OSError, UnicodeDecodeError):
         if place.is_file() and not place.is_symlink():
             told = schema.parse_json(place.read_text("utf-8"), place.name, MOST_CHARACTERS)
             steps: Steps = schema.convert(told, Steps, place.name)
-            if steps.sha256 == _digest(result):
+            if steps.sha256 == sha256:
                 return steps
     return Steps()
 
 
 def _place(folder: Path, result: Path) -> Path:
     return folder / f"{result.stem}-steps.json"
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -231,9 +231,7 @@ class Studio:
             raise NstError(f"there is no painting {shown(id)} at work.")
         piece = self._pieces[id]
         if what == "turn":
-            wish = wish_from(await _said(request))
-            self.painter.turn(piece, wish)
-            self._wish = wish
+            self.painter.turn(piece, wish_from(await _said(request)))
         elif what == "go":
             self.painter.go(piece)
         elif what == "step":

@@ -9,6 +9,7 @@ import nst
 from nst import demo, stylize
 from nst.errors import NstError
 from nst.pictures import images
+from nst.pictures.reading import read
 from nst.studio import steps
 from nst.studio.history import History
 from nst.studio.shelf import Shelf
@@ -87,11 +88,13 @@ def test_the_steps_of_a_result_are_kept_for_that_result_alone(tmp_path):
     result.write_bytes(b"one")
     losses = [{"step": float(step), "total": 1 / step} for step in range(1, 2501)]
     steps.keep(tmp_path, result, losses, [7])
-    found = steps.kept(tmp_path, result)
+    found = steps.kept(tmp_path, result, read(result).sha256)
     assert (found.last, found.turns, found.losses[0]) == (2500, [7], losses[0])
     assert len(found.losses) <= steps.MOST + 1
     result.write_bytes(b"another under its name")
-    assert steps.kept(tmp_path, result) == steps.kept(tmp_path, other) == steps.Steps()
+    sha256 = read(result).sha256
+    assert steps.kept(tmp_path, result, sha256) == steps.Steps()
+    assert steps.kept(tmp_path, other, sha256) == steps.Steps()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,7 @@ def test_steps_that_cannot_be_are_none(tmp_path, text):
     result = tmp_path / "a.png"
     result.write_bytes(b"one")
     (tmp_path / "a-steps.json").write_text(text, "utf-8", "surrogateescape")
-    assert steps.kept(tmp_path, result) == steps.Steps()
+    assert steps.kept(tmp_path, result, read(result).sha256) == steps.Steps()
 
 
 def test_it_is_said_what_the_page_has_no_knob_for(settings):

@@ -173,6 +173,8 @@ def test_a_picture_whose_knobs_were_turned_says_that_they_alone_do_not_repeat_it
     expect(page.locator("#status")).to_contain_text("Painted: step")
     page.click("#history button")
     expect(page.locator("#beyond")).to_contain_text("painted with --scales and --init too")
+    page.click("#paint")  # another picture, which has none of that
+    expect(page.locator("#beyond")).to_be_empty()
 
 
 def test_what_is_typed_right_before_paint_is_there_in_a_page_that_is_loaded_anew(open_page):
