@@ -56,7 +56,7 @@ class Plan:
 
     def share(self, scale: Scale) -> float:
         """Return how large ``scale`` is of the full size, by the longer sides."""
-        return max(scale.height, scale.width) / max(self.full.height, self.full.width)
+        return scale.longer / self.full.longer
 
 
 def plan(inputs: Inputs) -> Plan:
@@ -96,7 +96,7 @@ def plan_draft(inputs: Inputs) -> Plan | None:
     must be of a draft's size, in ample memory, and without a fine stage, which takes longer.
     """
     asked, drafted = inputs.settings, draft(inputs)
-    small = max(drafted.full.height, drafted.full.width) <= draft_side()
+    small = drafted.full.longer <= draft_side()
     if asked.effort != "draft" or not small or inputs.fine is not None:
         return None
     ample = memory.parse(asked.memory) is None and memory.free(inputs.device) >= AMPLE
@@ -117,8 +117,8 @@ def probe_small(inputs: Inputs, drafted: Plan) -> Cost:
     """Return what a small image takes, evaluated as the run will evaluate its own."""
     height, width = probe_size(drafted.full.height, drafted.full.width)
     scale = Scale(height, width, 1)
-    full = max(drafted.full.height, drafted.full.width)
-    tries = 1 if full <= draft_side() else PROBE_TRIES  # a draft must not wait for more
+    small = drafted.full.longer <= draft_side()
+    tries = 1 if small else PROBE_TRIES  # a draft must not wait for more
     with blas_on_one_thread():  # as in stylize.complete
         image = inputs.device.asarray(images.resize(inputs.content, height, width))
         return probe(objective_at(inputs, scale, share=drafted.share(scale)), image, tries)

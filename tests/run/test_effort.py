@@ -166,9 +166,21 @@ def test_a_preview_takes_the_place_of_the_small_scales(some):
     usual = dict(sides_and_steps(some(size=512)))
     assert list(usual) == [256, 512]
     assert sides_and_steps(some(size=512, preview=True)) == [(256, draft), (512, usual[512])]
-    larger = some(size=640, preview=True)
-    assert sides_and_steps(larger) == [(256, draft), *sides_and_steps(some(size=640))]
-    assert all_steps(larger) == larger.all_steps
+    listed = {"size": 640, "scales": (128, 320)}
+    assert sides_and_steps(some(**listed, preview=True)) == [
+        (256, draft),
+        *sides_and_steps(some(**listed))[1:],
+    ]
+    assert all_steps(some(size=640, preview=True)) <= some(size=640, preview=True).all_steps
+
+
+def test_a_preview_takes_the_place_of_the_scale_at_which_auto_starts(some):
+    draft = all_steps(some(effort="draft"))
+    for size in (300, 384, 640, 1000, 2000):
+        usual = sides_and_steps(some(size=size))
+        beyond = usual[1:] or usual
+        assert sides_and_steps(some(size=size, preview=True)) == [(256, draft), *beyond]
+    assert [side for side, _ in sides_and_steps(some(size=640))] == [320, 640]
 
 
 def test_what_is_no_larger_than_a_draft_has_no_preview(some):
@@ -279,6 +291,7 @@ def test_nobody_is_told_of_a_preview_that_there_is_not(words, capsys):
     )
     assert told.err.count(f"nst: warning: {line} soon\n") == 2
     assert cli.main([*words, "--size", "32", "--steps", "2"]) == 0
+    assert cli.main([*words, "--effort", "draft", "--preview"]) == 0  # there is the draft itself
     assert "preview" not in capsys.readouterr().err
 
 
