@@ -242,6 +242,7 @@ def test_the_first_picture_is_waited_for_and_no_longer(tmp_path):
     code = f"import pathlib, time; pathlib.Path({str(picture)!r}).touch(); time.sleep(60)"
     picture.write_bytes(b"of a run before")
     assert children._until_there(picture, ["-c", code]) > 0
+    assert picture.read_bytes() == b""
     picture.unlink()
     with pytest.raises(children.subprocess.CalledProcessError):
         children._until_there(picture, ["-c", "raise SystemExit(2)"])
