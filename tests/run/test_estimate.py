@@ -152,7 +152,7 @@ LOOKING = dict.fromkeys(WORK.style_taps, STATISTICS["split"])
 
 
 def test_what_paintings_are_looked_at_anew_stays_in_memory_or_in_files():
-    """As a whole all features of two paintings; in tiles what is looked at of the image, thrice."""
+    """As a whole all features of both; in tiles what is looked at of the image, thrice."""
     two = replace(WORK, paintings=2, looking=LOOKING)
     features = 4 * (64 * 1600 * 800 + 512 * 100 * 50)
     assert two.peak(None, 0) == WORK.peak(None, 0) + 2 * features
@@ -436,12 +436,15 @@ from nst.stylize import complete
 told = json.loads(sys.argv[1])
 if isinstance(told["style"], list):
     told["style"] = [Painting(**one) for one in told["style"]]
+if isinstance(told["steps"], list):
+    told["steps"] = tuple(told["steps"])
 inputs = prepare(Settings(**told))
 planned = plan(inputs)
 expected = planned.estimate
 complete(inputs, planned, start(inputs, planned))
 tiles = [rows * columns for rows, columns in (scale.tiles for scale in expected.scales)]
-print(json.dumps({"expected": expected.bytes, "found": memory.highest(), "tiles": tiles}))
+said = {"expected": expected.bytes, "last": expected.scales[-1].bytes, "tiles": tiles}
+print(json.dumps(said | {"found": memory.highest()}))
 """
 
 
@@ -476,10 +479,12 @@ def test_memory_of_a_run_in_tiles_with_all_there_is_to_write_and_regions(tmp_pat
     assert said["expected"] == pytest.approx(said["found"], rel=0.25)
 
 
-def test_memory_of_strokes_in_tiles_is_within_a_quarter_of_what_was_said(tmp_path):
-    said = said_and_found(tmp_path, recipe="strokes", size=640, steps=[1, 2], memory="700MB")
-    assert min(said["tiles"]) > 1  # the last pass, too
-    assert said["expected"] == pytest.approx(said["found"], rel=0.25)
+def test_memory_of_the_last_pass_of_strokes_in_tiles_is_not_more_than_was_said(tmp_path):
+    """Nor much less: what one pass takes beside the network is said as of a whole."""
+    asked = {"recipe": "strokes", "size": 640, "steps": [0, 2], "memory": "900MB"}
+    said = said_and_found(tmp_path, **asked)
+    assert min(said["tiles"]) > 1
+    assert 0.6 * said["last"] < said["found"] < 1.1 * said["last"]
 
 
 def said_and_found(folder, **options):
