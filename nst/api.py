@@ -107,7 +107,7 @@ def stylize(
     >>> result.image.shape
     (3, 36, 48)
     >>> sorted(result.losses)[:2], result.losses["total"].shape
-    (['content relu3_3', 'smoothness'], (3,))
+    (['content relu4_1', 'smoothness'], (3,))
     """
     if isinstance(content, Settings) and callable(style):
         style, on_progress = None, style

@@ -43,7 +43,7 @@ def test_where_both_are_taken_they_are_blended(settings, first, other):
 def test_a_layer_that_none_is_taken_at_has_no_style(settings, first):
     objective = objective_at(prepare(settings(style=Painting(first, taps=FINE))), Scale(64, 53, 1))
     assert tuple(objective.targets.style) == FINE
-    assert objective.vgg.taps == ("relu3_3", *FINE)
+    assert objective.vgg.taps == ("relu4_1", *FINE)
 
 
 def test_each_region_has_layers_of_its_own(settings, first, other, left, right):
@@ -122,4 +122,4 @@ def test_no_other_layer_has_a_loss(settings, first):
         prepare(settings(style=Painting(first, taps=LARGE))), Scale(64, 53, 1)
     )
     losses, _ = objective.evaluate(objective.vgg.device.asarray(np.full((3, 64, 53), 0.5)))
-    assert set(losses.raw) == {"content relu3_3", *(f"style {t}" for t in LARGE), "smoothness"}
+    assert set(losses.raw) == {"content relu4_1", *(f"style {t}" for t in LARGE), "smoothness"}

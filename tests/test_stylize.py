@@ -149,7 +149,7 @@ def test_history_has_every_step_and_every_raw_loss(settings):
     assert [entry["step"] for entry in history] == list(range(1, 11))
     assert [entry["scale"] for entry in history] == [1] * 6 + [2] * 4
     assert [entry["size"] for entry in history] == [80] * 6 + [160] * 4
-    names = {"content relu3_3", "style relu1_1", "style relu2_1", "style relu3_1"}
+    names = {"content relu4_1", "style relu1_1", "style relu2_1", "style relu3_1"}
     names |= {"style relu4_1", "smoothness", "total"}
     for entry in history:
         assert set(entry) == {"step", "scale", "size", "seconds", *names}

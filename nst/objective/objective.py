@@ -146,7 +146,7 @@ class Losses:
     """The losses at one image, as 0-d arrays of its device: reading one waits for the GPU."""
 
     total: Array  # what is minimised
-    raw: Mapping[str, Array]  # "content relu3_3", "style relu1_1", "smoothness": unweighted
+    raw: Mapping[str, Array]  # "content relu4_1", "style relu1_1", "smoothness": unweighted
 
     def floats(self) -> dict[str, float]:
         """Return ``{"total": ..., "content relu3_3": ..., ...}`` as Python floats: one wait."""

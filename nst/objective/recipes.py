@@ -78,7 +78,7 @@ _NEAREST: dict[str, Any] = {  # and the objective of two of them
 RECIPES = {
     "nst": Recipe(
         source="this program's default: four blocks, every loss relative to its target",
-        content={"relu3_3": 1.0},
+        content={"relu4_1": 2.5},
         content_colors="style",
         style=_each(_BELOW_BLOCK_5, 15.0),
         relative=True,

@@ -367,7 +367,7 @@ def nst():
         return 15 * mean_square(difference) / mean_square(target)
 
     pairs = list(neighbours(False, *[0.5 / (3 * HEIGHT * WIDTH)] * 2))
-    content = {"relu3_3": lambda f, p: mean_square(f - p) / mean_square(p)}
+    content = {"relu4_1": lambda f, p: 2.5 * mean_square(f - p) / mean_square(p)}
     return content, dict.fromkeys(RELUS[:4], style), lambda x: over_pairs(x, pairs, 2)
 
 

@@ -575,10 +575,11 @@ def test_everything_at_once_goes_on_bit_for_bit(settings, files, tmp_path, monke
     "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name
 )
 def test_a_signal_saves_and_resume_ends_the_run(settings, tmp_path, number):
-    asked = settings(size=64, scales=1, steps=150)
+    asked = settings(size=64, scales=1, steps=150, until=0)
     expected = stylize(asked).image
     command = [sys.executable, "-m", "nst", "stylize", asked.content, asked.style[0].path]
     command += ["-o", "out.png", "--size", "64", "--scales", "1", "--steps", "150"]
+    command += ["--until", "0"]
     command += ["--model", asked.model, "--device", "cpu", "--log", "l.csv", "--checkpoint", "c"]
     log = tmp_path / "l.csv"
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
