@@ -132,6 +132,17 @@ def test_tiles_look_at_what_the_whole_does_once_each(rng, monkeypatch):
         assert np.count_nonzero(spread.any(axis=0)) == pull[0].size
 
 
+def test_of_a_strip_that_is_narrower_than_a_step_a_row_is_looked_at(rng):
+    image = rng.random((4, 3, 400))  # every sixth
+    style = SplitStyle.blend([SplitStyle.collect(rng.random((4, 9, 70)))], [1])
+    rows = set()
+    for draw in range(20):
+        drawn = style.drawn(np.random.default_rng(draw), image.shape)
+        assert np.isfinite(drawn.compare(drawn.measure(image))[0])
+        rows.add(drawn.grid[0].start)
+    assert rows == {0, 1, 2}
+
+
 def test_what_a_tile_measured_is_its_own(rng):
     """The next one's features take the place of its."""
     features = rng.random((4, 6, 7))

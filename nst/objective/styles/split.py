@@ -66,6 +66,12 @@ class Seen:
     def __add__(self, other: "Seen") -> "Seen":
         return Seen(self.parts + other.parts, self.grid)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many rows and columns are looked at, of the whole."""
+        rows, columns = zip(*(part.place for part in self.parts), strict=True)
+        return max(place.stop for place in rows), max(place.stop for place in columns)
+
     def whole(self) -> tuple[Array, Array | None]:
         """Return all vectors (C, N) row by row, and how much each counts: (1, N), 1 in all."""
         channels, area = len(self.parts[0].vectors), sum(part.area for part in self.parts)
@@ -79,8 +85,7 @@ class Seen:
         """Return one array of what each part has of it, in its last two dimensions."""
         if len(arrays) == 1:
             return arrays[0]
-        size = (max(part.place[side].stop for part in self.parts) for side in (0, 1))
-        found = np.zeros_like(arrays[0], shape=(*arrays[0].shape[:-2], *size))
+        found = np.zeros_like(arrays[0], shape=(*arrays[0].shape[:-2], *self.size))
         for part, array in zip(self.parts, arrays, strict=True):
             found[..., *part.place] = array
         return found
@@ -130,8 +135,8 @@ class SplitStyle:
 
     def drawn(self, rng: np.random.Generator, shape: tuple[int, ...]) -> "SplitStyle":
         """Return the style for one evaluation, whose positions ``rng`` draws."""
-        step = _step(shape[1:])
-        row, column = (int(step * float(draw)) for draw in rng.random(2))
+        step, drawn = _step(shape[1:]), zip(shape[1:], rng.random(2), strict=True)
+        row, column = (int(min(step, length) * share) for length, share in drawn)
         return replace(self, grid=(slice(row, None, step), slice(column, None, step)))
 
     def measure(self, features: Array, mask: Mask | None = None) -> Seen:
@@ -150,7 +155,6 @@ class SplitStyle:
         The loss is the mean of ``1 - cos`` to the nearest.
         """
         vectors, shares = sums.whole()
-        rows, columns = (max(part.place[side].stop for part in sums.parts) for side in (0, 1))
         each = 1 / vectors.shape[1]
         mean = vectors.mean if shares is None else (vectors * shares).sum
         centred = vectors - mean(axis=1, keepdims=True)
@@ -164,7 +168,7 @@ class SplitStyle:
             pull = k.cosine_distance_backward(image, target, shares, factor, pull, True)
         whole = pull.sum(axis=2)  # and back through the mean
         d_vectors = pull[:, 0] - whole * (each if shares is None else shares)
-        return loss, d_vectors.reshape(len(vectors), rows, columns)
+        return loss, d_vectors.reshape(len(vectors), *sums.size)
 
     def spread(
         self,
