@@ -2,9 +2,12 @@
 #   make stylize CONTENT=a.jpg STYLE=b.jpg OUTPUT=c.png SIZE=768 STEPS=200 MODEL=vgg16-slim DEVICE=auto
 # What is not given has the default of `nst stylize --help`.  OPTIONS takes any other options of the
 # command that a target calls: make stylize OPTIONS='--plot --seed 3', make studio OPTIONS='--port 8000'
+# A draft is painted first, where the result is larger than one; PREVIEW= leaves it out.
 
 PYTHON ?= python3
 BIN    := .venv/bin
+
+PREVIEW = $(if $(findstring --from,$(OPTIONS)),,$(shell [ "$(SIZE)" -le 256 ] 2>&- || echo --preview))
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-cuda stylize studio lesson vgg16 vgg19 export notebook test test-gpu benchmark lint format wheel clean
@@ -28,7 +31,7 @@ install: .venv/.installed  ## create .venv with the program in it, for the CPU
 stylize: install  ## paint CONTENT (default: the demo photograph) in the style of STYLE
 	@$(BIN)/nst $(if $(CONTENT),stylize "$(CONTENT)",demo) $(if $(STYLE),"$(STYLE)") \
 	    $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(SIZE),--size $(SIZE)) $(if $(STEPS),--steps $(STEPS)) \
-	    $(if $(MODEL),--model "$(MODEL)") $(if $(DEVICE),--device $(DEVICE)) $(OPTIONS)
+	    $(if $(MODEL),--model "$(MODEL)") $(if $(DEVICE),--device $(DEVICE)) $(PREVIEW) $(OPTIONS)
 
 studio: .venv/.installed-studio  ## open a page to paint in, in your browser
 	@$(BIN)/nst studio $(if $(MODEL),--model "$(MODEL)") $(if $(DEVICE),--device $(DEVICE)) $(OPTIONS)

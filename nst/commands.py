@@ -17,7 +17,7 @@ from nst.pictures import images, reading
 from nst.run import marks
 from nst.run.ending import WINDOW
 from nst.run.inputs import Inputs, prepare
-from nst.run.plan import Plan, plan
+from nst.run.plan import Plan, plan, plan_draft
 from nst.run.state import State, reopen, reopen_to_paint, start
 from nst.settings import APART, Painting, Settings
 from nst.show.apart import matplotlib_apart
@@ -63,7 +63,8 @@ def _stylize(
             raise NstError(f"--output would overwrite {source}, which --from reads; name another.")
     inputs = _prepare(settings, source, texts, lookup)
     begun = _preview(inputs, quiet, speak)
-    with shared_out(inputs, plan(inputs), workers, scheduler) as planned:
+    whole = plan_draft(inputs) or plan(inputs)
+    with shared_out(inputs, whole, workers, scheduler) as planned:
         return _paint(inputs, planned, begun or start(inputs, planned), quiet, speak)
 
 

@@ -266,8 +266,10 @@ def preview(
 
 
 def _warn_of_no_draft(inputs: Inputs) -> None:
-    _, height, width = inputs.content.shape
-    if inputs.settings.preview and result_side(height, width, inputs.settings) <= draft_side():
+    (_, height, width), asked = inputs.content.shape, inputs.settings
+    if not asked.preview or asked.effort == "draft":  # the run itself is one
+        return
+    if result_side(height, width, asked) <= draft_side():
         warn(
             f"--preview paints nothing: the result is no larger than a draft, {draft_side()} "
             "pixels, and there as soon"

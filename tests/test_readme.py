@@ -11,6 +11,7 @@ import pytest
 
 from nst import cli, demo
 from nst.kernels import numpy_kernels
+from nst.objective.effort import draft_side
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -29,6 +30,22 @@ def test_make_commands_have_a_target_and_known_variables(command):
     assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)
     for variable in variables:
         assert f"$({variable.split('=')[0]})" in MAKEFILE
+
+
+@pytest.mark.parametrize(
+    ("variables", "first"),
+    [
+        ([], True),
+        ([f"SIZE={draft_side()}"], False),
+        ([f"SIZE={draft_side() + 1}"], True),
+        (["PREVIEW="], False),
+        (["OPTIONS=--from out.png"], False),  # as that was painted
+    ],
+)
+def test_make_stylize_paints_a_draft_first_where_it_is_smaller(variables, first):
+    words = ["make", "-n", "-C", str(ROOT), "stylize", *variables]
+    told = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    assert ("--preview" in told) == first
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("nst ")])

@@ -18,7 +18,7 @@ class Effort:
         Examples
         --------
         >>> EFFORTS["draft"].steps((120, 40, 2)), EFFORTS["best"].steps(500)
-        ((20, 20, 2), 1000)
+        ((16, 16, 2), 1000)
         """
         if isinstance(usual, tuple):
             return tuple(map(self._count, usual))
@@ -30,7 +30,7 @@ class Effort:
 
 
 EFFORTS = {
-    "draft": Effort(most=20, size=256),
+    "draft": Effort(most=16, size=256),
     "normal": Effort(),
     "best": Effort(times=2.0, ends=False),
 }

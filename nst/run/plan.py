@@ -19,6 +19,8 @@ from nst.run.scales import Scale, preview_scales, scales_for
 from nst.run.targets import TileCrew, kinds_of, objective_at, padding_in, painting_size
 from nst.settings import Settings
 
+AMPLE = 2 * 10**9  # bytes: more than a draft takes, of any recipe
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -54,7 +56,7 @@ class Plan:
 
     def share(self, scale: Scale) -> float:
         """Return how large ``scale`` is of the full size, by the longer sides."""
-        return max(scale.height, scale.width) / max(self.full.height, self.full.width)
+        return scale.longer / self.full.longer
 
 
 def plan(inputs: Inputs) -> Plan:
@@ -84,6 +86,20 @@ def draft(inputs: Inputs) -> Plan:
     return Plan(scales, None, inputs.recipe.history, folder=folder)
 
 
+def plan_draft(inputs: Inputs) -> Plan | None:
+    """Return how to paint a draft, which is to be there at once; None for anything else.
+
+    Nothing is measured for it, which `plan` would do in a sixth of the time that it takes.  So it
+    must be of a draft's size, in ample memory, and without a fine stage, which takes longer.
+    """
+    asked, drafted = inputs.settings, draft(inputs)
+    small = drafted.full.longer <= draft_side()
+    if asked.effort != "draft" or not small or inputs.fine is not None:
+        return None
+    ample = memory.parse(asked.memory) is None and memory.free(inputs.device) >= AMPLE
+    return drafted if ample else None
+
+
 def plan_preview(inputs: Inputs) -> Plan | None:
     """Return how to paint the draft that a run begins with; None where no preview is asked for.
 
@@ -98,8 +114,8 @@ def probe_small(inputs: Inputs, drafted: Plan) -> Cost:
     """Return what a small image takes, evaluated as the run will evaluate its own."""
     height, width = probe_size(drafted.full.height, drafted.full.width)
     scale = Scale(height, width, 1)
-    full = max(drafted.full.height, drafted.full.width)
-    tries = 1 if full <= draft_side() else PROBE_TRIES  # a draft must not wait for more
+    small = drafted.full.longer <= draft_side()
+    tries = 1 if small else PROBE_TRIES  # a draft must not wait for more
     with blas_on_one_thread():  # as in stylize.complete
         image = inputs.device.asarray(images.resize(inputs.content, height, width))
         return probe(objective_at(inputs, scale, share=drafted.share(scale)), image, tries)

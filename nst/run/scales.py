@@ -27,6 +27,11 @@ class Scale:
     fine: bool = False  # what is minimised there is the recipe's `fine`
 
     @property
+    def longer(self) -> int:
+        """Its longer side, in pixels."""
+        return max(self.height, self.width)
+
+    @property
     def work(self) -> int:
         """What the scale costs: a step costs as many units as there are pixels."""
         return self.steps * self.height * self.width
@@ -38,8 +43,8 @@ def scales_for(height: int, width: int, settings: Settings) -> list[Scale]:
     The last has the asked size.  Scales that were counted, not listed, are left out where they
     are too small to see anything, and so are scales without a step.  What the settings do not
     say, the recipe says: where it goes down to a size, as far as the network can follow.  Those
-    of a preview take the place of all that are no larger than it.  Where the recipe has a fine
-    stage, the last two have one size.
+    of a preview take the place of all that are no larger than it, and of the one at which "auto"
+    starts.  Where the recipe has a fine stage, the last two have one size.
 
     Parameters
     ----------
@@ -56,8 +61,12 @@ def scales_for(height: int, width: int, settings: Settings) -> list[Scale]:
     full = result_side(height, width, settings)
     planned = _scales_to(full, height, width, settings, settings.scales)
     first = preview_scales(height, width, settings)
-    side = max((max(scale.height, scale.width) for scale in first), default=0)
-    return first + [scale for scale in planned if max(scale.height, scale.width) > side]
+    if not first:
+        return planned
+    asked = settings.objective.scales if settings.scales is None else settings.scales
+    coarsest = [planned[0].longer] if asked == "auto" and planned[0].longer < full else []
+    side = max([scale.longer for scale in first] + coarsest)
+    return first + [scale for scale in planned if scale.longer > side]
 
 
 def preview_scales(height: int, width: int, settings: Settings) -> list[Scale]:

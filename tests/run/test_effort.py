@@ -9,13 +9,15 @@ import pytest
 from stopping import assert_the_same_when_stopped, stop_after, without_seconds
 
 import nst
-from nst import Settings, cli, demo, stylize
+from nst import Settings, cli, demo, paint, stylize
 from nst.errors import NstError
 from nst.objective.effort import EFFORTS
 from nst.objective.recipes import RECIPES
 from nst.pictures import images
 from nst.run import marks
 from nst.run.ending import is_over
+from nst.run.inputs import prepare
+from nst.run.plan import AMPLE, draft, plan_draft
 from nst.run.scales import preview_scales, scales_for
 
 LARGE = 3000, 4000  # pixels of a photograph
@@ -102,6 +104,54 @@ def test_the_recipe_s_percentage_ends_a_run_and_a_resumed_one(settings, tmp_path
     assert len(best.history) == 100
 
 
+# --- What is painted at once ------------------------------------------------------------------
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """A list of the sizes that are measured to plan a run: one for each of its stages."""
+    sizes = []
+    module = sys.modules["nst.run.plan"]
+    probe = module.probe
+    monkeypatch.setattr(module, "probe", lambda *a: sizes.append(a[1].shape) or probe(*a))
+    return sizes
+
+
+@pytest.mark.usefixtures("small_drafts")
+@pytest.mark.parametrize("recipe", ["nst", "neighbours"])
+def test_a_draft_is_painted_as_if_it_were_measured_and_is_not(settings, measured, recipe):
+    asked = settings(size=None, scales=None, steps=None, effort="draft", recipe=recipe)
+    at_once = stylize(asked)
+    assert not measured
+    stepped = paint(asked)
+    assert not measured
+    for _ in stepped:
+        pass
+    as_usual = stylize(replace(asked, memory="1GB"))
+    assert len(measured) == 1
+    for other in (stepped.result, as_usual):
+        np.testing.assert_array_equal(other.image, at_once.image)
+        assert without_seconds(other.history) == without_seconds(at_once.history)
+
+
+@pytest.mark.usefixtures("small_drafts")
+@pytest.mark.parametrize(
+    "changes", [{"effort": "normal", "size": 32}, {"size": 33}, {"memory": "1GB"}]
+)
+def test_what_is_no_usual_draft_is_measured(settings, changes):
+    asked = settings(**{"size": None, "scales": None, "effort": "draft", **changes})
+    assert plan_draft(prepare(asked)) is None
+
+
+@pytest.mark.usefixtures("small_drafts")
+def test_a_draft_is_measured_where_memory_is_short_or_a_fine_stage_follows(settings, monkeypatch):
+    inputs = prepare(settings(size=None, scales=None, effort="draft"))
+    assert plan_draft(inputs) == draft(inputs)
+    assert plan_draft(replace(inputs, fine=inputs)) is None
+    monkeypatch.setattr("nst.memory.free", lambda device: AMPLE - 1)
+    assert plan_draft(inputs) is None
+
+
 # --- Preview ----------------------------------------------------------------------------------
 
 
@@ -116,9 +166,21 @@ def test_a_preview_takes_the_place_of_the_small_scales(some):
     usual = dict(sides_and_steps(some(size=512)))
     assert list(usual) == [256, 512]
     assert sides_and_steps(some(size=512, preview=True)) == [(256, draft), (512, usual[512])]
-    larger = some(size=640, preview=True)
-    assert sides_and_steps(larger) == [(256, draft), *sides_and_steps(some(size=640))]
-    assert all_steps(larger) == larger.all_steps
+    listed = {"size": 640, "scales": (128, 320)}
+    assert sides_and_steps(some(**listed, preview=True)) == [
+        (256, draft),
+        *sides_and_steps(some(**listed))[1:],
+    ]
+    assert all_steps(some(size=640, preview=True)) <= some(size=640, preview=True).all_steps
+
+
+def test_a_preview_takes_the_place_of_the_scale_at_which_auto_starts(some):
+    draft = all_steps(some(effort="draft"))
+    for size in (300, 384, 640, 1000, 2000):
+        usual = sides_and_steps(some(size=size))
+        beyond = usual[1:] or usual
+        assert sides_and_steps(some(size=size, preview=True)) == [(256, draft), *beyond]
+    assert [side for side, _ in sides_and_steps(some(size=640))] == [320, 640]
 
 
 def test_what_is_no_larger_than_a_draft_has_no_preview(some):
@@ -210,7 +272,9 @@ def test_the_command_names_the_preview_before_the_plan(words, capsys):
 @pytest.mark.usefixtures("small_drafts")
 def test_the_command_paints_a_draft(words, capsys):
     assert cli.main([*words, "--effort", "draft"]) == 0
-    assert capsys.readouterr().out.startswith("27 x 32 pixels, 1 scale, ")
+    title, *rest = capsys.readouterr().out.splitlines()
+    assert title.startswith("27 x 32 pixels, 1 scale, 3 steps, tiny, on cpu")
+    assert rest == ["out.png"]
     assert images.load("out.png").shape == (3, 32, 27)
     assert cli.main(["estimate", "--from", "out.png", "--effort", "normal"]) == 0
     assert capsys.readouterr().out.startswith(f"533 x {RECIPES['nst'].size} pixels, 2 scales, ")
@@ -227,6 +291,7 @@ def test_nobody_is_told_of_a_preview_that_there_is_not(words, capsys):
     )
     assert told.err.count(f"nst: warning: {line} soon\n") == 2
     assert cli.main([*words, "--size", "32", "--steps", "2"]) == 0
+    assert cli.main([*words, "--effort", "draft", "--preview"]) == 0  # there is the draft itself
     assert "preview" not in capsys.readouterr().err
 
 

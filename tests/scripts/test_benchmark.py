@@ -220,9 +220,32 @@ def test_memory_is_watched_in_a_process_of_its_own(monkeypatch):
     assert seen["peak"] > 0.9 * max(seen["resident"]) > 50  # MB: the weights alone
 
 
-def test_start_up_runs_its_commands():
-    commands = ["nst --help", "nst demo, 256 px, 0 steps", "import nst", "python itself"]
-    assert list(children.start_up(repeats=1)) == commands
+def test_start_up_runs_its_commands(monkeypatch):
+    best, until = children._best_of, children._until_there
+    small = ["--size", "64", "--steps", "1"]
+    monkeypatch.setattr(
+        children, "_best_of", lambda n, c: best(n, [*c, *small] if "draft" in c else c)
+    )
+    monkeypatch.setattr(children, "_until_there", lambda path, c: until(path, [*c, *small]))
+    assert list(children.start_up(repeats=1)) == [
+        "nst --help",
+        "nst demo, 256 px, 0 steps",
+        "nst demo --effort draft",
+        "import nst",
+        "python itself",
+        "nst demo --preview: its first picture",
+    ]
+
+
+def test_the_first_picture_is_waited_for_and_no_longer(tmp_path):
+    picture = tmp_path / "out.png"
+    code = f"import pathlib, time; pathlib.Path({str(picture)!r}).touch(); time.sleep(60)"
+    picture.write_bytes(b"of a run before")
+    assert children._until_there(picture, ["-c", code]) > 0
+    assert picture.read_bytes() == b""
+    picture.unlink()
+    with pytest.raises(children.subprocess.CalledProcessError):
+        children._until_there(picture, ["-c", "raise SystemExit(2)"])
 
 
 def test_start_up_tells_the_best_of_its_tries(monkeypatch):
