@@ -177,8 +177,8 @@ def _forget_highest() -> bool:
 class FileArray:
     """A float32 array in a temporary file, read and written by slices; the file goes with it.
 
-    Only the slice at hand is ever in memory, and PASSING bytes of the file: what is mapped counts
-    as the process' own, so it is mapped anew for each part that is copied.
+    Only the slice at hand is ever in memory, and about PASSING bytes of the file: what is mapped
+    counts as the process' own, so it is mapped anew for each part that is copied.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -193,7 +193,7 @@ class FileArray:
                 self._file.truncate(size)
         except OSError as error:
             raise NstError(
-                f"no room for {format_bytes(size)} of the content's features in "
+                f"no room for {format_bytes(size)} of features in "
                 f"{tempfile.gettempdir()} ({error.strerror}); set TMPDIR to a folder with "
                 "room, or use a smaller --size."
             ) from None
@@ -202,25 +202,30 @@ class FileArray:
         return (self[k] for k in range(self.shape[0]))
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        out = np.empty_like(self._mapped("r")[index], subok=False)
-        for part in _parts(out):
+        mapped = self._mapped("r")[index]
+        out = np.empty(mapped.shape, np.float32)
+        for part in _parts(mapped):
             out[part] = self._mapped("r")[index][part]
         return out
 
     def __setitem__(self, index: Any, values: np.ndarray | float) -> None:
-        values = np.broadcast_to(values, self._mapped("r")[index].shape)
-        for part in _parts(values):
+        mapped = self._mapped("r")[index]
+        values = np.broadcast_to(values, mapped.shape)
+        for part in _parts(mapped):
             self._mapped("r+")[index][part] = values[part]
 
     def _mapped(self, mode: Any) -> np.ndarray:
         return np.memmap(self._file, np.float32, mode, shape=self.shape)
 
 
-def _parts(array: np.ndarray) -> Iterator[Any]:
-    """Yield indices that together are all of ``array``, of about PASSING bytes each."""
-    if array.nbytes <= PASSING:
+def _parts(mapped: np.ndarray) -> Iterator[Any]:
+    """Yield indices that together are all of ``mapped``, a part of a file, PASSING bytes each.
+
+    What lies between two rows counts: the system maps more of a file than is read.
+    """
+    if mapped.ndim == 0 or len(mapped) * mapped.strides[0] <= PASSING:
         yield ...
         return
-    count = max(1, PASSING * len(array) // array.nbytes)
-    for first in range(0, len(array), count):
+    count = max(1, PASSING // mapped.strides[0])
+    for first in range(0, len(mapped), count):
         yield slice(first, first + count)

@@ -349,6 +349,8 @@ def steps(
             if keeper.due():
                 keeper.save(snapshot(inputs, plan, state))
             yield progress
+        del objective  # what comes next needs the room, and its size is another
+        there.vgg.release()
 
 
 def begin(inputs: Inputs, plan: Plan, state: State, scale: Scale) -> None:

@@ -20,7 +20,7 @@ from nst.objective import Objective, Region, Targets
 from nst.objective.recipe import Recipe
 from nst.objective.styles.finish import finish
 from nst.objective.styles.gram import GramStyle
-from nst.objective.tiling import content_features, style_sums
+from nst.objective.tiling import features_of, style_sums
 from nst.run.budget import fit
 from nst.run.estimate import Work
 from nst.run.probe import probe
@@ -52,7 +52,7 @@ def objective(vgg: Vgg, content: np.ndarray, painting: np.ndarray, side: int | N
     """Return Gatys' objective at the size of ``content``."""
     sums = style_sums(vgg, painting, dict.fromkeys(STYLE), dict.fromkeys(STYLE, GramStyle), side)
     targets = Targets(
-        content_features(vgg, content, CONTENT, side),
+        features_of(vgg, content, CONTENT, side),
         {tap: [Region(finish(sums[tap], RECIPE, tap))] for tap in STYLE},
     )
     return Objective(vgg, targets, RECIPE, side)

@@ -9,7 +9,7 @@ from nst.objective.styles.gram import GramStyle
 from nst.objective.styles.sums import Mask
 
 # Those that are made of sums over pixels.
-SUMMED = [name for name, kind in STATISTICS.items() if kind.in_tiles and not kind.per_scale]
+SUMMED = [name for name, kind in STATISTICS.items() if not (kind.keeps_maps or kind.per_scale)]
 
 
 def recipe_of(content, style, smoothness=0.0, **conventions):

@@ -187,6 +187,18 @@ def test_a_large_part_of_a_file_array_passes_through_little_memory(monkeypatch, 
     np.testing.assert_array_equal(read, values)
 
 
+def test_rows_far_apart_pass_through_little_memory_too(monkeypatch, rng):
+    """Of a file that is mapped the system holds more than what is read of it."""
+    monkeypatch.setattr(memory, "PASSING", 2**20)
+    values = rng.random((40, 1024, 512), np.float32)
+    stored = FileArray(values.shape)
+    stored[...] = values
+    with memory.Peak(CPU) as peak:
+        read = stored[:, 3::16, 5::16]
+    assert peak.bytes < values.nbytes / 8
+    np.testing.assert_array_equal(read, values[:, 3::16, 5::16])
+
+
 def test_a_full_disk_is_one_line(monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -3,6 +3,8 @@
 import csv
 import hashlib
 import json
+import sys
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +22,7 @@ from nst.run.inputs import override, prepare
 from nst.run.scales import Scale
 from nst.run.state import initial_image
 from nst.stylize import at_scale
-from nst.vgg import weights
+from nst.vgg import Vgg, weights
 from nst.vgg.export import export_network
 
 FULL = (160, 133)  # of the result at --size 160
@@ -339,3 +341,33 @@ def test_a_recipe_that_does_not_clip_still_gives_a_picture(settings):
     image = stylize(asked).image
     assert image.min() >= 0
     assert image.max() <= 1
+
+
+def test_what_one_size_was_painted_with_is_gone_when_the_next_is_measured(settings, monkeypatch):
+    """Else both would have to fit into memory, the network's arrays too."""
+    here, open_at = sys.modules["nst.stylize"], []
+    real, kept = here.objective_at, []
+
+    def objective_at(inputs, *at):
+        open_at.append([one() is not None for one in kept])
+        assert not any(in_use.values())
+        objective = real(inputs, *at)
+        kept.append(weakref.ref(objective))
+        return objective
+
+    in_use = {}
+    evaluate, release = Objective.evaluate, Vgg.release
+
+    def evaluated(self, image):
+        in_use[id(self.vgg)] = True
+        return evaluate(self, image)
+
+    def released(self):
+        in_use[id(self)] = False
+        release(self)
+
+    monkeypatch.setattr(here, "objective_at", objective_at)
+    monkeypatch.setattr(Objective, "evaluate", evaluated)
+    monkeypatch.setattr(Vgg, "release", released)
+    paint(prepare(settings(recipe="strokes", size=64, scales=(32, 64), steps=(1, 1, 2))))
+    assert open_at == [[], [False], [False, False]]

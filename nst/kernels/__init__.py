@@ -73,6 +73,13 @@ def on_host(array: Array) -> np.ndarray:
     return array if isinstance(array, np.ndarray) else array.get()
 
 
+def beside(array: Array, like: Array) -> Array:
+    """Return an array where ``like`` is: one of NumPy's beside one of CuPy's is copied there."""
+    if isinstance(like, np.ndarray) or not isinstance(array, np.ndarray):
+        return array
+    return sys.modules["cupy"].asarray(array)
+
+
 def floats(numbers: Sequence[Array]) -> list[float]:
     """Return 0-d arrays, and numbers among them, as Python floats: with one wait for the GPU.
 

@@ -75,9 +75,16 @@ class Targets:
         seen = {tap: contiguous(self.seen[tap][place[1:]])} if tap in self.seen else {}
         return Targets(content, {tap: regions} if regions else {}, seen)
 
-    def drawn(self, rng: np.random.Generator) -> "Targets":
-        """Return those of one evaluation, where chance has a part in what is looked at."""
-        style = {tap: [r.drawn(rng) for r in regions] for tap, regions in self.style.items()}
+    def drawn(self, rng: np.random.Generator, size: tuple[int, int], vgg: Vgg) -> "Targets":
+        """Return those of one evaluation, where chance has a part in what is looked at.
+
+        ``size`` is the (height, width) of the image.
+        """
+        shape = vgg.network.architecture.shape
+        style = {
+            tap: [region.drawn(rng, shape(tap, *size)) for region in regions]
+            for tap, regions in self.style.items()
+        }
         return replace(self, style=style)
 
     def readers(self, tap: str) -> int:
@@ -226,7 +233,8 @@ class Objective:
         d_image : (3, H, W) float array
             A new array.
         """
-        self.targets = self.targets.drawn(np.random.default_rng([self.seed, self.evaluations]))
+        chance = np.random.default_rng([self.seed, self.evaluations])
+        self.targets = self.targets.drawn(chance, image.shape[1:], self.vgg)
         self.evaluations += 1
         tiles = tiles_of(self.vgg, image, self.side, self.padding)
         if len(tiles) > 1:

@@ -56,14 +56,18 @@ class Style(Protocol):
 
     knobs: ClassVar[tuple[str, ...]]  # the recipe's fields that it makes use of
     per_scale: ClassVar[bool]  # its target is made for each scale, by what is painted so far
-    in_tiles: ClassVar[bool]  # it can be had tile by tile
+    keeps_maps: ClassVar[bool]  # what it collects is a painting's whole map, which may be large
 
     # of(sums, recipe) is a class method that returns the style of paintings that have this, in the
     # sense of the recipe; of(sums, recipe, query) where it is made per scale: see query.py.
 
     @classmethod
     def collect(cls, features: Array, mask: Mask | None = None) -> Any:
-        """Return what a painting's ``features`` (C, H, W) have; that of tiles adds up by +."""
+        """Return what a painting's ``features`` (C, H, W) have; that of tiles adds up by +.
+
+        Where it keeps maps they are never of a tile: those of a painting in tiles are put together
+        in a `FileArray`.
+        """
 
     @staticmethod
     def blend(styles: Sequence[Any], shares: Sequence[float]) -> Any:
@@ -89,17 +93,22 @@ class Style(Protocol):
         """Return the size of the target, by which a relative loss is divided."""
 
     @staticmethod
-    def effort(channels: int, asking: int, painting: int, looked_at: int | None) -> Effort:
-        """Return what a target takes, for so many positions of both pictures; see `Recipe`."""
+    def effort(
+        channels: int, asking: tuple[int, int], painting: int, looked_at: int | None
+    ) -> Effort:
+        """Return what a target takes, for an image's layer of so many rows and columns.
 
-    def drawn(self, rng: np.random.Generator) -> Self:
-        """Return the style for one evaluation, where chance has a part in what is looked at."""
+        And for so many positions of all paintings, of which so many are ``looked_at``.
+        """
+
+    def drawn(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Self:
+        """Return the style for one evaluation, where chance has a part in what is looked at.
+
+        ``shape`` is the (C, H, W) of the whole image's layer.
+        """
 
     def within(self, place: Place) -> Self:
-        """Return what a tile's own features are compared with.
-
-        Raises NstError if the statistic cannot be had tile by tile.
-        """
+        """Return what a tile's own features are compared with."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +134,9 @@ class Region:
         """Return dL/dfeatures (C, H, W), which is 0 outside of the region."""
         return self.style.spread(d_sums, features, self.mask, out, add)
 
-    def drawn(self, rng: np.random.Generator) -> "Region":
-        """Return the region for one evaluation."""
-        return replace(self, style=self.style.drawn(rng))
+    def drawn(self, rng: np.random.Generator, shape: tuple[int, ...]) -> "Region":
+        """Return the region for one evaluation of an image whose layer has this ``shape``."""
+        return replace(self, style=self.style.drawn(rng, shape))
 
     def within(self, place: Place) -> "Region":
         """Return the part of it that is on a tile's own features."""

@@ -22,7 +22,7 @@ leave a frame in the picture.  Places are counted from the corner of the image i
 by twice the radius instead: the same result for more work.)
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -212,10 +212,10 @@ def with_margin(image: Array, padding: int) -> Array:
     return kernels.of(image).reflect(image, padding) if padding else image
 
 
-def content_features(
+def features_of(
     vgg: Vgg, image: Array, taps: Iterable[str], side: int | None, padding: int = 0
 ) -> Mapping[str, Array | FileArray]:
-    """Return the photograph's features at ``taps``, in files where it takes several tiles."""
+    """Return a picture's own features at ``taps``, in files where it takes several tiles."""
     tiles, shown = tiles_of(vgg, image, side, padding), with_margin(image, padding)
     architecture = vgg.network.architecture
     if len(tiles) == 1:
@@ -248,7 +248,26 @@ def style_sums(
 
     A mask is that of the tap; None: all pixels.
     """
-    shown, stride = with_margin(image, padding), vgg.network.architecture.stride
+    tiles = tiles_of(vgg, image, side, padding)
+    maps = {tap for tap in masks if statistics[tap].keeps_maps} if len(tiles) > 1 else set()
+    stored = features_of(vgg, image, maps, side, padding) if maps else {}
+    whole = {tap: statistics[tap].collect(stored[tap], masks[tap]) for tap in maps}
+    if summed := {tap: mask for tap, mask in masks.items() if tap not in maps}:
+        shown = with_margin(image, padding)
+        whole |= _added(vgg, shown, summed, statistics, tiles)
+    vgg.release()  # the painting has a size of its own
+    return whole
+
+
+def _added(
+    vgg: Vgg,
+    shown: Array,
+    masks: Mapping[str, Mask | None],
+    statistics: Mapping[str, type[Style]],
+    tiles: Sequence[Tile],
+) -> dict[str, Any]:
+    """Return what the statistics collect of each of the ``tiles``, added up in their order."""
+    stride = vgg.network.architecture.stride
 
     def collected(tile: Tile) -> dict[str, Any]:  # its features are gone with its return
         features, found = vgg.features(shown[tile.window]), {}
@@ -258,10 +277,8 @@ def style_sums(
             found[tap] = statistics[tap].collect(own, mask_there)
         return found
 
-    tiles = tiles_of(vgg, image, side, padding)
     whole = collected(tiles[0])
     for tile in tiles[1:]:
         there = collected(tile)
         whole = {tap: sums + there[tap] for tap, sums in whole.items()}
-    vgg.release()  # the painting has a size of its own
     return whole

@@ -9,9 +9,9 @@ What is no part of an evaluation is counted in whole images, I = 12 bytes a pixe
 
 ``base`` is what the process holds when everything is open, and the image that painting starts
 from.  A window is the part of the image that the network is given at once: all of it, or the
-largest tile's.  Targets are the photograph's features and what is made for each scale, unless
-they are in files, and the regions' masks as each layer sees them.  Gram matrices, plots and the
-report are small at any size.
+largest tile's.  Targets are the photograph's features and what is made for each scale, and the
+paintings' features where these are looked at anew, unless they are in files; and the regions'
+masks as each layer sees them.  Gram matrices, plots and the report are small at any size.
 
 Time is that of the evaluations and of the optimizer's passes over whole images, of opening the
 graphs of a size, and of measuring the targets there.  Saving is left out.
@@ -110,7 +110,7 @@ class Work:
     blended: bool = False  # the photograph's own features go into these targets
     averaged: bool = False  # the picture is a running mean of Adam's steps
     looking: Mapping[str, type[Style]] = field(default_factory=dict)
-    # ^ the taps at which the paintings' own features are kept, and what keeps them
+    # ^ the taps at which the paintings' own features are kept, in files where they are in tiles
     whole: bool = False  # what it compares cannot be had tile by tile
     looked_at: int | None = None  # positions of a painting
     padding: int = 0  # pixels around a picture that the network is shown
@@ -141,22 +141,31 @@ class Work:
         values = products = 0.0
         for tap, kind in self.asking.items():
             shape = self.architecture.shape
-            channels, *positions = shape(tap, *size)
+            channels, rows, columns = shape(tap, *size)
             painted = self.paintings * math.prod(shape(tap, *style_size)[1:])
-            effort = kind.effort(channels, math.prod(positions), painted, self.looked_at)
-            own = channels * math.prod(positions)
+            effort = kind.effort(channels, (rows, columns), painted, self.looked_at)
+            own = channels * rows * columns
             in_file = 0 if whole else own
             values += effort.values - in_file + (own if whole and self.blended else 0)
             products += effort.products
         return Effort(values, products)
 
-    def kept(self, style_size: tuple[int, int]) -> float:
-        """Return the bytes of the paintings' features that stay in memory."""
-        values = 0.0
+    def looked(
+        self, size: tuple[int, int], style_size: tuple[int, int], whole: bool, style_whole: bool
+    ) -> float:
+        """Return the bytes of what is looked at anew at each evaluation.
+
+        The features of paintings that are seen as a whole, and of the photograph if it is blended
+        in.  Of an image in tiles what is looked at, what pulls on that, and the same weighed.
+        """
+        values, shape = 0.0, self.architecture.shape
         for tap, kind in self.looking.items():
-            channels, *positions = self.architecture.shape(tap, *style_size)
-            painted = self.paintings * math.prod(positions)
-            values += kind.effort(channels, 0, painted, self.looked_at).kept
+            channels, rows, columns = shape(tap, *size)
+            kept = self.fields * rows * columns if whole and self.blended else 0
+            if style_whole:
+                kept += self.paintings * math.prod(shape(tap, *style_size)[1:])
+            effort = kind.effort(channels, (rows, columns), kept, self.looked_at)
+            values += effort.kept + (0 if whole else 3 * self.fields * effort.seen)
         return 4 * values
 
     def at_size(self, longer: int) -> "Work":
@@ -212,14 +221,15 @@ class Work:
     ) -> float:
         """Return the peak at one scale; see the module's docstring."""
         rows, columns, window = self._windows(*size, side)
-        style_window = self._windows(*style_size, side)[2]
-        whole = _is_whole(rows, columns)
+        style_rows, style_columns, style_window = self._windows(*style_size, side)
+        whole, style_whole = _is_whole(rows, columns), _is_whole(style_rows, style_columns)
         image = IMAGE * size[0] * size[1]
         network = self.cost.evaluating(*window)
         steps = max(n for height, width, n in self.sizes if (height, width) == size)
         kept_pairs = min(pairs, steps), self.averaged, self.bands
         kept, passing = optimizer_images(self.optimizer, *kept_pairs)
-        targets = self.target_bytes(size, whole) + self.kept(style_size)
+        targets = self.target_bytes(size, whole)
+        targets += self.looked(size, style_size, whole, style_whole)
         if whole:
             stepping = network + passing * image
         else:

@@ -72,11 +72,8 @@ def plan(inputs: Inputs) -> Plan:
     base = memory.used(inputs.device)
     share = memory.SHARE * memory.free(inputs.device)
     most = memory.parse(inputs.settings.memory) or base + share
-    works = zip(stages, costs, strict=True)
-    fitted = [fit(work_of(*stage, cost, base), most) for stage, cost in works]
-    found = fitted[0]
-    for fine in fitted[1:]:
-        found = replace(found, scales=[*found.scales, *fine.scales])
+    work, *fine = (work_of(*stage, cost, base) for stage, cost in zip(stages, costs, strict=True))
+    found = fit(work, most, *fine)
     folder = checkpoint_folder(inputs.settings, found.seconds)
     return replace(drafted, side=found.side, pairs=found.pairs, estimate=found, folder=folder)
 
@@ -144,7 +141,7 @@ def work_of(inputs: Inputs, plan: Plan, cost: Cost, base: float) -> Work:
         regions=len({one.part for one in inputs.paintings if one.region is not None}),
         frames=inputs.settings.save_every > 0,
         asking={t: kind for t, kind in kinds.items() if kind.per_scale},
-        looking={t: kind for t, kind in kinds.items() if not kind.in_tiles},
+        looking={t: kind for t, kind in kinds.items() if kind.keeps_maps},
         whole=not fits_tiles(inputs.recipe),
         looked_at=inputs.recipe.looked_at,
         blended=inputs.settings.strength < 1,

@@ -21,7 +21,7 @@ from nst.objective.style import Style
 from nst.objective.styles.finish import asks, finish, statistic
 from nst.objective.styles.query import Query
 from nst.objective.styles.sums import Mask, mask_at
-from nst.objective.tiling import content_features, padding_of, style_sums, tiles_of
+from nst.objective.tiling import features_of, padding_of, style_sums, tiles_of
 from nst.pictures import images
 from nst.run.inputs import Inputs, ReadPainting, where_shown
 from nst.run.scales import Scale, side_of
@@ -78,7 +78,7 @@ def objective_at(
     padding, seed = padding_in(inputs), inputs.settings.seed
     if crew is not None and len(tiles_of(inputs.vgg, content, side, padding)) > 1:
         return crew.objective(content, targets, side)
-    features = content_features(inputs.vgg, content, inputs.recipe.content, side, padding)
+    features = features_of(inputs.vgg, content, inputs.recipe.content, side, padding)
     return Objective(inputs.vgg, replace(targets, content=features), inputs.recipe, side, seed)
 
 
@@ -161,10 +161,10 @@ def asking_at(
     if not taps:
         return {}
     padding = padding_in(inputs)
-    asked = content_features(inputs.vgg, seen.asking, taps, side, padding)
+    asked = features_of(inputs.vgg, seen.asking, taps, side, padding)
     own: Mapping[str, Any] = {}
     if strength < 1:
-        own = content_features(inputs.vgg, seen.photograph, taps, side, padding)
+        own = features_of(inputs.vgg, seen.photograph, taps, side, padding)
     inputs.vgg.release()  # a painting has a size of its own
     return {
         tap: Query(asked[tap], inputs.device, masks[tap], strength, own.get(tap)) for tap in taps

@@ -8,7 +8,7 @@ from nst import devices
 from nst.objective import Objective, Region, Targets
 from nst.objective.styles.finish import finish
 from nst.objective.styles.gram import GramStyle
-from nst.objective.tiling import content_features, style_sums
+from nst.objective.tiling import features_of, style_sums
 from nst.optimizers import Lbfgs
 from nst.vgg import Vgg
 
@@ -20,7 +20,7 @@ class Ours:
         self.device = devices.pick(device)
         precision = {"precision": "tf32"} if tf32 else {}
         vgg = Vgg.from_arrays(work.arrays, RECIPE.taps, POOLING, self.device, **precision)
-        content = content_features(vgg, self.device.asarray(work.content), RECIPE.content, None)
+        content = features_of(vgg, self.device.asarray(work.content), RECIPE.content, None)
         painting = self.device.asarray(work.style)
         style = style_sums(
             vgg, painting, dict.fromkeys(RECIPE.style), dict.fromkeys(RECIPE.style, GramStyle)

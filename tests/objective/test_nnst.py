@@ -301,7 +301,8 @@ def test_split_features_have_the_slope_that_they_claim(rng, with_mask, monkeypat
         SplitStyle.collect(rng.random((5, *size))) + SplitStyle.collect(rng.random((5, 4, 9)))
         for size in ((6, 7), (9, 5))
     ]
-    style = replace(SplitStyle.blend(collected, (2, 1)), draw=(0.7, 0.2))
+    every_second = slice(1, None, 2), slice(0, None, 2)
+    style = replace(SplitStyle.blend(collected, (2, 1)), grid=every_second)
     mask = mask_of(rng.random((8, 9))) if with_mask else None
     region, image = Region(style, mask, 0.7), rng.random((5, 8, 9))
     _, d_image = style_loss(image, region, 1.3)

@@ -11,7 +11,7 @@ from small_networks import ReferenceVgg, draw_arrays
 
 from nst import Settings, demo
 from nst.objective import Objective, Targets
-from nst.objective.tiling import content_features, padding_of
+from nst.objective.tiling import features_of, padding_of
 from nst.run.inputs import prepare
 from nst.vgg.architecture import Architecture
 
@@ -27,7 +27,7 @@ def vgg(rng):
 def objective_of(vgg, photograph, padding):
     """What keeps the photograph, and takes a style without patterns."""
     recipe = recipe_of({"conv3_2": 1.0}, {"relu2_1": 2.0}, 0.3, padding=padding)
-    content = content_features(vgg, photograph, recipe.content, None, padding_of(padding, vgg))
+    content = features_of(vgg, photograph, recipe.content, None, padding_of(padding, vgg))
     return Objective(vgg, Targets(content, everywhere({"relu2_1": np.eye(2)})), recipe)
 
 

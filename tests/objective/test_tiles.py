@@ -15,7 +15,7 @@ from nst.memory import FileArray
 from nst.objective import COMBINATIONS, Objective, Region, Targets
 from nst.objective.styles.finish import STATISTICS, finish
 from nst.objective.styles.gram import GRAM_NORMALIZATIONS
-from nst.objective.tiling import content_features, cut, smallest_side, style_sums, tiles_of
+from nst.objective.tiling import cut, features_of, smallest_side, style_sums, tiles_of
 from nst.vgg import Vgg, weights
 from nst.vgg.architecture import POOLINGS, ROUNDINGS, Architecture
 
@@ -216,8 +216,8 @@ def test_content_in_files_is_the_content_and_serves_as_a_target(rng):
     arrays = draw_arrays(THREE_BLOCKS, rng)
     vgg = Vgg.from_arrays(arrays, ["relu2_1", "conv3_2"])
     photograph = rng.random((3, 77, 94), np.float32)
-    whole = content_features(vgg, photograph, vgg.taps, None)
-    stored = content_features(vgg, photograph, vgg.taps, 64)
+    whole = features_of(vgg, photograph, vgg.taps, None)
+    stored = features_of(vgg, photograph, vgg.taps, 64)
     for tap, target in stored.items():
         assert isinstance(target, FileArray)
         assert target.shape == whole[tap].shape
@@ -232,7 +232,7 @@ def test_content_in_files_is_the_content_and_serves_as_a_target(rng):
 
 
 def test_content_that_fits_stays_in_memory_and_only_where_it_is_asked_for(vgg, rng):
-    found = content_features(vgg, rng.random((3, 40, 41)), ["conv3_2"], 64)
+    found = features_of(vgg, rng.random((3, 40, 41)), ["conv3_2"], 64)
     assert list(found) == ["conv3_2"]
     assert isinstance(found["conv3_2"], np.ndarray)
 

@@ -128,7 +128,7 @@ class FieldStyle:
     field: Array
     knobs = ()
 
-    def drawn(self, rng):
+    def drawn(self, rng, shape):
         return self
 
     def measure(self, features, mask=None):

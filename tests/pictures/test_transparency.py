@@ -9,7 +9,7 @@ from refusals import refusal_of
 from nst import stylize
 from nst.errors import NstError, NstWarning
 from nst.objective.content import content_loss
-from nst.objective.tiling import content_features
+from nst.objective.tiling import features_of
 from nst.pictures import colour, images
 from nst.run.inputs import prepare, read_mask
 from nst.run.plan import draft
@@ -229,7 +229,7 @@ def test_what_is_hidden_of_the_photograph_counts_for_nothing_in_the_content_loss
     whole, tiled = objective_at(inputs, scale), objective_at(inputs, scale, side=96)
     image = rng.random((3, 180, 150), np.float32)
     (tap,) = inputs.recipe.content
-    features = content_features(inputs.vgg, image, [tap], None, whole.padding)[tap]
+    features = features_of(inputs.vgg, image, [tap], None, whole.padding)[tap]
     seen = whole.targets.seen[tap]
     assert 0 < seen.mean() < 1
     assert set(np.unique(seen)) == {0, 1}

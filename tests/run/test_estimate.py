@@ -16,6 +16,7 @@ from nst import Settings, demo, memory, stylize
 from nst.devices import CPU
 from nst.errors import NstError
 from nst.kernels import numpy_kernels
+from nst.objective.styles.finish import STATISTICS
 from nst.optimizers import Adam, Lbfgs, NormalisedDescent
 from nst.pictures import images
 from nst.run.budget import fit, least
@@ -145,6 +146,46 @@ def test_edges_take_a_quarter_of_an_image_and_a_few_passes():
     more = fit(kept, 20_000 * MB).seconds - fit(WORK, 20_000 * MB).seconds
     passes = sum(steps * height * width for height, width, steps in WORK.sizes)
     assert more == pytest.approx(4 * COST.pass_seconds * passes)
+
+
+LOOKING = dict.fromkeys(WORK.style_taps, STATISTICS["split"])
+
+
+def test_what_paintings_are_looked_at_anew_stays_in_memory_or_in_files():
+    """As a whole all features of both; in tiles what is looked at of the image, thrice."""
+    two = replace(WORK, paintings=2, looking=LOOKING)
+    features = 4 * (64 * 1600 * 800 + 512 * 100 * 50)
+    assert two.peak(None, 0) == WORK.peak(None, 0) + 2 * features
+    blended = replace(two, blended=True)  # and of the photograph
+    own = 4 * (64 * 1200 * 1600 + 512 * 75 * 100)
+    assert blended.peak(None, 0) == WORK.peak(None, 0) + 2 * features + own
+
+    side = fit(two, 1200 * MB).side
+    assert side < 1600  # of 1600 every 25th position is looked at, and of 100 each
+    seen = 3 * 4 * (64 * 48 * 64 + 512 * 75 * 100)
+    assert two.peak(side, 0) == pytest.approx(WORK.peak(side, 0) + seen)
+    small = replace(two, style_sizes=[(200, 100), (400, 300)])
+    features = 4 * (64 * 400 * 300 + 512 * 25 * 18)
+    plain = replace(WORK, style_sizes=small.style_sizes)
+    assert small.peak(side, 0) == pytest.approx(plain.peak(side, 0) + seen + 2 * features)
+
+
+def test_what_comes_after_is_done_in_the_same_tiles():
+    large = replace(WORK, cost=replace(COST, bytes=4000.0), sizes=[(1200, 1600, 5)])
+    large = replace(large, style_sizes=[(1600, 800)])
+    alone = fit(large, 1200 * MB)
+    for works in ((WORK, large), (large, WORK)):
+        found = fit(works[0], 1200 * MB, *works[1:])
+        assert found.side == alone.side < fit(WORK, 1200 * MB).side
+        assert found.bytes == alone.bytes
+        steps = [size[2] for work in works for size in work.sizes]
+        assert [scale.steps for scale in found.scales] == steps
+    between = (WORK.peak(None, 10) + large.peak(None, 10)) / 2
+    assert fit(WORK, between).side is None
+    assert fit(WORK, between, large).side is not None
+    whole = replace(large, whole=True)  # what comes after cannot be cut
+    with pytest.raises(NstError, match=r"painting 1600 x 1200 pixels takes .*; use --size"):
+        fit(WORK, between, whole)
 
 
 def test_frames_are_saved_beside_all_that_painting_needs():
@@ -395,12 +436,15 @@ from nst.stylize import complete
 told = json.loads(sys.argv[1])
 if isinstance(told["style"], list):
     told["style"] = [Painting(**one) for one in told["style"]]
+if isinstance(told["steps"], list):
+    told["steps"] = tuple(told["steps"])
 inputs = prepare(Settings(**told))
 planned = plan(inputs)
 expected = planned.estimate
 complete(inputs, planned, start(inputs, planned))
 tiles = [rows * columns for rows, columns in (scale.tiles for scale in expected.scales)]
-print(json.dumps({"expected": expected.bytes, "found": memory.highest(), "tiles": tiles}))
+said = {"expected": expected.bytes, "last": expected.scales[-1].bytes, "tiles": tiles}
+print(json.dumps(said | {"found": memory.highest()}))
 """
 
 
@@ -433,6 +477,14 @@ def test_memory_of_a_run_in_tiles_with_all_there_is_to_write_and_regions(tmp_pat
     said = said_and_found(tmp_path, size=900, steps=2, **options, **written)
     assert said["tiles"][0] > 1
     assert said["expected"] == pytest.approx(said["found"], rel=0.25)
+
+
+def test_memory_of_the_last_pass_of_strokes_in_tiles_is_not_more_than_was_said(tmp_path):
+    """Nor much less: what one pass takes beside the network is said as of a whole."""
+    asked = {"recipe": "strokes", "size": 640, "steps": [0, 2], "memory": "900MB"}
+    said = said_and_found(tmp_path, **asked)
+    assert min(said["tiles"]) > 1
+    assert 0.6 * said["last"] < said["found"] < 1.1 * said["last"]
 
 
 def said_and_found(folder, **options):

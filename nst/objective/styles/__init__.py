@@ -10,6 +10,7 @@ A statistic is a class; what it holds of one painting at one layer is a *style*:
     compare      sums -> (loss, d_sums)
     spread       (d_sums, features, mask) -> d_features
 
+    drawn        chance, and the layer's (C, H, W) -> the style for one evaluation
     mean_square  what the loss is divided by where a recipe is relative
     within       a tile -> the style that the tile's own features are compared with
     knobs        the fields of a recipe that it makes use of

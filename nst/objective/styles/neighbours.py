@@ -11,6 +11,7 @@ hypercolumns.
 Nothing is averaged over the picture, as a Gram matrix is: the subject stays where it is.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -69,7 +70,7 @@ class NeighboursStyle:
 
     knobs: ClassVar[tuple[str, ...]] = ("photograph_share", "looked_at")
     per_scale: ClassVar[bool] = True
-    in_tiles: ClassVar[bool] = True
+    keeps_maps: ClassVar[bool] = False
 
     @classmethod
     def collect(cls, features: Array, mask: Mask | None = None) -> Positions:
@@ -109,14 +110,16 @@ class NeighboursStyle:
         return cls(target, query.device)
 
     @staticmethod
-    def effort(channels: int, asking: int, painting: int, looked_at: int | None) -> Effort:
+    def effort(
+        channels: int, asking: tuple[int, int], painting: int, looked_at: int | None
+    ) -> Effort:
         """Return what it takes to make the target, for so many positions of both pictures."""
-        seen = min(painting, looked_at or painting)
-        strip = min(asking, STRIP_POSITIONS)
-        held = channels * (painting + seen + asking + 3 * strip)  # and the target itself
-        return Effort(held, float(channels) * asking * seen)
+        seen, positions = min(painting, looked_at or painting), math.prod(asking)
+        strip = min(positions, STRIP_POSITIONS)
+        held = channels * (painting + seen + positions + 3 * strip)  # and the target itself
+        return Effort(held, float(channels) * positions * seen)
 
-    def drawn(self, rng: np.random.Generator) -> "NeighboursStyle":
+    def drawn(self, rng: np.random.Generator, shape: tuple[int, ...]) -> "NeighboursStyle":
         """Return the same: every position is looked at."""
         return self
 

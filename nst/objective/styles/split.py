@@ -7,9 +7,13 @@ while the gradient is taken: a small step changes hardly a match.
 
 Not every position is looked at: of a layer longer than 64 every second, third, ... row and
 column, the first of them drawn at every evaluation.  Kolkin et al., "Neural Neighbor Style
-Transfer" (2022), feature splitting.  The picture is looked at all at once, and not in tiles.
+Transfer" (2022), feature splitting.
+
+In tiles it is exact: each one has the positions that it owns of the whole layer's grid, and they
+are put together before anything is compared.  They are at most 127 x 127.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias, Union
@@ -19,6 +23,7 @@ import numpy as np
 from nst import kernels
 from nst.errors import NstError
 from nst.kernels import Array
+from nst.memory import FileArray
 from nst.objective.recipe import Recipe
 from nst.objective.styles.sums import TINY_AREA, Effort, Mask, Place
 
@@ -28,9 +33,9 @@ SEEN = 0.5  # of the mask: a position of less is not looked at
 
 @dataclass(frozen=True)
 class Maps:
-    """A painting's features at one layer, as it stands and turned; those of tiles add up."""
+    """A painting's features at one layer, as it stands and turned."""
 
-    features: tuple[Array, ...]  # each (C, H, W)
+    features: tuple[Array | FileArray, ...]  # each (C, H, W); in a file, of one seen in tiles
     masks: tuple[Mask | None, ...]  # each of (H, W)
 
     def __add__(self, other: "Maps") -> "Maps":
@@ -38,15 +43,52 @@ class Maps:
 
 
 Painted: TypeAlias = Union[Maps, "SplitStyle"]  # one painting, or several with their shares
+Grid: TypeAlias = tuple[slice, slice]  # some rows and some columns
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is looked at of an image, or of one tile: some of the grid's rows and columns."""
+
+    place: Grid  # which ones, of those that are looked at of the whole
+    vectors: Array  # (C, R, K)
+    weights: Array | None  # (R, K), the mask's; None: all alike
+    area: float  # the sum of these
 
 
 @dataclass(frozen=True)
 class Seen:
-    """The image's features that are looked at."""
+    """The image's features that are looked at; those of tiles add up."""
 
-    vectors: Array  # (C, N), less their mean
-    shares: Array | None  # (1, N), how much each one counts, 1 in all; None: all alike
-    grid: tuple[slice, slice]  # the rows and columns that they are in
+    parts: tuple[Part, ...]
+    grid: Grid  # the rows and columns of the whole layer that they are in
+
+    def __add__(self, other: "Seen") -> "Seen":
+        return Seen(self.parts + other.parts, self.grid)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many rows and columns are looked at, of the whole."""
+        rows, columns = zip(*(part.place for part in self.parts), strict=True)
+        return max(place.stop for place in rows), max(place.stop for place in columns)
+
+    def whole(self) -> tuple[Array, Array | None]:
+        """Return all vectors (C, N) row by row, and how much each counts: (1, N), 1 in all."""
+        channels, area = len(self.parts[0].vectors), sum(part.area for part in self.parts)
+        vectors = self._together([part.vectors for part in self.parts]).reshape(channels, -1)
+        masks = [part.weights for part in self.parts if part.weights is not None]
+        if not masks:
+            return vectors, None
+        return vectors, self._together(masks).reshape(1, -1) / max(area, TINY_AREA)
+
+    def _together(self, arrays: Sequence[Array]) -> Array:
+        """Return one array of what each part has of it, in its last two dimensions."""
+        if len(arrays) == 1:
+            return arrays[0]
+        found = np.zeros_like(arrays[0], shape=(*arrays[0].shape[:-2], *self.size))
+        for part, array in zip(self.parts, arrays, strict=True):
+            found[..., *part.place] = array
+        return found
 
 
 @dataclass(frozen=True)
@@ -55,14 +97,15 @@ class SplitStyle:
 
     paintings: tuple[Maps, ...]
     shares: tuple[float, ...]  # of the loss: how near each painting counts
-    draw: tuple[float, float] = (0.0, 0.0)  # in [0, 1): which row and column is looked at first
+    grid: Grid | None = None  # the whole layer's that is looked at; None: from the first on
+    own: Grid | None = None  # what a tile owns of the layer; None: all
 
     knobs: ClassVar[tuple[str, ...]] = ()
     per_scale: ClassVar[bool] = False
-    in_tiles: ClassVar[bool] = False
+    keeps_maps: ClassVar[bool] = True
 
     @classmethod
-    def collect(cls, features: Array, mask: Mask | None = None) -> Maps:
+    def collect(cls, features: Array | FileArray, mask: Mask | None = None) -> Maps:
         """Return the features and where they are seen."""
         return Maps((features,), (mask,))
 
@@ -83,39 +126,49 @@ class SplitStyle:
         return sums
 
     @staticmethod
-    def effort(channels: int, asking: int, painting: int, looked_at: int | None) -> Effort:
-        """Return what it keeps, the painting's features; what is near is found as it paints."""
-        return Effort(0, 0, float(channels) * painting)
+    def effort(
+        channels: int, asking: tuple[int, int], painting: int, looked_at: int | None
+    ) -> Effort:
+        """Return what it keeps; what is near is found as it paints."""
+        rows, columns = (len(range(0, n, _step(asking))) for n in asking)
+        return Effort(0, 0, float(channels) * painting, float(channels) * rows * columns)
 
-    def drawn(self, rng: np.random.Generator) -> "SplitStyle":
+    def drawn(self, rng: np.random.Generator, shape: tuple[int, ...]) -> "SplitStyle":
         """Return the style for one evaluation, whose positions ``rng`` draws."""
-        row, column = rng.random(2)
-        return replace(self, draw=(float(row), float(column)))
+        step, drawn = _step(shape[1:]), zip(shape[1:], rng.random(2), strict=True)
+        row, column = (int(min(step, length) * share) for length, share in drawn)
+        return replace(self, grid=(slice(row, None, step), slice(column, None, step)))
 
     def measure(self, features: Array, mask: Mask | None = None) -> Seen:
-        """Return the positions of the image that are looked at, less their (weighed) mean."""
-        grid = self._grid(features)
-        vectors = features[:, *grid].reshape(len(features), -1)
-        if mask is None:
-            return Seen(vectors - vectors.mean(axis=1, keepdims=True), None, grid)
-        weights = mask.pixels[grid].reshape(1, -1).astype(features.dtype)
-        shares = weights / max(float(mask.host[grid].sum()), TINY_AREA)
-        return Seen(vectors - (vectors * shares).sum(axis=1, keepdims=True), shares, grid)
+        """Return the positions of the image, or of a tile, that are looked at."""
+        here, place = self._looked_at(features)
+        vectors = features[:, *here].copy()  # the next tile's take the place of these
+        area, weights = float(math.prod(vectors.shape[1:])), None
+        if mask is not None:
+            weights = mask.pixels[here].astype(features.dtype)
+            area = float(mask.host[here].sum())
+        return Seen((Part(place, vectors, weights, area),), self._grid(features))
 
     def compare(self, sums: Seen) -> tuple[Array, Array]:
-        """Return ``(loss, d_vectors)``: the mean of ``1 - cos`` to the nearest, 0-d."""
-        k, vectors = kernels.of(sums.vectors), sums.vectors[:, None]
-        each = 1 / vectors.shape[2]
-        loss, pull = 0.0, vectors * 0
+        """Return ``(loss, d_vectors)`` of all that is looked at: 0-d, and (C, R, K).
+
+        The loss is the mean of ``1 - cos`` to the nearest.
+        """
+        vectors, shares = sums.whole()
+        each = 1 / vectors.shape[1]
+        mean = vectors.mean if shares is None else (vectors * shares).sum
+        centred = vectors - mean(axis=1, keepdims=True)
+        k, image, loss, pull = kernels.of(vectors), centred[:, None], 0.0, 0 * centred[:, None]
         for painting, share in zip(self.paintings, self.shares, strict=True):
-            units = _directions(painting, sums.grid)
-            index, _ = k.nearest(sums.vectors, units)
+            units = _directions(painting, sums.grid, vectors)
+            index, _ = k.nearest(centred, units)
             target = units.take(index, axis=1)[:, None]
-            factor = share * (each if sums.shares is None else 1.0)
-            loss = loss + factor * k.cosine_distance(vectors, target, sums.shares)
-            pull = k.cosine_distance_backward(vectors, target, sums.shares, factor, pull, True)
+            factor = share * (each if shares is None else 1.0)
+            loss = loss + factor * k.cosine_distance(image, target, shares)
+            pull = k.cosine_distance_backward(image, target, shares, factor, pull, True)
         whole = pull.sum(axis=2)  # and back through the mean
-        return loss, pull[:, 0] - whole * (each if sums.shares is None else sums.shares)
+        d_vectors = pull[:, 0] - whole * (each if shares is None else shares)
+        return loss, d_vectors.reshape(len(vectors), *sums.size)
 
     def spread(
         self,
@@ -125,12 +178,12 @@ class SplitStyle:
         out: Array | None = None,
         add: bool = False,
     ) -> Array:
-        """Return dL/dfeatures (C, H, W): 0 where nothing is looked at."""
+        """Return dL/dfeatures (C, H, W), of a tile's own part: 0 where nothing is looked at."""
         d_features = features.copy() if out is None else out
         if not add:
             d_features.fill(0)
-        there = d_features[:, *self._grid(features)]
-        there += d_sums.astype(features.dtype, copy=False).reshape(there.shape)
+        here, place = self._looked_at(features)
+        d_features[:, *here] += d_sums[:, *place].astype(features.dtype, copy=False)
         return d_features
 
     def mean_square(self) -> float:
@@ -138,25 +191,45 @@ class SplitStyle:
         return 1.0
 
     def within(self, place: Place) -> "SplitStyle":
-        """Raise NstError: what is nearest is found for all of a picture at once."""
-        raise NstError(
-            "this recipe looks at all of the picture at once, and not in tiles. Give it more "
-            "--memory, a smaller --size, or take --recipe neighbours."
-        )
+        """Return the style for a tile, which has the positions of the grid that it owns."""
+        if self.grid is None:
+            raise ValueError("a tile cannot know what is looked at of the whole: ask for `drawn`")
+        return replace(self, own=place[1:])
 
     # ---- What is looked at ---------------------------------------------------------------
 
-    def _grid(self, features: Array) -> tuple[slice, slice]:
-        """Return the rows and columns of the image's ``features`` that are looked at."""
-        step = max(1, max(features.shape[1:]) // LOOKED_AT)
-        first_row, first_column = (int(step * draw) for draw in self.draw)
-        return slice(first_row, None, step), slice(first_column, None, step)
+    def _grid(self, features: Array) -> Grid:
+        """Return the rows and columns of the whole layer that are looked at."""
+        first = slice(0, None, _step(features.shape[1:]))
+        return (first, first) if self.grid is None else self.grid
+
+    def _looked_at(self, features: Array) -> tuple[Grid, Grid]:
+        """Return which of these ``features`` are looked at, and which part of the grid that is."""
+        own = self.own or tuple(slice(0, length) for length in features.shape[1:])
+        rows, columns = map(_own_part, self._grid(features), own)
+        return (rows[0], columns[0]), (rows[1], columns[1])
 
 
-def _directions(painting: Maps, grid: tuple[slice, slice]) -> Array:
-    """Return the directions (C, M) of a painting's vectors from their mean: those of the grid."""
+def _step(size: Sequence[int]) -> int:
+    """Return which row and column of a layer is looked at, every first, second, ..."""
+    return max(1, max(size) // LOOKED_AT)
+
+
+def _own_part(looked_at: slice, own: slice) -> tuple[slice, slice]:
+    """Return the rows that are ``looked_at``, among a tile's ``own`` and among all of them."""
+    start = (looked_at.start - own.start) % looked_at.step
+    first = (own.start + start - looked_at.start) // looked_at.step
+    count = len(range(own.start + start, own.stop, looked_at.step))
+    return slice(start, None, looked_at.step), slice(first, first + count)
+
+
+def _directions(painting: Maps, grid: Grid, like: Array) -> Array:
+    """Return the directions (C, M) of a painting's vectors from their mean: those of the grid.
+
+    They are where the array ``like`` is.
+    """
     kept = [
-        _looked_at(features, mask, grid)
+        _looked_at(features, mask, grid, like)
         for features, mask in zip(painting.features, painting.masks, strict=True)
     ]
     vectors = kept[0] if len(kept) == 1 else np.concatenate(kept, axis=1)
@@ -168,12 +241,12 @@ def _directions(painting: Maps, grid: tuple[slice, slice]) -> Array:
     return kernels.of(vectors).unit_vectors(vectors - vectors.mean(axis=1, keepdims=True))
 
 
-def _looked_at(features: Array, mask: Mask | None, grid: tuple[slice, slice]) -> Array:
+def _looked_at(features: Array | FileArray, mask: Mask | None, grid: Grid, like: Array) -> Array:
     """Return the vectors (C, M) of one map in the rows and columns of the image's grid.
 
     How many the mask lets through the host knows: to ask a GPU for them would be a wait.
     """
-    vectors = features[:, *grid].reshape(len(features), -1)
+    vectors = kernels.beside(features[:, *grid], like).reshape(features.shape[0], -1)
     if mask is None:
         return vectors
     count = int((mask.host[grid].astype(mask.pixels.dtype) >= SEEN).sum())

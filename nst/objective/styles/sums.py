@@ -53,7 +53,8 @@ class Effort:
 
     values: float  # that are in memory meanwhile, beside the target
     products: float  # multiplications
-    kept: float = 0.0  # values of the painting that stay in memory
+    kept: float = 0.0  # values of the painting that stay, in files where it is seen in tiles
+    seen: float = 0.0  # values of the image that an evaluation in tiles puts together
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class SumStyle:
 
     measure: Callable[..., StyleSums]  # of the statistic
     per_scale: ClassVar[bool] = False  # what it compares with is the painting's alone
-    in_tiles: ClassVar[bool] = True
+    keeps_maps: ClassVar[bool] = False
 
     @classmethod
     def collect(cls, features: Array, mask: Mask | None = None) -> StyleSums:
@@ -98,11 +99,13 @@ class SumStyle:
         return StyleSums(sums, area)
 
     @staticmethod
-    def effort(channels: int, asking: int, painting: int, looked_at: int | None) -> Effort:
+    def effort(
+        channels: int, asking: tuple[int, int], painting: int, looked_at: int | None
+    ) -> Effort:
         """Return nothing: what it compares with is had from the sums."""
         return Effort(0, 0)
 
-    def drawn(self, rng: np.random.Generator) -> Self:
+    def drawn(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Self:
         """Return the same: every pixel is looked at."""
         return self
 

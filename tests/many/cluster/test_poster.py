@@ -114,8 +114,9 @@ class _entered:
 
 
 def test_what_workers_cannot_share_is_said(large, monkeypatch):
-    with pytest.raises(NstError, match="recipe neighbours compares each place"):
-        nst.stylize(replace(large, recipe="neighbours", content_taps=None), workers=2)
+    for recipe in ("neighbours", "strokes"):
+        with pytest.raises(NstError, match=f"recipe {recipe} compares each place"):
+            nst.stylize(replace(large, recipe=recipe, content_taps=None), workers=2)
     monkeypatch.setattr(poster, "SIDE", 1024)
     with pytest.raises(NstError, match="is one tile, and nothing to share"):
         nst.stylize(large, workers=2)
