@@ -1,8 +1,9 @@
 """What a person feels: seconds from Enter to a picture of a given quality.
 
-Each program paints the same pictures with the same network in a process of its own, and saves a
-frame every few steps.  A frame's time is that of its file; its quality is the loss that today's
-objective gives it at full size, relative to that of the last picture of the program before.
+Each program paints the same pictures with the same network and today's weights at the same layers,
+in a process of its own, and saves a frame every few steps.  A frame's time is that of its file;
+its quality is the loss that today's objective gives it at full size, relative to that of the last
+picture of the program before.
 """
 
 import os
@@ -26,7 +27,7 @@ from nst.run.scales import Scale, scales_for
 from nst.run.targets import objective_at
 
 ROOT = Path(__file__).parents[2]
-BEFORE = "632fa3c9358f7d3b7611fd234a7e2a1e0d83fbe9"  # same objective, 300 steps by 3 : 2
+BEFORE = "632fa3c9358f7d3b7611fd234a7e2a1e0d83fbe9"  # content at relu3_3; 300 steps by 3 : 2
 QUALITIES = (1.2, 1.1, 1.0)  # times the loss that the program before ends with
 EVERY = 5  # steps between two frames
 
@@ -55,7 +56,9 @@ def paint(package: Path, settings: Settings, folder: Path) -> list[Frame]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     output = folder / "out.png"
+    (folder / "taps.toml").write_text(_taps(settings), encoding="utf-8")
     words = ["stylize", settings.content, settings.style[0].path, "--size", settings.size]
+    words += ["--tap-weights", "taps.toml"]
     words += ["--model", settings.model, "--save-every", EVERY, "--device", "cpu", "--quiet"]
     command = [sys.executable, "-m", "nst", *map(str, words), "-o", str(output)]
     began = time.time()
@@ -63,6 +66,15 @@ def paint(package: Path, settings: Settings, folder: Path) -> list[Frame]:
     subprocess.run(command, check=True, cwd=folder, env=environment, capture_output=True)
     saved = [*sorted(folder.glob("out-*.png")), output]
     return [Frame(path.stat().st_mtime - began, path) for path in saved]
+
+
+def _taps(settings: Settings) -> str:
+    """Return today's weights at each layer as --tap-weights reads them."""
+    lines = []
+    for kind in ("content", "style"):
+        weights = getattr(settings.objective, kind)
+        lines += [f"[{kind}]", *(f"{tap} = {weight}" for tap, weight in weights.items())]
+    return "\n".join(lines) + "\n"
 
 
 def losses(settings: Settings, frames: Sequence[Frame]) -> list[float]:

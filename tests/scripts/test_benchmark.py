@@ -326,6 +326,9 @@ def test_frames_of_a_program_are_in_order_and_the_last_is_the_picture(tiny, tmp_
     found = felt.losses(tiny, frames)
     assert found[0] > found[-1] > 0
     assert felt.losses(tiny, frames[-1:]) == found[-1:]
+    told = json.loads(images.read_metadata(frames[-1].path)["nst settings"])
+    assert told["content_taps"] == tiny.objective.content  # of a program with others, too
+    assert told["style_taps"] == tiny.objective.style
 
 
 def test_a_quality_is_reached_with_the_first_frame_that_has_it():
