@@ -8,7 +8,7 @@ from nst.files import PathLike
 from nst.many.cluster.poster import shared_out
 from nst.options import Options, Picture, check_options
 from nst.run.inputs import prepare
-from nst.run.plan import plan, plan_draft
+from nst.run.plan import plan_to_paint
 from nst.run.records import Progress
 from nst.run.state import reopen_to_paint, start
 from nst.settings import Painting, Settings
@@ -118,8 +118,7 @@ def stylize(
         draft = preview(inputs, after_step)
         if draft is not None and not draft[1].finished:  # stopped in it
             return draft[1]
-        whole = plan_draft(inputs) or plan(inputs)
-        with shared_out(inputs, whole, workers, scheduler) as planned:
+        with shared_out(inputs, plan_to_paint(inputs), workers, scheduler) as planned:
             state = start(inputs, planned) if draft is None else draft[0]
             return complete(inputs, planned, state, after_step)  # each scale, step by step; save
 
@@ -170,7 +169,7 @@ def paint(
     check_options(options, paint)
     inputs = prepare(_settings(content, style, output, options))
     draft = preview(inputs)
-    planned = plan_draft(inputs) or plan(inputs)
+    planned = plan_to_paint(inputs)
     return Run(inputs, planned, start(inputs, planned) if draft is None else draft[0])
 
 

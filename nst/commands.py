@@ -17,7 +17,7 @@ from nst.pictures import images, reading
 from nst.run import marks
 from nst.run.ending import WINDOW
 from nst.run.inputs import Inputs, prepare
-from nst.run.plan import Plan, plan, plan_draft
+from nst.run.plan import Plan, plan, plan_to_paint
 from nst.run.state import State, reopen, reopen_to_paint, start
 from nst.settings import APART, Painting, Settings
 from nst.show.apart import matplotlib_apart
@@ -63,8 +63,7 @@ def _stylize(
             raise NstError(f"--output would overwrite {source}, which --from reads; name another.")
     inputs = _prepare(settings, source, texts, lookup)
     begun = _preview(inputs, quiet, speak)
-    whole = plan_draft(inputs) or plan(inputs)
-    with shared_out(inputs, whole, workers, scheduler) as planned:
+    with shared_out(inputs, plan_to_paint(inputs), workers, scheduler) as planned:
         return _paint(inputs, planned, begun or start(inputs, planned), quiet, speak)
 
 
@@ -217,7 +216,7 @@ def _title(inputs: Inputs, plan: Plan, behind: int = 0) -> str:
     _, rows, columns = inputs.photograph.shape
     steps = sum(scale.steps for scale in plan.scales)
     ends = settings.asked_until and any(scale.steps > 2 * WINDOW for scale in plan.scales)
-    enlarged = max(full.height, full.width) > max(rows, columns)
+    enlarged = full.longer > max(rows, columns)
     return (
         f"{full.width} x {full.height} pixels, {counted(len(plan.scales), 'scale')}, "
         f"{'at most ' if ends else ''}{counted(steps, 'step')}, "

@@ -94,8 +94,7 @@ class ProgressBar:
             if name != "total":
                 sums[name.split()[0]] += value
         listed = "  ".join(f"{kind} {value:.3g}" for kind, value in sums.items() if value)
-        size = max(progress.scale.height, progress.scale.width)
-        text = f"{size} px, step {progress.step}/{progress.steps}  {listed}"
+        text = f"{progress.scale.longer} px, step {progress.step}/{progress.steps}  {listed}"
         if self._lines is not None:
             left = progress.seconds * (1 / progress.done - 1) if progress.done else 0.0
             times = f"{format_seconds(progress.seconds)} < {format_seconds(left)}"

@@ -7,6 +7,7 @@ from nst.objective.recipe import Recipe
 from nst.objective.styles.finish import STATISTICS
 from nst.objective.styles.gram import GramStyle
 from nst.objective.styles.sums import Mask
+from nst.settings import Painting
 
 # Those that are made of sums over pixels.
 SUMMED = [name for name, kind in STATISTICS.items() if not (kind.keeps_maps or kind.per_scale)]
@@ -26,6 +27,22 @@ def recipe_of(content, style, smoothness=0.0, **conventions):
 def everywhere(grams, normalization="HW"):
     """Return style targets: for each tap one region, the whole image, with this Gram matrix."""
     return {tap: [Region(GramStyle(gram, normalization))] for tap, gram in grams.items()}
+
+
+def styles_blended(at):
+    """Return settings for two styles that share a picture, given the folder of the files."""
+    return {"style": [Painting(at / "painting.png", 3), at / "other.png"]}
+
+
+def styles_by_region(at):
+    """Return the same, side by side: two of them in the left region."""
+    return {
+        "style": [
+            Painting(at / "painting.png", 2, mask=at / "left.png", region=at / "left.png"),
+            Painting(at / "other.png", 1, region=at / "left.png"),
+            Painting(at / "other.png", mask=at / "left.png", region=at / "right.png"),
+        ]
+    }
 
 
 def mask_of(pixels):

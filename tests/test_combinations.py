@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from objectives import styles_blended, styles_by_region
 from running import begun
 from show.test_report import pictures
 from stopping import assert_the_same_when_stopped, saved, stop_after, without_seconds
@@ -24,14 +25,8 @@ from nst.stylize import complete
 TAPS = {"content_taps": {"relu2_2": 2.0}, "style_taps": {"relu1_1": 1e3, "relu3_2": 5e2}}
 CONTROLS = {  # name: settings, given the folder of the pictures
     "nothing": lambda at: {},
-    "two styles": lambda at: {"style": [Painting(at / "painting.png", 3), at / "other.png"]},
-    "masks": lambda at: {
-        "style": [
-            Painting(at / "painting.png", 2, mask=at / "left.png", region=at / "left.png"),
-            Painting(at / "other.png", 1, region=at / "left.png"),
-            Painting(at / "other.png", mask=at / "left.png", region=at / "right.png"),
-        ]
-    },
+    "two styles": styles_blended,
+    "masks": styles_by_region,
     "color content": lambda at: {"color": "content"},
     "color content-luminance": lambda at: {"color": "content-luminance"},
     "color match": lambda at: {"color": "match"},

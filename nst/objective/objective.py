@@ -149,7 +149,7 @@ class Losses:
     raw: Mapping[str, Array]  # "content relu4_1", "style relu1_1", "smoothness": unweighted
 
     def floats(self) -> dict[str, float]:
-        """Return ``{"total": ..., "content relu3_3": ..., ...}`` as Python floats: one wait."""
+        """Return ``{"total": ..., "content relu4_1": ..., ...}`` as Python floats: one wait."""
         named = {"total": self.total, **self.raw}
         return dict(zip(named, kernels.floats(list(named.values())), strict=True))
 

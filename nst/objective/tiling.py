@@ -22,7 +22,7 @@ leave a frame in the picture.  Places are counted from the corner of the image i
 by twice the radius instead: the same result for more work.)
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -219,21 +219,25 @@ def features_of(
     tiles, shown = tiles_of(vgg, image, side, padding), with_margin(image, padding)
     architecture = vgg.network.architecture
     if len(tiles) == 1:
-        features = vgg.features(shown)
-        own = {tap: features[tap][tiles[0].inside(architecture.stride(tap))] for tap in taps}
-        return {tap: vgg.device.xp.ascontiguousarray(part) for tap, part in own.items()}
+        owned = _owned(vgg, shown, tiles[0], taps)
+        return {tap: vgg.device.xp.ascontiguousarray(own) for tap, own in owned}
     stored = {tap: FileArray(architecture.shape(tap, *image.shape[1:])) for tap in taps}
 
     def store(tile: Tile) -> None:  # a tile's features are gone before the next one's are made
-        features = vgg.features(shown[tile.window])
-        for tap, target in stored.items():
-            stride = architecture.stride(tap)
-            target[tile.own(stride)] = kernels.on_host(features[tap][tile.inside(stride)])
+        for tap, own in _owned(vgg, shown, tile, stored):
+            stored[tap][tile.own(architecture.stride(tap))] = kernels.on_host(own)
 
     for tile in tiles:
         store(tile)
     vgg.release()
     return stored
+
+
+def _owned(vgg: Vgg, shown: Array, tile: Tile, taps: Iterable[str]) -> Iterator[tuple[str, Array]]:
+    """Yield the features that ``tile`` owns at each of the ``taps``: parts of larger arrays."""
+    features = vgg.features(shown[tile.window])
+    for tap in taps:
+        yield tap, features[tap][tile.inside(vgg.network.architecture.stride(tap))]
 
 
 def style_sums(
@@ -249,7 +253,7 @@ def style_sums(
     A mask is that of the tap; None: all pixels.
     """
     tiles = tiles_of(vgg, image, side, padding)
-    maps = {tap for tap in masks if statistics[tap].keeps_maps} if len(tiles) > 1 else set()
+    maps = [tap for tap in masks if statistics[tap].keeps_maps and len(tiles) > 1]
     stored = features_of(vgg, image, maps, side, padding) if maps else {}
     whole = {tap: statistics[tap].collect(stored[tap], masks[tap]) for tap in maps}
     if summed := {tap: mask for tap, mask in masks.items() if tap not in maps}:
@@ -270,9 +274,9 @@ def _added(
     stride = vgg.network.architecture.stride
 
     def collected(tile: Tile) -> dict[str, Any]:  # its features are gone with its return
-        features, found = vgg.features(shown[tile.window]), {}
-        for tap, mask in masks.items():
-            own = vgg.device.xp.ascontiguousarray(features[tap][tile.inside(stride(tap))])
+        found = {}
+        for tap, part in _owned(vgg, shown, tile, masks):
+            own, mask = vgg.device.xp.ascontiguousarray(part), masks[tap]
             mask_there = None if mask is None else mask.within(tile.own(stride(tap)))
             found[tap] = statistics[tap].collect(own, mask_there)
         return found

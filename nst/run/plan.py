@@ -86,6 +86,11 @@ def draft(inputs: Inputs) -> Plan:
     return Plan(scales, None, inputs.recipe.history, folder=folder)
 
 
+def plan_to_paint(inputs: Inputs) -> Plan:
+    """Return how to paint one picture that somebody waits for: a draft without a measurement."""
+    return plan_draft(inputs) or plan(inputs)
+
+
 def plan_draft(inputs: Inputs) -> Plan | None:
     """Return how to paint a draft, which is to be there at once; None for anything else.
 

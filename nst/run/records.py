@@ -108,7 +108,7 @@ class Records:
         entry = {
             "step": step,
             "scale": number,
-            "size": max(scale.height, scale.width),
+            "size": scale.longer,
             "seconds": round(seconds, 3),
             **losses,
         }

@@ -128,7 +128,7 @@ def draw_losses(
     """Draw every raw loss against the step, on a logarithmic axis.
 
     ``history`` has one mapping a step: "step", "scale" and "size" (pixels), and the raw losses
-    "content relu3_3", "style relu1_1", ..., "smoothness".  Where the scale changes there is a
+    "content relu4_1", "style relu1_1", ..., "smoothness".  Where the scale changes there is a
     vertical line.  What is zero, negative or not finite cannot be on the axis and is left out, and
     so is what lies beyond LEAST and MOST: matplotlib cannot draw so long an axis.
     The "total" is drawn only if asked for: where losses are combined by their logarithms it is

@@ -259,7 +259,7 @@ class Painter:
             images.save(path, run.inputs.device.asnumpy(run.state.image).clip(0, 1))
         scale = run.plan.scales[int(history[-1]["scale"]) - 1 if history else 0]
         settings = replace(settings, init=str(path))
-        return onward(settings, height, width, max(scale.height, scale.width))
+        return onward(settings, height, width, scale.longer)
 
     def _begun(self, piece: Piece, settings: Settings, like: Plan | None = None) -> Run:
         """Return a run with these settings, planned, or as another that takes the same."""

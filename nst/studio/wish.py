@@ -110,8 +110,7 @@ def onward(settings: Settings, height: int, width: int, side: int) -> Settings:
     ``height`` and ``width`` are the photograph's.  Each size keeps its steps.
     """
     scales = scales_for(height, width, settings)
-    sides = [max(scale.height, scale.width) for scale in scales]
-    left = [(n, one.steps) for n, one in zip(sides, scales, strict=True) if n >= side]
+    left = [(scale.longer, scale.steps) for scale in scales if scale.longer >= side]
     if len(left) < 2:  # which a command line cannot list
         return replace(settings, scales=1, steps=scales[-1].steps)
     sizes, steps = zip(*left, strict=True)

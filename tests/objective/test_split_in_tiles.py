@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from objectives import mask_of, recipe_of
+from objectives import mask_of, recipe_of, styles_blended, styles_by_region
 from running import paint
 from small_networks import ReferenceVgg, draw_arrays, relative_error
 from stopping import assert_the_same_when_stopped
@@ -47,14 +47,8 @@ def size(request, monkeypatch):
 
 ASKED = {
     "everywhere": lambda at: {},
-    "two with shares": lambda at: {"style": [Painting(at / "painting.png", 3), at / "other.png"]},
-    "regions": lambda at: {
-        "style": [
-            Painting(at / "painting.png", 2, mask=at / "left.png", region=at / "left.png"),
-            Painting(at / "other.png", 1, region=at / "left.png"),
-            Painting(at / "other.png", mask=at / "left.png", region=at / "right.png"),
-        ]
-    },
+    "two with shares": styles_blended,
+    "regions": styles_by_region,
     "the photograph's own": lambda at: {"strength": 0.6},
     "smaller paintings": lambda at: {"style_scale": 0.5},
     "larger paintings": lambda at: {"style_scale": 1.7},
@@ -218,7 +212,7 @@ def test_stopped_and_resumed_in_tiles_it_paints_the_same_picture(settings, tmp_p
     def in_tiles(inputs):
         return replace(draft(inputs), side=SIDE)
 
-    monkeypatch.setattr(sys.modules["nst.api"], "plan", in_tiles)
+    monkeypatch.setattr(sys.modules["nst.run.plan"], "plan", in_tiles)
     assert_the_same_when_stopped(settings(**RUN), tmp_path / "saved", 3, 6)
 
 

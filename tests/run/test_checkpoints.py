@@ -488,7 +488,7 @@ def test_losses_that_are_not_finite_are_not_saved(settings, tmp_path, monkeypatc
         return losses, d_image
 
     monkeypatch.setattr(Objective, "evaluate", evaluate)
-    monkeypatch.setattr(sys.modules["nst.api"], "plan", draft)  # the probe evaluates too
+    monkeypatch.setattr(sys.modules["nst.run.plan"], "plan", draft)  # the probe evaluates too
     with pytest.raises(NstError, match="left the finite numbers"):
         stylize(settings(checkpoint=tmp_path / "saved"))
     assert len(load(tmp_path / "saved").history) == 4
@@ -500,7 +500,7 @@ def test_a_run_in_tiles_goes_on_in_the_same_tiles(settings, tmp_path, monkeypatc
     def in_tiles(inputs):
         return dataclasses.replace(draft(inputs), side=112, pairs=3)
 
-    monkeypatch.setattr(sys.modules["nst.api"], "plan", in_tiles)
+    monkeypatch.setattr(sys.modules["nst.run.plan"], "plan", in_tiles)
     inputs = prepare(settings())
     planned = in_tiles(inputs)
     state = start(inputs, planned)

@@ -199,7 +199,7 @@ def test_a_preview_of_scales_from_the_coarsest_up(some):
 @pytest.mark.usefixtures("small_drafts")
 @pytest.mark.parametrize("recipe", ["nst", "neighbours"])
 def test_a_draft_is_saved_before_the_rest_is_planned(settings, monkeypatch, recipe):
-    module, there = sys.modules["nst.api"], []
+    module, there = sys.modules["nst.run.plan"], []
     plan = module.plan
 
     def spied(inputs):

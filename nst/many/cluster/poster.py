@@ -56,7 +56,7 @@ def shared_out(
     begins = plan.estimate is not None
     side = min(SIDE, plan.side or SIDE) if begins else plan.side
     full = plan.full
-    longest = max(full.height, full.width) + 2 * padding_in(inputs)
+    longest = full.longer + 2 * padding_in(inputs)
     if side is None or longest <= side:
         raise NstError(
             f"a picture of {full.width} x {full.height} pixels is one tile, and nothing to share; "

@@ -141,7 +141,7 @@ class SplitStyle:
 
     def measure(self, features: Array, mask: Mask | None = None) -> Seen:
         """Return the positions of the image, or of a tile, that are looked at."""
-        here, place = self._looked_at(features)
+        here, place = self._own_grid(features)
         vectors = features[:, *here].copy()  # the next tile's take the place of these
         area, weights = float(math.prod(vectors.shape[1:])), None
         if mask is not None:
@@ -182,7 +182,7 @@ class SplitStyle:
         d_features = features.copy() if out is None else out
         if not add:
             d_features.fill(0)
-        here, place = self._looked_at(features)
+        here, place = self._own_grid(features)
         d_features[:, *here] += d_sums[:, *place].astype(features.dtype, copy=False)
         return d_features
 
@@ -203,7 +203,7 @@ class SplitStyle:
         first = slice(0, None, _step(features.shape[1:]))
         return (first, first) if self.grid is None else self.grid
 
-    def _looked_at(self, features: Array) -> tuple[Grid, Grid]:
+    def _own_grid(self, features: Array) -> tuple[Grid, Grid]:
         """Return which of these ``features`` are looked at, and which part of the grid that is."""
         own = self.own or tuple(slice(0, length) for length in features.shape[1:])
         rows, columns = map(_own_part, self._grid(features), own)
