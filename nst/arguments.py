@@ -160,8 +160,9 @@ def add_settings(
     add(
         "color",
         choices=COLORS,
-        help="whose colours: the style's; the content's, chroma by pixel; the same, but painted "
-        "in grey first; or the style's, first matched to the content's mean and covariance",
+        help="whose colours: the style's, and as much of each as it has; the same, as the losses "
+        "leave them; the content's, chroma by pixel; the same, but painted in grey first; or the "
+        "style's, first matched to the content's mean and covariance",
     )
     add(
         "optimizer",

@@ -449,7 +449,7 @@ def wall(files):
 
 
 @pytest.mark.parametrize("painting", ["waves", "swirl"])
-@pytest.mark.parametrize(("picture", "most"), [("sky", 0.5), ("wall", 0.9)])
+@pytest.mark.parametrize(("picture", "most"), [("sky", 0.5), ("wall", 1)])
 def test_what_is_flat_gets_strokes_and_no_speckle(settings, request, picture, most, painting):
     """Painted coarse to fine, by the embedded model, it is less rough than the painting."""
     style = images.load(demo.style_path(painting))

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,12 @@ from nst.signals import Signals
 from nst.stylize import complete
 
 FULL = (160, 133)  # of the result at --size 160
+
+
+@pytest.fixture
+def settings(settings):
+    """As the losses leave it: at another size colours are brought elsewhere."""
+    return partial(settings, color="painted")
 
 
 def ending(step, error):

@@ -6,6 +6,7 @@ import sys
 import threading
 import weakref
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,6 +22,12 @@ from nst.run.inputs import prepare
 from nst.stylize import Run, complete
 
 FULL = (160, 133)  # of the result at --size 160
+
+
+@pytest.fixture
+def settings(settings):
+    """As the losses leave it: at another size colours are brought elsewhere."""
+    return partial(settings, color="painted")
 
 
 def stopping(step):

@@ -6,6 +6,7 @@ import json
 import sys
 import weakref
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -29,6 +30,12 @@ FULL = (160, 133)  # of the result at --size 160
 
 
 # ---- Where painting starts -----------------------------------------------------------
+
+
+@pytest.fixture
+def settings(settings):
+    """As the losses leave it: at another size colours are brought elsewhere."""
+    return partial(settings, color="painted")
 
 
 def test_noise_is_grey_with_a_breath_of_noise_from_the_seed(rng):

@@ -76,8 +76,14 @@ def base_of(
     reference: np.ndarray,
     shared: Shared,
 ) -> Inputs:
-    """Return the inputs of a run whose photograph is the ``reference`` frame of a scene."""
+    """Return the inputs of a run whose photograph is the ``reference`` frame of a scene.
+
+    Where its colours are moved before it is painted, by the same map in every frame, they are not
+    moved again after it: by each frame's own, what comes into the picture would change the rest.
+    """
     inputs = inputs_of(settings, device, read, (reference, None), shared)
+    if inputs.recipe.content_colors == "style":
+        inputs = replace(inputs, recipe=replace(inputs.recipe, palette="painted"))
     if inputs.recipe.init not in INITS:
         picture = images.load_to_paint(read[Path(inputs.recipe.init)])[0]
         inputs = replace(inputs, start=picture)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 OPTIMIZERS = ("descent", "adam", "pyramid", "lbfgs")
-PALETTES = ("painted", "moments", "chroma")
+PALETTES = ("painted", "matched", "chroma")
 INITS = ("content", "noise", "style")
 
 
@@ -77,7 +77,7 @@ class Recipe:
     step_size: float = 1.0  # of all but L-BFGS, in units of pixel_range
     step_decay: float = 1.0  # step_size is multiplied by this at every step
     betas: tuple[float, float] = (0.9, 0.999)  # Adam's
-    palette: str = "painted"  # or moments, or chroma: see colour.py
+    palette: str = "painted"  # or matched, or chroma: see colour.py
     average: float = 0.0  # of Adam's pictures a running mean with this decay; 0: the last one
     clip: bool = False  # keep pixels between black and white while painting
     fine: "Recipe | None" = None  # what is minimised then, at full size, from what was painted

@@ -66,7 +66,7 @@ _PAINTED: dict[str, Any] = {  # how our own recipes with nearest features are pa
     "step_size": 0.02,
     "clip": True,
 }
-_OURS: dict[str, Any] = {**_PAINTED, "palette": "moments", "coarsest": 64, "steps": 120}
+_OURS: dict[str, Any] = {**_PAINTED, "palette": "matched", "coarsest": 64, "steps": 120}
 _NEAREST: dict[str, Any] = {  # and the objective of two of them
     "content": {},
     "style": {HYPERCOLUMN: 1.0},
@@ -95,6 +95,7 @@ RECIPES = {
         bands=12,
         step_size=0.02,
         clip=True,
+        palette="matched",
     ),
     "neighbours": Recipe(
         source="this program's; Kolkin et al., Neural Neighbor Style Transfer (2022), its base",

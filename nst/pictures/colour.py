@@ -1,6 +1,8 @@
 """Whose colours a painting has: the style's or the content's, and in which sense.
 
-    style              the painting's colours: nothing is done
+    style              the painting's colours, and as much of each as the painting has, where the
+                       recipe says so (``palette`` "matched", see `with_distribution_of`)
+    painted            the same, left as the losses make them: nothing is done
     content            painted as usual; then each pixel keeps its luma and takes the content's
                        chroma: objects have their own colours (Johnson's -original_colors)
     content-luminance  painted in grey, the style's luma brought to the mean and spread of the
@@ -14,7 +16,7 @@ style loss alone lets some in.
 
 Gatys, Bethge, Hertzmann and Shechtman, "Preserving Color in Neural Artistic Style Transfer"
 (2016), arXiv 1606.05897.  Images are (3, H, W) RGB in [0, 1]: this is done once before painting,
-in NumPy, and once after it, where moments are matched on the device that painted.
+in NumPy, and once after it.
 """
 
 from collections.abc import Sequence
@@ -27,8 +29,12 @@ from nst.kernels import Array
 from nst.pictures import images
 
 Moments = tuple[np.ndarray, np.ndarray]  # mean (3,) and covariance (3, 3) of colours, float64
-COLORS = ("style", "content", "content-luminance", "match")
+COLORS = ("style", "painted", "content", "content-luminance", "match")
 ROWS_AT_ONCE = 64  # looked at or coloured
+LEVELS = 256  # quantiles by which a distribution is known
+LOOKED_AT = 1 << 16  # pixels of a picture, about, from which they are taken
+TOWARDS = 0.75  # of the way to the painting's distribution that colours go
+MOST_STRETCH = 1.25  # by which they are spread: what is nearly flat would become speckled
 GREY_LEVEL = 1 / 255  # a smaller spread of colours is rounding, and nothing to stretch
 
 # OkLab by Bjoern Ottosson (2020), in the digits in which Kolkin et al. take it.
@@ -207,6 +213,146 @@ def match_moments(
     to_target = _power(target_covariance, 0.5) @ _power(covariance, -0.5)
     k = kernels.of(image)
     return k.clip(k.map_channels(image, to_target, mean, target_mean), 0, 1)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """How often paintings have which colours: `distribution_of`."""
+
+    moments: Moments  # of RGB
+    quantiles: np.ndarray  # (3, LEVELS), float64, of OkLab's L, a and b
+
+
+def distribution_of(
+    pictures: Sequence[np.ndarray], masks: Sequence[np.ndarray | None], weights: Sequence[float]
+) -> Distribution:
+    """Return how the colours of several paintings are spread together.
+
+    Parameters
+    ----------
+    pictures : sequence of (3, H, W) float arrays
+        RGB in [0, 1].
+    masks : sequence of (H, W) float arrays or None
+        Of each the pixels count where its mask is not 0; None: all.
+    weights : sequence of float
+        How much each one counts.
+    """
+    seen = [_looked_at(*pair) for pair in zip(pictures, masks, strict=True)]
+    shares = [
+        np.full(one[0].size, weight / one[0].size)
+        for one, weight in zip(seen, weights, strict=True)
+    ]
+    moments = blended([colour_moments(one) for one in seen], weights)
+    values = np.concatenate([as_oklab(one) for one in seen], axis=2)
+    return Distribution(moments, _quantiles(values, np.concatenate(shares)))
+
+
+def between(first: Distribution, second: Distribution, share: float) -> Distribution:
+    """Return what lies between two distributions: means, covariances and quantiles by themselves.
+
+    Parameters
+    ----------
+    first, second : Distribution
+        The two.
+    share : float
+        From 0, the ``first``, to 1, the ``second``.
+    """
+    pairs = zip(
+        (*first.moments, first.quantiles), (*second.moments, second.quantiles), strict=True
+    )
+    mean, covariance, quantiles = ((1 - share) * one + share * other for one, other in pairs)
+    return Distribution((mean, covariance), quantiles)
+
+
+def with_distribution_of(
+    painted: np.ndarray, style: Distribution, alpha: np.ndarray | None = None
+) -> np.ndarray:
+    """Return ``painted`` with colours as the ``style`` has them, and nearly as often.
+
+    First mean and covariance become the style's: `match_moments`.  Then in OkLab each of L, a and
+    b goes TOWARDS its place in the style's distribution, by the quantiles of both:
+
+        v + TOWARDS (Q_style(F(v)) - v),    Q(F(v)) = v of the picture itself
+
+    That is the optimal transport of one dimension (Pitie, Kokaram and Dahyot, "N-Dimensional
+    Probability Density Function Transfer", 2005, take it along many).  Equal colours stay equal.
+    Where the style's are spread wider than MOST_STRETCH times as far as the picture's, that far
+    is all they go.  sRGB's numbers are taken for linear ones, as `with_chroma_of` does.
+
+    Parameters
+    ----------
+    painted : (3, H, W) float array
+        RGB in [0, 1].
+    style : Distribution
+        Of the paintings.
+    alpha : (H, W) float array, optional
+        Pixels where it is 0 do not count.
+    """
+    seen = _looked_at(painted, alpha)
+    own = colour_moments(seen)
+    mean, covariance = style.moments
+    spread = np.sqrt(np.trace(covariance) / max(np.trace(own[1]), GREY_LEVEL**2))
+    moments = mean, covariance * min(1, MOST_STRETCH / spread) ** 2 if spread else covariance
+    known = _quantiles(as_oklab(match_moments(seen, moments, own=own)))
+    wanted = _no_wider(style.quantiles, known)
+    result = np.empty_like(painted)
+    for top in range(0, painted.shape[1], ROWS_AT_ONCE):
+        rows = slice(top, top + ROWS_AT_ONCE)
+        strip = np.ascontiguousarray(painted[:, rows])
+        lab = as_oklab(match_moments(strip, moments, own=own))
+        for channel, before, after in zip(lab, known, wanted, strict=True):
+            channel += TOWARDS * _moved(channel, before, after)
+        result[:, rows] = from_oklab(lab)
+    return result
+
+
+def _no_wider(quantiles: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return ``quantiles`` (3, LEVELS), each row spread MOST_STRETCH times as far as ``known``.
+
+    At most: those that are not wider stay.
+    """
+    mean = quantiles.mean(axis=1, keepdims=True)
+    spreads = [np.maximum(rows.std(axis=1), 1e-12) for rows in (known, quantiles)]
+    share = np.minimum(1, MOST_STRETCH * spreads[0] / spreads[1])
+    return mean + share[:, None] * (quantiles - mean)
+
+
+def _moved(values: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Return how far ``values`` are from where they lie in the distribution ``after``.
+
+    ``before`` and ``after`` are quantiles, (LEVELS,).  A value that is several quantiles at once,
+    as in a flat picture, goes to their mean.
+    """
+    levels, which, count = np.unique(before, return_inverse=True, return_counts=True)
+    moved = np.bincount(which, after - before) / count
+    return np.interp(values, levels, moved).astype(values.dtype)
+
+
+def _looked_at(picture: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Return RGB (3, 1, N) of about LOOKED_AT pixels where the mask is not 0; of all, if few are.
+
+    Every n-th of every n-th row: the same ones each time.
+    """
+    step = max(1, round((picture[0].size / LOOKED_AT) ** 0.5))
+    if mask is None:
+        return np.ascontiguousarray(picture[:, ::step, ::step]).reshape(3, 1, -1)
+    if np.count_nonzero(mask[::step, ::step]) < LEVELS:
+        step = 1
+    seen: np.ndarray = picture[:, ::step, ::step][:, mask[::step, ::step] > 0][:, None]
+    return np.ascontiguousarray(seen)
+
+
+def _quantiles(values: np.ndarray, shares: np.ndarray | None = None) -> np.ndarray:
+    """Return the quantiles (3, LEVELS) of ``values`` (3, 1, N), that count by their ``shares``."""
+    wanted = (np.arange(LEVELS) + 0.5) / LEVELS
+    weights = np.ones(values[0].size) if shares is None else shares
+    found = []
+    for channel in values.reshape(3, -1).astype(np.float64):
+        levels, which = np.unique(channel, return_inverse=True)
+        edges = np.append(0, np.cumsum(np.bincount(which, weights)))
+        reached = np.stack([edges[:-1], edges[1:]], axis=1).ravel() / edges[-1]
+        found.append(np.interp(wanted, reached, np.repeat(levels, 2)))
+    return np.stack(found)
 
 
 @dataclass(frozen=True)

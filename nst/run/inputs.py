@@ -22,6 +22,7 @@ from nst.settings import Painting, Settings
 from nst.vgg import Vgg
 
 LEAST_SHARE = 0.01  # of a mask, below which a pixel is outside
+EVEN = 0.7  # power of the strength: of how far colours go, so that 0.5 looks half way
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,12 @@ class Inputs:
         """
         painted = image.clip(0, 1)
         alpha, strength = _fitted(self.alpha, *painted.shape[1:]), self.settings.strength
-        if self.recipe.palette == "moments":
-            painted = in_style_colours(
-                painted, alpha, self.paintings, strength, device=self.device
-            )
-        elif self.recipe.palette == "chroma":
+        palette = "painted" if self.settings.color == "painted" else self.recipe.palette
+        if palette == "matched":
+            colouring = _colouring(self.recipe, self.paintings)
+            photograph = colour.content_to_paint(self.settings.color, self.photograph)
+            painted = in_style_palette(painted, alpha, colouring, strength, photograph)
+        elif palette == "chroma":
             photograph = images.resize(self.content, *painted.shape[1:])
             painted = with_chroma(
                 painted, photograph, alpha, self.paintings, strength, self.device
@@ -225,10 +227,14 @@ def content_of(
     """Return the photograph in the colours that are painted; for ``like`` see below."""
     content = colour.content_to_paint(settings.color, photograph)
     if recipe.content_colors == "style":
-        colouring = [one for one in paintings if one.taken_at(min(recipe.style))]
-        chosen, strength = colouring or paintings, settings.strength
-        content = in_style_colours(content, alpha, chosen, strength, like)
+        chosen = _colouring(recipe, paintings)
+        content = in_style_colours(content, alpha, chosen, settings.strength, like)
     return content
+
+
+def _colouring(recipe: Recipe, paintings: Sequence[ReadPainting]) -> Sequence[ReadPainting]:
+    """Return the paintings whose colours are taken: those of the shallowest layer, if any."""
+    return [one for one in paintings if one.taken_at(min(recipe.style))] or paintings
 
 
 def read_style(
@@ -264,7 +270,6 @@ def in_style_colours(
     paintings: Sequence[ReadPainting],
     strength: float = 1.0,
     like: np.ndarray | None = None,
-    device: Device = devices.CPU,
 ) -> np.ndarray:
     """Return ``content`` (3, H, W) with its colours matched to those of the ``paintings``.
 
@@ -291,11 +296,48 @@ def in_style_colours(
         if like is not None:
             own = colour.colour_moments(like, _fitted(sharing[0].region, *like.shape[1:]))
         shown = alpha if region is None else region
-        placed, seen = device.asarray(content), None if shown is None else device.asarray(shown)
-        matched = device.asnumpy(colour.match_moments(placed, of_paintings, seen, own))
+        matched = colour.match_moments(content, of_paintings, shown, own)
         share = np.float32(1) if region is None else region
         coloured = coloured + share * (matched - content)
     return content + np.float32(strength) * (np.clip(coloured, 0, 1) - content)
+
+
+def in_style_palette(
+    painted: np.ndarray,
+    alpha: np.ndarray | None,
+    paintings: Sequence[ReadPainting],
+    strength: float = 1.0,
+    photograph: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return ``painted`` (3, H, W) with colours as the paintings have them, and nearly as often.
+
+    Region by region, see `colour.with_distribution_of`.  With a ``strength`` below 1 they are
+    spread between those of the ``photograph``, of any size, and the paintings': ``strength**EVEN``
+    of the way, with which a strength of 0.5 looks half way.
+    """
+    if strength == 0:
+        return painted
+    coloured = painted
+    for sharing, region in _by_region(paintings, *painted.shape[1:]):
+        shown = alpha if region is None else region
+        if shown is not None and not shown.any():
+            continue  # too small to be seen at this size
+        wanted = colour.distribution_of(
+            [one.picture for one in sharing],
+            [_fitted(one.mask, *one.picture.shape[1:]) for one in sharing],
+            [one.weight for one in sharing],
+        )
+        if strength < 1 and photograph is not None:
+            sized = images.resize(photograph, *painted.shape[1:])
+            own = colour.distribution_of([sized], [shown], [1])
+            wanted = colour.between(own, wanted, strength**EVEN)
+        found = colour.with_distribution_of(painted, wanted, shown)
+        if region is None and coloured is painted:
+            coloured = found  # as ever, but for styles in regions; images are large
+        else:
+            share = np.float32(1) if region is None else region
+            coloured = coloured + share * (found - painted)
+    return coloured.clip(0, 1, out=None if coloured is painted else coloured)
 
 
 def with_chroma(

@@ -4,12 +4,15 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from nst.devices import CPU
 from nst.film.clip import Frame
 from nst.film.flow import grey
 from nst.film.kept import Kept
-from nst.film.painting import Painted, Reel
+from nst.film.painting import Painted, Reel, at_frame, base_of
 from nst.film.scenes import Scene
 from nst.pictures import images
+from nst.pictures.reading import read as read_input
+from nst.run.shared import Shared
 
 START, COUNT = 3, 7  # the scene's first frame in its film, and how many it has
 
@@ -80,3 +83,17 @@ def test_a_stretch_has_the_unit_and_the_frames_that_it_looks_back_at(tmp_path, r
         np.testing.assert_array_equal(
             images.as_uint8(image), images.as_uint8(1 - pictures[number])
         )
+
+
+def test_what_comes_into_a_film_changes_no_colour_of_the_rest(settings, rng):
+    """The default recipe's photograph is moved by one map in all frames; then nothing more is."""
+    asked = settings()
+    read = {one.path: read_input(one.path) for one in asked.style}
+    frame = rng.random((3, 30, 40)).astype(np.float32)
+    base = base_of(asked, CPU, read, {}, frame, Shared())
+    brighter = frame.copy()
+    brighter[:, :10] = 1
+    for picture in (frame, brighter):
+        np.testing.assert_array_equal(at_frame(base, picture).present(frame), frame)
+    moved = [at_frame(base, picture).content[:, 10:] for picture in (frame, brighter)]
+    np.testing.assert_array_equal(*moved)

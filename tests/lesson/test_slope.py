@@ -13,7 +13,7 @@ from nst.lesson.derivations import LINES
 DERIVATIONS = Path(numpy_kernels.__file__).with_name("DERIVATIONS.md").read_text(encoding="utf-8")
 NO_GRADIENT = {  # headings of steps, and of what is for the reader: nothing to nudge
     "Adam on a Laplacian pyramid: `PyramidAdam`, of `resize` and `resize_backward`",
-    "The palette of nearest features: `map_channels`, which `match_moments` and "
+    "The palette of a painted picture: `map_channels`, which `match_moments` and "
     "`with_chroma_of` are made of",
     "Normalised descent: `normalised_descent_step`",
     "Adam: `adam_step`",

@@ -77,6 +77,7 @@ def steepness(image):
 @pytest.fixture
 def inputs(request):
     asked = {"size": 96, "steps": 40, "scales": 1, "model": "vgg16-slim", "device": "cpu"}
+    asked["color"] = "painted"
     return prepare(Settings(demo.content_path(), demo.style_path(request.param), None, **asked))
 
 

@@ -97,6 +97,7 @@ def painted(name, folder):
         "steps": (2, 3),
         "seed": 5,
         "init": "noise" if recipe == "hvass" else "content",  # others stay near the noise
+        "color": "painted",  # as the losses leave it
         "pooling": "average",  # a maximum may change its place with the last bit of a product
     }
     inputs = prepare(Settings(**asked | changes | (styles(folder) if styles else {})))

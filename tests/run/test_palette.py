@@ -5,7 +5,8 @@ import pytest
 
 from nst.objective.recipes import RECIPES
 from nst.pictures import colour, images
-from nst.run.inputs import ReadPainting, in_style_colours, prepare
+from nst.run.inputs import ReadPainting, in_style_colours, in_style_palette, prepare
+from nst.settings import Painting
 
 
 @pytest.fixture
@@ -74,3 +75,162 @@ def test_a_strength_between_goes_half_way_and_only_the_default_recipe_does_so(se
     assert {name for name, recipe in RECIPES.items() if recipe.content_colors == "style"} == {
         "nst"
     }
+
+
+# ---- The palette that a picture has when it is done ------------------------------------
+
+
+def in_oklab(image):
+    """OkLab (3, N) in float64, by Ottosson's formula: sRGB's numbers taken for linear ones."""
+    cones = np.cbrt(colour.TO_CONES @ image.reshape(3, -1).astype(np.float64))
+    return colour.TO_LAB @ cones
+
+
+def spread(values):
+    """What lies at 1 / 20, 2 / 20, ... of each row."""
+    return np.quantile(values, np.arange(1, 20) / 20, axis=1)
+
+
+@pytest.fixture
+def skewed(rng):
+    """A painting whose lightness is mostly low, with a few bright places: (3, 40, 50)."""
+    bright = rng.random((40, 50)) ** 4
+    return np.stack([0.1 + 0.8 * bright, 0.2 + 0.5 * bright**2, 0.6 - 0.4 * bright]).astype("f4")
+
+
+@pytest.fixture
+def smooth(rng):
+    """A picture of (3, 130, 70), several strips high, of evenly spread colours."""
+    rows, columns = np.mgrid[:130, :70] / 130
+    noise = 0.02 * rng.standard_normal((3, 130, 70))
+    return (np.stack([rows, columns, 0.5 - rows / 4]) * 0.6 + 0.2 + noise).astype(np.float32)
+
+
+def test_three_quarters_of_the_way_to_the_painting_s_distribution(smooth, skewed):
+    """In each channel of OkLab, from where the mean and covariance alone would bring it."""
+    found = in_style_palette(smooth, None, [ReadPainting(skewed)])
+    moved = colour.match_moments(smooth, colour.colour_moments(skewed))
+    before, after = spread(in_oklab(moved)), spread(in_oklab(skewed))
+    expected = before + 0.75 * (after - before)
+    np.testing.assert_allclose(spread(in_oklab(found)), expected, atol=4e-3)
+    assert np.abs(before - expected).max() > 0.03
+
+
+def test_equal_colours_stay_equal_and_lighter_greys_lighter(smooth, skewed):
+    smooth[:, 100:] = smooth[:, :30]
+    found = in_style_palette(smooth, None, [ReadPainting(skewed)])
+    np.testing.assert_array_equal(found[:, 100:], found[:, :30])
+    grey, greys = colour.as_grey(smooth), ReadPainting(colour.as_grey(skewed))
+    after = in_style_palette(grey, None, [greys])[0].ravel()
+    assert np.diff(after[np.argsort(grey[0], axis=None)]).min() > -1e-5
+    assert np.ptp(after) > 0.3
+
+
+def test_a_picture_is_moved_the_same_whatever_is_held_at_once(smooth, skewed, monkeypatch):
+    whole = in_style_palette(smooth, None, [ReadPainting(skewed)])
+    monkeypatch.setattr(colour, "ROWS_AT_ONCE", 7)
+    in_strips = in_style_palette(smooth, None, [ReadPainting(skewed)])
+    np.testing.assert_allclose(in_strips, whole, atol=2e-6)
+
+
+def test_a_large_picture_is_known_by_some_of_its_pixels(smooth, skewed, monkeypatch):
+    whole = in_style_palette(smooth, None, [ReadPainting(skewed)])
+    monkeypatch.setattr(colour, "LOOKED_AT", 1000)
+    by_some = in_style_palette(smooth, None, [ReadPainting(skewed)])
+    assert 0 < np.abs(by_some - whole).mean() < 0.01
+
+
+def test_two_paintings_are_spread_by_their_weights(smooth, skewed):
+    """Three of one, that is dark, for one of the other, that is white."""
+    white = ReadPainting(np.full((3, 5, 4), 1, np.float32), 1)
+    dark = ReadPainting(skewed * np.float32(0.2), 3)
+    together = colour.distribution_of([dark.picture, white.picture], [None, None], [3, 1])
+    lightness = together.quantiles[0]
+    assert (lightness > 0.99).mean() == pytest.approx(0.25, abs=0.01)
+
+
+def test_regions_masks_and_what_is_hidden(smooth, skewed, paintings):
+    left = np.zeros(smooth.shape[1:], np.float32)
+    left[:, :20] = 1
+    region = ReadPainting(skewed, region=left, part="left")
+    found = in_style_palette(smooth, None, [region])
+    np.testing.assert_array_equal(found[:, :, 20:], smooth[:, :, 20:])
+    alone = in_style_palette(np.ascontiguousarray(smooth[:, :, :20]), None, [ReadPainting(skewed)])
+    np.testing.assert_allclose(found[:, :, :20], alone, atol=5e-3)
+
+    nowhere = ReadPainting(skewed, region=np.zeros_like(left), part="nowhere")
+    np.testing.assert_array_equal(in_style_palette(smooth, None, [nowhere]), smooth)
+
+    alpha = np.ones(smooth.shape[1:], np.float32)
+    alpha[:9] = 0
+    white = smooth.copy()
+    white[:, :9] = 1  # never seen
+    seen = [in_style_palette(one, alpha, [ReadPainting(skewed)])[:, 9:] for one in (smooth, white)]
+    np.testing.assert_array_equal(*seen)
+
+    mask = np.zeros(skewed.shape[1:], np.float32)
+    mask[:20] = 1
+    half = np.ascontiguousarray(skewed[:, :20])
+    masked = in_style_palette(smooth, None, [ReadPainting(skewed, mask=mask)])
+    np.testing.assert_allclose(
+        masked, in_style_palette(smooth, None, [ReadPainting(half)]), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_a_flat_picture_takes_the_painting_s_mean_and_no_more(level, skewed):
+    flat = np.full((3, 20, 30), level, np.float32)
+    found = in_style_palette(flat, None, [ReadPainting(skewed)])
+    assert np.ptp(found.reshape(3, -1), axis=1).max() == 0
+    assert np.abs(found[:, 0, 0] - skewed.mean(axis=(1, 2))).max() < 0.1
+
+
+def test_a_strength_between_is_between_the_photograph_and_the_painting(smooth, skewed):
+    """A picture painted half way stays there, and is not moved towards the painting once more."""
+    photograph = np.ascontiguousarray(1 - smooth[::-1, ::2, ::2] * 0.8)
+    painting = ReadPainting(skewed)
+
+    def presented(strength):
+        return in_style_palette(smooth, None, [painting], strength, photograph)
+
+    np.testing.assert_array_equal(presented(0), smooth)
+    both = [colour.distribution_of([one], [None], [1]) for one in (photograph, skewed)]
+    for strength in (0.25, 0.5):
+        weights = [1 - strength**0.7, strength**0.7]
+        mean = np.average([one.moments[0] for one in both], axis=0, weights=weights)
+        found = presented(strength)
+        np.testing.assert_allclose(found.mean(axis=(1, 2)), mean, atol=0.04)
+
+
+def test_what_is_nearly_flat_is_not_stretched_into_speckle(rng, skewed):
+    """Noise of 2 grey levels has at most 1.25 times 1.25 as much after the two steps."""
+    wall = (0.5 + rng.standard_normal((3, 80, 90)) * 2 / 255).astype(np.float32)
+    found = in_style_palette(wall, None, [ReadPainting(skewed)])
+    assert found.std(axis=(1, 2)).max() < 2 * wall.std(axis=(1, 2)).max()
+    assert np.abs(found.mean(axis=(1, 2)) - skewed.mean(axis=(1, 2))).max() < 0.06
+
+
+def test_a_picture_is_left_as_painted_where_that_is_asked_or_the_recipe_s_way(settings, rng):
+    image = rng.random((3, 30, 40)).astype(np.float32)
+
+    def presented(**how):
+        return prepare(settings(**how)).present(image)
+
+    assert np.abs(presented() - image).mean() > 0.01
+    for as_painted in ({"color": "painted"}, {"recipe": "gatys"}):
+        taps = {"content_taps": {"relu3_1": 1.0}, "style_taps": {"relu1_1": 1.0}}
+        np.testing.assert_array_equal(presented(**as_painted, **taps), image)
+    ours = {name for name, recipe in RECIPES.items() if recipe.palette == "matched"}
+    assert ours == {"nst", "neighbours", "mixture", "strokes"}
+
+
+def test_the_colours_are_those_of_the_painting_at_the_shallowest_layer(settings, files, rng):
+    """As the photograph's are before: fine strokes of one painting, large forms of another."""
+    image = rng.random((3, 30, 40)).astype(np.float32)
+    fine = Painting(files / "painting.png", taps=("relu1_1", "relu2_1"))
+    coarse = Painting(files / "photograph.png", taps=("relu3_1", "relu4_1"))
+    both, alone = (
+        prepare(settings(style=styles)).present(image)
+        for styles in ([fine, coarse], [Painting(files / "painting.png")])
+    )
+    np.testing.assert_array_equal(both, alone)

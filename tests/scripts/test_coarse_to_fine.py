@@ -29,7 +29,7 @@ def test_shares_of_the_time_are_told_by_hand(capsys):
 
 
 def test_the_last_picture_is_judged_and_its_loss_split(settings):
-    inputs, planned, state = begun(prepare(settings(steps=7, scales=1)))
+    inputs, planned, state = begun(prepare(settings(steps=7, scales=1, color="painted")))
     judge = coarse_to_fine.Judge(inputs, planned)
     image = complete(inputs, planned, state, judge).image
     ((work, *losses),) = judge.scores
