@@ -30,6 +30,7 @@ from benchmarking import (
     felt,
     lesson,
     machine,
+    peers,
     tables,
     timing,
     work,
@@ -184,34 +185,33 @@ def descents(arguments: argparse.Namespace) -> bool:
 
 
 def seconds_to_quality(arguments: argparse.Namespace) -> bool:
-    """Print the seconds from Enter to a picture of given quality: the program before, and now."""
+    """Print the seconds from Enter to a picture of given quality: before, now, and the peers'."""
     rows, last = [], []
     with tempfile.TemporaryDirectory() as place:
         before, folder = Path(place, "before"), Path(place, "painted")
-        programs = {"before": before, "now": felt.ROOT}
         if not felt.unpack(arguments.against, before):
             print(f"\nno commit {arguments.against} here: nothing to compare with")
             return True
+        programs = {"before": felt.of(before), "now": felt.of(felt.ROOT)}
+        for name, checkout in arguments.peers:
+            programs[name] = peers.of(name, checkout, arguments.peer_seconds)
         for size in arguments.felt_sizes:
             for style in arguments.styles:
                 painting = demo.style_path(style)
                 settings = Settings(
                     demo.content_path(), painting, None, size=size, model=arguments.model
                 )
-                frames, found, wanted = {}, {}, 0.0
-                for name, package in programs.items():
-                    painted = folder / f"{style}-{size}-{name}"
-                    frames[name] = felt.paint(package, settings, painted)
-                    found[name] = felt.losses(settings, frames[name])
-                    wanted = wanted or found[name][-1]
-                    times = felt.reached(frames[name], found[name], wanted)
-                    cells = ["never" if t is None else f"{t:.1f}" for t in times]
-                    end = f"{frames[name][-1].seconds:.1f}"
-                    rows.append([f"{style}, {size} px", name, *cells, end])
-                    rows[-1].append(f"{found[name][-1] / wanted:.2f}")
-                last.append([frames[name][-1].path for name in programs])
+                wanted, pictures = 0.0, []
+                for name, paint in programs.items():
+                    frames = paint(settings, folder / f"{style}-{size}-{name}")
+                    found = felt.losses(settings, frames)
+                    wanted = wanted or found[-1]
+                    cells = felt.row(frames, found, wanted)
+                    rows.append([f"{style}, {size} px", name, *cells])
+                    pictures.append(frames[-1].path)
+                last.append(pictures)
         if arguments.sheet is not None:
-            felt.blind_sheet(last, arguments.sheet)
+            felt.blind_sheet(last, list(programs), arguments.sheet)
     shares = [f"{quality:g} x" for quality in felt.QUALITIES]
     header = [f"s from Enter, {arguments.model}", "", *shares, "end", "loss there"]
     print(f"\nbest convolution: {machine.convolution_rate():.0f} GFLOP/s")
@@ -227,6 +227,14 @@ def answers(arguments: argparse.Namespace) -> bool:
         print(f"\nthe lesson at {size} px")
         print(tables.table(header, [each.row for each in waited]), flush=True)
     return True
+
+
+def _peer(text: str) -> tuple[str, Path]:
+    name, _, folder = text.partition("=")
+    if name not in peers.COMMANDS or not Path(folder).is_dir() or not folder:
+        known = " or ".join(peers.COMMANDS)
+        raise argparse.ArgumentTypeError(f"wanted {known}, =, and its folder; found {text!r}")
+    return name, Path(folder)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -254,6 +262,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", default="vgg16-slim", help="for felt")
     add("--against", default=felt.BEFORE, metavar="COMMIT", help="for felt: the program before")
     add("--sheet", type=Path, metavar="FILE.png", help="for felt: last pictures, in random order")
+    add(
+        "--peers",
+        nargs="+",
+        type=_peer,
+        default=[],
+        metavar="NAME=FOLDER",
+        help=f"for felt: checkouts of {' and '.join(peers.COMMANDS)}; give --model vgg16",
+    )
+    add("--peer-seconds", type=float, default=600, help="after which a peer is stopped")
     add("--watch-memory", metavar="NAME", help=argparse.SUPPRESS)  # what the child processes run
     add("--time", metavar="NAME", help=argparse.SUPPRESS)
     add("--gradient", metavar="FILE", type=Path, help=argparse.SUPPRESS)

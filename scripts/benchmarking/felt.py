@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -40,6 +41,9 @@ class Frame:
     path: Path
 
 
+Painter = Callable[[Settings, Path], list[Frame]]  # paints into a folder, which it makes
+
+
 def unpack(commit: str, folder: Path) -> bool:
     """Put the package as it was at ``commit`` into ``folder``; False where git has no such."""
     git = ["git", "-C", str(ROOT), "archive", commit, "nst", "models"]
@@ -60,6 +64,8 @@ def paint(package: Path, settings: Settings, folder: Path) -> list[Frame]:
     words = ["stylize", settings.content, settings.style[0].path, "--size", settings.size]
     words += ["--tap-weights", "taps.toml"]
     words += ["--model", settings.model, "--save-every", EVERY, "--device", "cpu", "--quiet"]
+    if "painted" in (package / "nst" / "pictures" / "colour.py").read_text(encoding="utf-8"):
+        words += ["--color", "painted"]  # as the losses leave it, as programs before did
     command = [sys.executable, "-m", "nst", *map(str, words), "-o", str(output)]
     began = time.time()
     environment = {**os.environ, "PYTHONPATH": str(package)}
@@ -87,6 +93,17 @@ def losses(settings: Settings, frames: Sequence[Frame]) -> list[float]:
     return [float(objective.evaluate(image)[0].total) for image in shown]
 
 
+def of(package: Path) -> Painter:
+    """Return what paints with the program in ``package``."""
+    return partial(paint, package)
+
+
+def row(frames: Sequence[Frame], found: Sequence[float], wanted: float) -> list[str]:
+    """Return a program's cells: seconds to each quality and to its end, and the loss there."""
+    cells = ["never" if t is None else f"{t:.1f}" for t in reached(frames, found, wanted)]
+    return [*cells, f"{frames[-1].seconds:.1f}", f"{found[-1] / wanted:.2f}"]
+
+
 def reached(frames: Sequence[Frame], found: Sequence[float], wanted: float) -> list[float | None]:
     """Return the seconds to each of QUALITIES times the ``wanted`` loss; None: never."""
     first = []
@@ -98,16 +115,27 @@ def reached(frames: Sequence[Frame], found: Sequence[float], wanted: float) -> l
     return first
 
 
-def blind_sheet(pairs: Sequence[Sequence[Path]], path: Path, seed: int | None = None) -> None:
-    """Save the pairs of pictures below one another, each in a random order; the key lies beside.
+def blind_sheet(
+    pictures: Sequence[Sequence[Path]],
+    programs: Sequence[str],
+    path: Path,
+    seed: int | None = None,
+) -> None:
+    """Save the rows of pictures below one another, each in a random order; the key lies beside.
 
-    ``pairs`` are of the program before and of today's.
+    A row has a picture of each of the ``programs``, of the height of the first one.
     """
     rng, rows, key = random.Random(seed), [], []
-    for pair in pairs:
-        order = rng.sample(range(2), 2)
-        key.append(" | ".join(("before", "now")[k] for k in order))
-        rows.append(np.concatenate([images.load(pair[k]) for k in order], axis=2))
+    for row in pictures:
+        order = rng.sample(range(len(row)), len(row))
+        key.append(" | ".join(programs[k] for k in order))
+        loaded = [images.load(row[k]) for k in order]
+        height = images.load(row[0]).shape[1]
+        sized = [
+            images.resize(one, height, round(one.shape[2] * height / one.shape[1]))
+            for one in loaded
+        ]
+        rows.append(np.concatenate(sized, axis=2))
     width = max(row.shape[2] for row in rows)
     fitted = [np.pad(row, ((0, 0), (0, 8), (0, width - row.shape[2]))) for row in rows]
     images.save(path, np.concatenate(fitted, axis=1))

@@ -15,7 +15,18 @@ from small_networks import NARROW_VGG16
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 import benchmark
-from benchmarking import children, contenders, convergence, felt, machine, tables, timing, work
+from benchmarking import (
+    children,
+    contenders,
+    convergence,
+    felt,
+    machine,
+    peers,
+    tables,
+    timing,
+    vgg16_as_vgg19,
+    work,
+)
 
 from nst import Settings
 from nst.pictures import images
@@ -345,7 +356,7 @@ def test_a_blind_sheet_has_each_pair_once_and_its_key_beside(tmp_path):
         for path, grey in zip(pair, (0, 1), strict=True):
             images.save(path, np.full((3, *size), grey, np.float32))
         pairs.append(pair)
-    felt.blind_sheet(pairs, tmp_path / "sheet.png", seed=3)
+    felt.blind_sheet(pairs, ["before", "now"], tmp_path / "sheet.png", seed=3)
     sheet = images.load(tmp_path / "sheet.png")
     key = (tmp_path / "sheet.txt").read_text().splitlines()
     assert set(key) == {"before | now", "now | before"}
@@ -363,25 +374,140 @@ def test_a_commit_that_is_not_there_is_no_error(tmp_path, capsys):
 
 
 def test_the_table_has_a_row_for_each_program(tiny, tmp_path, monkeypatch, capsys):
-    taken = {"before": (2.0, 4.0), "now": (1.0, 2.0)}
+    taken = {"before": (2.0, 4.0), "now": (1.0, 2.0), "pt": (3.0, 9.0)}
     monkeypatch.setattr(felt, "unpack", lambda *_: True)
     monkeypatch.setattr(machine, "convolution_rate", lambda: 100.0)
 
     def paint(package, settings, folder):
         assert (package == felt.ROOT) == folder.name.endswith("now")
+        return saved(folder)
+
+    def paint_peer(program, checkout, seconds, settings, folder):
+        assert (program, checkout, seconds) == ("neural-style-pt", tmp_path, 7)
+        return saved(folder)
+
+    def saved(folder):
         name = folder.name.split("-")[-1]
         folder.mkdir(parents=True)
         images.save(folder / "out.png", np.zeros((3, 16, 20), np.float32))
         return [felt.Frame(seconds, folder / "out.png") for seconds in taken[name]]
 
     monkeypatch.setattr(felt, "paint", paint)
+    monkeypatch.setattr(peers, "paint", paint_peer)
     monkeypatch.setattr(felt, "losses", lambda _, frames: [1.15, 1.0][: len(frames)])
     words = ["--parts", "felt", "--felt-sizes", "64", "--styles", "glass"]
+    words += ["--peers", f"neural-style-pt={tmp_path}", "--peer-seconds", "7"]
     assert benchmark.main([*words, "--sheet", str(tmp_path / "sheet.png")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[-2:]]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[-3:]]
     assert cells == [
         ["glass, 64 px", "before", "2.0", "4.0", "4.0", "4.0", "1.00"],
         ["glass, 64 px", "now", "1.0", "2.0", "2.0", "2.0", "1.00"],
+        ["glass, 64 px", "neural-style-pt", "3.0", "9.0", "9.0", "9.0", "1.00"],
     ]
     assert (tmp_path / "sheet.png").exists()
+
+
+# ---- Other programs ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wanted", ["other=.", "neural-style-pt", "neural-style-pt=nowhere"])
+def test_a_peer_that_is_not_there_is_one_line(wanted, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        benchmark.main(["--parts", "felt", "--peers", wanted])
+    assert stopped.value.code == 2
+    assert f"found {wanted!r}" in capsys.readouterr().err
+
+
+def checkout_of(folder, script):
+    """A checkout of neural-style-pt whose program is ``script``."""
+    folder.mkdir()
+    (folder / "neural_style.py").write_text(script)
+    return folder
+
+
+@pytest.fixture
+def no_weights(monkeypatch):
+    monkeypatch.setattr(peers, "write_weights", lambda *_: None)
+
+
+def test_a_peer_is_asked_in_its_own_words_and_its_frames_are_in_order(tiny, tmp_path, no_weights):
+    script = """
+import sys, time
+words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+assert words["-image_size"] == "48" and words["-content_image"].endswith("photograph.png")
+for name in ("out_10", "out_5", "out"):
+    open(name + ".png", "w").write(name)
+    time.sleep(0.05)
+"""
+    checkout = checkout_of(tmp_path / "it", script)
+    frames = peers.of("neural-style-pt", checkout, 60)(tiny, tmp_path / "painted")
+    assert [frame.path.name for frame in frames] == ["out_10.png", "out_5.png", "out.png"]
+    assert 0 < frames[0].seconds < frames[1].seconds < frames[2].seconds < 60
+
+
+def test_a_peer_that_takes_too_long_is_stopped_and_half_a_picture_is_no_frame(
+    tiny, tmp_path, no_weights
+):
+    script = """
+import time
+for name in ("out_5", "out_10"):
+    open(name + ".png", "w").write(name)
+    time.sleep(0.05)
+time.sleep(600)
+"""
+    frames = peers.paint(
+        "neural-style-pt", checkout_of(tmp_path / "it", script), 3, tiny, tmp_path / "p"
+    )
+    assert [frame.path.name for frame in frames] == ["out_5.png"]
+
+
+def test_a_peer_that_fails_says_why(tiny, tmp_path, no_weights):
+    checkout = checkout_of(tmp_path / "it", "raise ImportError('no torchvision here')")
+    with pytest.raises(ValueError, match="no torchvision here"):
+        peers.paint("neural-style-pt", checkout, 60, tiny, tmp_path / "painted")
+
+
+def test_weights_for_another_input_do_the_same_to_the_image():
+    """Away from the rim; at every place where the means are the same."""
+    rng = np.random.default_rng(5)
+    arrays = {
+        "mean": rng.uniform(0.3, 0.6, (1, 3, 1, 1)),
+        "std": rng.uniform(0.2, 0.3, (1, 3, 1, 1)),
+        "conv1_1.weight": rng.standard_normal((4, 3, 3, 3)),
+        "conv1_1.bias": rng.standard_normal(4),
+    }
+    image = rng.random((3, 3, 3))
+    made = peers.for_input(arrays, peers.CAFFE_MEAN, peers.CAFFE_STD)
+    own = (image - arrays["mean"][0]) / arrays["std"][0]
+    other = (image - peers.CAFFE_MEAN[:, None, None]) * 255
+    expected = (arrays["conv1_1.weight"] * own).sum(axis=(1, 2, 3)) + arrays["conv1_1.bias"]
+    found = (made["conv1_1.weight"] * other).sum(axis=(1, 2, 3)) + made["conv1_1.bias"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+@needs_pytorch
+@pytest.mark.parametrize("program", peers.COMMANDS)
+def test_a_peer_sees_what_our_vgg16_sees(program, tmp_path, monkeypatch):
+    import torch
+
+    from nst.vgg import Vgg, weights
+
+    caffe = program == "neural-style-pt"
+    mean, std = (peers.CAFFE_MEAN, peers.CAFFE_STD) if caffe else peers.IMAGENET
+    task = work.make(48)
+    network = weights.from_arrays(task.arrays, mean=tuple(mean), std=(0.3, 0.4, 0.5))
+    monkeypatch.setattr(weights, "load", lambda model: network)
+    peers.write_weights("any", tmp_path / "vgg.pth", program)
+    layers = [*vgg16_as_vgg19.layers(torch.nn)]
+    if caffe:  # that program has a VGG16 of its own
+        layers = [layer for layer in layers if not isinstance(layer, torch.nn.Identity)]
+    theirs = torch.nn.Module()
+    theirs.features = torch.nn.Sequential(*layers)
+    theirs.load_state_dict(torch.load(tmp_path / "vgg.pth"))
+    seen = ((task.image - mean[:, None, None]) / std[:, None, None]).astype(np.float32)
+    seen = torch.tensor(seen[::-1].copy() if caffe else seen)
+    with torch.no_grad():
+        found = theirs.features[: 18 if caffe else 20](seen[None])[0].numpy()
+    expected = Vgg(network, ["conv4_1"]).forward(task.image)["conv4_1"]
+    assert np.abs(found - expected).max() / np.abs(expected).max() < 1e-5
