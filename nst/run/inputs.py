@@ -13,6 +13,7 @@ from nst.errors import NstError, brief, warn
 from nst.files import PathLike, current_folder
 from nst.objective import Warped
 from nst.objective.recipes import INITS, Recipe
+from nst.objective.styles.sums import painted_share
 from nst.pictures import colour, images, reading
 from nst.pictures.reading import Input
 from nst.run import checkpoints, marks
@@ -88,8 +89,9 @@ class Inputs:
         painted = image.clip(0, 1)
         alpha, strength = _fitted(self.alpha, *painted.shape[1:]), self.settings.strength
         if self.recipe.palette == "moments":
-            painted = in_style_colours(
-                painted, alpha, self.paintings, strength, device=self.device
+            photograph = images.resize(self.content, *painted.shape[1:])
+            painted = with_palette(
+                painted, photograph, alpha, self.paintings, strength, self.device
             )
         elif self.recipe.palette == "chroma":
             photograph = images.resize(self.content, *painted.shape[1:])
@@ -298,6 +300,36 @@ def in_style_colours(
     return content + np.float32(strength) * (np.clip(coloured, 0, 1) - content)
 
 
+def with_palette(
+    painted: np.ndarray,
+    photograph: np.ndarray,
+    alpha: np.ndarray | None,
+    paintings: Sequence[ReadPainting],
+    strength: float = 1.0,
+    device: Device = devices.CPU,
+) -> np.ndarray:
+    """Return ``painted`` (3, H, W) with its colours matched to those of the ``paintings``.
+
+    With a ``strength`` below 1 they go so much of the way from the photograph's:
+
+        strength * matched to the paintings + (1 - strength) * matched to the photograph
+
+    for what is ``painted`` has gone a part of that way already.  Moved by the same share of what
+    is left, its colours went 3/4 of the way with half the strength.  See `in_style_colours`.
+    """
+    if strength == 0:
+        return painted
+    matched = in_style_colours(painted, alpha, paintings, device=device)
+    if strength == 1:
+        return matched
+    before = [
+        replace(one, picture=photograph, mask=alpha if one.region is None else one.region)
+        for one in paintings
+    ]
+    kept = in_style_colours(painted, alpha, before, device=device)
+    return kept + np.float32(strength) * (matched - kept)
+
+
 def with_chroma(
     painted: np.ndarray,
     photograph: np.ndarray,
@@ -462,7 +494,7 @@ def _weighed(
         content={t: w * settings.content_weight for t, w in content.items()},
         style={t: w * settings.style_weight for t, w in style.items()},
         edges=settings.edges,
-        smoothness=recipe.smoothness * settings.tv_weight * settings.style_share,
+        smoothness=recipe.smoothness * settings.tv_weight * painted_share(settings.strength),
         **given,
     )
 

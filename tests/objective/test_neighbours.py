@@ -157,7 +157,7 @@ def test_only_a_region_asks(features):
 def test_with_less_strength_the_photograph_keeps_its_direction(features):
     asking, painting, _ = features
     full, none, some = (
-        flat(style_of([painting], asking, own=asking, strength=s).target) for s in (1, 0, 0.4)
+        flat(style_of([painting], asking, own=asking, share=s).target) for s in (1, 0, 0.4)
     )
     np.testing.assert_allclose(none, unit(flat(asking)), rtol=1e-5)
     np.testing.assert_allclose(some, unit(0.4 * full + 0.6 * none), rtol=1e-5)

@@ -88,6 +88,11 @@ class NeighboursStyle:
         whole = sum(shares)
         return Paintings(tuple(styles), tuple(share / whole for share in shares))
 
+    @staticmethod
+    def painted_share(strength: float) -> float:
+        """Return the strength: so much of each direction is the painting's."""
+        return strength
+
     @classmethod
     def of(cls, sums: Paintings, recipe: Recipe, query: Query) -> "NeighboursStyle":
         """Return the style of the paintings for one scale, whose picture asks with ``query``."""
@@ -103,7 +108,7 @@ class NeighboursStyle:
             wanted = _directions(joined.take(query.device.xp.asarray(chosen), axis=1))
             if query.own is not None:  # the photograph's own direction keeps its share
                 own = _directions(query.vectors(query.own, strip, positions))
-                wanted = query.strength * wanted + (1 - query.strength) * own
+                wanted = query.share * wanted + (1 - query.share) * own
                 wanted = _directions(wanted)
             _put(target, strip, positions, wanted, query.device)
             first += len(positions)

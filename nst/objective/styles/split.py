@@ -120,6 +120,16 @@ class SplitStyle:
             found += [share / sum(shares) * one for one in several.shares]
         return SplitStyle(tuple(paintings), tuple(found))
 
+    @staticmethod
+    def painted_share(strength: float) -> float:
+        """Return the square root of the strength, which is more than it.
+
+        A place always finds features of the photograph that are much like its own: those pull it
+        back, and with them the content that is kept beside them, whose weight stays.  With a
+        quarter of the painting, or a half, what was painted before was undone.
+        """
+        return math.sqrt(strength)
+
     @classmethod
     def of(cls, sums: "SplitStyle", recipe: Recipe) -> "SplitStyle":
         """Return the style of these paintings: what was blended."""
