@@ -34,7 +34,6 @@ LARGEST_SIDE = 16384  # pixels; a larger number is taken for a typing mistake
 MOST_STEPS = 1_000_000  # a larger number is taken for a typing mistake
 LARGEST_SEED = 2**64 - 1
 MOST_SCALES, MOST_STYLES, MOST_TAPS = 64, 64, 64  # that can be listed
-STRENGTH_POWER = 2  # of the strength: the painting's share of the style; see `style_share`
 LARGEST_FACTOR = 1e12  # of weights: beyond, losses leave the finite numbers
 OUTPUTS = ("output", "log", "report", "checkpoint")
 # What does not change the picture, and so does not come with --from:
@@ -361,15 +360,6 @@ class Settings:
                 there = [self.output.with_name(name) for name in os.listdir(self.output.parent)]
         steps = {self.frame_step(path): path for path in there}
         return [steps[step] for step in sorted(filter(None, steps))]
-
-    @property
-    def style_share(self) -> float:
-        """The painting's share of the style, 0 to 1; the photograph's own is the rest.
-
-        Less than the strength: the photograph's colours are already on their way to the
-        painting's.  So half the strength paints about half of the difference from the photograph.
-        """
-        return self.strength**STRENGTH_POWER
 
     @property
     def asked_steps(self) -> int | tuple[int, ...]:

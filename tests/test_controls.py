@@ -13,6 +13,7 @@ from nst import cli, demo, stylize
 from nst.arguments import settings_of
 from nst.errors import NstError
 from nst.lookup import Lookup
+from nst.objective.styles.finish import STATISTICS
 from nst.pictures import images
 from nst.run.inputs import ReadPainting, prepare, read_mask, within_regions
 from nst.run.plan import draft
@@ -211,10 +212,35 @@ def test_strength_blends_the_photograph_s_own_style_in(settings, files, monkeypa
     np.testing.assert_allclose(half, full / 4 + own * 3 / 4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("painting", ["swirl", "waves", "garden"])
-def test_half_the_strength_is_half_the_way(painting):
+@pytest.mark.parametrize("statistic", ["gram", "neighbours", "split"])
+def test_each_statistic_has_its_own_share_of_the_painting(statistic):
+    """Of sums the strength's square; of directions it, and where they are sought anew its root."""
+    share = {"gram": 1 / 16, "neighbours": 1 / 4, "split": 1 / 2}[statistic]
+    assert STATISTICS[statistic].painted_share(0.25) == share
+    assert [STATISTICS[statistic].painted_share(s) for s in (0, 1)] == [0, 1]
+
+
+def test_the_last_pass_of_strokes_looks_at_the_photograph_too(settings):
+    inputs = prepare(settings(recipe="strokes", strength=0.36, model="vgg16-slim"))
+    found = objective_at(inputs.fine, draft(inputs).full).targets.style["relu2_1"]
+    assert [region.style.shares for region in found] == [pytest.approx((0.4, 0.6))]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "painting"),
+    [
+        ("nst", "swirl"),
+        ("nst", "waves"),
+        ("nst", "garden"),
+        ("neighbours", "waves"),
+        ("strokes", "waves"),
+        ("strokes", "garden"),
+    ],
+)
+def test_half_the_strength_is_half_the_way(recipe, painting):
     content, style = demo.content_path(), demo.style_path(painting)
-    asked = Settings(content, style, None, size=96, steps=40, model="vgg16-slim", device="cpu")
+    how = {"size": 96, "steps": 40, "model": "vgg16-slim", "device": "cpu"}
+    asked = Settings(content, style, None, recipe=recipe, **how)
     full, half = (paint(prepare(replace(asked, strength=s))).image for s in (1, 0.5))
     photograph = images.resize(images.load(content), *full.shape[1:])
     share = np.abs(half - photograph).mean() / np.abs(full - photograph).mean()

@@ -43,6 +43,7 @@ class Recipe:
     looked_at: int | None = (
         1 << 14
     )  # positions of a painting, of more every second, ...; None: all
+    both_ways: bool = False  # what is near to everything counts for less: see matching.py
     rotations: bool = False  # paintings are looked at turned by 90, 180 and 270 degrees too
     relative: bool = False  # divide each loss by its target's own mean square
     combination: str = "sum"  # of the losses, or of their logarithms

@@ -71,6 +71,7 @@ _NEAREST: dict[str, Any] = {  # and the objective of two of them
     "content": {},
     "style": {HYPERCOLUMN: 1.0},
     "style_statistic": "neighbours",
+    "both_ways": True,
     "smoothness": 1.0,
     **_OURS,
 }
@@ -116,6 +117,7 @@ RECIPES = {
             content={"relu3_3": 1.0},
             style=_each(_BELOW_BLOCK_5, 2.5),
             style_statistic="split",
+            both_ways=True,
             smoothness=0.5,
             **_PAINTED,
         ),

@@ -73,6 +73,14 @@ class Style(Protocol):
     def blend(styles: Sequence[Any], shares: Sequence[float]) -> Any:
         """Return what several paintings have together, each with its share."""
 
+    @staticmethod
+    def painted_share(strength: float) -> float:
+        """Return the paintings' share of what is compared, for a ``strength`` of 0 to 1.
+
+        The rest is the photograph's own.  Half the strength is to paint about half of the
+        difference from the photograph.
+        """
+
     def measure(self, features: Array, mask: Mask | None = None) -> Any:
         """Return sums over the pixels of the image's ``features``; those of tiles add up by +."""
 

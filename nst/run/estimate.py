@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 
 from nst.memory import format_bytes
 from nst.objective.style import Style
+from nst.objective.styles.matching import ASKED_BACK
 from nst.objective.styles.sums import Effort
 from nst.objective.tiling import smallest_side, spans
 from nst.pictures import images
@@ -113,6 +114,7 @@ class Work:
     # ^ the taps at which the paintings' own features are kept, in files where they are in tiles
     whole: bool = False  # what it compares cannot be had tile by tile
     looked_at: int | None = None  # positions of a painting
+    both_ways: bool = False  # and some of the image's are asked back
     padding: int = 0  # pixels around a picture that the network is shown
     bands: int = 1  # of frequencies in which L-BFGS begins
     edges: bool = False  # of the photograph are kept
@@ -148,6 +150,9 @@ class Work:
             in_file = 0 if whole else own
             values += effort.values - in_file + (own if whole and self.blended else 0)
             products += effort.products
+            if self.both_ways:  # a copy of what is looked at, with its prices
+                values += channels * min(painted, self.looked_at or painted)
+                products += effort.products / ASKED_BACK
         return Effort(values, products)
 
     def looked(

@@ -13,6 +13,7 @@ from nst.errors import NstError, brief, warn
 from nst.files import PathLike, current_folder
 from nst.objective import Warped
 from nst.objective.recipes import INITS, Recipe
+from nst.objective.styles.sums import painted_share
 from nst.pictures import colour, images, reading
 from nst.pictures.reading import Input
 from nst.run import checkpoints, marks
@@ -504,7 +505,7 @@ def _weighed(
         content={t: w * settings.content_weight for t, w in content.items()},
         style={t: w * settings.style_weight for t, w in style.items()},
         edges=settings.edges,
-        smoothness=recipe.smoothness * settings.tv_weight * settings.style_share,
+        smoothness=recipe.smoothness * settings.tv_weight * painted_share(settings.strength),
         **given,
     )
 

@@ -149,6 +149,7 @@ def work_of(inputs: Inputs, plan: Plan, cost: Cost, base: float) -> Work:
         looking={t: kind for t, kind in kinds.items() if kind.keeps_maps},
         whole=not fits_tiles(inputs.recipe),
         looked_at=inputs.recipe.looked_at,
+        both_ways=inputs.recipe.both_ways,
         blended=inputs.settings.strength < 1,
         averaged=inputs.recipe.average > 0,
         padding=padding_in(inputs),

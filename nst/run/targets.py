@@ -130,9 +130,9 @@ def measure_region(
     kinds = kinds_of(inputs.recipe)
     measured = [measure_style(inputs, painting, scale, side, share) for painting in paintings]
     masks = masks_at(inputs, paintings[0].region, scale.height, scale.width)
-    painted = inputs.settings.style_share
+    strength = inputs.settings.strength
     summed = {tap: mask for tap, mask in masks.items() if not kinds[tap].per_scale}
-    own = sums_at(inputs, seen.photograph, summed, side) if painted < 1 and summed else {}
+    own = sums_at(inputs, seen.photograph, summed, side) if strength < 1 and summed else {}
     asking = asking_at(inputs, seen, masks, side)
     regions = {}
     for tap, mask in masks.items():
@@ -143,10 +143,11 @@ def measure_region(
         ]
         if not taken:
             continue
-        blend = kinds[tap].blend
-        sums = blend(*zip(*taken, strict=True))
+        kind = kinds[tap]
+        sums = kind.blend(*zip(*taken, strict=True))
         if tap in own:
-            sums = blend([own[tap], sums], [1 - painted, painted])
+            painted = kind.painted_share(strength)
+            sums = kind.blend([own[tap], sums], [1 - painted, painted])
         covered = 1.0 if mask is None else float(mask.host.mean())
         regions[tap] = Region(finish(sums, inputs.recipe, tap, asking.get(tap)), mask, covered)
     return regions
@@ -166,8 +167,10 @@ def asking_at(
     if strength < 1:
         own = features_of(inputs.vgg, seen.photograph, taps, side, padding)
     inputs.vgg.release()  # a painting has a size of its own
+    painted = {tap: kinds[tap].painted_share(strength) for tap in taps}
     return {
-        tap: Query(asked[tap], inputs.device, masks[tap], strength, own.get(tap)) for tap in taps
+        tap: Query(asked[tap], inputs.device, masks[tap], painted[tap], own.get(tap))
+        for tap in taps
     }
 
 

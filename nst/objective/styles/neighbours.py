@@ -9,11 +9,13 @@ once for each scale.  Kolkin et al., "Neural Neighbor Style Transfer" (2022), wh
 hypercolumns.
 
 Nothing is averaged over the picture, as a Gram matrix is: the subject stays where it is.
+`neighbours` and `strokes` match both ways: see matching.py.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import ClassVar
 
 import numpy as np
@@ -24,6 +26,7 @@ from nst.errors import NstError
 from nst.kernels import Array
 from nst.memory import FileArray
 from nst.objective.recipe import Recipe
+from nst.objective.styles import matching
 from nst.objective.styles.query import STRIP_POSITIONS, Query
 from nst.objective.styles.sums import TINY_AREA, Effort, Mask, Place, area_of
 
@@ -68,7 +71,7 @@ class NeighboursStyle:
     target: Array | FileArray  # (C, H, W), unit vectors; 0 where nothing is painted
     device: Device  # of the features
 
-    knobs: ClassVar[tuple[str, ...]] = ("photograph_share", "looked_at")
+    knobs: ClassVar[tuple[str, ...]] = ("photograph_share", "looked_at", "both_ways")
     per_scale: ClassVar[bool] = True
     keeps_maps: ClassVar[bool] = False
 
@@ -88,12 +91,17 @@ class NeighboursStyle:
         whole = sum(shares)
         return Paintings(tuple(styles), tuple(share / whole for share in shares))
 
+    @staticmethod
+    def painted_share(strength: float) -> float:
+        """Return the strength: so much of each direction is the painting's."""
+        return strength
+
     @classmethod
     def of(cls, sums: Paintings, recipe: Recipe, query: Query) -> "NeighboursStyle":
         """Return the style of the paintings for one scale, whose picture asks with ``query``."""
         most = recipe.looked_at
         vectors = [_looked_at(one, query.device, most) for one in sums.positions]
-        index = _chosen(vectors, sums.shares, query)
+        index = _chosen(vectors, sums.shares, query, recipe.both_ways)
         joined = _side_by_side(vectors, query.device)
         target, first = query.field(), 0
         for strip, positions in query.strips():
@@ -103,7 +111,7 @@ class NeighboursStyle:
             wanted = _directions(joined.take(query.device.xp.asarray(chosen), axis=1))
             if query.own is not None:  # the photograph's own direction keeps its share
                 own = _directions(query.vectors(query.own, strip, positions))
-                wanted = query.strength * wanted + (1 - query.strength) * own
+                wanted = query.share * wanted + (1 - query.share) * own
                 wanted = _directions(wanted)
             _put(target, strip, positions, wanted, query.device)
             first += len(positions)
@@ -185,7 +193,9 @@ def _looked_at(painting: Positions, device: Device, looked_at: int | None) -> Ar
     return _side_by_side([vectors[:, ::step] for vectors in kept], device)
 
 
-def _chosen(vectors: Sequence[Array], shares: Sequence[float], query: Query) -> np.ndarray:
+def _chosen(
+    vectors: Sequence[Array], shares: Sequence[float], query: Query, both_ways: bool
+) -> np.ndarray:
     """Return which vector, of all paintings' side by side, each position that asks takes."""
     asking = [p for p in query.strips() if len(p[1])]
     mean = sum(_sum(query.vectors(query.features, *p)) for p in asking)
@@ -193,7 +203,8 @@ def _chosen(vectors: Sequence[Array], shares: Sequence[float], query: Query) -> 
     index, cosines, first = [], [], 0
     for painting in vectors:
         units = _directions(painting - painting.mean(axis=1, keepdims=True))
-        found = [_nearest(query.vectors(query.features, *p) - mean, units) for p in asking]
+        price = _price(units, query, mean) if both_ways else None
+        found = [_nearest(query.vectors(query.features, *p) - mean, units, price) for p in asking]
         index.append(first + np.concatenate([query.device.asnumpy(i) for i, _ in found]))
         cosines.append(np.concatenate([query.device.asnumpy(c) for _, c in found]))
         first += painting.shape[1]
@@ -204,11 +215,30 @@ def _chosen(vectors: Sequence[Array], shares: Sequence[float], query: Query) -> 
     return chosen
 
 
-def _nearest(queries: Array, units: Array) -> tuple[Array, Array]:
-    """Return for each query (C, N) which of the ``units`` (C, M) is nearest, and the cosine."""
-    k = kernels.of(queries, units)
-    index, cosines = k.nearest(_directions(queries), units)
+def _nearest(queries: Array, units: Array, price: Array | None) -> tuple[Array, Array]:
+    """Return for each query (C, N) which of the ``units`` (C, M) is nearest, and the cosine.
+
+    Less the ``price`` (M,) of each unit, if there is one.
+    """
+    if price is not None:
+        return matching.nearest(_directions(queries), units, price)
+    index, cosines = kernels.of(queries, units).nearest(_directions(queries), units)
     return index, cosines
+
+
+def _price(units: Array, query: Query, mean: Array) -> Array:
+    """Return the price (M,) of the ``units`` (C, M): see matching.py.
+
+    Which positions are asked back does not depend on the strips.
+    """
+    prices, first = [], 0
+    for strip, positions in query.strips():
+        back = positions[-first % matching.ASKED_BACK :: matching.ASKED_BACK]
+        first += len(positions)
+        if len(back):
+            queries = _directions(query.vectors(query.features, strip, back) - mean)
+            prices.append(matching.price_of(units, queries))
+    return reduce(np.maximum, prices)
 
 
 def _balanced(cosines: np.ndarray, shares: Sequence[float]) -> np.ndarray:

@@ -23,7 +23,7 @@ class Query:
     features: Array | FileArray  # (C, H, W); in a file where the picture is seen in tiles
     device: Device
     mask: Mask | None = None  # the region that asks; None: everywhere
-    strength: float = 1.0  # how much of the style is taken; the rest stays the photograph's
+    share: float = 1.0  # how much of the style is taken; the rest stays the photograph's
     own: Array | FileArray | None = None  # (C, H, W) of the photograph, where that is less than 1
 
     @property

@@ -3,7 +3,8 @@
     loss = mean over the positions i of  1 - max_j cos(f_i - mean f, s_j - mean s)
 
 with f_i the image's features at one layer and s_j the painting's there.  Which is nearest is held
-while the gradient is taken: a small step changes hardly a match.
+while the gradient is taken: a small step changes hardly a match.  Our own recipe matches both
+ways, and the loss is of what is taken then: see matching.py.
 
 Not every position is looked at: of a layer longer than 64 every second, third, ... row and
 column, the first of them drawn at every evaluation.  Kolkin et al., "Neural Neighbor Style
@@ -25,6 +26,7 @@ from nst.errors import NstError
 from nst.kernels import Array
 from nst.memory import FileArray
 from nst.objective.recipe import Recipe
+from nst.objective.styles import matching
 from nst.objective.styles.sums import TINY_AREA, Effort, Mask, Place
 
 LOOKED_AT = 64  # positions along the longer side, to twice as many
@@ -99,8 +101,9 @@ class SplitStyle:
     shares: tuple[float, ...]  # of the loss: how near each painting counts
     grid: Grid | None = None  # the whole layer's that is looked at; None: from the first on
     own: Grid | None = None  # what a tile owns of the layer; None: all
+    both_ways: bool = False  # see matching.py
 
-    knobs: ClassVar[tuple[str, ...]] = ()
+    knobs: ClassVar[tuple[str, ...]] = ("both_ways",)
     per_scale: ClassVar[bool] = False
     keeps_maps: ClassVar[bool] = True
 
@@ -120,10 +123,20 @@ class SplitStyle:
             found += [share / sum(shares) * one for one in several.shares]
         return SplitStyle(tuple(paintings), tuple(found))
 
+    @staticmethod
+    def painted_share(strength: float) -> float:
+        """Return the square root of the strength, which is more than it.
+
+        A place always finds features of the photograph that are much like its own: those pull it
+        back, and with them the content that is kept beside them, whose weight stays.  With a
+        quarter of the painting, or a half, what was painted before was undone.
+        """
+        return math.sqrt(strength)
+
     @classmethod
     def of(cls, sums: "SplitStyle", recipe: Recipe) -> "SplitStyle":
         """Return the style of these paintings: what was blended."""
-        return sums
+        return replace(sums, both_ways=recipe.both_ways)
 
     @staticmethod
     def effort(
@@ -161,7 +174,7 @@ class SplitStyle:
         k, image, loss, pull = kernels.of(vectors), centred[:, None], 0.0, 0 * centred[:, None]
         for painting, share in zip(self.paintings, self.shares, strict=True):
             units = _directions(painting, sums.grid, vectors)
-            index, _ = k.nearest(centred, units)
+            index = self._nearest(centred, units, shares)
             target = units.take(index, axis=1)[:, None]
             factor = share * (each if shares is None else 1.0)
             loss = loss + factor * k.cosine_distance(image, target, shares)
@@ -195,6 +208,19 @@ class SplitStyle:
         if self.grid is None:
             raise ValueError("a tile cannot know what is looked at of the whole: ask for `drawn`")
         return replace(self, own=place[1:])
+
+    def _nearest(self, centred: Array, units: Array, shares: Array | None) -> Array:
+        """Return which of the ``units`` (C, M) each of the vectors (C, N) takes: (N,).
+
+        One that counts for nothing is not asked back: no direction is near to it.
+        """
+        k = kernels.of(centred)
+        if not self.both_ways:
+            return k.nearest(centred, units)[0]
+        queries = k.unit_vectors(centred)
+        asked = queries if shares is None else queries * (shares > 0)
+        back = asked[:, :: matching.ASKED_BACK].copy()
+        return matching.nearest(queries, units, matching.price_of(units, back))[0]
 
     # ---- What is looked at ---------------------------------------------------------------
 

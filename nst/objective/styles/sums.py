@@ -18,6 +18,8 @@ from nst.kernels import Array
 
 TINY_AREA = 1e-10  # instead of dividing by zero where a mask has nothing at a layer
 
+STRENGTH_POWER = 2  # of the strength: see `painted_share`
+
 Place = tuple[slice, slice, slice]  # channels, rows and columns of a layer that a tile owns
 
 
@@ -73,6 +75,15 @@ def area_of(features: Array, mask: Mask | None) -> float:
     return features[0].size if mask is None else mask.area
 
 
+def painted_share(strength: float) -> float:
+    """Return the paintings' share of sums, and of smoothness, for a ``strength`` of 0 to 1.
+
+    Less than the strength: the photograph's colours are already on their way to the painting's.
+    So half the strength paints about half of the difference from the photograph.
+    """
+    return strength**STRENGTH_POWER
+
+
 class SumStyle:
     """What a statistic has from its sums being sums: it blends, and looks alike in every tile."""
 
@@ -97,6 +108,11 @@ class SumStyle:
         means = [area * style.sums / max(style.area, TINY_AREA) for style in styles]
         sums = sum(share * mean for share, mean in zip(shares, means, strict=True))
         return StyleSums(sums, area)
+
+    @staticmethod
+    def painted_share(strength: float) -> float:
+        """Return the paintings' share of sums: see `painted_share`."""
+        return painted_share(strength)
 
     @staticmethod
     def effort(
