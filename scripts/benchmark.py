@@ -46,7 +46,13 @@ TOLERANCE = 1e-4  # of our gradient against PyTorch's, both in float32
 
 def main(argv: list[str] | None = None) -> int:
     """Print the parts that are asked for; return the exit status."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        for name, checkout in arguments.peers:
+            peers.check(name, checkout, arguments.model)
+    except ValueError as error:
+        parser.error(str(error))
     with blas_on_one_thread():  # as a run has it: see nst.stylize.complete
         if arguments.time:
             size, counts = arguments.sizes[0], (arguments.repeats, arguments.warm_up)

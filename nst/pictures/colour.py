@@ -34,7 +34,8 @@ ROWS_AT_ONCE = 64  # looked at or coloured
 LEVELS = 256  # quantiles by which a distribution is known
 LOOKED_AT = 1 << 16  # pixels of a picture, about, from which they are taken
 TOWARDS = 0.75  # of the way to the painting's distribution that colours go
-MOST_STRETCH = 1.25  # by which they are spread: what is nearly flat would become speckled
+MOST_STRETCH = 1.25  # by which all of them are spread, for what is flat would become speckled
+STEEPEST = 2.0  # by which two that are close go apart: the sky over a forest would, too
 GREY_LEVEL = 1 / 255  # a smaller spread of colours is rounding, and nothing to stretch
 
 # OkLab by Bjoern Ottosson (2020), in the digits in which Kolkin et al. take it.
@@ -276,8 +277,9 @@ def with_distribution_of(
 
     That is the optimal transport of one dimension (Pitie, Kokaram and Dahyot, "N-Dimensional
     Probability Density Function Transfer", 2005, take it along many).  Equal colours stay equal.
-    Where the style's are spread wider than MOST_STRETCH times as far as the picture's, that far
-    is all they go.  sRGB's numbers are taken for linear ones, as `with_chroma_of` does.
+    Colours are spread MOST_STRETCH times as far by the first step at most, and by the second no
+    two STEEPEST times as far apart.  sRGB's numbers are taken for linear ones, as
+    `with_chroma_of` does.
 
     Parameters
     ----------
@@ -294,52 +296,40 @@ def with_distribution_of(
     spread = np.sqrt(np.trace(covariance) / max(np.trace(own[1]), GREY_LEVEL**2))
     moments = mean, covariance * min(1, MOST_STRETCH / spread) ** 2 if spread else covariance
     known = _quantiles(as_oklab(match_moments(seen, moments, own=own)))
-    wanted = _no_wider(style.quantiles, known)
+    moves = _no_steeper(style.quantiles, known) - known
     result = np.empty_like(painted)
     for top in range(0, painted.shape[1], ROWS_AT_ONCE):
         rows = slice(top, top + ROWS_AT_ONCE)
         strip = np.ascontiguousarray(painted[:, rows])
         lab = as_oklab(match_moments(strip, moments, own=own))
-        for channel, before, after in zip(lab, known, wanted, strict=True):
-            channel += TOWARDS * _moved(channel, before, after)
+        for channel, levels, move in zip(lab, known, moves, strict=True):
+            channel += TOWARDS * np.interp(channel, levels, move).astype(channel.dtype)
         result[:, rows] = from_oklab(lab)
     return result
 
 
-def _no_wider(quantiles: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return ``quantiles`` (3, LEVELS), each row spread MOST_STRETCH times as far as ``known``.
+def _no_steeper(quantiles: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return ``quantiles`` (3, LEVELS) with steps of at most STEEPEST times those of ``known``.
 
-    At most: those that are not wider stay.
+    Their means stay.  Where several of ``known`` are equal, as in a flat picture, these are too.
     """
-    mean = quantiles.mean(axis=1, keepdims=True)
-    spreads = [np.maximum(rows.std(axis=1), 1e-12) for rows in (known, quantiles)]
-    share = np.minimum(1, MOST_STRETCH * spreads[0] / spreads[1])
-    return mean + share[:, None] * (quantiles - mean)
-
-
-def _moved(values: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Return how far ``values`` are from where they lie in the distribution ``after``.
-
-    ``before`` and ``after`` are quantiles, (LEVELS,).  A value that is several quantiles at once,
-    as in a flat picture, goes to their mean.
-    """
-    levels, which, count = np.unique(before, return_inverse=True, return_counts=True)
-    moved = np.bincount(which, after - before) / count
-    return np.interp(values, levels, moved).astype(values.dtype)
+    steps = np.minimum(np.diff(quantiles), STEEPEST * np.diff(known))
+    found = np.cumsum(np.pad(steps, ((0, 0), (1, 0))), axis=1)
+    return found + (quantiles - found).mean(axis=1, keepdims=True)
 
 
 def _looked_at(picture: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Return RGB (3, 1, N) of about LOOKED_AT pixels where the mask is not 0; of all, if few are.
+    """Return RGB (3, 1, N) of LOOKED_AT pixels, of those where the mask is not 0; or of all.
 
-    Every n-th of every n-th row: the same ones each time.
+    They are drawn, the same ones each time: of a halftone or a weave every n-th would show one
+    colour alone.
     """
-    step = max(1, round((picture[0].size / LOOKED_AT) ** 0.5))
-    if mask is None:
-        return np.ascontiguousarray(picture[:, ::step, ::step]).reshape(3, 1, -1)
-    if np.count_nonzero(mask[::step, ::step]) < LEVELS:
-        step = 1
-    seen: np.ndarray = picture[:, ::step, ::step][:, mask[::step, ::step] > 0][:, None]
-    return np.ascontiguousarray(seen)
+    flat, seen = picture.reshape(3, -1), None if mask is None else mask.reshape(-1) > 0
+    if picture[0].size > LOOKED_AT:
+        drawn = np.sort(np.random.default_rng(0).integers(picture[0].size, size=LOOKED_AT))
+        if seen is None or np.count_nonzero(seen[drawn]) >= LEVELS:
+            flat, seen = flat[:, drawn], None if seen is None else seen[drawn]
+    return np.ascontiguousarray(flat if seen is None else flat[:, seen])[:, None]
 
 
 def _quantiles(values: np.ndarray, shares: np.ndarray | None = None) -> np.ndarray:

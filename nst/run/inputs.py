@@ -22,8 +22,11 @@ from nst.run.shared import Shared
 from nst.settings import Painting, Settings
 from nst.vgg import Vgg
 
+TINY = 1e-4  # above 1, of masks that complement one another
 LEAST_SHARE = 0.01  # of a mask, below which a pixel is outside
-EVEN = 0.7  # power of the strength: of how far colours go, so that 0.5 looks half way
+# Powers of the strength: so far from the photograph's to the paintings' colours go in the end, and
+# 0.5 looks half way.  Where they were moved before, what is painted is nearer to the photograph.
+EVEN, EVEN_AGAIN = 1.2, 0.7
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ class Inputs:
         if palette == "matched":
             colouring = _colouring(self.recipe, self.paintings)
             photograph = colour.content_to_paint(self.settings.color, self.photograph)
-            painted = in_style_palette(painted, alpha, colouring, strength, photograph)
+            share = strength ** (EVEN_AGAIN if self.recipe.content_colors == "style" else EVEN)
+            painted = in_style_palette(painted, alpha, colouring, share, photograph)
         elif palette == "chroma":
             photograph = images.resize(self.content, *painted.shape[1:])
             painted = with_chroma(
@@ -307,16 +311,15 @@ def in_style_palette(
     painted: np.ndarray,
     alpha: np.ndarray | None,
     paintings: Sequence[ReadPainting],
-    strength: float = 1.0,
+    share: float = 1.0,
     photograph: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return ``painted`` (3, H, W) with colours as the paintings have them, and nearly as often.
 
-    Region by region, see `colour.with_distribution_of`.  With a ``strength`` below 1 they are
-    spread between those of the ``photograph``, of any size, and the paintings': ``strength**EVEN``
-    of the way, with which a strength of 0.5 looks half way.
+    Region by region, see `colour.with_distribution_of`.  With a ``share`` below 1 they lie so
+    much of the way from those of the ``photograph``, of any size, to the paintings'.
     """
-    if strength == 0:
+    if share == 0:
         return painted
     coloured = painted
     for sharing, region in _by_region(paintings, *painted.shape[1:]):
@@ -328,16 +331,16 @@ def in_style_palette(
             [_fitted(one.mask, *one.picture.shape[1:]) for one in sharing],
             [one.weight for one in sharing],
         )
-        if strength < 1 and photograph is not None:
+        if share < 1 and photograph is not None:
             sized = images.resize(photograph, *painted.shape[1:])
             own = colour.distribution_of([sized], [shown], [1])
-            wanted = colour.between(own, wanted, strength**EVEN)
+            wanted = colour.between(own, wanted, share)
         found = colour.with_distribution_of(painted, wanted, shown)
         if region is None and coloured is painted:
             coloured = found  # as ever, but for styles in regions; images are large
         else:
-            share = np.float32(1) if region is None else region
-            coloured = coloured + share * (found - painted)
+            covered = np.float32(1) if region is None else region
+            coloured = coloured + covered * (found - painted)
     return coloured.clip(0, 1, out=None if coloured is painted else coloured)
 
 
@@ -393,10 +396,19 @@ def within_regions(
 def _by_region(
     paintings: Sequence[ReadPainting], height: int, width: int
 ) -> Iterator[tuple[list[ReadPainting], np.ndarray | None]]:
-    """Yield the paintings that share a region, and it, (height, width); None: everywhere."""
-    for part in dict.fromkeys(painting.part for painting in paintings):
-        sharing = [painting for painting in paintings if painting.part == part]
-        yield sharing, _fitted(sharing[0].region, height, width)
+    """Yield the paintings that share a region, and it, (height, width); None: everywhere.
+
+    Where regions lie over one another they share what is there: their sum is 1 at most.
+    """
+    parts: dict[str, list[ReadPainting]] = {}
+    for painting in paintings:
+        parts.setdefault(painting.part, []).append(painting)
+    regions = [_fitted(sharing[0].region, height, width) for sharing in parts.values()]
+    covered = sum(np.float32(1) if region is None else region for region in regions)
+    if len(regions) > 1 and np.max(covered) > 1 + TINY:
+        most = np.maximum(covered, np.float32(1))
+        regions = [(np.float32(1) if region is None else region) / most for region in regions]
+    yield from zip(parts.values(), regions, strict=True)
 
 
 def _fitted(mask: np.ndarray | None, height: int, width: int) -> np.ndarray | None:

@@ -64,14 +64,19 @@ def paint(package: Path, settings: Settings, folder: Path) -> list[Frame]:
     words = ["stylize", settings.content, settings.style[0].path, "--size", settings.size]
     words += ["--tap-weights", "taps.toml"]
     words += ["--model", settings.model, "--save-every", EVERY, "--device", "cpu", "--quiet"]
-    if "painted" in (package / "nst" / "pictures" / "colour.py").read_text(encoding="utf-8"):
-        words += ["--color", "painted"]  # as the losses leave it, as programs before did
+    words += colours(package)
     command = [sys.executable, "-m", "nst", *map(str, words), "-o", str(output)]
     began = time.time()
     environment = {**os.environ, "PYTHONPATH": str(package)}
     subprocess.run(command, check=True, cwd=folder, env=environment, capture_output=True)
     saved = [*sorted(folder.glob("out-*.png")), output]
     return [Frame(path.stat().st_mtime - began, path) for path in saved]
+
+
+def colours(package: Path) -> list[str]:
+    """Return what leaves colours as the losses make them; programs before did so unasked."""
+    text = (package / "nst" / "pictures" / "colour.py").read_text(encoding="utf-8")
+    return ["--color", "painted"] if '"painted"' in text else []
 
 
 def _taps(settings: Settings) -> str:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Mapping
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,18 @@ IN_VGG16 = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # places of its con
 IN_VGG19 = (0, 2, 5, 7, 10, 12, 14, 19, 21, 23, 28, 30, 32)  # and of the same ones there
 
 
+def check(program: str, checkout: Path, model: str) -> None:
+    """Raise ValueError if the ``program`` cannot paint, before others have painted for long."""
+    if not (checkout / SCRIPTS[program]).is_file():
+        raise ValueError(f"{checkout} is no checkout of {program}: it has no {SCRIPTS[program]}")
+    if find_spec("torchvision") is None:
+        raise ValueError(f"{program} needs torchvision, which is not installed here")
+    if weights.load(model).architecture.blocks != VGG16.blocks:
+        raise ValueError(
+            f"{program} paints with VGG16 alone, and {model} is another; --model vgg16"
+        )
+
+
 def of(program: str, checkout: Path, seconds: float) -> Painter:
     """Return what paints with the ``program`` in ``checkout``, for so many seconds at most."""
     return partial(paint, program, checkout, seconds)
@@ -42,7 +55,7 @@ def paint(
 ) -> list[Frame]:
     """Paint for so many seconds at most; return the frames in order, the last picture among them.
 
-    Raises ValueError where the network is no VGG16 or where nothing was painted.
+    Raises ValueError where nothing was painted.
     """
     folder.mkdir(parents=True)
     model = folder / "vgg16.pth"
@@ -65,7 +78,8 @@ def paint(
         saved = saved[:-1]  # the last one may be half a picture
     if not saved:
         last = (folder / "said.txt").read_text(errors="replace").strip().splitlines()[-1:]
-        raise ValueError(f"{program} has painted nothing in {seconds:g} s; it said last: {last}")
+        passed = time.time() - began
+        raise ValueError(f"{program} painted nothing in {passed:.0f} s; it said last: {last}")
     return [Frame(path.stat().st_mtime - began, path) for path in saved]
 
 
@@ -74,8 +88,6 @@ def write_weights(model: str, path: Path, program: str) -> None:
     import torch
 
     network = weights.load(model)
-    if network.architecture.blocks != VGG16.blocks:
-        raise ValueError(f"{model} has not VGG16's widths, and {program} paints with no other")
     if program == "neural-style-pt":
         places, arrays = IN_VGG16, for_input(network.arrays, CAFFE_MEAN, CAFFE_STD)
         arrays["conv1_1.weight"] = arrays["conv1_1.weight"][:, ::-1]
@@ -119,6 +131,10 @@ def _style_transfer_pytorch(checkout: Path, settings: Settings, model: Path) -> 
     return [str(AS_VGG19), str(checkout), str(model), *map(str, words)]
 
 
+SCRIPTS = {  # that a checkout has
+    "neural-style-pt": "neural_style.py",
+    "style-transfer-pytorch": "style_transfer/cli.py",
+}
 COMMANDS = {  # of each program, by its name
     "neural-style-pt": _neural_style_pt,
     "style-transfer-pytorch": _style_transfer_pytorch,

@@ -1,5 +1,7 @@
 """The photograph in the colours of its paintings, which the default recipe keeps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -94,7 +96,7 @@ def spread(values):
 @pytest.fixture
 def skewed(rng):
     """A painting whose lightness is mostly low, with a few bright places: (3, 40, 50)."""
-    bright = rng.random((40, 50)) ** 4
+    bright = rng.random((40, 50)) ** 1.7
     return np.stack([0.1 + 0.8 * bright, 0.2 + 0.5 * bright**2, 0.6 - 0.4 * bright]).astype("f4")
 
 
@@ -106,8 +108,10 @@ def smooth(rng):
     return (np.stack([rows, columns, 0.5 - rows / 4]) * 0.6 + 0.2 + noise).astype(np.float32)
 
 
-def test_three_quarters_of_the_way_to_the_painting_s_distribution(smooth, skewed):
+def test_three_quarters_of_the_way_to_the_painting_s_distribution(smooth, skewed, monkeypatch):
     """In each channel of OkLab, from where the mean and covariance alone would bring it."""
+    for bound in ("STEEPEST", "MOST_STRETCH"):
+        monkeypatch.setattr(colour, bound, 100)
     found = in_style_palette(smooth, None, [ReadPainting(skewed)])
     moved = colour.match_moments(smooth, colour.colour_moments(skewed))
     before, after = spread(in_oklab(moved)), spread(in_oklab(skewed))
@@ -137,7 +141,7 @@ def test_a_large_picture_is_known_by_some_of_its_pixels(smooth, skewed, monkeypa
     whole = in_style_palette(smooth, None, [ReadPainting(skewed)])
     monkeypatch.setattr(colour, "LOOKED_AT", 1000)
     by_some = in_style_palette(smooth, None, [ReadPainting(skewed)])
-    assert 0 < np.abs(by_some - whole).mean() < 0.01
+    assert 0 < np.abs(by_some - whole).mean() < 0.03
 
 
 def test_two_paintings_are_spread_by_their_weights(smooth, skewed):
@@ -185,28 +189,87 @@ def test_a_flat_picture_takes_the_painting_s_mean_and_no_more(level, skewed):
     assert np.abs(found[:, 0, 0] - skewed.mean(axis=(1, 2))).max() < 0.1
 
 
-def test_a_strength_between_is_between_the_photograph_and_the_painting(smooth, skewed):
+@pytest.mark.parametrize(("recipe", "power"), [("nst", 0.7), ("neighbours", 1.2)])
+def test_a_strength_between_is_between_the_photograph_and_the_painting(
+    settings, smooth, recipe, power
+):
     """A picture painted half way stays there, and is not moved towards the painting once more."""
-    photograph = np.ascontiguousarray(1 - smooth[::-1, ::2, ::2] * 0.8)
-    painting = ReadPainting(skewed)
+    inputs = prepare(settings(recipe=recipe, strength=0.4))
+    alpha = np.ones(smooth.shape[1:], np.float32)
+    alpha[40:80] = 0
+    inputs = replace(inputs, alpha=alpha, photograph=np.ascontiguousarray(1 - smooth[:, ::-1]))
+    inputs = replace(inputs, paintings=inputs.paintings[:1])
+    own = colour.distribution_of([inputs.photograph], [alpha], [1])
+    style = colour.distribution_of([inputs.style], [None], [1])
+    wanted = colour.between(own, style, 0.4**power)
+    expected = colour.with_distribution_of(smooth, wanted, alpha)
+    np.testing.assert_allclose(inputs.present(smooth), expected, atol=1e-6)
 
-    def presented(strength):
-        return in_style_palette(smooth, None, [painting], strength, photograph)
+    whole = replace(inputs, settings=replace(inputs.settings, strength=0))
+    np.testing.assert_array_equal(whole.present(smooth), smooth)
+    mean = np.average([own.moments[0], style.moments[0]], axis=0, weights=[0.5, 0.5])
+    half = colour.between(own, style, 0.5)
+    np.testing.assert_allclose(half.moments[0], mean)
+    np.testing.assert_allclose(half.quantiles * 2, own.quantiles + style.quantiles)
 
-    np.testing.assert_array_equal(presented(0), smooth)
-    both = [colour.distribution_of([one], [None], [1]) for one in (photograph, skewed)]
-    for strength in (0.25, 0.5):
-        weights = [1 - strength**0.7, strength**0.7]
-        mean = np.average([one.moments[0] for one in both], axis=0, weights=weights)
-        found = presented(strength)
-        np.testing.assert_allclose(found.mean(axis=(1, 2)), mean, atol=0.04)
+
+def test_regions_take_their_own_paintings_and_share_what_both_cover(smooth, skewed, paintings):
+    left, right = np.zeros((2, *smooth.shape[1:]), np.float32)
+    left[:, :30] = right[:, 30:] = 1
+    styles = skewed, np.ascontiguousarray(1 - skewed)
+    both = [
+        ReadPainting(picture, region=region, part=part)
+        for picture, region, part in zip(styles, (left, right), ("left", "right"), strict=True)
+    ]
+    found = in_style_palette(smooth, None, both)
+    for picture, columns in zip(styles, (np.s_[:30], np.s_[30:]), strict=True):
+        own = np.ascontiguousarray(smooth[:, :, columns])
+        alone = in_style_palette(own, None, [ReadPainting(picture)])
+        np.testing.assert_allclose(found[:, :, columns], alone, atol=1e-5)
+
+    everywhere = np.ones_like(left)
+    twice = [ReadPainting(skewed, region=everywhere, part=part) for part in "ab"]
+    once = in_style_palette(smooth, None, [ReadPainting(skewed)])
+    np.testing.assert_allclose(in_style_palette(smooth, None, twice), once, atol=1e-5)
+    coloured = in_style_colours(smooth, None, [ReadPainting(skewed)])
+    np.testing.assert_allclose(in_style_colours(smooth, None, twice), coloured, atol=1e-5)
+
+
+def test_a_sky_beside_a_forest_is_not_stretched_into_speckle(rng, skewed):
+    """Half of the picture has noise of 2 grey levels, half of it every level there is."""
+    picture = rng.random((3, 80, 90)).astype(np.float32)
+    picture[:, :40] = 0.7 + rng.standard_normal((1, 40, 90)) * 2 / 255
+    found = in_style_palette(picture, None, [ReadPainting(skewed)])
+    moved = colour.match_moments(picture, colour.colour_moments(skewed))
+    assert in_oklab(found[:, :40])[0].std() <= 1.75 * in_oklab(moved[:, :40])[0].std() + 1e-4
+
+
+def test_no_step_is_steeper_than_twice_and_the_means_stay():
+    known = np.cumsum(np.full((3, 256), 1e-3), axis=1)
+    steps = np.stack(
+        [np.full(256, 5e-4), np.full(256, 1e-3), np.r_[np.full(128, 1e-2), np.zeros(128)]]
+    )
+    quantiles = np.cumsum(steps, axis=1)
+    found = colour._no_steeper(quantiles, known)
+    np.testing.assert_allclose(found[:2], quantiles[:2], atol=1e-12)
+    np.testing.assert_allclose(np.diff(found[2]), np.minimum(steps[2, 1:], 2e-3), atol=1e-12)
+    np.testing.assert_allclose(found.mean(axis=1), quantiles.mean(axis=1))
+
+
+def test_a_painting_of_fine_stripes_is_known_by_both_of_its_colours(smooth):
+    """Every n-th row of it has one of them alone, whatever n is even."""
+    stripes = np.zeros((3, 512, 512), np.float32)
+    stripes[:, ::2] = 0.8
+    wanted = colour.distribution_of([stripes], [None], [1])
+    np.testing.assert_allclose(wanted.moments[0], 0.4, atol=0.01)
+    assert (wanted.quantiles[0] > 0.5).mean() == pytest.approx(0.5, abs=0.02)
 
 
 def test_what_is_nearly_flat_is_not_stretched_into_speckle(rng, skewed):
-    """Noise of 2 grey levels has at most 1.25 times 1.25 as much after the two steps."""
+    """Noise of 2 grey levels becomes 1.25 times as much, then 1 / 4 + 3 / 4 of 2 times."""
     wall = (0.5 + rng.standard_normal((3, 80, 90)) * 2 / 255).astype(np.float32)
     found = in_style_palette(wall, None, [ReadPainting(skewed)])
-    assert found.std(axis=(1, 2)).max() < 2 * wall.std(axis=(1, 2)).max()
+    assert found.std(axis=(1, 2)).max() < 3 * wall.std(axis=(1, 2)).max()
     assert np.abs(found.mean(axis=(1, 2)) - skewed.mean(axis=(1, 2))).max() < 0.06
 
 

@@ -394,6 +394,7 @@ def test_the_table_has_a_row_for_each_program(tiny, tmp_path, monkeypatch, capsy
 
     monkeypatch.setattr(felt, "paint", paint)
     monkeypatch.setattr(peers, "paint", paint_peer)
+    monkeypatch.setattr(peers, "check", lambda *_: None)
     monkeypatch.setattr(felt, "losses", lambda _, frames: [1.15, 1.0][: len(frames)])
     words = ["--parts", "felt", "--felt-sizes", "64", "--styles", "glass"]
     words += ["--peers", f"neural-style-pt={tmp_path}", "--peer-seconds", "7"]
@@ -417,6 +418,40 @@ def test_a_peer_that_is_not_there_is_one_line(wanted, capsys):
         benchmark.main(["--parts", "felt", "--peers", wanted])
     assert stopped.value.code == 2
     assert f"found {wanted!r}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("script", "found", "model", "said"),
+    [
+        ("other.py", True, "any", "it has no neural_style.py"),
+        ("neural_style.py", False, "any", "needs torchvision"),
+        ("neural_style.py", True, "vgg16-slim", "paints with VGG16, and"),
+    ],
+)
+def test_a_peer_that_cannot_paint_is_told_before_others_paint(
+    script, found, model, said, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / script).touch()
+    monkeypatch.setattr(peers, "find_spec", lambda name: found or None)
+    words = ["--parts", "felt", "--model", model, "--peers", f"neural-style-pt={tmp_path}"]
+    with pytest.raises(SystemExit) as stopped:
+        benchmark.main(words)
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_program_before_is_not_asked_for_colours_that_it_does_not_know(tiny, tmp_path):
+    """Its own file says "painted" too, but for no colours: see the commit that felt.BEFORE is."""
+    asked = []
+    for name, text in (
+        ("old", '"""What is painted."""'),
+        ("new", 'COLORS = ("style", "painted")'),
+    ):
+        pictures = tmp_path / name / "nst" / "pictures"
+        pictures.mkdir(parents=True)
+        (pictures / "colour.py").write_text(text)
+        asked.append(felt.colours(tmp_path / name))
+    assert asked == [[], ["--color", "painted"]]
 
 
 def checkout_of(folder, script):
