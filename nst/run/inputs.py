@@ -22,11 +22,8 @@ from nst.run.shared import Shared
 from nst.settings import Painting, Settings
 from nst.vgg import Vgg
 
-TINY = 1e-4  # above 1, of masks that complement one another
 LEAST_SHARE = 0.01  # of a mask, below which a pixel is outside
-# Powers of the strength: so far from the photograph's to the paintings' colours go in the end, and
-# 0.5 looks half way.  Where they were moved before, what is painted is nearer to the photograph.
-EVEN, EVEN_AGAIN = 1.2, 0.7
+EVEN = 0.7  # power of the strength: of how far colours go, so that 0.5 looks half way
 
 
 @dataclass(frozen=True)
@@ -96,8 +93,7 @@ class Inputs:
         if palette == "matched":
             colouring = _colouring(self.recipe, self.paintings)
             photograph = colour.content_to_paint(self.settings.color, self.photograph)
-            share = strength ** (EVEN_AGAIN if self.recipe.content_colors == "style" else EVEN)
-            painted = in_style_palette(painted, alpha, colouring, share, photograph)
+            painted = in_style_palette(painted, alpha, colouring, strength**EVEN, photograph)
         elif palette == "chroma":
             photograph = images.resize(self.content, *painted.shape[1:])
             painted = with_chroma(
@@ -405,7 +401,7 @@ def _by_region(
         parts.setdefault(painting.part, []).append(painting)
     regions = [_fitted(sharing[0].region, height, width) for sharing in parts.values()]
     covered = sum(np.float32(1) if region is None else region for region in regions)
-    if len(regions) > 1 and np.max(covered) > 1 + TINY:
+    if len(regions) > 1 and np.max(covered) > 1 + 2 * LEAST_SHARE:  # not two that only meet
         most = np.maximum(covered, np.float32(1))
         regions = [(np.float32(1) if region is None else region) / most for region in regions]
     yield from zip(parts.values(), regions, strict=True)

@@ -189,10 +189,8 @@ def test_a_flat_picture_takes_the_painting_s_mean_and_no_more(level, skewed):
     assert np.abs(found[:, 0, 0] - skewed.mean(axis=(1, 2))).max() < 0.1
 
 
-@pytest.mark.parametrize(("recipe", "power"), [("nst", 0.7), ("neighbours", 1.2)])
-def test_a_strength_between_is_between_the_photograph_and_the_painting(
-    settings, smooth, recipe, power
-):
+@pytest.mark.parametrize("recipe", ["nst", "neighbours"])
+def test_a_strength_between_is_between_the_photograph_and_the_painting(settings, smooth, recipe):
     """A picture painted half way stays there, and is not moved towards the painting once more."""
     inputs = prepare(settings(recipe=recipe, strength=0.4))
     alpha = np.ones(smooth.shape[1:], np.float32)
@@ -201,7 +199,7 @@ def test_a_strength_between_is_between_the_photograph_and_the_painting(
     inputs = replace(inputs, paintings=inputs.paintings[:1])
     own = colour.distribution_of([inputs.photograph], [alpha], [1])
     style = colour.distribution_of([inputs.style], [None], [1])
-    wanted = colour.between(own, style, 0.4**power)
+    wanted = colour.between(own, style, 0.4**0.7)
     expected = colour.with_distribution_of(smooth, wanted, alpha)
     np.testing.assert_allclose(inputs.present(smooth), expected, atol=1e-6)
 

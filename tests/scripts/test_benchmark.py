@@ -425,7 +425,7 @@ def test_a_peer_that_is_not_there_is_one_line(wanted, capsys):
     [
         ("other.py", True, "any", "it has no neural_style.py"),
         ("neural_style.py", False, "any", "needs torchvision"),
-        ("neural_style.py", True, "vgg16-slim", "paints with VGG16, and"),
+        ("neural_style.py", True, "vgg16-slim", "paints with VGG16 alone"),
     ],
 )
 def test_a_peer_that_cannot_paint_is_told_before_others_paint(
