@@ -317,6 +317,8 @@ def in_style_palette(
     """
     if share == 0:
         return painted
+    if share < 1 and photograph is not None:
+        photograph = images.resize(photograph, *painted.shape[1:])
     coloured = painted
     for sharing, region in _by_region(paintings, *painted.shape[1:]):
         shown = alpha if region is None else region
@@ -328,8 +330,7 @@ def in_style_palette(
             [one.weight for one in sharing],
         )
         if share < 1 and photograph is not None:
-            sized = images.resize(photograph, *painted.shape[1:])
-            own = colour.distribution_of([sized], [shown], [1])
+            own = colour.distribution_of([photograph], [shown], [1])
             wanted = colour.between(own, wanted, share)
         found = colour.with_distribution_of(painted, wanted, shown)
         if region is None and coloured is painted:

@@ -135,7 +135,7 @@ def blind_sheet(
         order = rng.sample(range(len(row)), len(row))
         key.append(" | ".join(programs[k] for k in order))
         loaded = [images.load(row[k]) for k in order]
-        height = images.load(row[0]).shape[1]
+        height = loaded[order.index(0)].shape[1]
         sized = [
             images.resize(one, height, round(one.shape[2] * height / one.shape[1]))
             for one in loaded
