@@ -15,7 +15,9 @@ from nst.errors import NstError
 from nst.lookup import Lookup
 from nst.objective.styles.finish import STATISTICS
 from nst.pictures import images
-from nst.run.inputs import ReadPainting, prepare, read_mask, within_regions
+from nst.run.colours import within_regions
+from nst.run.inputs import prepare
+from nst.run.paintings import ReadPainting, read_mask
 from nst.run.plan import draft
 from nst.run.scales import Scale
 from nst.run.targets import objective_at

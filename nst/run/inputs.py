@@ -1,46 +1,30 @@
 """What a run has read: every file once, decoded and checked, and the network opened."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nst import devices, files, kernels
+from nst import devices, files
 from nst.devices import Device
 from nst.errors import NstError, brief, warn
-from nst.files import PathLike, current_folder
+from nst.files import current_folder
 from nst.objective import Warped
 from nst.objective.recipes import INITS, Recipe
 from nst.objective.styles.sums import painted_share
 from nst.pictures import colour, images, reading
 from nst.pictures.reading import Input
 from nst.run import checkpoints, marks
+from nst.run.colours import in_style_colours, in_style_palette, with_chroma, within_regions
+from nst.run.paintings import ReadPainting, fitted, read_style
 from nst.run.scales import Scale, scales_for
 from nst.run.shared import Shared
 from nst.settings import Painting, Settings
 from nst.vgg import Vgg
 
-LEAST_SHARE = 0.01  # of a mask, below which a pixel is outside
 EVEN = 0.7  # power of the strength: of how far colours go, so that 0.5 looks half way
-
-
-@dataclass(frozen=True)
-class ReadPainting:
-    """A painting as it was read: see `settings.Painting`."""
-
-    picture: np.ndarray  # (3, H, W), in the colours that are measured
-    weight: float = 1.0
-    mask: np.ndarray | None = None  # (H, W) in [0, 1], of the painting
-    region: np.ndarray | None = None  # (H, W) in [0, 1], of the photograph
-    part: str = ""  # the name of that region: paintings of one part are blended
-    alpha: np.ndarray | None = None  # (H, W), of the painting's file
-    taps: tuple[str, ...] | None = None  # at which it is taken; None: all
-
-    def taken_at(self, tap: str) -> bool:
-        """Return whether this style is taken at ``tap``."""
-        return self.taps is None or tap in self.taps
 
 
 @dataclass(frozen=True)
@@ -88,7 +72,7 @@ class Inputs:
         Recipes that do not clip while they paint may be beyond.
         """
         painted = image.clip(0, 1)
-        alpha, strength = _fitted(self.alpha, *painted.shape[1:]), self.settings.strength
+        alpha, strength = fitted(self.alpha, *painted.shape[1:]), self.settings.strength
         palette = "painted" if self.settings.color == "painted" else self.recipe.palette
         if palette == "matched":
             colouring = _colouring(self.recipe, self.paintings)
@@ -225,7 +209,7 @@ def content_of(
     paintings: Sequence[ReadPainting],
     like: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the photograph in the colours that are painted; for ``like`` see below."""
+    """Return the photograph in the colours that are painted; ``like``: see `in_style_colours`."""
     content = colour.content_to_paint(settings.color, photograph)
     if recipe.content_colors == "style":
         chosen = _colouring(recipe, paintings)
@@ -236,245 +220,6 @@ def content_of(
 def _colouring(recipe: Recipe, paintings: Sequence[ReadPainting]) -> Sequence[ReadPainting]:
     """Return the paintings whose colours are taken: those of the shallowest layer, if any."""
     return [one for one in paintings if one.taken_at(min(recipe.style))] or paintings
-
-
-def read_style(
-    painting: Painting,
-    color: str,
-    photograph: np.ndarray,
-    read: Mapping[Path, Input],
-    alpha: np.ndarray | None = None,
-) -> ReadPainting:
-    """Decode a painting and its masks, and bring it into the colours that are measured.
-
-    What is transparent has no style: a painting is not looked at there, and where the photograph
-    is wholly transparent, by its ``alpha``, none is painted.
-    """
-    picture, opacity = images.load_to_paint(read[painting.path])
-    picture = colour.style_to_paint(color, picture, photograph, opacity, alpha)
-    mask = region = None
-    if painting.mask is not None:
-        mask = read_mask(read[painting.mask])
-        check_shape(read[painting.mask], mask, read[painting.path], picture)
-    if painting.region is not None:
-        region = read_mask(read[painting.region])
-        check_shape(read[painting.region], region, None, photograph)
-    mask = mask_within(mask, opacity, f"the style {painting.path}")
-    region = mask_within(region, where_shown(alpha), "the photograph")
-    part = str(painting.region)
-    return ReadPainting(picture, painting.weight, mask, region, part, opacity, painting.taps)
-
-
-def in_style_colours(
-    content: np.ndarray,
-    alpha: np.ndarray | None,
-    paintings: Sequence[ReadPainting],
-    strength: float = 1.0,
-    like: np.ndarray | None = None,
-) -> np.ndarray:
-    """Return ``content`` (3, H, W) with its colours matched to those of the ``paintings``.
-
-    With a ``strength`` below 1 they go so much of the way.  They are moved as those of another
-    picture would be, ``like`` (3, h, w): so all frames of a scene are moved alike.
-
-    Mean and covariance of each region become those of the paintings of that region, pooled by
-    their weights; what lies in no region stays as it is.  Only what can be seen is counted: an
-    ``alpha`` (H, W) of 0 or a mask of 0 leaves a pixel out.
-
-    Features of bright snow cannot stay where the painting is a grey fog: content and style pull
-    apart, and the stronger one wins.  In the painting's own range of colours they agree.
-    """
-    coloured = content
-    for sharing, region in _by_region(paintings, *content.shape[1:]):
-        of_paintings = colour.blended(
-            [
-                colour.colour_moments(one.picture, _fitted(one.mask, *one.picture.shape[1:]))
-                for one in sharing
-            ],
-            [one.weight for one in sharing],
-        )
-        own = None
-        if like is not None:
-            own = colour.colour_moments(like, _fitted(sharing[0].region, *like.shape[1:]))
-        shown = alpha if region is None else region
-        matched = colour.match_moments(content, of_paintings, shown, own)
-        share = np.float32(1) if region is None else region
-        coloured = coloured + share * (matched - content)
-    return content + np.float32(strength) * (np.clip(coloured, 0, 1) - content)
-
-
-def in_style_palette(
-    painted: np.ndarray,
-    alpha: np.ndarray | None,
-    paintings: Sequence[ReadPainting],
-    share: float = 1.0,
-    photograph: np.ndarray | None = None,
-) -> np.ndarray:
-    """Return ``painted`` (3, H, W) with colours as the paintings have them, and nearly as often.
-
-    Region by region, see `colour.with_distribution_of`.  With a ``share`` below 1 they lie so
-    much of the way from those of the ``photograph``, of any size, to the paintings'.
-    """
-    if share == 0:
-        return painted
-    if share < 1 and photograph is not None:
-        photograph = images.resize(photograph, *painted.shape[1:])
-    coloured = painted
-    for sharing, region in _by_region(paintings, *painted.shape[1:]):
-        shown = alpha if region is None else region
-        if shown is not None and not shown.any():
-            continue  # too small to be seen at this size
-        wanted = colour.distribution_of(
-            [one.picture for one in sharing],
-            [_fitted(one.mask, *one.picture.shape[1:]) for one in sharing],
-            [one.weight for one in sharing],
-        )
-        if share < 1 and photograph is not None:
-            own = colour.distribution_of([photograph], [shown], [1])
-            wanted = colour.between(own, wanted, share)
-        found = colour.with_distribution_of(painted, wanted, shown)
-        if region is None and coloured is painted:
-            coloured = found  # as ever, but for styles in regions; images are large
-        else:
-            covered = np.float32(1) if region is None else region
-            coloured = coloured + covered * (found - painted)
-    return coloured.clip(0, 1, out=None if coloured is painted else coloured)
-
-
-def with_chroma(
-    painted: np.ndarray,
-    photograph: np.ndarray,
-    alpha: np.ndarray | None,
-    paintings: Sequence[ReadPainting],
-    strength: float = 1.0,
-    device: Device = devices.CPU,
-) -> np.ndarray:
-    """Return ``painted`` (3, H, W) with the photograph's chroma, spread as the paintings'.
-
-    Region by region, and so much of the way, as in `in_style_colours`.  The paintings are seen at
-    the picture's size.  See `colour.with_chroma_of`.
-    """
-    coloured = painted
-    for sharing, region in _by_region(paintings, *painted.shape[1:]):
-        longer = max(painted.shape[1:])
-        shapes = [one.picture.shape[1:] for one in sharing]
-        sizes = [images.fit(height, width, longer) for height, width in shapes]
-        palette = colour.palette_of(
-            [images.resize(one.picture, *s) for one, s in zip(sharing, sizes, strict=True)],
-            [_fitted(one.mask, *size) for one, size in zip(sharing, sizes, strict=True)],
-            [one.weight for one in sharing],
-        )
-        seen = alpha if region is None else region
-        shown = None if seen is None else device.asarray(seen)
-        pictures = device.asarray(painted), device.asarray(photograph)
-        found = device.asnumpy(colour.with_chroma_of(*pictures, palette, shown))
-        share = np.float32(1) if region is None else region
-        coloured = coloured + share * (found - painted)
-    return painted + np.float32(strength) * (np.clip(coloured, 0, 1) - painted)
-
-
-def within_regions(
-    picture: np.ndarray, photograph: np.ndarray, paintings: Sequence[ReadPainting]
-) -> np.ndarray:
-    """Return ``picture`` (3, H, W), and the ``photograph`` where no painting's region is.
-
-    ``photograph + covered (picture - photograph)``, where ``covered`` is the sum of the regions,
-    at most 1.  What is painted reaches a little beyond its region, and a recipe without a content
-    loss keeps nothing of what is outside.
-    """
-    height, width = picture.shape[1:]
-    regions = [region for _, region in _by_region(paintings, height, width)]
-    covered = np.clip(sum(region for region in regions if region is not None), 0, 1)
-    covered[covered > 1 - 2 * LEAST_SHARE] = 1  # two masks that meet are rounded each
-    shown = images.resize(photograph, height, width)
-    return np.where(covered == 1, picture, shown + covered * (picture - shown))
-
-
-def _by_region(
-    paintings: Sequence[ReadPainting], height: int, width: int
-) -> Iterator[tuple[list[ReadPainting], np.ndarray | None]]:
-    """Yield the paintings that share a region, and it, (height, width); None: everywhere.
-
-    Where regions lie over one another they share what is there: their sum is 1 at most.
-    """
-    parts: dict[str, list[ReadPainting]] = {}
-    for painting in paintings:
-        parts.setdefault(painting.part, []).append(painting)
-    regions = [_fitted(sharing[0].region, height, width) for sharing in parts.values()]
-    covered = sum(np.float32(1) if region is None else region for region in regions)
-    if len(regions) > 1 and np.max(covered) > 1 + 2 * LEAST_SHARE:  # not two that only meet
-        most = np.maximum(covered, np.float32(1))
-        regions = [(np.float32(1) if region is None else region) / most for region in regions]
-    yield from zip(parts.values(), regions, strict=True)
-
-
-def _fitted(mask: np.ndarray | None, height: int, width: int) -> np.ndarray | None:
-    if mask is None:
-        return None
-    fitted = images.resize(mask, height, width)
-    return np.where(fitted < LEAST_SHARE, 0, fitted)  # what resizing lets over is outside
-
-
-def where_shown(alpha: np.ndarray | None) -> np.ndarray | None:
-    """Return where a picture is not wholly transparent, (H, W) of bool; None: everywhere."""
-    return None if alpha is None or alpha.all() else alpha > 0
-
-
-def read_mask(source: PathLike | Input) -> np.ndarray:
-    """Return the mask in an image file, (H, W): its luma, 0 outside to 1 inside.
-
-    What is transparent is outside.
-    """
-    given = source if isinstance(source, Input) else reading.read(source)
-    picture, alpha = images.load_with_alpha(given)
-    mask = kernels.of(picture).luminance(picture)
-    mask = mask if alpha is None else mask * alpha
-    if mask.max() < 0.5:
-        raise NstError(
-            f"{_called(given)} is empty: its brightest pixel is {mask.max():.2f} of white. "
-            "Paint white what is meant."
-        )
-    return mask
-
-
-def mask_within(mask: np.ndarray | None, seen: np.ndarray | None, what: str) -> np.ndarray | None:
-    """Return a mask, of any size, less what cannot be seen; None is everything."""
-    if seen is None:
-        return mask
-    seen = seen.astype(np.float32)
-    within = seen if mask is None else seen * images.resize(mask, *seen.shape)
-    if within.max() < LEAST_SHARE:
-        raise NstError(
-            f"{what} is transparent wherever its mask, or all of it, is looked at; give one that "
-            "shows something there"
-        )
-    return within
-
-
-def check_shape(given: Input, mask: np.ndarray, of: Input | None, picture: np.ndarray) -> None:
-    """Warn where a mask has not the shape of its picture: it is stretched to that.
-
-    Raises NstError where nothing is left of it then.
-    """
-    (height, width), (rows, columns) = mask.shape, picture.shape[1:]
-    name = "the photograph" if of is None else of.name
-    called = _called(given)
-    if images.resize(mask, rows, columns).max() < LEAST_SHARE:
-        raise NstError(
-            f"{called} is empty at the {columns} x {rows} pixels of {name}: paint "
-            "white more of what is meant."
-        )
-    fitting = images.fit(rows, columns, max(height, width))
-    if abs(fitting[0] - height) + abs(fitting[1] - width) > 1 + max(height, width) // 50:
-        warn(
-            f"{called} is {width} x {height} pixels, and {name} {columns} x {rows}: "
-            "another shape, to which it is stretched"
-        )
-
-
-def _called(given: Input) -> str:
-    """Return what messages call a mask: an array has no name but what it is."""
-    return given.name if given.name.startswith("the ") else f"the mask {given.name}"
 
 
 def default_folder(settings: Settings) -> Path:

@@ -23,7 +23,8 @@ from nst.objective.styles.query import Query
 from nst.objective.styles.sums import Mask, mask_at
 from nst.objective.tiling import features_of, padding_of, style_sums, tiles_of
 from nst.pictures import images
-from nst.run.inputs import Inputs, ReadPainting, where_shown
+from nst.run.inputs import Inputs
+from nst.run.paintings import ReadPainting, where_shown
 from nst.run.scales import Scale, side_of
 from nst.run.shared import content_of
 from nst.vgg.architecture import SMALLEST_SIDE

@@ -19,7 +19,8 @@ from nst import files
 from nst.objective.styles.gram import GramStyle
 from nst.objective.tiling import style_sums
 from nst.pictures import images
-from nst.run.inputs import Inputs, ReadPainting
+from nst.run.inputs import Inputs
+from nst.run.paintings import ReadPainting
 from nst.run.plan import Plan
 from nst.run.state import State
 from nst.run.targets import kinds_of, network_size, padding_in

@@ -17,7 +17,7 @@ from nst import demo, files
 from nst.errors import NstError
 from nst.pictures import decoding, images
 from nst.pictures.reading import Input, read
-from nst.run.inputs import read_mask
+from nst.run.paintings import read_mask
 from nst.values import shown
 
 MOST_PIXELS = 100_000_000  # of a picture that is handed in

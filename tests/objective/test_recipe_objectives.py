@@ -17,7 +17,8 @@ from nst import Settings
 from nst.devices import CPU
 from nst.objective.recipes import RECIPES
 from nst.pictures import images
-from nst.run.inputs import Inputs, ReadPainting
+from nst.run.inputs import Inputs
+from nst.run.paintings import ReadPainting
 from nst.run.scales import Scale
 from nst.run.targets import objective_at
 from nst.vgg import Vgg, weights

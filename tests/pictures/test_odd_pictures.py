@@ -33,7 +33,7 @@ from nst.errors import NstError, NstWarning
 from nst.extras import installing
 from nst.pictures import decoding, images, profiles, tiff
 from nst.pictures.reading import Input
-from nst.run.inputs import read_mask
+from nst.run.paintings import read_mask
 
 PICTURES = Path(__file__).with_name("odd")
 RIGHT = [path.name.removesuffix(".npy") for path in sorted(PICTURES.glob("*.npy"))]

@@ -11,7 +11,8 @@ from nst.errors import NstError, NstWarning
 from nst.objective.content import content_loss
 from nst.objective.tiling import features_of
 from nst.pictures import colour, images
-from nst.run.inputs import prepare, read_mask
+from nst.run.inputs import prepare
+from nst.run.paintings import read_mask
 from nst.run.plan import draft
 from nst.run.scales import Scale
 from nst.run.targets import measure_style, objective_at

@@ -7,7 +7,9 @@ import pytest
 
 from nst.objective.recipes import RECIPES
 from nst.pictures import colour, images
-from nst.run.inputs import ReadPainting, in_style_colours, in_style_palette, prepare
+from nst.run.colours import in_style_colours, in_style_palette
+from nst.run.inputs import prepare
+from nst.run.paintings import ReadPainting
 from nst.settings import Painting
 
 

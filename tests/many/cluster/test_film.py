@@ -89,10 +89,11 @@ def test_scenes_are_painted_at_once_and_the_frames_of_each_in_order(paint, borro
 @pytest.mark.parametrize("how", ["kill", "memory", "disk"])
 def test_what_ends_a_task_once_is_tried_again_with_the_same_bytes(paint, plugged, how, tmp_path):
     """A worker is killed by its process id in the midst of a scene, or its machine refuses."""
-    paint("alone.mkv")
+    alone = paint("alone.mkv")
     plugged(on_workers.EndingScene(5, 2, how, str(tmp_path / "marker")))
-    paint("out.mkv", workers=2)
+    out = paint("out.mkv", workers=2)
     assert Path("marker").exists()
+    assert told(out) == told(alone)
     assert bytes_in("out.mkv") == bytes_in("alone.mkv")
 
 
