@@ -135,7 +135,16 @@ def _settings(
         raise NstError(f"{source} does not say how it was made; give a .png that nst painted.")
     given = {name: value for name, value in options.items() if value is not None}
     changes = options_of(**given)
-    settings = Settings.from_json(texts["nst settings"], lookup, APART, **changes)
+    try:
+        settings = Settings.from_json(texts["nst settings"], lookup, APART, **changes)
+    except NstError as error:
+        if not (lost := lookup.lost()):
+            raise
+        raise NstError(
+            f"{source} was painted of {brief(', '.join(lost))}, which is neither here nor beside "
+            f"it. Copy it there, or name photograph and painting: `nst stylize CONTENT STYLE "
+            f"--from {source}`."
+        ) from error
     before = schema.parse_json(texts["nst settings"], lookup.text).get("size")
     if settings.size != before and "steps" not in changes and settings.steps is not None:
         usual = replace(settings, steps=None).all_steps

@@ -43,6 +43,10 @@ class Lookup:
         self.found[str(path)] = there[0] if there else first
         return self.found[str(path)]
 
+    def lost(self) -> list[str]:
+        """Return which files of the text that were looked for are nowhere."""
+        return [name for name, path in self.found.items() if not reading.exists(path)]
+
     def place(self, path: Path) -> Path:
         """Return where to write what the text calls ``path``: there, or beside if that is gone."""
         first = self._told(path)

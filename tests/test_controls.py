@@ -1,6 +1,7 @@
 """What each of the artist's controls means, in the losses and in the picture."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -650,6 +651,21 @@ def test_what_is_given_beside_it_counts(result, first, tmp_path):
     assert (said["seed"], said["color"], said["steps"]) == (6, "style", [4, 3])
     assert [painting["path"] for painting in said["style"]] == [first.name]
     assert not np.array_equal(images.load(again), images.load(result))
+
+
+def test_a_result_alone_in_another_folder_says_what_it_needs(
+    result, tmp_path, monkeypatch, capsys
+):
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(result, alone)
+    monkeypatch.chdir(alone)
+    assert nst("--from", "result.png", "-o", "again.png") == 2
+    told = capsys.readouterr().err
+    assert "result.png was painted of photograph.png" in told
+    assert "neither here nor beside it" in told
+    assert "nst stylize CONTENT STYLE --from result.png" in told
+    assert not (alone / "again.png").exists()
 
 
 def test_where_to_write_does_not_come_from_the_result(result, tmp_path, monkeypatch, capsys):

@@ -97,7 +97,8 @@ def with_chroma(
     longer = max(painted.shape[1:])
 
     def moved(sharing: Sharing, shown: np.ndarray | None) -> np.ndarray:
-        sizes = [images.fit(*one.picture.shape[1:], longer) for one in sharing]
+        shapes = [one.picture.shape[1:] for one in sharing]
+        sizes = [images.fit(height, width, longer) for height, width in shapes]
         palette = colour.palette_of(
             [images.resize(one.picture, *s) for one, s in zip(sharing, sizes, strict=True)],
             [fitted(one.mask, *size) for one, size in zip(sharing, sizes, strict=True)],

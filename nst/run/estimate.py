@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 
 from nst.memory import format_bytes
 from nst.objective.style import Style
-from nst.objective.styles.matching import ASKED_BACK
+from nst.objective.styles.matching import ASKED_BACK, MAIN_DIRECTIONS
 from nst.objective.styles.sums import Effort
 from nst.objective.tiling import smallest_side, spans
 from nst.pictures import images
@@ -149,10 +149,11 @@ class Work:
             own = channels * rows * columns
             in_file = 0 if whole else own
             values += effort.values - in_file + (own if whole and self.blended else 0)
-            products += effort.products
+            often = 1.0
             if self.both_ways:  # a copy of what is looked at, with its prices
                 values += channels * min(painted, self.looked_at or painted)
-                products += effort.products / ASKED_BACK
+                often = (1 + 1 / ASKED_BACK) * min(1.0, MAIN_DIRECTIONS / channels)
+            products += often * effort.products
         return Effort(values, products)
 
     def looked(

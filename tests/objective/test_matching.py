@@ -145,3 +145,61 @@ def test_the_program_of_kolkin_matches_one_way(maps):
     assert float(style_loss(image, style)[0]) == float(
         style_loss(image, replace(style, both_ways=False))[0]
     )
+
+
+# ---- Along the main directions -------------------------------------------------------------
+
+
+@pytest.fixture
+def flat(rng):
+    """Directions (40, 300) along 6 of the 40, all but 1 percent, and the 6: (40, 6)."""
+    axes, _ = np.linalg.qr(rng.standard_normal((40, 6)))
+    vectors = axes @ rng.standard_normal((6, 300)) + 0.01 * rng.standard_normal((40, 300))
+    return unit(vectors).astype(np.float32), axes
+
+
+def test_the_main_directions_are_those_of_the_largest_singular_values(flat, monkeypatch):
+    monkeypatch.setattr(matching, "MAIN_DIRECTIONS", 6)
+    units, axes = flat
+    main = matching.main_directions(units)
+    assert main.dtype == units.dtype
+    np.testing.assert_allclose(main.T @ main, np.eye(6), atol=1e-6)
+    assert np.linalg.svd(axes.T @ main)[1].min() > 0.999  # they span the same
+    np.testing.assert_array_equal(main, matching.main_directions(units))
+
+
+def test_where_nothing_would_be_gained_all_channels_are_matched(flat, monkeypatch):
+    units, _ = flat
+    for few, found in ((27, True), (26, False), (6, False)):
+        monkeypatch.setattr(matching, "MAIN_DIRECTIONS", few)
+        assert (matching.main_directions(units) is None) == found
+    assert matching.main_directions(units[:, :8]) is None
+    assert matching.along(None, units) is units
+
+
+def test_both_statistics_take_nearly_the_same_along_the_main_directions(flat, rng, monkeypatch):
+    """The target is of all channels, whatever it was found by."""
+    units, axes = flat
+    asking = (axes @ rng.standard_normal((6, 400))).astype(np.float32).reshape(40, 20, 20)
+    painting = units.reshape(40, 15, 20)
+    style = SplitStyle.blend([SplitStyle.collect(painting)], [1])
+    found = {}
+    for count in (1000, 6, 2):
+        monkeypatch.setattr(matching, "MAIN_DIRECTIONS", count)
+        loss, _ = style_loss_in(SplitStyle.of(style, RECIPE), asking, None)
+        target = target_of(asking, [painting]).reshape(40, -1)
+        found[count] = float(loss), target
+    same = (found[1000][1] == found[6][1]).all(axis=0).mean()
+    assert same > 0.9
+    assert found[6][0] == pytest.approx(found[1000][0], rel=1e-2)
+    assert (found[1000][1] == found[2][1]).all(axis=0).mean() < 0.5
+    assert found[2][0] > 1.5 * found[1000][0]
+
+
+def test_another_program_s_recipe_is_matched_along_all(flat, monkeypatch):
+    monkeypatch.setattr(matching, "MAIN_DIRECTIONS", 6)
+    painting = flat[0].reshape(40, 15, 20)
+    style = SplitStyle.blend([SplitStyle.collect(painting)], [1])
+    ours, theirs = (SplitStyle.of(style, RECIPES[name]) for name in ("neighbours", "nnst"))
+    assert ours.paintings[0].main.shape == (40, 6)
+    assert theirs.paintings[0].main is None

@@ -203,8 +203,12 @@ def _chosen(
     index, cosines, first = [], [], 0
     for painting in vectors:
         units = _directions(painting - painting.mean(axis=1, keepdims=True))
-        price = _price(units, query, mean) if both_ways else None
-        found = [_nearest(query.vectors(query.features, *p) - mean, units, price) for p in asking]
+        main = matching.main_directions(units) if both_ways else None
+        units = matching.along(main, units)
+        price = _price(units, query, mean, main) if both_ways else None
+        found = [
+            _nearest(query.vectors(query.features, *p) - mean, units, price, main) for p in asking
+        ]
         index.append(first + np.concatenate([query.device.asnumpy(i) for i, _ in found]))
         cosines.append(np.concatenate([query.device.asnumpy(c) for _, c in found]))
         first += painting.shape[1]
@@ -215,18 +219,20 @@ def _chosen(
     return chosen
 
 
-def _nearest(queries: Array, units: Array, price: Array | None) -> tuple[Array, Array]:
-    """Return for each query (C, N) which of the ``units`` (C, M) is nearest, and the cosine.
+def _nearest(
+    queries: Array, units: Array, price: Array | None, main: Array | None
+) -> tuple[Array, Array]:
+    """Return for each query (C, N) which of the ``units`` is nearest, and the cosine.
 
-    Less the ``price`` (M,) of each unit, if there is one.
+    Less the ``price`` (M,) of each unit, if there is one; they lie along ``main``, if given.
     """
     if price is not None:
-        return matching.nearest(_directions(queries), units, price)
+        return matching.nearest(matching.along(main, _directions(queries)), units, price)
     index, cosines = kernels.of(queries, units).nearest(_directions(queries), units)
     return index, cosines
 
 
-def _price(units: Array, query: Query, mean: Array) -> Array:
+def _price(units: Array, query: Query, mean: Array, main: Array | None) -> Array:
     """Return the price (M,) of the ``units`` (C, M): see matching.py.
 
     Which positions are asked back does not depend on the strips.
@@ -237,7 +243,7 @@ def _price(units: Array, query: Query, mean: Array) -> Array:
         first += len(positions)
         if len(back):
             queries = _directions(query.vectors(query.features, strip, back) - mean)
-            prices.append(matching.price_of(units, queries))
+            prices.append(matching.price_of(units, matching.along(main, queries)))
     return reduce(np.maximum, prices)
 
 

@@ -39,6 +39,7 @@ class Maps:
 
     features: tuple[Array | FileArray, ...]  # each (C, H, W); in a file, of one seen in tiles
     masks: tuple[Mask | None, ...]  # each of (H, W)
+    main: Array | None = None  # (C, K), along which they are matched both ways; None: all
 
     def __add__(self, other: "Maps") -> "Maps":
         return Maps(self.features + other.features, self.masks + other.masks)
@@ -136,7 +137,10 @@ class SplitStyle:
     @classmethod
     def of(cls, sums: "SplitStyle", recipe: Recipe) -> "SplitStyle":
         """Return the style of these paintings: what was blended."""
-        return replace(sums, both_ways=recipe.both_ways)
+        if not recipe.both_ways:
+            return sums
+        paintings = tuple(replace(one, main=_main_directions(one)) for one in sums.paintings)
+        return replace(sums, paintings=paintings, both_ways=True)
 
     @staticmethod
     def effort(
@@ -174,7 +178,7 @@ class SplitStyle:
         k, image, loss, pull = kernels.of(vectors), centred[:, None], 0.0, 0 * centred[:, None]
         for painting, share in zip(self.paintings, self.shares, strict=True):
             units = _directions(painting, sums.grid, vectors)
-            index = self._nearest(centred, units, shares)
+            index = self._nearest(centred, units, painting.main, shares)
             target = units.take(index, axis=1)[:, None]
             factor = share * (each if shares is None else 1.0)
             loss = loss + factor * k.cosine_distance(image, target, shares)
@@ -209,7 +213,9 @@ class SplitStyle:
             raise ValueError("a tile cannot know what is looked at of the whole: ask for `drawn`")
         return replace(self, own=place[1:])
 
-    def _nearest(self, centred: Array, units: Array, shares: Array | None) -> Array:
+    def _nearest(
+        self, centred: Array, units: Array, main: Array | None, shares: Array | None
+    ) -> Array:
         """Return which of the ``units`` (C, M) each of the vectors (C, N) takes: (N,).
 
         One that counts for nothing is not asked back: no direction is near to it.
@@ -217,7 +223,8 @@ class SplitStyle:
         k = kernels.of(centred)
         if not self.both_ways:
             return k.nearest(centred, units)[0]
-        queries = k.unit_vectors(centred)
+        queries = matching.along(main, k.unit_vectors(centred))
+        units = matching.along(main, units)
         asked = queries if shares is None else queries * (shares > 0)
         back = asked[:, :: matching.ASKED_BACK].copy()
         return matching.nearest(queries, units, matching.price_of(units, back))[0]
@@ -265,6 +272,16 @@ def _directions(painting: Maps, grid: Grid, like: Array) -> Array:
             "Paint more of it white."
         )
     return kernels.of(vectors).unit_vectors(vectors - vectors.mean(axis=1, keepdims=True))
+
+
+def _main_directions(painting: Maps) -> Array | None:
+    """Return along which directions a painting is matched: see matching.py."""
+    shape = painting.features[0].shape[1:]
+    first = slice(0, None, _step(shape))
+    there = [f for f in painting.features if not isinstance(f, FileArray)]
+    there += [mask.pixels for mask in painting.masks if mask is not None]
+    like = there[0] if there else np.empty(0)  # files alone are looked at on the host
+    return matching.main_directions(_directions(painting, (first, first), like))
 
 
 def _looked_at(features: Array | FileArray, mask: Mask | None, grid: Grid, like: Array) -> Array:
