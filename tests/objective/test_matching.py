@@ -37,6 +37,7 @@ def test_the_price_is_half_the_cosine_of_the_nearest_that_asks(pair):
 def test_the_price_of_what_nothing_is_near_to_is_nothing(pair):
     _, units = pair
     np.testing.assert_array_equal(matching.price_of(units, 0 * units), 0)
+    assert matching.price_of(units, -units[:, :1])[0] == 0  # its cosine is -1
 
 
 def test_the_nearest_is_that_of_the_cosine_less_the_price(pair, rng):
@@ -194,6 +195,18 @@ def test_both_statistics_take_nearly_the_same_along_the_main_directions(flat, rn
     assert found[6][0] == pytest.approx(found[1000][0], rel=1e-2)
     assert (found[1000][1] == found[2][1]).all(axis=0).mean() < 0.5
     assert found[2][0] > 1.5 * found[1000][0]
+
+
+def test_each_painting_has_main_directions_of_its_own(flat, rng, monkeypatch):
+    monkeypatch.setattr(matching, "MAIN_DIRECTIONS", 6)
+    paintings = [flat[0].reshape(40, 15, 20), rng.random((40, 15, 20)).astype(np.float32)]
+    for order in (paintings, paintings[::-1]):
+        style = SplitStyle.blend([SplitStyle.collect(one) for one in order], [1, 1])
+        for one, kept in zip(order, SplitStyle.of(style, RECIPE).paintings, strict=True):
+            vectors = one.reshape(40, -1)
+            units = unit(vectors - vectors.mean(axis=1, keepdims=True))
+            expected = matching.main_directions(units)
+            np.testing.assert_allclose(np.abs(expected.T @ kept.main), np.eye(6), atol=1e-3)
 
 
 def test_another_program_s_recipe_is_matched_along_all(flat, monkeypatch):

@@ -170,6 +170,15 @@ def test_what_paintings_are_looked_at_anew_stays_in_memory_or_in_files():
     assert small.peak(side, 0) == pytest.approx(plain.peak(side, 0) + seen + 2 * features)
 
 
+def test_both_ways_a_match_is_sought_along_few_directions_and_some_are_asked_back():
+    one_way = replace(WORK, asking={"relu4_1": STATISTICS["neighbours"]})
+    both = replace(one_way, both_ways=True)
+    sizes = (160, 240), (160, 240)
+    found, expected = (work.asked(*sizes, True) for work in (both, one_way))
+    assert found.products == pytest.approx(expected.products * (1 + 1 / 8) * 96 / 512)
+    assert found.values == expected.values + 512 * 20 * 30  # a copy of the painting's
+
+
 def test_what_comes_after_is_done_in_the_same_tiles():
     large = replace(WORK, cost=replace(COST, bytes=4000.0), sizes=[(1200, 1600, 5)])
     large = replace(large, style_sizes=[(1600, 800)])
