@@ -233,8 +233,7 @@ class SplitStyle:
 
     def _grid(self, features: Array) -> Grid:
         """Return the rows and columns of the whole layer that are looked at."""
-        first = slice(0, None, _step(features.shape[1:]))
-        return (first, first) if self.grid is None else self.grid
+        return _first_grid(features.shape[1:]) if self.grid is None else self.grid
 
     def _own_grid(self, features: Array) -> tuple[Grid, Grid]:
         """Return which of these ``features`` are looked at, and which part of the grid that is."""
@@ -246,6 +245,12 @@ class SplitStyle:
 def _step(size: Sequence[int]) -> int:
     """Return which row and column of a layer is looked at, every first, second, ..."""
     return max(1, max(size) // LOOKED_AT)
+
+
+def _first_grid(size: Sequence[int]) -> Grid:
+    """Return the rows and columns of a layer that are looked at where nothing was drawn."""
+    first = slice(0, None, _step(size))
+    return first, first
 
 
 def _own_part(looked_at: slice, own: slice) -> tuple[slice, slice]:
@@ -276,12 +281,11 @@ def _directions(painting: Maps, grid: Grid, like: Array) -> Array:
 
 def _main_directions(painting: Maps) -> Array | None:
     """Return along which directions a painting is matched: see matching.py."""
-    shape = painting.features[0].shape[1:]
-    first = slice(0, None, _step(shape))
+    grid = _first_grid(painting.features[0].shape[1:])
     there = [f for f in painting.features if not isinstance(f, FileArray)]
     there += [mask.pixels for mask in painting.masks if mask is not None]
     like = there[0] if there else np.empty(0)  # files alone are looked at on the host
-    return matching.main_directions(_directions(painting, (first, first), like))
+    return matching.main_directions(_directions(painting, grid, like))
 
 
 def _looked_at(features: Array | FileArray, mask: Mask | None, grid: Grid, like: Array) -> Array:
