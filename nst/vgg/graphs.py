@@ -10,7 +10,8 @@ The pair for a choice of taps:
     backward   those activations, and d_tap for every tap  ->  d_image (1, 3, H, W)
 
 Both stop at the deepest tap.  H and W are free unless a size is given: then what depends on it is
-worked out beforehand, convolutions may go by winograd.py, and large blocks in strips, strips.py.
+worked out beforehand, convolutions may go by winograd.py and pixel_shuffle.py, and large blocks
+in strips, strips.py.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from onnx.helper import make_node
 
-from nst.vgg import strips, winograd
+from nst.vgg import pixel_shuffle, strips, winograd
 from nst.vgg.architecture import numbers
 from nst.vgg.plan import Odd, Plan, is_conv, is_kernel, is_mask, is_pool, layer_of
 from nst.vgg.strips import Rows
@@ -70,6 +71,11 @@ def turn(name: str) -> list[NodeProto]:
         make_node("Transpose", [f"{name}.weight"], [exchanged], exchanged, perm=[1, 0, 2, 3]),
         make_node("Slice", [exchanged, "last", "before_first", "sides", "back"], [turned], turned),
     ]
+
+
+def turned(weight: np.ndarray) -> np.ndarray:
+    """Return the kernel that the nodes of `turn` make of ``weight``: (C, O, 3, 3)."""
+    return weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
 
 
 def _pads(borders: Borders) -> list[int]:
@@ -258,9 +264,8 @@ def points(plan: Plan, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
     found = {}
     for name in filter(plan.points, filter(is_conv, plan.layers)):
         weight = arrays[f"{name}.weight"]
-        turned = weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
         found[f"{name}.points"] = winograd.transform_kernel(weight)
-        found[f"{name}.turned_points"] = winograd.transform_kernel(turned)
+        found[f"{name}.turned_points"] = winograd.transform_kernel(turned(weight))
     return found
 
 
@@ -346,6 +351,7 @@ def backward(
 ) -> ModelProto:
     """Return the graph from ``plan.saved`` and a ``d_tap`` for every tap to ``d_image``."""
     nodes = [node for name in plan.layers if plan.turns(name) for node in turn(name)]
+    arrays = {**arrays, **_shuffled(plan, arrays)}
     masks: list[NodeProto] = []
     kind = helper.np_dtype_to_tensor_dtype(arrays["mean"].dtype)
     d_y = ""  # the gradient that arrives from the deeper layers; at the deepest there is none
@@ -361,6 +367,14 @@ def backward(
     inputs = [*plan.saved, *(f"d_{tap}" for tap in plan.taps)]
     # First, so that ONNX Runtime goes for them last: see `forward`.
     return _model(plan, masks + nodes, inputs, ["d_image"], arrays, metadata)
+
+
+def _shuffled(plan: Plan, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the turned kernels of `pixel_shuffle`, by name: ``conv1_1.shuffled``."""
+    return {
+        f"{name}.shuffled": pixel_shuffle.shuffled_kernel(turned(arrays[f"{name}.weight"]))
+        for name in filter(plan.shuffles, plan.layers)
+    }
 
 
 def _masks_as_numbers(
@@ -429,6 +443,9 @@ def _conv_forward(plan: Plan, name: str, x: str, y: str, rows: Rows) -> list[Nod
 
 
 def _conv_backward(plan: Plan, name: str, d_y: str, d_x: str, rows: Rows) -> list[NodeProto]:
+    if plan.shuffles(name):
+        size = rows.inside().count, plan.shape(name)[2]
+        return pixel_shuffle.conv(f"{name}.shuffled", d_y, d_x, *size, rows.borders)
     if not plan.points(name):
         return conv_backward(name, d_y, d_x, rows.borders)
     return _conv_at_points(plan, name, f"{name}.turned_points", d_y, d_x, rows)

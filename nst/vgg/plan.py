@@ -148,7 +148,11 @@ class Plan:
 
     def turns(self, layer: str) -> bool:
         """Tell whether the way back is a direct convolution with the kernel of ``layer``."""
-        return is_conv(layer) and not self.points(layer)
+        return is_conv(layer) and not self.points(layer) and not self.shuffles(layer)
+
+    def shuffles(self, layer: str) -> bool:
+        """Tell whether the way back through ``layer`` is four pixels at once: pixel_shuffle.py."""
+        return self.convolution != "direct" and layer == self.layers[0]
 
     def points(self, convolution: str) -> bool:
         """Tell whether ``convolution`` goes by its kernel at Winograd's points."""

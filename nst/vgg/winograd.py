@@ -93,14 +93,15 @@ def conv(
     """
     rows, columns = -(-height // TILE), -(-width // TILE)
     step = max(1, SQUARES_AT_ONCE // columns)
+    shape = inputs, outputs, height, width
+    whole = f"{y}_whole" if rows * TILE > height or columns * TILE > width else y
     nodes, strips = [], []
     for top in range(0, rows, step):
         bottom = min(rows, top + step)
-        strips.append(f"{y}_rows{top}")
-        shape = inputs, outputs, height, width
+        strips.append(f"{y}_rows{top}" if step < rows else whole)
         nodes += _strip(kernel, x, strips[-1], shape, top, bottom, borders)
-    whole = f"{y}_whole" if rows * TILE > height or columns * TILE > width else y
-    nodes.append(make_node("Concat", strips, [whole], whole, axis=2))
+    if len(strips) > 1:
+        nodes.append(make_node("Concat", strips, [whole], whole, axis=2))
     if whole != y:
         nodes += part(whole, y, [0, 0], [height, width], [2, 3])
     return nodes
@@ -120,12 +121,14 @@ def _strip(
     rows, columns = bottom - top, -(-width // TILE)
     squares = rows * columns
     first, last = TILE * top - borders[0], TILE * bottom + 2 - borders[0]  # rows that they read
-    above, below = max(0, -first), max(0, last - (height + 2 - sum(borders)))
+    there = height + 2 - sum(borders)
+    above, below = max(0, -first), max(0, last - there)
     first, last = first + above, last - below
     pads = [above, 1, below, TILE * columns + 1 - width]
+    here = f"{y}_x" if last - first < there else x
     return [
-        *part(x, f"{y}_x", [first], [last], [2]),
-        *_reshape(f"{y}_x", f"{y}_apart", [inputs, 1, last - first, width]),
+        *(part(x, here, [first], [last], [2]) if here != x else []),
+        *_reshape(here, f"{y}_apart", [inputs, 1, last - first, width]),
         make_node(
             "Conv", [f"{y}_apart", "to_points"], [f"{y}_squares"], strides=[TILE] * 2, pads=pads
         ),
