@@ -27,6 +27,7 @@ from nst.errors import (
     reason_of,
     with_notes,
 )
+from nst.signals import NoSteps, Signals
 from nst.terminal import say, show_warning, tell
 
 
@@ -160,7 +161,8 @@ def _run(command: Callable[..., int], arguments: dict[str, Any]) -> int:
         warnings.simplefilter("always", NstWarning)
         warnings.showwarning = show_warning
         try:
-            return command(**arguments)
+            with Signals(NoSteps()):  # what is done in steps has its own: many/commands.py
+                return command(**arguments)
         except NstError as error:
             say("nst:", with_notes(error))
             return 2

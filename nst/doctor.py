@@ -75,7 +75,8 @@ def _models() -> tuple[list[str], list[str]]:
             problems += [str(error)] if name == weights.EMBEDDED else []
             continue
         layers = len(network.architecture.convolutions)
-        facts.append(f"model {name}: {path}, {layers} convolutions, {network.pooling} pooling")
+        pooling = f"{network.pooling} pooling unless the recipe says otherwise"
+        facts.append(f"model {name}: {path}, {layers} convolutions, {pooling}")
     return facts, problems
 
 

@@ -21,13 +21,13 @@ class Stopped(KeyboardInterrupt):
 
 
 class Steps(Protocol):
-    """What is done in steps: a `State`, or the work of others, of which none is done here."""
+    """What is done in steps: a `State`, or work of which none is done here."""
 
     whole: bool  # between two steps
 
 
-class Elsewhere:
-    """Work that others do: whatever moment a signal comes, it is between two steps here."""
+class NoSteps:
+    """Work that is not in steps, or that others do: a signal may end it at any moment."""
 
     whole = True
 
@@ -38,7 +38,8 @@ class Signals:
     There the picture, the optimizer and the history do not fit together, and a checkpoint could
     not be saved; it takes milliseconds, and ``check``, called after every step, catches up.  One
     exception is enough: what comes after it changes nothing.  A signal that whoever started this
-    process has it ignore, as `nohup` does, stays ignored.
+    process has it ignore, as `nohup` does, stays ignored.  Only Python's main thread can do that;
+    in another nothing changes.
     """
 
     def __init__(self, state: Steps) -> None:
@@ -47,7 +48,7 @@ class Signals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
-        for number in NUMBERS:
+        for number in NUMBERS if _in_main_thread() else ():
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 self._before[number] = signal.signal(number, self._handle)
         return self
@@ -77,10 +78,9 @@ def held() -> Iterator[None]:
     """
     came: dict[int, None] = {}
     before = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in NUMBERS:
-            if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                before[number] = signal.signal(number, lambda n, _: came.setdefault(n))
+    for number in NUMBERS if _in_main_thread() else ():
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):
+            before[number] = signal.signal(number, lambda n, _: came.setdefault(n))
     try:
         yield
     finally:
@@ -88,3 +88,7 @@ def held() -> Iterator[None]:
             signal.signal(number, handler)
         for number in came:
             signal.raise_signal(number)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -65,7 +65,7 @@ class ProgressBar:
     are lines where nobody could see a bar.
     """
 
-    _times = "{elapsed} < {remaining}  "
+    _times = "{elapsed}, {remaining} left  "
     _full_without_a_step = False
 
     def __init__(self, quiet: bool, asked: bool = False) -> None:
@@ -97,7 +97,7 @@ class ProgressBar:
         text = f"{progress.scale.longer} px, step {progress.step}/{progress.steps}  {listed}"
         if self._lines is not None:
             left = progress.seconds * (1 / progress.done - 1) if progress.done else 0.0
-            times = f"{format_seconds(progress.seconds)} < {format_seconds(left)}"
+            times = f"{format_seconds(progress.seconds)}, {format_seconds(left)} left"
             self._lines.show(progress.done, f"{times}  {text}")
             return
         self._bar.set_description_str(text, refresh=False)
@@ -107,14 +107,14 @@ class ProgressBar:
 class BatchBar(ProgressBar):
     """A bar over the pictures of a batch, with the time that is left by their estimates."""
 
-    _times = "{elapsed} < "
+    _times = "{elapsed}, "
     _full_without_a_step = True  # where all was there already
 
     def show_standing(self, standing: "Standing") -> None:
         """Show the step that was just done, of one of the pictures."""
         progress = standing.progress
         text = (
-            f"{format_seconds(standing.left)}  {standing.what} {standing.picture}/"
+            f"{format_seconds(standing.left)} left  {standing.what} {standing.picture}/"
             f"{standing.pictures}, {standing.title}"
         )
         if progress is not None:

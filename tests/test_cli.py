@@ -380,8 +380,8 @@ def test_progress_into_a_file_is_plain_lines(monkeypatch, capsys):
     lines = err.splitlines()
     assert out == ""
     assert len(lines) == 20
-    assert lines[0] == " 10%  5 s < 45 s  40 px, step 10/100  content 0.5  style 0.25"
-    assert lines[9].startswith("100%  50 s < 0 s  40 px, step 100/100")
+    assert lines[0] == " 10%  5 s, 45 s left  40 px, step 10/100  content 0.5  style 0.25"
+    assert lines[9].startswith("100%  50 s, 0 s left  40 px, step 100/100")
     assert lines[10] == " 10%  of 100 MB  example.com"
     assert "\r" not in err
     with terminal.ProgressBar(quiet=True) as bar:

@@ -412,6 +412,18 @@ def test_any_two_signals_save_one_picture(settings, monkeypatch, capsys, first, 
 
 
 @pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("number", NAMED, ids=lambda n: n.name)
+def test_a_signal_before_the_first_step_ends_it_with_a_line(settings, monkeypatch, capsys, number):
+    def reading(*_, **__):
+        signal.raise_signal(number)
+
+    monkeypatch.setattr("nst.commands.prepare", reading)
+    assert paint(settings, "--quiet") == 128 + number
+    assert capsys.readouterr().err.strip() == "nst: interrupted. Nothing was written yet."
+    assert not settings().output.exists()
+
+
+@pytest.mark.usefixtures("heard")
 def test_a_second_signal_on_the_way_to_saving_changes_nothing(settings, monkeypatch, capsys):
     closed = Records.__exit__
 

@@ -10,7 +10,6 @@ from nst.film.video import FilmPlan
 from nst.film.video import video as paint_video
 from nst.many.commands import heeding_signals
 from nst.show.apart import matplotlib_apart
-from nst.signals import Elsewhere, Signals
 from nst.terminal import BatchBar, tell
 from nst.values import counted, format_seconds
 
@@ -24,7 +23,7 @@ def video(film: str, styles: Sequence[str], output: Path, quiet: bool, **options
         if not quiet:
             tell(*lines_of(plan))
 
-    with BatchBar(quiet) as bar, matplotlib_apart(), Signals(Elsewhere()):
+    with BatchBar(quiet) as bar, matplotlib_apart():
         filmed = paint_video(
             film,
             paintings,

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from nst.run.plan import Plan
 from nst.run.records import Progress
 from nst.run.state import State
 from nst.show.apart import matplotlib_apart
-from nst.signals import Elsewhere, Signals
+from nst.signals import Signals
 from nst.stylize import Result, complete
 from nst.terminal import BatchBar, say, tell
 
@@ -39,9 +39,7 @@ def batch(
     """Paint each PHOTO in each style; what is there already is skipped."""
     given = options_of(styles=styles, **options)
     paintings = given.pop("style", ())
-    here = workers is None and scheduler is None
-    signals = nullcontext() if here else Signals(Elsewhere())  # of one picture: heeding_signals
-    with BatchBar(quiet) as bar, matplotlib_apart(), signals:
+    with BatchBar(quiet) as bar, matplotlib_apart():
 
         def show(record: Record) -> None:
             bar.clear()

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import nst
-from nst import cli
+from nst import cli, signals
 from nst.errors import NstError
+from nst.many import batch as module
 from nst.many.journal import Journal
 from nst.pictures import images
 from nst.run import marks, targets
@@ -340,6 +341,26 @@ def test_the_time_left_is_told_of_pictures_that_are_to_be_painted(place, quick):
     assert seen[0].left > 0
     assert [s.done for s in seen] == [0.25, 0.5, 0.75, 1]
     assert seen[0].title == "in/a.png in two"
+
+
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("number", signals.NUMBERS, ids=lambda n: signal.Signals(n).name)
+def test_a_signal_between_two_pictures_ends_it_with_a_line(
+    place, words, monkeypatch, capsys, number
+):
+    """While a picture is read and planned none is painted, and no step comes that would hear."""
+    begun = module.begun
+
+    def second_is_read(settings, *rest):
+        if Path("out/a-one.png").exists():
+            signal.raise_signal(number)
+        return begun(settings, *rest)
+
+    monkeypatch.setattr("nst.many.batch.begun", second_is_read)
+    command = ["batch", "in", "--recursive", "--style", "one.png", "-o", "out", *words]
+    assert cli.main(command) == 128 + number
+    said = capsys.readouterr().err.strip()
+    assert said.endswith("nst: interrupted. 1 of 2 are left: the same command goes on.")
 
 
 @pytest.mark.usefixtures("heard")
