@@ -13,6 +13,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
@@ -27,7 +28,7 @@ from nst.errors import (
     reason_of,
     with_notes,
 )
-from nst.signals import NoSteps, Signals
+from nst.signals import NoSteps, Signals, held
 from nst.terminal import say, show_warning, tell
 
 
@@ -130,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.get("source") is not None:  # that run decides what is not given
             arguments = vars(_parser(words, defaults=False).parse_args(words))
         command = COMMANDS[arguments.pop("command")]
-        status = _run(_function(command.place), arguments)
+        status = _run(partial(_call, command.place), arguments)
         output.flush()
         return status or int(_unheard(output, command.question, arguments.get("as_json", False)))
 
@@ -153,6 +154,13 @@ def _function(place: str) -> Callable[..., int]:
     return getattr(import_module(module), name)
 
 
+def _call(place: str, /, **arguments: Any) -> int:
+    """Call the function at ``place``, whose module is imported first."""
+    with held():  # a library whose start is cut short would seem not to be installed
+        function = _function(place)
+    return function(**arguments)
+
+
 def _run(command: Callable[..., int], arguments: dict[str, Any]) -> int:
     """Return the exit status of a command; say in one line what ended it, but for a bug."""
     with warnings.catch_warnings():
@@ -161,8 +169,12 @@ def _run(command: Callable[..., int], arguments: dict[str, Any]) -> int:
         warnings.simplefilter("always", NstWarning)
         warnings.showwarning = show_warning
         try:
-            with Signals(NoSteps()):  # what is done in steps has its own: many/commands.py
-                return command(**arguments)
+            with Signals(NoSteps()) as signals:  # of what is in steps: many/commands.py
+                try:
+                    return command(**arguments)
+                except Exception:
+                    signals.check()  # a library that was cut short says something of its own
+                    raise
         except NstError as error:
             say("nst:", with_notes(error))
             return 2

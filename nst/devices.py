@@ -11,6 +11,7 @@ from nst import gpu
 from nst.errors import NstError, warn
 from nst.extras import installing
 from nst.kernels import Array
+from nst.signals import held
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def onnxruntime() -> ModuleType:
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
-        import onnxruntime
+        with held():  # cut short, it would seem not to be installed
+            import onnxruntime
     except ImportError:
         raise NstError(
             f"ONNX Runtime is not installed. Install it with "

@@ -90,5 +90,28 @@ def held() -> Iterator[None]:
             signal.raise_signal(number)
 
 
+@contextmanager
+def unheard_by_children() -> Iterator[None]:
+    """Let processes that are started in the block, and by its threads, not hear of a terminal.
+
+    Ctrl-C and a terminal that closes go to every process of the terminal, and each would say so.
+    This process hears after the block what came meanwhile.  SIGTERM reaches children and ends
+    them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    unheard = {*NUMBERS} - {signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, unheard)
+    try:
+        resource_tracker.ensure_running()  # a child of Python's own, whose start unblocks SIGINT
+        signal.pthread_sigmask(signal.SIG_BLOCK, unheard)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()

@@ -107,7 +107,7 @@ class ProgressBar:
 class BatchBar(ProgressBar):
     """A bar over the pictures of a batch, with the time that is left by their estimates."""
 
-    _times = "{elapsed}, "
+    _times = "{elapsed}  "
     _full_without_a_step = True  # where all was there already
 
     def show_standing(self, standing: "Standing") -> None:

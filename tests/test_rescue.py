@@ -7,6 +7,7 @@ import re
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
@@ -186,10 +187,14 @@ def test_a_temporary_folder_that_cannot_be_removed_ends_no_run(monkeypatch):
 
 def paint(settings, *more):
     """Paint by the command line, in this process; return the exit status."""
-    asked = settings()
+    return cli.main(words_of(settings(), *more))
+
+
+def words_of(asked, *more):
+    """Return the words of a command line."""
     words = ["stylize", asked.content, asked.style[0].path, "-o", asked.output, *more]
     words += ["--model", asked.model, "--device", "cpu", "--size", "48", "--steps", "5"]
-    return cli.main([*map(str, words), "--scales", "1"])
+    return [*map(str, words), "--scales", "1"]
 
 
 def after_third_step(monkeypatch, act):
@@ -421,6 +426,47 @@ def test_a_signal_before_the_first_step_ends_it_with_a_line(settings, monkeypatc
     assert paint(settings, "--quiet") == 128 + number
     assert capsys.readouterr().err.strip() == "nst: interrupted. Nothing was written yet."
     assert not settings().output.exists()
+
+
+@pytest.mark.usefixtures("heard")
+def test_a_signal_that_a_library_takes_for_its_own_failure_is_one(settings, monkeypatch, capsys):
+    """C code that is being imported may turn any exception into an ImportError."""
+
+    def importing(*_, **__):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException:
+            raise ImportError("initialization failed") from None
+
+    monkeypatch.setattr("nst.commands.prepare", importing)
+    assert paint(settings, "--quiet") == 143
+    assert capsys.readouterr().err.strip() == "nst: interrupted. Nothing was written yet."
+
+
+STARTING = """
+import signal, sys, threading
+from nst import cli
+started = threading.Thread.start
+def start(thread):
+    started(thread)
+    if thread.name.startswith("nst-kernels"):
+        signal.raise_signal(signal.SIGTERM)
+threading.Thread.start = start
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.usefixtures("heard")
+def test_a_signal_while_threads_start_leaves_none_behind(settings):
+    """Python waits for each in the end: for ever, where nobody tells it to go."""
+    done = subprocess.run(
+        [sys.executable, "-c", STARTING, *words_of(settings()), "--size", "400"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 143, done.stderr
+    assert "nst: interrupted." in done.stderr
 
 
 @pytest.mark.usefixtures("heard")

@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
+from threading import Barrier
 from typing import Any
 
 import numpy as np
 
 from nst import machine
+from nst.signals import held
 
 ELEMENTS = 1 << 16  # of a block for element-wise work: a quarter of a megabyte in float32
 SUMMED_ELEMENTS = 1 << 20  # of a block whose product is added up: more than its (C, C) result
@@ -104,8 +106,18 @@ def _on_all_cores(
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    """Return one thread for each CPU that this process may use."""
-    return ThreadPoolExecutor(machine.cpus(), thread_name_prefix="nst-kernels")
+    """Return one thread for each CPU that this process may use, all of them started.
+
+    Started later, one by one, a signal could come between the start of one and the pool's notice
+    of it; nobody would end that thread, and Python waits for it in the end.
+    """
+    count = machine.cpus()
+    all_there = Barrier(count)
+    with held():
+        pool = ThreadPoolExecutor(count, thread_name_prefix="nst-kernels")
+        for future in [pool.submit(all_there.wait) for _ in range(count)]:
+            future.result()
+    return pool
 
 
 if hasattr(os, "register_at_fork"):  # a child process has none of its parent's threads

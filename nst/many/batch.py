@@ -26,6 +26,7 @@ from nst.run.records import Progress
 from nst.run.shared import Shared
 from nst.run.state import State
 from nst.settings import Painting, Settings, paintings_of
+from nst.signals import held
 from nst.stylize import Result, complete
 from nst.values import check_functions
 
@@ -232,8 +233,8 @@ class Batch:
         behind = 0
         try:
             for record, error in self._outcomes(left):
-                self.tell(record)
                 behind += 1
+                self.tell(record)
                 if error is not None and not is_refusal(error):
                     bugs.append(error)
         except (KeyboardInterrupt, ConnectionError) as stop:
@@ -265,11 +266,14 @@ class Batch:
 
     def tell(self, record: Record, write: bool = True) -> None:
         """Take down what became of a picture."""
-        self.records.append(record)
-        if self._on_record is not None:
-            self._on_record(record)
-        if write:
-            self._journal.add(record)
+        try:
+            with held():
+                self.records.append(record)
+                if write:
+                    self._journal.add(record)
+        finally:  # also where the disk does not take it
+            if self._on_record is not None:
+                self._on_record(record)
 
     def _one(self, job: Job, number: int, pictures: int, began: float) -> Record:
         """Paint one picture, or go on with it, and return its record."""

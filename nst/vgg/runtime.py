@@ -55,7 +55,8 @@ class Vgg:
         "cpu", "cuda" or "auto"; images and gradients must be arrays of this device.
     convolution : "auto" or "direct"
         Whether convolutions go by Winograd's algorithm where that is faster: on the CPU, with
-        many channels.  The same to a relative 1e-4; see vgg/winograd.py.
+        many channels; see vgg/winograd.py.  The same to a relative 1e-4, but for pixels where that
+        decides which of two wins a maximum.
     precision : "float32" or "tf32"
         Of the convolutions on a GPU.  TF32 is faster there, and has 10 bits of mantissa for 23.
 

@@ -364,6 +364,19 @@ def test_a_signal_between_two_pictures_ends_it_with_a_line(
 
 
 @pytest.mark.usefixtures("heard")
+def test_a_picture_is_written_down_before_it_is_told(place, words, monkeypatch, capsys):
+    def told(self):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("nst.terminal.BatchBar.clear", told)
+    command = ["batch", "in", "--recursive", "--style", "one.png", "-o", "out", *words]
+    assert cli.main(command) == 130
+    said = capsys.readouterr().err.strip()
+    assert said.endswith("nst: interrupted. 1 of 2 are left: the same command goes on.")
+    assert [line["status"] for line in journal().values()] == ["painted"]
+
+
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_saves_the_picture_leaves_the_rest_and_the_next_start_goes_on(place, words):
     run = [sys.executable, "-m", "nst", "batch", "in", "--recursive", "--style", "one.png"]
     run += ["-o", "out", *words]

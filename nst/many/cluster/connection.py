@@ -25,6 +25,7 @@ from nst.devices import CPU
 from nst.errors import NstError, brief
 from nst.extras import installing
 from nst.many.cluster import worker
+from nst.signals import unheard_by_children
 from nst.values import is_count, shown
 from nst.version import VERSION
 
@@ -104,15 +105,16 @@ def _started(distributed: Any, workers: int) -> Iterator[Any]:
     """
     count = int(workers)
     try:
-        local = distributed.LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,  # tasks at a time; each uses its share of the CPUs
-            memory_limit=int(memory.free(CPU) / count),
-            host="127.0.0.1",
-            security=distributed.Security.temporary(),
-            dashboard_address="127.0.0.1:0",  # None would be port 8787, which another may have
-            silence_logs=logging.CRITICAL,
-        )
+        with unheard_by_children():
+            local = distributed.LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,  # tasks at a time; each uses its share of the CPUs
+                memory_limit=int(memory.free(CPU) / count),
+                host="127.0.0.1",
+                security=distributed.Security.temporary(),
+                dashboard_address="127.0.0.1:0",  # None would be port 8787, which another may have
+                silence_logs=logging.CRITICAL,
+            )
     except (OSError, RuntimeError) as error:
         raise NstError(f"the workers could not be started: {brief(error)}.") from error
     ended = threading.Event()
