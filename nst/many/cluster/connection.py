@@ -250,13 +250,18 @@ class Cluster:
 
         ``start(item, worker)`` returns the future of its task, or None where there is nothing to
         do.  A worker has one at a time, and what has no worker yet is ``waiting``: so a task that
-        ends its worker takes no other along.  They come as they are done, and what is put into
-        the queue meanwhile is done too.
+        ends its worker takes no other along.  Dask may give it to a worker that is busy, though,
+        when its own has died, and blames both: so what is blamed is tried once more, when no
+        other is in work.  They come as they are done, and what is put into the queue meanwhile is
+        done too.
         """
         done = queue.SimpleQueue[Any]()
         busy: dict[str, tuple[T, Any, str]] = {}  # by key: the item, its future, its worker
         lost = Counter[int]()  # by the id of an item: how often its task was stranded
-        while waiting or busy:
+        blamed, tried = deque[T](), set[int]()
+        while waiting or busy or blamed:
+            if not (waiting or busy):
+                waiting.append(blamed.popleft())
             used = {address for _, _, address in busy.values()}
             for address in self.workers() if waiting else ():
                 if address in used:
@@ -289,7 +294,13 @@ class Cluster:
             if key in busy:  # else it was stranded
                 item, future, _ = busy.pop(key)
                 del lost[id(item)]
-                yield item, *self._outcome(future)
+                result, ended = self._outcome(future)
+                if isinstance(ended, DeadlyError) and id(item) not in tried:
+                    future.cancel()
+                    blamed.append(item)
+                    tried.add(id(item))
+                    continue
+                yield item, result, ended
 
     def _stranded(self, busy: Mapping[str, tuple[Any, Any, str]]) -> list[str]:
         """Return the keys of the tasks that wait for a worker that will not come back.
@@ -352,8 +363,12 @@ class Cluster:
             self.client.close(timeout=ENDING)
 
 
-def _deadly(deaths: int, address: str) -> NstError:
-    return NstError(
+class DeadlyError(NstError):
+    """Several workers have died while they had a task."""
+
+
+def _deadly(deaths: int, address: str) -> DeadlyError:
+    return DeadlyError(
         f"{deaths} workers died of it, the last at {address}: perhaps they have too little "
         "memory; give them more, or use a smaller --size, or --memory for smaller tiles"
     )

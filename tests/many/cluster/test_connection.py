@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from pathlib import Path
 
 import dask
@@ -180,3 +181,49 @@ def test_what_is_left_of_clients_is_collected_before_another_begins(monkeypatch)
     finally:
         gc.enable()
     assert collected == [threading.current_thread()]
+
+
+class Blaming:
+    """Workers of which one dies of "deadly"; Dask blames each task that is in work then."""
+
+    def __init__(self):
+        self.in_work, self.started = [], []
+
+    def workers(self):
+        return ["one", "two"]
+
+    def start(self, item, address):
+        self.in_work.append(item)
+        self.started.append(item)
+        return Blamed(item)
+
+    def _outcome(self, future):
+        blamed = "deadly" in self.in_work and (None, connection.DeadlyError("died of it"))
+        self.in_work.remove(future.key)
+        return blamed or (future.key, None)
+
+
+class Blamed:
+    def __init__(self, key):
+        self.key = key
+
+    def add_done_callback(self, put):
+        put(self)
+
+    def cancel(self):
+        pass
+
+
+def test_what_was_in_work_beside_a_deadly_task_is_tried_once_more_alone():
+    cluster = Blaming()
+    items = deque(["beside", "deadly", "last"])
+    found = {}
+    for item, told, error in connection.Cluster.each(cluster, items, cluster.start):
+        assert item not in found
+        found[item] = told, error
+    assert set(found) == {"beside", "deadly", "last"}
+    assert found["beside"] == ("beside", None)
+    assert found["last"] == ("last", None)
+    assert str(found["deadly"][1]) == "died of it"
+    assert cluster.started.count("beside") == 2
+    assert cluster.started.count("deadly") == 2
