@@ -285,7 +285,7 @@ def test_the_whole_objective_is_exact_in_tiles_and_its_gradient_the_slope(rng, s
     assert_gradient(lambda i: whole.evaluate(i)[0].total, image, d_expected)
 
 
-MARGIN = 8  # pixels, mirrored around each picture
+MARGIN = 16  # pixels, mirrored around each picture
 
 
 def column_in_margin(network, picture):

@@ -90,3 +90,29 @@ def test_a_picture_has_no_frame(inputs):
 def test_without_the_margin_there_is_one(inputs):
     framed = replace(inputs, recipe=replace(inputs.recipe, padding=0))
     assert steepness(paint(framed).image) > steepness(paint(inputs).image)
+
+
+def line(image, margin):
+    """Return the step at the row and column that the margin's end shows, the mean of four sides.
+
+    As a multiple of the steps beside it.  Beyond the margin are the network's zeros, whose pull on
+    the outermost pixels of the margin is folded to there, and to none further in.
+    """
+    sides = []
+    for x in (image, image[:, ::-1], image.swapaxes(1, 2), image.swapaxes(1, 2)[:, ::-1]):
+        steps = np.abs(np.diff(x, axis=1)).mean(axis=(0, 2))
+        beside = np.r_[steps[margin - 4 : margin - 1], steps[margin : margin + 3]]
+        sides.append(steps[margin - 1] / beside.mean())
+    return np.mean(sides)
+
+
+@pytest.mark.parametrize("inputs", demo.STYLES, indirect=True)
+def test_a_picture_has_no_line_where_the_margin_ends(inputs):
+    assert line(paint(inputs).image, inputs.recipe.padding) <= 1.2
+
+
+@pytest.mark.parametrize("inputs", ["swirl", "waves"], indirect=True)
+def test_with_half_the_margin_there_is_one(inputs):
+    half = inputs.recipe.padding // 2
+    halved = replace(inputs, recipe=replace(inputs.recipe, padding=half))
+    assert line(paint(halved).image, half) > 1.2

