@@ -538,7 +538,7 @@ def test_everything_at_once_goes_on_bit_for_bit(settings, files, tmp_path, monke
         scales=3,
         steps=(4, 3, 4),
         save_every=5,
-        memory="170MB",
+        memory="184MB",
     )
     cost = Cost(2000.0, 1e-6, 700.0, 1e-6)
     monkeypatch.setattr(sys.modules["nst.run.plan"], "probe", lambda *_: cost)
