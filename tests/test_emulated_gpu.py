@@ -204,7 +204,7 @@ def test_a_step_waits_for_the_gpu_once_and_copies_nothing_to_it(gpu, settings, r
         memory = gpu.pool.total_bytes(), gpu.pool.released
         counted.append((sum(gpu.waits.values()), sum(gpu.uploads.values()), *launches, *memory))
 
-    picture = {"size": 32, "scales": 1, "steps": 45, "style_scale": 0.4, "model": "vgg16-slim"}
+    picture = {"size": 32, "scales": 1, "steps": 60, "style_scale": 0.4, "model": "vgg16-slim"}
     asked = settings(device="cuda", recipe=recipe, optimizer=optimizer, **picture)
     paint(prepare(asked), after_step)
     waits, uploads, ours, cupys, memory, released = np.diff(counted, axis=0).T
@@ -212,8 +212,7 @@ def test_a_step_waits_for_the_gpu_once_and_copies_nothing_to_it(gpu, settings, r
     assert max(uploads) == 0, gpu.uploads
     assert max(ours) <= MOST_LAUNCHES[0], gpu.launches
     assert max(cupys) <= MOST_LAUNCHES[1], gpu.launches
-    image = 3 * 32 * 32 * 4  # bytes; pieces of the pool are joined and cut, by less than one
-    assert sum(memory[-10:]) < image  # it has what a step needs
+    assert max(memory[-10:]) == 0  # the pool has what a step needs
     assert max(released) == 0
 
 

@@ -129,18 +129,18 @@ def test_a_later_frame_ends_when_steps_bring_no_more(settings, changes, until):
 
 def test_a_larger_weight_keeps_more(film, how, first):
     losses = []
-    for temporal in (0.0, 2000.0):
+    for temporal in (0.0, 4000.0):
         folder = f"out{temporal:g}"
         filmed = nst.video(film, [first], folder, temporal=temporal, **how)
         losses.append(filmed.painted[2].get("temporal"))
     assert losses[0] is None  # there is none
-    free, held = (frames_in(f"out{t}") for t in ("0", "2000"))
+    free, held = (frames_in(f"out{t}") for t in ("0", "4000"))
     inner = np.s_[:, 5:-5, 6:-6]
 
     def moves(frames):
         return np.abs(frames[2][:, 4:-6, 4:-8] - frames[1][inner]).mean()
 
-    assert moves(held) < 0.8 * moves(free)
+    assert moves(held) < 0.7 * moves(free)
 
 
 def test_what_comes_into_a_scene_does_not_change_the_colours_of_the_rest(tmp_path, quick, files):
