@@ -115,8 +115,12 @@ def _threads() -> ThreadPoolExecutor:
     all_there = Barrier(count)
     with held():
         pool = ThreadPoolExecutor(count, thread_name_prefix="nst-kernels")
-        for future in [pool.submit(all_there.wait) for _ in range(count)]:
-            future.result()
+        try:
+            for future in [pool.submit(all_there.wait) for _ in range(count)]:
+                future.result()
+        except RuntimeError:  # the system has no more; those that wait must not wait for ever
+            all_there.abort()
+            raise
     return pool
 
 

@@ -57,11 +57,14 @@ def _each(taps: tuple[str, ...], weight: float) -> dict[str, float]:
     return dict.fromkeys(taps, weight)
 
 
+_PADDING = (
+    16  # pixels: with 8 what pulls on the outermost of them leaves a line where it is folded
+)
 _PAINTED: dict[str, Any] = {  # how our own recipes with nearest features are painted at one size
     "relative": True,
     "pixel_range": 1,
     "pooling": "average",
-    "padding": 16,
+    "padding": _PADDING,
     "history": 10,
     "step_size": 0.02,
     "clip": True,
@@ -86,7 +89,7 @@ RECIPES = {
         smoothness=0.5,
         pixel_range=1,
         pooling="average",
-        padding=16,
+        padding=_PADDING,
         size=640,
         scales="auto",
         steps=140,

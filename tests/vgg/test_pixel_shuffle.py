@@ -1,11 +1,9 @@
 """The way back through the first convolution, four pixels at once, against loops in float64."""
 
 import numpy as np
-import onnx
 import pytest
-from onnx import helper
-from onnx.reference import ReferenceEvaluator
 from small_networks import NARROW_VGG16, draw_arrays
+from small_nodes import naive_conv, run_alone
 
 from nst.vgg import Vgg, graphs, pixel_shuffle
 from nst.vgg.plan import Plan
@@ -13,31 +11,11 @@ from nst.vgg.plan import Plan
 SIZES = [(6, 8), (7, 8), (6, 9), (7, 9), (1, 1), (2, 1)]
 
 
-def naive_conv(x, kernel, borders):
-    padded = np.pad(x, [(0, 0), borders, (1, 1)])
-    height, width = padded.shape[1] - 2, padded.shape[2] - 2
-    y = np.empty((len(kernel), height, width))
-    for channel, row, column in np.ndindex(y.shape):
-        y[channel, row, column] = np.sum(
-            padded[:, row : row + 3, column : column + 3] * kernel[channel]
-        )
-    return y
-
-
 def run(x, kernel, height, width, borders):
     """Run the nodes alone, in float64."""
     nodes = pixel_shuffle.conv("kernel", "x", "y", height, width, borders)
-    kind = onnx.TensorProto.DOUBLE
-    graph = helper.make_graph(
-        nodes,
-        "pixel shuffle",
-        [helper.make_tensor_value_info("x", kind, [1, *x.shape])],
-        [helper.make_tensor_value_info("y", kind, [1, len(kernel), height, width])],
-        [onnx.numpy_helper.from_array(pixel_shuffle.shuffled_kernel(kernel), "kernel")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", graphs.OPSET)])
-    onnx.checker.check_model(model, full_check=True)
-    return ReferenceEvaluator(model).run(None, {"x": x[None]})[0][0]
+    constants = {"kernel": pixel_shuffle.shuffled_kernel(kernel)}
+    return run_alone(nodes, x, (len(kernel), height, width), constants)
 
 
 @pytest.mark.parametrize("borders", [(1, 1), (0, 1), (1, 0), (0, 0)])

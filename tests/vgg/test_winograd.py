@@ -3,26 +3,14 @@
 from fractions import Fraction
 
 import numpy as np
-import onnx
 import pytest
-from onnx import helper
-from onnx.reference import ReferenceEvaluator
 from small_networks import NARROW_VGG16, ReferenceVgg, draw_arrays, relative_error
+from small_nodes import naive_conv, run_alone
 
 from nst.errors import NstError
 from nst.vgg import Vgg, graphs, winograd
 from nst.vgg.architecture import POOLINGS, VGG16
 from nst.vgg.plan import Plan
-
-
-def naive_conv(x, weight):
-    padded = np.pad(x, [(0, 0), (1, 1), (1, 1)])
-    y = np.empty((len(weight), *x.shape[1:]))
-    for channel, row, column in np.ndindex(y.shape):
-        y[channel, row, column] = np.sum(
-            padded[:, row : row + 3, column : column + 3] * weight[channel]
-        )
-    return y
 
 
 def run(x, weight):
@@ -31,17 +19,7 @@ def run(x, weight):
     nodes = winograd.conv("kernel", "x", "y", inputs, outputs, height, width)
     constants = winograd.constants(np.dtype(np.float64))
     constants["kernel"] = winograd.transform_kernel(weight)
-    kind = onnx.TensorProto.DOUBLE
-    graph = helper.make_graph(
-        nodes,
-        "winograd",
-        [helper.make_tensor_value_info("x", kind, [1, *x.shape])],
-        [helper.make_tensor_value_info("y", kind, [1, outputs, height, width])],
-        [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", graphs.OPSET)])
-    onnx.checker.check_model(model, full_check=True)
-    return ReferenceEvaluator(model).run(None, {"x": x[None]})[0][0]
+    return run_alone(nodes, x, (outputs, height, width), constants)
 
 
 def test_one_row_is_exact_in_fractions():
