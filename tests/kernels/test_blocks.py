@@ -72,6 +72,23 @@ def test_products_run_on_several_threads(monkeypatch, large):
         blocks.add_up(lambda block: np.asarray(together.wait(), float), matrix)
 
 
+def test_threads_that_cannot_all_start_leave_none_that_waits(monkeypatch):
+    started, start = [], threading.Thread.start
+
+    def start_once(thread):
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(blocks.machine, "cpus", lambda: 2)
+    monkeypatch.setattr(threading.Thread, "start", start_once)
+    with pytest.raises(RuntimeError, match="can't start"):
+        blocks._threads.__wrapped__()
+    started[0].join(30)
+    assert not started[0].is_alive()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # Python 3.12
 def test_a_forked_child_has_threads_of_its_own(monkeypatch, large):
