@@ -20,6 +20,8 @@ from nst.values import counted, shown
 from nst.vgg.architecture import CONVOLUTIONS, POOLINGS, PRECISIONS
 from nst.vgg.weights import EMBEDDED
 
+FOR_TILES = "evaluate the tiles of a large picture"  # what workers do of one picture
+
 
 def add_settings(
     parser: argparse.ArgumentParser, defaults: bool, without: Collection[str] = ()
@@ -201,7 +203,7 @@ def add_stylize(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst stylize` takes."""
     add_estimate(parser, defaults)
     _add_json(parser)
-    _add_cluster(parser)
+    _add_cluster(parser, FOR_TILES)
 
 
 def add_estimate(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
@@ -227,7 +229,7 @@ def add_demo(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst demo` takes."""
     add_settings(parser, defaults)
     _add_json(parser)
-    _add_cluster(parser)
+    _add_cluster(parser, FOR_TILES)
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
@@ -240,13 +242,12 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_cluster(parser: argparse.ArgumentParser) -> None:
+def _add_cluster(parser: argparse.ArgumentParser, done: str) -> None:
     parser.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help="paint several pictures at once, or see the tiles of a large one, on so many "
-        "processes of this machine",
+        help=f"{done}, on so many processes of this machine",
     )
     _add_scheduler(parser)
 
@@ -299,7 +300,7 @@ def add_batch(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
         "--format", dest="kind", choices=KINDS, default=KINDS[0], help="of the results"
     )
     _add_json(parser)
-    _add_cluster(parser)
+    _add_cluster(parser, "paint several pictures at once")
     parser.add_argument(
         "--shared",
         dest="shared_folder",
@@ -421,7 +422,7 @@ def add_page(parser: argparse.ArgumentParser) -> None:
 def add_resume(parser: argparse.ArgumentParser, _: bool = True) -> None:
     """Add what `nst resume` takes."""
     parser.add_argument("folder", type=_path, metavar="FOLDER", help="that --checkpoint named")
-    _add_cluster(parser)
+    _add_cluster(parser, FOR_TILES)
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 

@@ -15,7 +15,7 @@ OPENING = """\
 # Commands and options
 
 What `nst COMMAND --help` prints, on one page; made by `python scripts/options.py`.
-An option without a default leaves the choice to the recipe, or does nothing until it is given.
+An option without a default leaves the choice to the recipe, or does nothing until it is given, unless it is required.
 """
 
 
@@ -38,8 +38,8 @@ def page() -> str:
 
 
 def longest(parser: argparse.ArgumentParser) -> list[str]:
-    """Return the long name of every option that a command has."""
-    return [action.option_strings[-1] for action in parser._actions if action.option_strings]
+    """Return the name of every argument that a command has: of an option the long one."""
+    return [[_named(action), *action.option_strings][-1] for action in parser._actions]
 
 
 def commands(
@@ -68,6 +68,8 @@ def row(action: argparse.Action) -> str:
         isinstance(action.default, bool) or action.default in (None, [], argparse.SUPPRESS)
     )
     default = f"`{action.default}`" if given and action.option_strings else ""
+    if action.required and action.option_strings:
+        default = "required"
     return f"| {first} | {default} | {_in_a_cell(action.help or '')} |\n".replace("|  |", "| |")
 
 
@@ -77,7 +79,12 @@ def _wanted(action: argparse.Action) -> str:
         return ""
     if action.metavar is None and action.choices is not None:
         return _in_a_cell("|".join(map(str, action.choices)))
-    return _in_a_cell(str(action.metavar or action.dest.upper()))
+    return _in_a_cell(_named(action))
+
+
+def _named(action: argparse.Action) -> str:
+    """Return what an argument's value is called, such as CONTENT."""
+    return str(action.metavar or action.dest.upper())
 
 
 def _in_a_cell(text: str) -> str:

@@ -199,7 +199,7 @@ def newton_schulz(matrix: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarra
     trace is said to grow with B.  With the norm ``|B| = sqrt(sum(B**2))``,
 
         Y = B / |B|,  Z = 1;      T = (3 - Z Y) / 2,  Y = Y T,  Z = T Z;      root = Y |B|**(1/2)
-        A = root / |root|,  Q = 1 / |root|;     T = (3 - A A) / 2,  Q = Q T,  A = A T;    d = Q / 2
+        E = root / |root|,  X = 1 / |root|;     T = (3 - E E) / 2,  X = X T,  E = E T;    d = X / 2
 
     All of these have the eigenvectors of B, so the steps are taken by its eigenvalues alone.  They
     end before they have reached the small ones: so that d is not the slope of the root's trace.
@@ -214,11 +214,11 @@ def newton_schulz(matrix: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarra
         y, z = y * t, t * z
     roots = y * norm**0.5
     size = (roots**2).sum() ** 0.5
-    a, q = roots / size, 1 / size
+    e, x = roots / size, 1 / size
     for _ in range(steps):
-        t = (3 - a**2) / 2
-        a, q = a * t, q * t
-    return (vectors * roots) @ vectors.T, (vectors * (q / 2)) @ vectors.T
+        t = (3 - e**2) / 2
+        e, x = e * t, x * t
+    return (vectors * roots) @ vectors.T, (vectors * (x / 2)) @ vectors.T
 
 
 def mse(x: np.ndarray, target: np.ndarray) -> np.ndarray:

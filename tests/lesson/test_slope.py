@@ -17,7 +17,7 @@ NO_GRADIENT = {  # headings of steps, and of what is for the reader: nothing to 
     "`with_chroma_of` are made of",
     "Normalised descent: `normalised_descent_step`",
     "Adam: `adam_step`",
-    "L-BFGS: two loops of `dot` and `axpy`",
+    "L-BFGS: two loops, of `dots`, `combine` and `substitute_back`",
     "L-BFGS' first curvatures, by band: `cosine_transform`, `inverse_cosine_transform`, "
     "`band_squares`, `scale_bands`",
     "Strong Wolfe line search",

@@ -41,6 +41,11 @@ def test_every_option_of_the_longest_command_is_on_it():
 
 def test_what_a_command_lacks_is_said():
     text = options.page()
-    said = "takes, but for `--preview`, `--log`, `--report`, `--checkpoint`"
-    assert said in text.replace("`--from`, ", "")
-    assert "## nst demo" in text
+    said = "but for `CONTENT`, `--from`, `STYLE`, `--preview`, `--log`, `--report`, `--checkpoint`"
+    assert said in text.split("## nst batch")[1].split("## nst sheet")[0]
+    assert "takes, but for `CONTENT`, `--from`.\n" in text.split("## nst demo")[1]
+
+
+def test_what_must_be_given_is_said():
+    table = options.page().split("## nst batch")[1].split("## nst sheet")[0]
+    assert "| `-o`, `--output FOLDER` | required |" in table
