@@ -246,6 +246,7 @@ def report(folder: Path, output: Path | None) -> int:
     from nst.show import report as reports
 
     inputs, planned, state = reopen(folder)
+    folder = files.named(folder)
     path = output or inputs.settings.report or folder.with_name(folder.name + "-report.html")
     if output is None:
         marks.check_file(path, inputs.mark)

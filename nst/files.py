@@ -150,6 +150,17 @@ def resolved(path: PathLike) -> Path:
         return Path(path)
 
 
+def named(path: Path) -> Path:
+    """Return ``path``, by its own name where it is "." and has none.
+
+    Raises NstError for the root, which has no name at all.
+    """
+    path = path if path.name else resolved(path)
+    if not path.name:
+        raise NstError(f"{path} has no name to put another beside it; give a folder below it.")
+    return path
+
+
 def current_folder() -> Path:
     """Return the current folder; where that was removed, the root: no relative path is left."""
     return Path(_found(Path.cwd) or os.path.abspath(os.sep))

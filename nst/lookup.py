@@ -7,6 +7,7 @@ the text tells the right one from another of the same name.
 """
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -67,18 +68,18 @@ def portable(paths: Iterable[Path]) -> dict[Path, str]:
     """Return a name for each of the ``paths`` that says nothing of the folders they are in.
 
     A relative path that leads downwards stays; of any other only the last part, and as many more
-    as tell it from the rest.
+    as tell it from the rest, or a number where they cannot.
     """
     named: dict[Path, str] = {}
-    for path in paths:
-        if path in named:
-            continue
-        parts = PurePath(path).parts[1 if path.is_absolute() else 0 :]
-        down = not path.is_absolute() and ".." not in parts
-        count = len(parts) if down else 1
-        while count < len(parts) and "/".join(parts[-count:]) in named.values():
-            count += 1
-        named[path] = "/".join(part for part in parts[-count:] if part != "..") or path.name
+    for path in dict.fromkeys(paths):
+        inner = PurePath(path).parts[1 if path.is_absolute() else 0 :]
+        parts = [part for part in inner if part != ".."]
+        down = len(parts) == len(inner) and not path.is_absolute()
+        lengths = [len(parts)] if down else range(1, len(parts) + 1)
+        names = ["/".join(parts[-count:]) for count in lengths]
+        numbered = (f"{number}/{path.name}" for number in itertools.count(2))
+        tried = itertools.chain(names, numbered)
+        named[path] = next(name for name in tried if name not in named.values())
     return named
 
 

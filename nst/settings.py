@@ -190,7 +190,10 @@ class Settings:
             value = getattr(self, name)
             if name == "content" or value is not None:
                 what = "the content image" if name == "content" else _option(name)
-                object.__setattr__(self, name, path_of(what, value))
+                path = path_of(what, value)
+                if name not in ("content", "checkpoint") and not path.name:
+                    raise NstError(f"{what} is {path}: that is a folder; name a file in it.")
+                object.__setattr__(self, name, path)
         reading.check(self.content, "content")
         object.__setattr__(self, "style", paintings_of(self.style))
         for name in ("steps", "scales"):  # JSON has lists

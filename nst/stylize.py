@@ -100,7 +100,7 @@ class Run:
     def __init__(self, inputs: Inputs, plan: Plan, state: State) -> None:
         self.inputs, self.plan, self.state = inputs, plan, state
         self._opened: ExitStack | None = None  # the log, and the lock on the checkpoints
-        self._keeper = Keeper(plan.folder, inputs.device)
+        self._keeper = Keeper(plan.folder, inputs.device, resumed=bool(state.history))
         self._steps: Iterator[Progress] = iter(())
         self._result: Result | None = None
         self._over = False
@@ -223,8 +223,9 @@ class Run:
         if opened is not None:
             opened.close()
         if self.inputs.shared is None and self.plan.previewed is None:
-            with suppress(Exception):
-                self.inputs.vgg.close()
+            for vgg in self.inputs.networks:
+                with suppress(Exception):
+                    vgg.close()
 
 
 def complete(
@@ -309,8 +310,9 @@ def rescue(
 def make_room(inputs: Inputs, error: BaseException) -> None:
     """Free what painting needed and saving does not."""
     traceback.clear_frames(error.__traceback__)
-    with suppress(Exception):
-        inputs.vgg.release()
+    for vgg in inputs.networks:
+        with suppress(Exception):
+            vgg.release()
 
 
 def save_near(inputs: Inputs, plan: Plan, state: State, output: Path) -> str:
@@ -360,7 +362,7 @@ def begin(inputs: Inputs, plan: Plan, state: State, scale: Scale) -> None:
     if asks(inputs.recipe) and scale is not plan.scales[0]:
         state.asking = asked_by(inputs, before, state.image, scale)
     state.trial = state.image.copy()
-    state.optimizer = choose_optimizer(inputs.recipe, plan.pairs)
+    state.optimizer = choose_optimizer(inputs.recipe, plan.pairs_at(scale))
 
 
 def carried_over(inputs: Inputs, before: Array, scale: Scale) -> Array:

@@ -257,6 +257,8 @@ def test_ctrl_c_saves_what_there_is_and_says_where(pictures):
         (["export", "--taps", "relu9_9"], "has no tap 'relu9_9'; it has conv1_1, relu1_1,"),
         (["export", "--taps", ","], "no taps given"),
         (["stylize", "my photo.png", "waves", "-o", "folder"], "folder: it is a folder; name a"),
+        (["stylize", "my photo.png", "waves", "-o", ".", "--plot"], "is a folder; name a file in"),
+        (["stylize", "my photo.png", "waves", "--report", "/"], "--report is /: that is a folder"),
         (["stylize", "my photo.png", "waves", "-o", ""], "--output: the name is empty; give that"),
         (["stylize", "", "waves"], "argument CONTENT: the name is empty"),
         (["stylize", "my photo.png", ""], "cannot read an image without a name"),

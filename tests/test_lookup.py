@@ -107,6 +107,32 @@ def test_names_that_others_read_say_nothing_of_folders():
     assert list(named.values()) == ["a/b.png", "c.png", "d.png", "you/c.png", "y/c.png", "-"]
 
 
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["/a/photos/x.png", "x.png"], ["x.png", "2/x.png"]),
+        (["../../x.png", "../x.png", "../../../x.png"], ["x.png", "2/x.png", "3/x.png"]),
+        (["../b/x.png", "../../b/x.png", "b/x.png"], ["x.png", "b/x.png", "2/x.png"]),
+    ],
+)
+def test_no_two_files_have_one_name(paths, names):
+    assert list(portable(map(Path, paths)).values()) == names
+
+
+def test_the_text_of_a_result_tells_two_files_of_one_name_apart(
+    settings, files, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(files / "painting.png", "photograph.png")
+    asked = settings(style="photograph.png", size=32, scales=1, steps=1, output="out.png")
+    stylize(asked)
+    inputs = json.loads(images.read_metadata("out.png")["nst inputs"])
+    assert inputs == {
+        "photograph.png": sha256(files / "photograph.png"),
+        "2/photograph.png": sha256(files / "painting.png"),
+    }
+
+
 # ---- A checkpoint that has moved -------------------------------------------------------
 
 

@@ -131,6 +131,15 @@ def test_where_memory_is_short_what_painting_needed_goes_first(settings, monkeyp
     assert_painted(inputs.settings.output, seen)
 
 
+def test_a_fine_stage_s_network_goes_too(settings):
+    small = settings(recipe="strokes", size=64, scales=1, steps=(1, 3), model="vgg16-slim")
+    inputs = prepare(small)
+    with pytest.raises(MemoryError):
+        running.paint(inputs, ending(3, MemoryError())[0])
+    assert [len(vgg._activations) for vgg in inputs.networks] == [0, 0]
+    assert [len(vgg._passes) for vgg in inputs.networks] == [0, 0]
+
+
 def test_what_can_go_on_is_kept_after_the_picture(settings, tmp_path, monkeypatch):
     """After: on a disk that is nearly full the picture goes first."""
     order = []

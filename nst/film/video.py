@@ -183,7 +183,7 @@ def video(
         )
     plan = FilmPlan(shoot, scene)
     mark = _mark(shoot, kind, frame_steps)
-    folder = place.with_name(f"{place.stem}-film")
+    folder = files.named(place).with_name(f"{files.named(place).stem}-film")
     with ExitStack() as stack:
         crew = None
         if far:

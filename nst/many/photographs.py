@@ -132,13 +132,15 @@ def names_of(paths: Iterable[Path]) -> dict[Path, str]:
     """Return a name for each of the ``paths``, no two alike, whatever the case of letters.
 
     It is the file's without its ending; where that is another's too, with it; where that is, too,
-    with the name of its folder before it, and at last with a number.
+    with the name of its folder before it, and at last with a digest of where it is, or, of one
+    file that is named in two ways, of how it is named.
     """
     forms: list[Callable[[Path], str]] = [
         lambda path: path.stem,
         lambda path: path.name,
         lambda path: f"{files.resolved(path).parent.name}-{path.name}",
         lambda path: f"{_digest(os.fspath(files.resolved(path)))}-{path.name}",
+        lambda path: f"{_digest(os.fspath(path))}-{path.name}",
     ]
     named: dict[Path, str] = {}
     left = list(dict.fromkeys(paths))

@@ -50,15 +50,19 @@ class Checkpoint:
     asking: Array | None = None  # (3, H, W): what asked for the targets of the scale
 
 
-def save(folder: Path, checkpoint: Checkpoint, device: Device) -> Path:
+def save(folder: Path, checkpoint: Checkpoint, device: Device, first: bool = False) -> Path:
     """Write ``checkpoint``, whose arrays are of ``device``, into ``folder``; return the file.
 
     At most two stay: this one and the one before, which is not touched until this one is whole
-    and on the disk.  Raises NstError for what the disk refuses.
+    and on the disk.  Of later steps there are only damaged ones, and those of a run that was given
+    up.  None but this one stays where it is the ``first`` of a run that began anew: the others
+    are another's.  Raises NstError for what the disk refuses.
     """
     path = folder / f"step-{len(checkpoint.history):08d}.npz"
     make_folder(folder)
-    for old in [*[p for p in saved(folder) if p != path][:-1], *folder.glob(".nst-*.tmp")]:
+    others = [other for other in saved(folder) if other != path]
+    earlier = [] if first else [other for other in others if other < path]
+    for old in [*earlier[:-1], *folder.glob(".nst-*.tmp")]:
         old.unlink()  # the second is what a killed run was writing
     arrays: dict[str, Array] = {}
     values = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
@@ -67,6 +71,9 @@ def save(folder: Path, checkpoint: Checkpoint, device: Device) -> Path:
         _write(archive, "about", np.array(json.dumps(about)))
         for name, array in arrays.items():
             _write(archive, name, device.asnumpy(array))
+    for other in others:
+        if other not in earlier:
+            other.unlink()
     return path
 
 
@@ -157,8 +164,9 @@ class Keeper:
     that one is at work there.  The system forgets a lock when its process dies, however that dies.
     """
 
-    def __init__(self, folder: Path | None, device: Device) -> None:
+    def __init__(self, folder: Path | None, device: Device, resumed: bool = False) -> None:
         self.folder = folder
+        self._first = not resumed
         self._lock: Any = None
         self._device = device
         self._saved = time.monotonic()
@@ -186,8 +194,8 @@ class Keeper:
             return False
         began, saved = time.monotonic(), False
         with self._beside.attempt("checkpoint"):
-            save(self.folder, checkpoint, self._device)
-            saved = True
+            save(self.folder, checkpoint, self._device, self._first)
+            self._first, saved = False, True
         self._saved = time.monotonic()
         self._wait = max(INTERVAL, (self._saved - began) / SHARE)
         return saved

@@ -47,6 +47,11 @@ class Inputs:
     fine: "Inputs | None" = None  # the same for the recipe's fine stage
     warped: Warped | None = None  # of a film: what was painted before, on the host, at full size
 
+    @property
+    def networks(self) -> list[Vgg]:
+        """What paints: of a recipe with a fine stage, two."""
+        return [self.vgg] if self.fine is None else [self.vgg, self.fine.vgg]
+
     def of(self, scale: Scale) -> "Inputs":
         """Return what paints at ``scale``: another recipe, and its network, in a fine stage."""
         return self.fine if scale.fine and self.fine is not None else self

@@ -54,6 +54,10 @@ class Plan:
         """What it takes, as people read it; nothing where it was not estimated."""
         return [] if self.estimate is None else self.estimate.lines()
 
+    def pairs_at(self, scale: Scale) -> int:
+        """Return how many pairs L-BFGS remembers there: no more than it makes."""
+        return max(1, min(self.pairs, scale.steps))
+
     def share(self, scale: Scale) -> float:
         """Return how large ``scale`` is of the full size, by the longer sides."""
         return scale.longer / self.full.longer

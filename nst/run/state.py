@@ -51,7 +51,7 @@ def start(inputs: Inputs, plan: Plan) -> State:
             recipe.noise,
         )
     )
-    return State(image, image, choose_optimizer(recipe, plan.pairs))
+    return State(image, image, choose_optimizer(recipe, plan.pairs_at(plan.scales[0])))
 
 
 def reopen(folder: Path) -> tuple[Inputs, Plan, State]:
@@ -82,12 +82,13 @@ def reopen(folder: Path) -> tuple[Inputs, Plan, State]:
         )
     sizes = [((height, width), steps) for height, width, steps in saved.scales]
     scales = told_of(sizes, inputs.fine is not None)
-    recipe = inputs.of(_last_begun(saved, scales)).recipe
+    last = _last_begun(saved, scales)
+    recipe = inputs.of(last).recipe
     smallest = smallest_side(network.architecture, recipe.taps)
     until = settings.asked_until
     checkpoint_schema.check(saved, recipe.optimizer, recipe.history, smallest, until > 0)
     plan = Plan(tuple(scales), saved.side, saved.pairs, folder=folder)
-    return inputs, plan, _restored(saved, inputs, recipe)
+    return inputs, plan, _restored(saved, inputs, recipe, plan.pairs_at(last))
 
 
 def _as_begun(settings: Settings, sha256: str) -> Settings:
@@ -111,9 +112,9 @@ def _last_begun(saved: Checkpoint, scales: Sequence[Scale]) -> Scale:
     return scales[min(max(number, 1), len(scales)) - 1]
 
 
-def _restored(saved: Checkpoint, inputs: Inputs, recipe: Recipe) -> State:
+def _restored(saved: Checkpoint, inputs: Inputs, recipe: Recipe, pairs: int) -> State:
     """Return the state that was ``saved``, placed on the device."""
-    optimizer = choose_optimizer(recipe, saved.pairs)
+    optimizer = choose_optimizer(recipe, pairs)
     trial = inputs.device.asarray(saved.image)
     optimizer.restore(checkpoints.placed(saved.optimizer, inputs.device))
     asking = None if saved.asking is None else inputs.device.asarray(saved.asking)

@@ -288,9 +288,9 @@ def _draw_grams(style: np.ndarray, painted: np.ndarray) -> list[str]:
     drawn = []
     for values, name in ((style, plain), (painted, plain), (painted - style, "PuOr")):
         root = np.sign(values) * np.sqrt(np.abs(values) / highest)
-        if len(root) > GRAM_SIDE:
-            root = images.resize(root.astype(np.float32), GRAM_SIDE, GRAM_SIDE)
         place = root if name == "magma" else (root + 1) / 2
+        if len(place) > GRAM_SIDE:
+            place = images.resize(place.astype(np.float32), GRAM_SIDE, GRAM_SIDE)
         colours = colormaps[name](np.clip(place, 0, 1))[..., :3]
         drawn.append(_photograph(np.moveaxis(colours, -1, 0), "PNG"))
     return drawn

@@ -53,6 +53,15 @@ def test_a_film_is_painted_whole_with_its_sound(film, how, first):
     assert not Path("out-film").exists()
 
 
+def test_the_current_folder_takes_the_pictures(film, how, first, tmp_path, monkeypatch):
+    (tmp_path / "frames").mkdir()
+    monkeypatch.chdir(tmp_path / "frames")
+    nst.video(film, [first], ".", **how)
+    assert len(frames_in(tmp_path / "frames")) == 5
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} >= {"frames"}
+    assert not (tmp_path / "frames-film").exists()
+
+
 def test_on_a_gpu_it_is_the_same_film(gpu, how, first, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     film = write_film("in.mp4", moving(3, seed=1))

@@ -107,3 +107,9 @@ def test_each_has_a_name_of_its_own(paths, expected):
     assert len({name.casefold() for name in named.values()}) == len(paths)
     assert max(len(os.fsencode(name)) for name in named.values()) <= LONGEST_NAME
     assert named == names_of(map(Path, paths))
+
+
+def test_one_file_that_is_named_in_several_ways_has_several_names():
+    here = Path.cwd()
+    paths = [Path("a.jpg"), here / "a.jpg", Path("..", here.name, "a.jpg")]
+    assert len(set(names_of(paths).values())) == 3

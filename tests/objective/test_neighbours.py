@@ -150,6 +150,16 @@ def test_a_mask_of_nothing_is_refused(features):
         NeighboursStyle.of(NeighboursStyle.blend([collected], [1.0]), RECIPE, Query(asking, CPU))
 
 
+def test_a_region_too_thin_for_the_layer_has_no_target(features):
+    asking, painting, _ = features
+    nothing = np.zeros(asking.shape[1:], np.float32)
+    style = style_of([painting], asking, mask=Mask(nothing, nothing))
+    assert not style.target.any()
+    loss, d_features = style_loss(asking, Region(style, Mask(nothing, nothing)))
+    assert loss == 0
+    assert not d_features.any()
+
+
 def test_only_a_region_asks(features):
     """Its mean is that of its own positions, and outside of it there is no target."""
     asking, painting, _ = features

@@ -327,9 +327,29 @@ def test_a_mask_of_the_painting_leaves_positions_out(rng):
     seen = SplitStyle.blend([SplitStyle.collect(painting, Mask(pixels, pixels))], [1])
     cut = SplitStyle.blend([SplitStyle.collect(painting[:, 1:4, 2:6])], [1])
     assert style_loss(image, seen)[0] == pytest.approx(style_loss(image, cut)[0], rel=1e-12)
+    dim = SplitStyle.blend([SplitStyle.collect(painting, Mask(pixels / 4, pixels / 4))], [1])
+    assert style_loss(image, dim)[0] == style_loss(image, seen)[0]  # "seen" is of the brightest
     nothing = Mask(0 * pixels, 0 * pixels)
     with pytest.raises(NstError, match="mask leaves nothing of the painting"):
         style_loss(image, SplitStyle.blend([SplitStyle.collect(painting, nothing)], [1]))
+
+
+@pytest.mark.parametrize("row", range(4))
+@pytest.mark.parametrize("masked", [False, True])
+def test_whatever_is_drawn_something_of_the_painting_is_looked_at(rng, row, masked):
+    """A painting of fewer rows than the step has, and a mask between the rows of the grid."""
+    painting, image = rng.random((4, 3, 17)), rng.random((4, 8, 8))
+    pixels = np.zeros((3, 17), np.float32)
+    pixels[1, 8:] = 0.2
+    grid = slice(row, None, 4), slice(3, None, 4)
+    mask = Mask(pixels, pixels) if masked else None
+    style = replace(SplitStyle.blend([SplitStyle.collect(painting, mask)], [1]), grid=grid)
+    seen = painting[:, row % 3 :: 4, 3::4]
+    if masked:
+        seen = painting[:, 1:2, 11::4] if row == 1 else painting[:, 1:2, 8::4]
+    large = seen.repeat(4, axis=1).repeat(4, axis=2)  # of which any such grid sees all
+    alone = replace(SplitStyle.blend([SplitStyle.collect(large)], [1]), grid=grid)
+    assert style_loss(image, style)[0] == pytest.approx(style_loss(image, alone)[0], rel=1e-12)
 
 
 def test_where_the_image_has_a_mask_only_its_inside_counts(rng):

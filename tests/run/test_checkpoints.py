@@ -188,6 +188,24 @@ def test_never_more_than_two_and_never_none(tmp_path, checkpoint, monkeypatch):
     assert len(saved(tmp_path)) == 2
 
 
+def test_what_a_run_that_was_given_up_left_gives_way_to_a_new_run(tmp_path, checkpoint):
+    for steps in (250, 300):
+        save(tmp_path, checkpoint(steps=steps), CPU)
+    keeper = Keeper(tmp_path, CPU)
+    for steps in (100, 150):
+        assert keeper.save(checkpoint(steps=steps))
+        assert len(load(tmp_path).history) == steps
+    assert [path.name for path in saved(tmp_path)] == ["step-00000100.npz", "step-00000150.npz"]
+
+
+def test_a_run_that_goes_on_keeps_the_one_before_and_nothing_later(tmp_path, checkpoint):
+    for steps in (250, 300):
+        save(tmp_path, checkpoint(steps=steps), CPU)
+    (tmp_path / "step-00000300.npz").write_bytes(b"damaged")
+    assert Keeper(tmp_path, CPU, resumed=True).save(checkpoint(steps=270))
+    assert [path.name for path in saved(tmp_path)] == ["step-00000250.npz", "step-00000270.npz"]
+
+
 def test_what_a_killed_run_was_writing_is_removed(tmp_path, checkpoint):
     (tmp_path / ".nst-0123456789abcdef.tmp").touch()
     save(tmp_path, checkpoint(), CPU)
@@ -464,6 +482,19 @@ def test_a_new_run_of_the_same_output_says_that_there_is_an_old_one(settings, tm
     folder.rename(tmp_path / "out-checkpoint")
     with pytest.warns(NstWarning, match=r"out-checkpoint` goes on with it; should this run"):
         stylize(settings())
+
+
+@pytest.mark.filterwarnings("ignore:.*holds the checkpoint of a run")
+def test_a_new_run_of_the_same_output_is_the_one_that_goes_on(
+    settings, tmp_path, monkeypatch, eager
+):
+    monkeypatch.setattr(sys.modules["nst.run.plan"], "fit", lambda *_: Taking(1e6))
+    for steps, seed in ((5, 1), (2, 2)):
+        with pytest.raises(KeyboardInterrupt):
+            stylize(settings(seed=seed, steps=8), on_progress=stop_after(steps))
+        (tmp_path / "out.png").unlink()
+    assert load(tmp_path / "out-checkpoint").settings["seed"] == 2
+    assert len(resume(tmp_path / "out-checkpoint").history) == 8
 
 
 def test_a_run_goes_on_where_no_checkpoint_can_be_saved(settings, tmp_path, monkeypatch, eager):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from running import begun
 
-from nst import Settings, demo, memory, stylize
+from nst import Settings, demo, memory, paint, stylize
 from nst.devices import CPU
 from nst.errors import NstError
 from nst.kernels import numpy_kernels
@@ -247,6 +247,9 @@ def test_pairs_that_there_are_no_steps_for_take_no_memory():
     long = replace(WORK, optimizer="lbfgs", sizes=[(1200, 1600, 100)], style_sizes=[(1600, 800)])
     short = replace(long, sizes=[(1200, 1600, 3)])
     assert fit(long, 20_000 * MB).bytes - fit(short, 20_000 * MB).bytes == 2 * 7 * IMAGE
+    run = paint(np.ones((20, 24)), "glass", size=24, scales=1, steps=4, model="vgg16-slim")
+    kept = [run.state.optimizer.kept for _ in run if run.state.optimizer.kept is not None]
+    assert {len(pairs) for history in kept for pairs in (history.moves, history.changes)} == {4}
 
 
 def test_what_cannot_fit_is_refused_with_a_size_that_can():

@@ -166,6 +166,19 @@ def test_gram_matrices_are_ordered_by_the_style_and_share_one_scale(made):
     assert difference[0, 0].min() < 150
 
 
+def test_of_many_channels_what_is_less_is_shown_too(made):
+    channels = report.GRAM_SIDE + 8
+    style, painted = (np.full((channels, channels), value) for value in (4.0, 1.0))
+    grams = {"less": (style, painted), "more": (painted, style)}
+    page = report.render(report.Report(**{**vars(made), "grams": grams}))
+    images = re.findall(r'base64,([^"]+)" alt="difference', page)
+    less, more = (np.asarray(PIL.Image.open(BytesIO(base64.b64decode(one)))) for one in images)
+    assert less.shape[:2] == more.shape[:2] == (report.GRAM_SIDE, report.GRAM_SIDE)
+    for shown in less, more:
+        assert shown[0, 0, :3].min() < 150, "what differs is not white"
+    assert not np.array_equal(less[0, 0], more[0, 0])
+
+
 def test_negative_products_get_a_scale_with_a_white_zero(made):
     signed = np.array([[1.0, -0.5], [-0.5, 1.0]])
     page = report.render(report.Report(**{**vars(made), "grams": {"conv1_1": (signed, signed)}}))
@@ -277,7 +290,7 @@ def test_a_report_cannot_overwrite_an_input(settings, files):
         settings(report=files / "painting.png")
 
 
-def test_a_stopped_run_is_shown_from_its_checkpoints(settings, tmp_path, capsys):
+def test_a_stopped_run_is_shown_from_its_checkpoints(settings, tmp_path, capsys, monkeypatch):
     def stop(progress):
         if progress.step == 7:
             raise KeyboardInterrupt
@@ -290,6 +303,8 @@ def test_a_stopped_run_is_shown_from_its_checkpoints(settings, tmp_path, capsys)
     page = path.read_text(encoding="utf-8")
     assert "133 x 160 pixels, 7 steps" in page
     assert cli.main(["report", str(tmp_path / "saved"), "-o", str(tmp_path / "other.html")]) == 0
+    monkeypatch.chdir(tmp_path / "saved")
+    assert cli.main(["report", "."]) == 0
     assert (tmp_path / "other.html").is_file()
 
 

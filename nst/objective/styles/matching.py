@@ -21,6 +21,7 @@ from nst.kernels import Array
 ASKED_BACK = 8  # every so many-th position that asks is asked back: all of them spread hardly more
 MAIN_DIRECTIONS = 96  # along which positions are matched
 PASSES = 2  # over a painting, to find them
+SEEN = 0.5  # of the largest value of a mask of the painting: a position of less is not looked at
 
 
 def main_directions(units: Array) -> Array | None:

@@ -27,10 +27,10 @@ from nst.kernels import Array
 from nst.memory import FileArray
 from nst.objective.recipe import Recipe
 from nst.objective.styles import matching
+from nst.objective.styles.matching import SEEN
 from nst.objective.styles.query import STRIP_POSITIONS, Query
 from nst.objective.styles.sums import TINY_AREA, Effort, Mask, Place, area_of
 
-SEEN = 0.5  # of the mask's largest value: a position of less is not looked at
 BALANCING_STEPS = 200  # in which the shares of several paintings are brought to their weights
 
 
@@ -99,6 +99,8 @@ class NeighboursStyle:
     @classmethod
     def of(cls, sums: Paintings, recipe: Recipe, query: Query) -> "NeighboursStyle":
         """Return the style of the paintings for one scale, whose picture asks with ``query``."""
+        if not any(len(positions) for _, positions in query.strips()):
+            return cls(query.field(), query.device)  # a region that is too thin at this scale
         most = recipe.looked_at
         vectors = [_looked_at(one, query.device, most) for one in sums.positions]
         index = _chosen(vectors, sums.shares, query, recipe.both_ways)

@@ -27,10 +27,10 @@ from nst.kernels import Array
 from nst.memory import FileArray
 from nst.objective.recipe import Recipe
 from nst.objective.styles import matching
+from nst.objective.styles.matching import SEEN
 from nst.objective.styles.sums import TINY_AREA, Effort, Mask, Place
 
 LOOKED_AT = 64  # positions along the longer side, to twice as many
-SEEN = 0.5  # of the mask: a position of less is not looked at
 
 
 @dataclass(frozen=True)
@@ -291,11 +291,26 @@ def _main_directions(painting: Maps) -> Array | None:
 def _looked_at(features: Array | FileArray, mask: Mask | None, grid: Grid, like: Array) -> Array:
     """Return the vectors (C, M) of one map in the rows and columns of the image's grid.
 
-    How many the mask lets through the host knows: to ask a GPU for them would be a wait.
+    Where the mask lets none of these through, the grid is moved to where the mask is brightest.
+    How many it lets through the host knows: to ask a GPU for them would be a wait.
     """
-    vectors = kernels.beside(features[:, *grid], like).reshape(features.shape[0], -1)
+    grid = _moved(grid, [each.start for each in grid], features.shape[1:])
     if mask is None:
-        return vectors
-    count = int((mask.host[grid].astype(mask.pixels.dtype) >= SEEN).sum())
-    hidden = mask.pixels[grid].reshape(-1) < SEEN
+        return kernels.beside(features[:, *grid], like).reshape(features.shape[0], -1)
+    weights = mask.host.astype(mask.pixels.dtype)
+    least = float(SEEN * weights.max())
+    if not (weights[grid] >= least).any():
+        grid = _moved(grid, np.unravel_index(weights.argmax(), weights.shape), weights.shape)
+    vectors = kernels.beside(features[:, *grid], like).reshape(features.shape[0], -1)
+    count = int((weights[grid] >= least).sum()) if least else 0
+    hidden = mask.pixels[grid].reshape(-1) < least
     return vectors.take(hidden.argsort(kind="stable")[:count], axis=1)
+
+
+def _moved(grid: Grid, through: Sequence[int], size: Sequence[int]) -> Grid:
+    """Return the ``grid`` moved to go ``through`` a row and a column, in a map of this size."""
+    rows, columns = (
+        slice(int(at) % min(each.step, length), None, each.step)
+        for each, at, length in zip(grid, through, size, strict=True)
+    )
+    return rows, columns
