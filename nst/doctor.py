@@ -11,8 +11,8 @@ from nst.vgg import weights
 from nst.vgg.architecture import ARCHITECTURES
 
 PACKAGES = (
-    "numpy", "scipy", "onnx", "pillow", "matplotlib", "platformdirs", "threadpoolctl", "tqdm",
-    "requests", "filelock", "h5py", "safetensors",
+    "msgspec", "numpy", "onnx", "scipy", "pillow", "matplotlib", "platformdirs", "psutil",
+    "threadpoolctl", "tqdm", "requests", "urllib3", "filelock", "h5py", "safetensors",
 )  # fmt: skip
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 

@@ -20,6 +20,7 @@ from nst.errors import NstError
 from nst.values import shown
 
 SHARE = 0.8  # of what is free, where the user names no budget
+MOST = 2.0**62  # bytes: more is as good
 LEAST = 1_000_000  # bytes: with a number below, the unit was forgotten
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 SAMPLE_SECONDS = 0.002
@@ -37,7 +38,7 @@ def parse(text: str) -> int | None:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?", text.strip().upper())
     if not found or not 0 < float(found[1]) < float("inf"):
         raise NstError(f"--memory is {shown(text)}; give auto, or an amount such as 4GB or 800MB.")
-    amount = float(found[1]) * UNITS[found[2]]
+    amount = min(float(found[1]) * UNITS[found[2]], MOST)
     if not found[2] and amount < LEAST:
         raise NstError(
             f"--memory is {shown(text)}, which is {found[1]} bytes; give its unit too, such as "

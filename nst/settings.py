@@ -160,7 +160,7 @@ class Settings:
     strength: float = 1.0  # 0, the photograph itself, to 1
     style_scale: float = 1.0  # size of the style images, relative to the result
     color: str = "style"  # whose colours; see colour.py
-    optimizer: str | None = None  # descent, adam or lbfgs
+    optimizer: str | None = None  # descent, adam, lbfgs or pyramid
     pooling: str | None = None  # max or average
     init: str | Path | None = None  # content, noise, style, or a picture
     conv: str = "auto"  # auto or direct: how a CPU convolves; see vgg/winograd.py

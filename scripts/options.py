@@ -15,7 +15,8 @@ OPENING = """\
 # Commands and options
 
 What `nst COMMAND --help` prints, on one page; made by `python scripts/options.py`.
-An option without a default leaves the choice to the recipe, or does nothing until it is given, unless it is required.
+An option without a default leaves the choice to the recipe, or does nothing until it is given;
+but for those that are required.
 """
 
 

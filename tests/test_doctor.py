@@ -1,7 +1,10 @@
 """What `nst doctor` finds on a machine where something is missing."""
 
+import re
 import sys
+import tomllib
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from fake_gpu import CPU_BUILD, GPU_BUILD, fake_cupy, fake_runtime
@@ -41,6 +44,12 @@ def test_here_nothing_is_wrong():
     assert "13 convolutions, average pooling" in line(facts, "model vgg16-slim: ")
     assert line(facts, "model vgg19: ").startswith("model vgg19: not installed; run `nst models ")
     assert not any("\n" in fact for fact in facts)
+
+
+def test_it_looks_for_all_that_is_needed():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
+    needed = project["project"]["dependencies"]
+    assert {re.match(r"[\w-]+", one)[0] for one in needed} == set(doctor.PACKAGES)
 
 
 def test_a_missing_package_is_a_problem(installed):

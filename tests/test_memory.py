@@ -48,6 +48,7 @@ def test_what_says_that_memory_ran_out(error, expected):
         ("2T", 2_000_000_000_000),
         ("64 KiB", 64_000),
         ("123000000", 123_000_000),
+        ("9" * 300 + "TB", 2**62),
         ("auto", None),
     ],
 )

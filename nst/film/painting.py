@@ -176,7 +176,8 @@ def _paint_later(
     warped, begun = remembered(luma, earlier, inputs.content)
     later = with_memory(inputs, warped, way.temporal * (unit or 1.0))
     image = inputs.device.asarray(begun)
-    state = State(image, image, choose_optimizer(inputs.recipe, way.later.pairs_at(way.later.full)))
+    pairs = way.later.pairs_at(way.later.full)
+    state = State(image, image, choose_optimizer(inputs.recipe, pairs))
     result = paint(later, way.later, state, on_progress)
     return inputs.device.asnumpy(state.image), result.history
 

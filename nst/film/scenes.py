@@ -5,7 +5,6 @@ another picture altogether: what is left of the difference when the one is moved
 the other.  So a fast pan is no cut.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,7 +47,7 @@ class Survey:
         return len(self.pts)
 
 
-def survey(clip: Clip, on_frame: Callable[[int], None] | None = None) -> Survey:
+def survey(clip: Clip) -> Survey:
     """Go through all frames of a ``clip`` once, and return what there is.
 
     Raises NstError where a frame cannot be decoded, or is not of the size of the first.
@@ -73,8 +72,6 @@ def survey(clip: Clip, on_frame: Callable[[int], None] | None = None) -> Survey:
         reference = small if spread > most else scenes[-1].reference
         scenes[-1] = Scene(scenes[-1].start, frame.number + 1, reference)
         most = max(most, spread)
-        if on_frame is not None:
-            on_frame(frame.number + 1)
     if not scenes:
         raise NstError(f"{clip.name} has no frame; give a film that has.")
     times = tuple(pts), tuple(durations)

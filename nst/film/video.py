@@ -236,8 +236,8 @@ def _rate(rate: Fraction | str | int | None) -> Fraction | None:
     if rate is None:
         return None
     try:
-        found = Fraction(rate)
-    except (ValueError, TypeError, ZeroDivisionError):
+        found = Fraction(0) if isinstance(rate, str) and "e" in rate.lower() else Fraction(rate)
+    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
         found = Fraction(0)
     if not 0 < found <= 1000:
         raise NstError(f"--rate is {shown(rate)}; give frames a second, such as 25 or 24000/1001.")

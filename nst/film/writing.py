@@ -117,7 +117,7 @@ class Pictures:
     def __init__(self, folder: Path, start: int, stop: int, mark: str) -> None:
         self._folder, self._start, self._mark = folder, start, mark
         self.done = 0
-        while start + self.done < stop and marks.carries(self._name(start + self.done), mark):
+        while start + self.done < stop and marks.is_of(self._name(start + self.done), mark):
             self.done += 1
 
     def _name(self, number: int) -> Path:
@@ -337,8 +337,3 @@ def _levels_of(parts: Sequence[Path]) -> Iterator[np.ndarray]:
         with _part(path) as container:
             for frame in container.decode(video=0):
                 yield frame.to_ndarray(format="rgb24", threads=1)
-
-
-def said(error: Exception) -> str:
-    """Return what FFmpeg says, in a few words."""
-    return brief(getattr(error, "strerror", None) or error).lower()

@@ -374,7 +374,7 @@ RECIPES["w2"] = replace(
     source="the distance that crowson's program means: with exact roots",
     departs=(
         "the program's roots take 12 steps of Newton and Schulz, and have not converged: close to "
-        "the style its gradient differs from ours by a factor of several; for the rest see crowson",
+        "the style its gradient is another, by a factor of several; for the rest see crowson",
     ),
     style_statistic="w2",
 )

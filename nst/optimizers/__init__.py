@@ -3,7 +3,7 @@
 Each optimizer is given one evaluation at a time, ``step(image, loss, d_image)``, and changes
 ``image`` in place to where the next evaluation should be.  So every optimizer costs one pass
 through the network a step, and the loop around them is the same and has no callback in it.
-After a step every pixel is clipped to [0, 1].
+With ``bounds`` every pixel is clipped to these after a step.
 """
 
 from nst.optimizers.first_order import Adam, NormalisedDescent

@@ -240,7 +240,7 @@ def distribution_of(
     """
     seen = [_looked_at(*pair) for pair in zip(pictures, masks, strict=True)]
     shares = [
-        np.full(one[0].size, weight / one[0].size)
+        np.full(one[0].size, weight / sum(weights) / one[0].size)
         for one, weight in zip(seen, weights, strict=True)
     ]
     moments = blended([colour_moments(one) for one in seen], weights)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from io import BytesIO
+from threading import RLock
 
 import numpy as np
 import PIL.Image
@@ -42,6 +43,7 @@ _SIGNATURES = {  # what files of these kinds begin with; see `kind_of` for AVIF 
     "GIF": rb"GIF8[79]a",
 }
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
+_ALONE = RLock()  # held while a picture is decoded
 _ORIENTATION = 0x0112  # the EXIF tag
 _TO_UPRIGHT = {  # by the tag's value: what turns the stored picture upright
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -94,6 +96,7 @@ def of_image(picture: PIL.Image.Image, name: str) -> tuple[np.ndarray, np.ndarra
     with _explained(given):
         _check_size(picture, name)
         _check_numbers(picture, name)
+        _check_memory(picture, given)
         own = picture.copy()
         own.format = picture.format  # which tells HEIC, turned already
         own.info = dict(picture.info)
@@ -118,9 +121,14 @@ def texts_of(given: Input) -> dict[str, str]:
 
 @contextmanager
 def _explained(given: Input) -> Iterator[None]:
-    """Turn whatever a decoder stumbles over in a damaged file into one line."""
+    """Turn whatever a decoder stumbles over in a damaged file into one line.
+
+    One thread at a time: meanwhile the process's warnings and standard error are kept quiet, and
+    two that overlap would each put back what the other had changed.
+    """
     try:
-        yield
+        with _ALONE:
+            yield
     except NstError:
         raise
     except Exception as error:
@@ -212,7 +220,7 @@ def _check_numbers(picture: PIL.Image.Image, name: str) -> None:
         )
 
 
-def _check_memory(picture: ImageFile, given: Input) -> None:
+def _check_memory(picture: PIL.Image.Image, given: Input) -> None:
     """Refuse what would not fit into memory once it is decoded: a small file may hold much."""
     width, height = picture.size
     if given.most_pixels is not None and width * height > given.most_pixels:
@@ -229,7 +237,7 @@ def _check_memory(picture: ImageFile, given: Input) -> None:
         )
 
 
-def bytes_of(picture: ImageFile) -> int:
+def bytes_of(picture: PIL.Image.Image) -> int:
     """Return the most bytes that a picture takes: decoded, brought to floats, and resized."""
     stored = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}.get(picture.mode, 4)
     floats = 24 if picture.has_transparency_data else 12  # see `images.fill_hidden`

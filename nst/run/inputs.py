@@ -23,6 +23,7 @@ from nst.run.scales import Scale, scales_for
 from nst.run.shared import Shared
 from nst.settings import Painting, Settings
 from nst.vgg import Vgg
+from nst.vgg.architecture import COLUMNS, numbers
 
 EVEN = 0.7  # power of the strength: of how far colours go, so that 0.5 looks half way
 
@@ -224,7 +225,8 @@ def content_of(
 
 def _colouring(recipe: Recipe, paintings: Sequence[ReadPainting]) -> Sequence[ReadPainting]:
     """Return the paintings whose colours are taken: those of the shallowest layer, if any."""
-    return [one for one in paintings if one.taken_at(min(recipe.style))] or paintings
+    shallowest = min(recipe.style, key=lambda tap: (0, 0) if tap in COLUMNS else numbers(tap))
+    return [one for one in paintings if one.taken_at(shallowest)] or paintings
 
 
 def default_folder(settings: Settings) -> Path:

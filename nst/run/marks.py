@@ -82,6 +82,11 @@ def carries(path: Path, mark: str) -> bool:
     return ends is not None and (not ends or mark.encode() in ends)
 
 
+def is_of(path: Path, mark: str) -> bool:
+    """Return whether the file has the run's mark."""
+    return mark.encode() in (_ends(path) or b"")
+
+
 def is_finished(path: Path, mark: str) -> bool:
     """Return whether ``path`` is the picture of a run of this ``mark``, painted to its end."""
     ends = _ends(path)

@@ -59,6 +59,11 @@ def scales_for(height: int, width: int, settings: Settings) -> list[Scale]:
         If the coarsest would be too small for the network.
     """
     full = result_side(height, width, settings)
+    if full > LARGEST_SIDE:
+        raise NstError(
+            f"{settings.recipe} gives the {settings.objective.side} side its size, so the result "
+            f"would be {full} pixels long; the most are {LARGEST_SIDE}. Give a --size, or crop."
+        )
     planned = _scales_to(full, height, width, settings, settings.scales)
     first = preview_scales(height, width, settings)
     if not first:

@@ -28,8 +28,8 @@ def export_pair(
     weights.check_pooling(pooling)
     plan = Plan(network.architecture, taps, pooling)
     metadata = network.metadata(taps, pooling)
-    forward = folder / f"{network.name}.forward.onnx"
-    backward = folder / f"{network.name}.backward.onnx"
+    name = Path(network.name).name  # which a file says of itself: no way out of the folder
+    forward, backward = (folder / f"{name}.{way}.onnx" for way in ("forward", "backward"))
     pair = graphs.forward(plan, network.arrays, plan.outputs, metadata)
     files.make_folder(folder)
     write(pair, forward)

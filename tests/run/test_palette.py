@@ -155,6 +155,11 @@ def test_two_paintings_are_spread_by_their_weights(smooth, skewed):
     assert (lightness > 0.99).mean() == pytest.approx(0.25, abs=0.01)
 
 
+def test_the_smallest_weight_counts_as_any_other_where_it_is_alone(skewed):
+    found, expected = (colour.distribution_of([skewed], [None], [w]) for w in (1e-320, 1))
+    np.testing.assert_array_equal(found.quantiles, expected.quantiles)
+
+
 def test_regions_masks_and_what_is_hidden(smooth, skewed, paintings):
     left = np.zeros(smooth.shape[1:], np.float32)
     left[:, :20] = 1
@@ -288,12 +293,16 @@ def test_a_picture_is_left_as_painted_where_that_is_asked_or_the_recipe_s_way(se
 
 
 def test_the_colours_are_those_of_the_painting_at_the_shallowest_layer(settings, files, rng):
-    """As the photograph's are before: fine strokes of one painting, large forms of another."""
+    """As the photograph's are before: fine strokes of one painting, large forms of another.
+
+    The shallowest is the first of the network, not of the alphabet.
+    """
+    taps = dict.fromkeys(("conv3_1", "relu1_1", "relu2_1", "relu4_1"), 1.0)
     image = rng.random((3, 30, 40)).astype(np.float32)
     fine = Painting(files / "painting.png", taps=("relu1_1", "relu2_1"))
-    coarse = Painting(files / "photograph.png", taps=("relu3_1", "relu4_1"))
+    coarse = Painting(files / "photograph.png", taps=("conv3_1", "relu4_1"))
     both, alone = (
-        prepare(settings(style=styles)).present(image)
+        prepare(settings(style=styles, style_taps=taps)).present(image)
         for styles in ([fine, coarse], [Painting(files / "painting.png")])
     )
     np.testing.assert_array_equal(both, alone)

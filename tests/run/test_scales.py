@@ -35,6 +35,12 @@ def test_auto_starts_at_about_256_pixels(size, factor, sides):
     assert longer_sides(size, "auto", factor) == sides
 
 
+def test_a_result_beyond_the_most_is_refused(settings):
+    """By a recipe that gives the shorter side its size, of a photograph that is a strip."""
+    with pytest.raises(NstError, match=r"20800 pixels long; the most are 16384\. Give a --size"):
+        scales_for(32, 1300, settings(recipe="gatys", size=None, steps=None))
+
+
 def test_counted_scales_grow_by_the_factor():
     assert longer_sides(900, 3, 3) == [100, 300, 900]
 

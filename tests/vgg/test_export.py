@@ -62,6 +62,15 @@ def test_pooling_is_the_model_s_own_unless_said(model_file, tmp_path):
     assert "MaxPool" not in kinds
 
 
+def test_a_model_that_calls_itself_a_path_stays_in_the_folder(model_file, tmp_path):
+    model = onnx.load(model_file)
+    next(one for one in model.metadata_props if one.key == "model").value = "../evil"
+    onnx.save(model, tmp_path / "model.onnx")
+    made = export_pair(tmp_path / "model.onnx", ["relu1_1"], tmp_path / "inner")
+    assert [path.parent for path in made] == 2 * [tmp_path / "inner"]
+    assert all(path.is_file() for path in made)
+
+
 def test_names_are_ones_that_a_person_can_read(tmp_path):
     forward, backward = (
         onnx.load(p).graph for p in export_pair("vgg16-slim", ["relu3_1"], tmp_path)

