@@ -63,7 +63,13 @@ def _stylize(
             raise NstError(f"--output would overwrite {source}, which --from reads; name another.")
     inputs = _prepare(settings, source, texts, lookup)
     begun = _preview(inputs, quiet, speak)
-    with shared_out(inputs, plan_to_paint(inputs), workers, scheduler) as planned:
+    try:
+        planned = plan_to_paint(inputs)
+    except KeyboardInterrupt as interrupt:
+        if begun is not None:
+            interrupt.add_note(f"The preview is in {settings.output}.")
+        raise
+    with shared_out(inputs, planned, workers, scheduler) as planned:
         return _paint(inputs, planned, begun or start(inputs, planned), quiet, speak)
 
 

@@ -130,6 +130,11 @@ def _addresses_left() -> int | None:
     return max(0, soft - psutil.Process().memory_info().vms)
 
 
+def has_granted() -> bool:
+    """Return whether this process is held to some of the machine's memory: see `grant`."""
+    return "memory" in _share
+
+
 def _share_left() -> int | None:
     """Return what this process has not taken yet of the memory that it was granted, or None."""
     if "memory" not in _share:

@@ -32,7 +32,7 @@ from nst.run.inputs import Inputs
 from nst.run.plan import Plan, plan_preview
 from nst.run.records import NOT_LOSSES, Progress, Records
 from nst.run.scales import Scale, result_side
-from nst.run.state import State, choose_optimizer, snapshot, start
+from nst.run.state import State, choose_optimizer, last_begun, snapshot, start
 from nst.run.targets import objective_at
 from nst.version import VERSION
 
@@ -342,6 +342,9 @@ def steps(
             continue
         there = inputs.of(scale)
         if not state.history or state.history[-1]["scale"] < number:
+            if state.history:
+                recipe = inputs.of(last_begun(state.history, plan.scales)).recipe
+                state.before = state.image, choose_optimizer(recipe)
             begin(there, plan, state, scale)
         share = plan.share(scale)
         objective = objective_at(there, scale, plan.side, share, state.asking, plan.crew)
@@ -413,7 +416,7 @@ def step(state: State, scale: Scale, objective: Objective, records: Records) -> 
     state.optimizer.step(state.trial, losses.total, d_image, read[len(named) :])
     state.image = state.optimizer.best(state.trial)
     progress = records.add(scale, values, state.image)
-    state.whole = True
+    state.whole, state.before = True, None
     return progress
 
 
@@ -440,9 +443,12 @@ def finish(inputs: Inputs, plan: Plan, state: State, output: Path | None) -> Res
 
 
 def has_ended(inputs: Inputs, plan: Plan, state: State) -> bool:
-    """Return whether the last scale that is due has no step to come."""
+    """Return whether no scale that is due has a step to come."""
     until = inputs.settings.asked_until
-    return is_over(state.history, len(plan.due), plan.due[-1].steps, until, plan.window)
+    return all(
+        is_over(state.history, number, scale.steps, until, plan.window)
+        for number, scale in enumerate(plan.due, start=1)
+    )
 
 
 def show(inputs: Inputs, plan: Plan, state: State, image: np.ndarray) -> None:

@@ -438,6 +438,19 @@ def test_a_signal_before_the_first_step_ends_it_with_a_line(settings, monkeypatc
 
 
 @pytest.mark.usefixtures("heard")
+def test_a_signal_behind_a_preview_says_where_it_is(settings, monkeypatch, capsys):
+    def planning(_):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("nst.commands.plan_to_paint", planning)
+    asked, output = settings(), settings().output
+    words = ["stylize", asked.content, asked.style[0].path, "-o", output, "--model", asked.model]
+    assert cli.main([*map(str, words), "--size", "300", "--preview", "--quiet"]) == 143
+    assert capsys.readouterr().err.strip() == f"nst: interrupted. The preview is in {output}."
+    assert output.is_file()
+
+
+@pytest.mark.usefixtures("heard")
 def test_a_signal_that_a_library_takes_for_its_own_failure_is_one(settings, monkeypatch, capsys):
     """C code that is being imported may turn any exception into an ImportError."""
 

@@ -93,7 +93,9 @@ def base_of(
 def at_frame(base: Inputs, picture: np.ndarray) -> Inputs:
     """Return the inputs of one frame (3, H, W) of the scene of ``base``."""
     how = base.settings, base.recipe, picture, None, base.paintings
-    return replace(base, photograph=picture, content=content_of(*how, like=base.photograph))
+    content = content_of(*how, like=base.photograph)
+    fine = base.fine and replace(base.fine, photograph=picture, content=content)
+    return replace(base, photograph=picture, content=content, fine=fine)
 
 
 def plans(inputs: Inputs, most: int | None) -> tuple[Plan, Plan]:
@@ -104,8 +106,9 @@ def plans(inputs: Inputs, most: int | None) -> tuple[Plan, Plan]:
     if most is None:
         work = sum(scale.work for scale in first.scales)
         most = max(1, round(SHARE * work / (full.height * full.width)))
-    later = replace(first, scales=(Scale(full.height, full.width, most),), window=WINDOW)
-    return first, later
+    pairs = first.pairs_at(full)  # no more than were counted
+    scales = (Scale(full.height, full.width, most),)
+    return first, replace(first, scales=scales, pairs=pairs, window=WINDOW)
 
 
 # ---- Frames, one after the other ---------------------------------------------------------
@@ -149,12 +152,12 @@ def paint_stretch(
     for number, picture in enumerate(stretch.pictures, start=stretch.start):
         inputs, luma = at_frame(base, picture), grey(picture)
         earlier = [past.get(number - back) for back in BACK]
-        if any(earlier):
+        if any(earlier) and base.settings.strength > 0:  # with 0 each frame is its own photograph
             image, history = _paint_later(way, inputs, luma, earlier, unit, paint, telling(number))
         else:
             state = start(inputs, way.first)
             history = paint(inputs, way.first, state, telling(number)).history
-            image, unit = inputs.device.asnumpy(state.image), unit_of(inputs, history)
+            image, unit = inputs.device.asnumpy(state.image), unit_of(inputs, way.first, history)
         levels = images.as_uint8(image.clip(0, 1))
         painted = as_picture(levels)
         past[number] = luma, painted
@@ -261,14 +264,25 @@ def with_memory(inputs: Inputs, warped: Warped, weight: float) -> Inputs:
     )
 
 
-def unit_of(inputs: Inputs, history: list[dict[str, float]]) -> float:
-    """Return what the temporal loss is measured in: the total that a first frame ends with.
+def unit_of(inputs: Inputs, first: Plan, history: list[dict[str, float]]) -> float:
+    """Return what the temporal loss is measured in: the total that a ``first`` frame ends with.
 
-    So its weight means the same for every recipe, network and picture.  A sum of logarithms has no
+    So its weight means the same for every recipe, network and picture.  Of a recipe with a fine
+    stage it is the total before that, for later frames have none.  A sum of logarithms has no
     such size: the sum of its weights is what a relative change of all losses changes it by.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Of the frame.
+    first : Plan
+        How it was painted.
+    history : list of dict
+        Its steps.
     """
     recipe = inputs.recipe
     if recipe.combination == "log":
         return sum([*recipe.content.values(), *recipe.style.values(), recipe.smoothness])
-    last = [entry["total"] for entry in history if entry["scale"] == history[-1]["scale"]]
+    coarse = [one for one in history if not first.scales[int(one["scale"]) - 1].fine]
+    last = [entry["total"] for entry in coarse if entry["scale"] == coarse[-1]["scale"]]
     return min(last) if last else 1.0

@@ -5,7 +5,7 @@ them is one product of a matrix and a vector.  The newest pair takes the row of 
 nothing is moved; what goes out and comes in is in the order of the pairs, oldest first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -20,7 +20,7 @@ class History:
     """
 
     def __init__(
-        self, most: int, pairs: Sequence[tuple[Array, Array]] = (), first: int = 0
+        self, most: int, pairs: Iterable[tuple[Array, Array]] = (), first: int = 0
     ) -> None:
         self.most = most
         self.moves: Array = None  # S, (most, ...); a row that is not taken yet is zero
@@ -80,8 +80,9 @@ class History:
 
     def _put(self, s: Array, y: Array) -> None:
         if self.moves is None:
+            # Not zeros_like, which writes: a row takes no memory of the host before it is used.
             self.moves, self.changes = (
-                np.zeros_like(a, shape=(self.most, *a.shape)) for a in (s, y)
+                np.zeros((self.most, *a.shape), a.dtype, like=a) for a in (s, y)
             )
         row = (self._first + self._count) % self.most
         self.moves[row], self.changes[row] = s, y

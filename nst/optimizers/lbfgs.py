@@ -102,8 +102,8 @@ class Lbfgs:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._forget()
-        if state["pairs"]:
-            self.kept = History(self.history, state["pairs"], state.get("first", 0))
+        kept = History(self.history, state["pairs"], state.get("first", 0))
+        self.kept = kept if len(kept) else None
         self.search = None
         if state["search"] is not None:
             self.search = LineSearch.from_state(state["search"])

@@ -109,11 +109,16 @@ STATES: dict[str, Any] = {
 
 
 def check(
-    saved: "Checkpoint", optimizer: str, most_pairs: int, smallest_tile: int, ends_early: bool
+    saved: "Checkpoint",
+    optimizer: str,
+    most_pairs: tuple[int, int],
+    smallest_tile: int,
+    ends_early: bool,
 ) -> None:
     """Raise NstError unless all that ``saved`` holds fits together, and the run's recipe.
 
-    Where it ``ends_early``, a scale may have ended before its steps.
+    ``most_pairs`` are those that the run may keep, and those that the last scale can.  Where it
+    ``ends_early``, a scale may have ended before its steps.
 
     A checkpoint that a run has written does.  One that somebody has made up might not, and would
     end in the middle of a step.
@@ -123,14 +128,14 @@ def check(
     arrays += [] if optimizer == "pyramid" else [*_arrays(saved.optimizer)]
     sound = {
         "the steps": _counts_up(saved, ends_early),
-        "the image": saved.image.shape in [(3, *size) for size in _sizes(saved, ends_early)],
+        "the image": saved.image.shape == (3, *_size(saved)),
         "an array": all(a.shape == saved.image.shape and a.dtype == np.float32 for a in arrays),
         "the numbers": all(
             a.dtype.kind == "f" and np.isfinite(a).all()
             for a in [saved.image, *_arrays([saved.asking]), *_arrays(saved.optimizer)]
         ),
         "the tiles": saved.side is None or saved.side >= smallest_tile,
-        "the pairs": 1 <= saved.pairs <= most_pairs,
+        "the pairs": 1 <= saved.pairs <= most_pairs[0],
     }
     if optimizer == "adam":
         sound["the moments"] = len(state.moments) in (0, 2)
@@ -143,7 +148,7 @@ def check(
         )
     if optimizer == "lbfgs":
         sound["the line search"] = (state.search is None) == (state.line is None)
-        sound["the pairs"] &= len(state.pairs) <= saved.pairs and state.first < saved.pairs
+        sound["the pairs"] &= len(state.pairs) <= most_pairs[1] and state.first < most_pairs[1]
     if wrong := [name for name, is_so in sound.items() if not is_so]:
         raise NstError(
             f"the checkpoint does not fit together: {' and '.join(wrong)} cannot be so. It was "
@@ -161,21 +166,21 @@ def _counts_up(saved: "Checkpoint", ends_early: bool) -> bool:
     counted = [(entry["step"], entry["scale"]) for entry in saved.history]
     scales = [scale for _, scale in counted]
     made = Counter(scales)
-    begun = range(1, len(made) + 1)
-    due = [saved.scales[k - 1][2] if k <= len(saved.scales) else 0 for k in begun]
+    due = [k for k, scale in enumerate(saved.scales, start=1) if scale[2]]  # those with steps
+    begun = due[: len(made)]
     return (
         counted == list(enumerate(sorted(scales), start=1))
-        and all(0 < made[k] <= steps for k, steps in zip(begun, due, strict=True))
+        and sorted(made) == begun
+        and all(made[k] <= saved.scales[k - 1][2] for k in begun)
         and all(_may_be_over(saved, k, made[k], ends_early) for k in begun[:-1])
     )
 
 
-def _sizes(saved: "Checkpoint", ends_early: bool) -> list[tuple[int, int]]:
-    """Return the height and width of the scale of the last step; where that ends, of the next."""
-    made = Counter(entry.get("scale") for entry in saved.history)
-    last = min(max(1, len(made)), len(saved.scales))
-    ends = _may_be_over(saved, last, made[last], ends_early) and last < len(saved.scales)
-    return [(scale[0], scale[1]) for scale in saved.scales[last - 1 : last + ends]]
+def _size(saved: "Checkpoint") -> tuple[int, int]:
+    """Return the height and width of the scale of the last step; of the first, before one."""
+    last = int(saved.history[-1].get("scale", 1)) if saved.history else 1
+    height, width, _ = saved.scales[min(max(1, last), len(saved.scales)) - 1]
+    return height, width
 
 
 def _may_be_over(saved: "Checkpoint", number: int, made: int, ends_early: bool) -> bool:

@@ -8,7 +8,7 @@ import json
 import math
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -107,6 +107,21 @@ def placed(value: Any, device: Device) -> Any:
     if isinstance(value, list):
         return [placed(inner, device) for inner in value]
     return device.asarray(value) if isinstance(value, np.ndarray) else value
+
+
+def handed_over(state: dict[str, Any], device: Device) -> dict[str, Any]:
+    """Return an optimizer's ``state`` placed on ``device``, its pairs one by one.
+
+    Each is let go here as it is taken there: there are many, each two images.
+    """
+    pairs = state.get("pairs", [])
+
+    def given() -> Iterator[Any]:
+        while pairs:
+            yield placed(pairs.pop(0), device)
+
+    others = {name: placed(value, device) for name, value in state.items() if name != "pairs"}
+    return others | ({"pairs": given()} if "pairs" in state else {})
 
 
 def saved(folder: Path) -> list[Path]:

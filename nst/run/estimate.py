@@ -34,7 +34,10 @@ from nst.vgg.architecture import SMALLEST_SIDE, Architecture
 
 IMAGE = 12  # bytes a pixel: three float32
 SAVING = 4.5  # images: on the host, scaled to grey levels, as bytes, encoded
-WARPED = 4 / 3  # images: three colours and a certainty
+SAVING_PARTS = 3  # images more, where a picture has regions, or an opacity
+SAVING_CHROMA = 10.5  # images more, where it takes the photograph's chroma
+SAVING_AVIF = 2.5  # images more
+WARPED = 4 / 3 + 5  # images: three colours and a certainty; the frames before, and this one's own
 TRANSFORM = 16  # passes that one cosine transform takes, and the sums over its bands
 EDGES = 1 / 4  # images: the blocks of 4 x 4 pixels, their Laplacian and its target
 EDGE_PASSES = 4  # over the image, to blocks and back
@@ -119,6 +122,7 @@ class Work:
     bands: int = 1  # of frequencies in which L-BFGS begins
     edges: bool = False  # of the photograph are kept
     warped: bool = False  # there is a picture of the frames before, and its certainty
+    saving: float = SAVING  # images that it takes to bring it into its last colours and save it
 
     def target_bytes(self, size: tuple[int, int], whole: bool) -> float:
         """Return the bytes of what an image of ``size`` is compared with: features and masks.
@@ -262,7 +266,7 @@ class Work:
         if self.edges:
             measuring += EDGES * image
             evaluating += EDGES * image
-        saving = (1 + kept + SAVING) * image
+        saving = (1 + kept + self.saving) * image
         if self.frames:
             saving += image + targets + (network if whole else 0)
         held = self.base + self.start * self.sizes[0][0] * self.sizes[0][1]

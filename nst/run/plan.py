@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nst import memory
+from nst import machine, memory
 from nst.kernels.blocks import blas_on_one_thread
 from nst.objective.effort import draft_side
 from nst.objective.styles.finish import fits_tiles
@@ -12,7 +12,15 @@ from nst.pictures import images
 from nst.run.budget import fit
 from nst.run.checkpoints import LONG_RUN
 from nst.run.ending import WINDOW
-from nst.run.estimate import IMAGE, Estimate, Work
+from nst.run.estimate import (
+    IMAGE,
+    SAVING,
+    SAVING_AVIF,
+    SAVING_CHROMA,
+    SAVING_PARTS,
+    Estimate,
+    Work,
+)
 from nst.run.inputs import Inputs, default_folder
 from nst.run.probe import PROBE_TRIES, Cost, probe, probe_size
 from nst.run.scales import Scale, preview_scales, scales_for
@@ -76,6 +84,8 @@ def plan(inputs: Inputs) -> Plan:
     base = memory.used(inputs.device)
     share = memory.SHARE * memory.free(inputs.device)
     most = memory.parse(inputs.settings.memory) or base + share
+    if machine.has_granted():  # to a worker, which is ended beyond it
+        most = min(most, base + share)
     work, *fine = (work_of(*stage, cost, base) for stage, cost in zip(stages, costs, strict=True))
     found = fit(work, most, *fine)
     folder = checkpoint_folder(inputs.settings, found.seconds)
@@ -105,18 +115,27 @@ def plan_draft(inputs: Inputs) -> Plan | None:
     small = drafted.full.longer <= draft_side()
     if asked.effort != "draft" or not small or inputs.fine is not None:
         return None
-    ample = memory.parse(asked.memory) is None and memory.free(inputs.device) >= AMPLE
-    return drafted if ample else None
+    return drafted if _ample(inputs) else None
 
 
 def plan_preview(inputs: Inputs) -> Plan | None:
     """Return how to paint the draft that a run begins with; None where no preview is asked for.
 
-    It is small: nothing is measured for it, and nothing of it is saved on the way.
+    It is small, and nothing of it is saved on the way.  Nothing is measured for it, unless memory
+    may be short: then it is painted as the run will be, if that can be painted at all.
     """
     _, height, width = inputs.content.shape
     first = preview_scales(height, width, inputs.settings)
-    return replace(draft(inputs), folder=None, previewed=len(first)) if first else None
+    if not first:
+        return None
+    planned = draft(inputs) if _ample(inputs) else plan(inputs)
+    return replace(planned, folder=None, estimate=None, previewed=len(first))
+
+
+def _ample(inputs: Inputs) -> bool:
+    """Return whether there is more memory than a draft takes, and nobody said how much to take."""
+    free = memory.free(inputs.device)
+    return memory.parse(inputs.settings.memory) is None and free >= AMPLE
 
 
 def probe_small(inputs: Inputs, drafted: Plan) -> Cost:
@@ -160,7 +179,17 @@ def work_of(inputs: Inputs, plan: Plan, cost: Cost, base: float) -> Work:
         bands=inputs.recipe.bands,
         edges=inputs.recipe.edges > 0,
         warped=inputs.recipe.temporal > 0,
+        saving=saving_images(inputs),
     )
+
+
+def saving_images(inputs: Inputs) -> float:
+    """Return how many images it takes to bring the picture into its last colours and save it."""
+    settings, recipe = inputs.settings, inputs.recipe
+    parts = inputs.alpha is not None or any(one.region is not None for one in settings.style)
+    chroma = recipe.palette == "chroma" and settings.color != "painted"
+    avif = settings.output is not None and settings.output.suffix.lower() == ".avif"
+    return SAVING + SAVING_PARTS * parts + SAVING_CHROMA * chroma + SAVING_AVIF * avif
 
 
 def largest_painting(inputs: Inputs, plan: Plan, scale: Scale) -> tuple[int, int]:

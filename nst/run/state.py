@@ -1,7 +1,7 @@
 """How far a run is: the picture, what the optimizer remembers, the history; begun and reopened."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +35,9 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)  # see Records
     asking: Array | None = None  # what asks for targets that are made per scale; see asked_by
     whole: bool = True  # between two steps: image, trial, optimizer and history fit together
+    # What the scale before ended with, and an optimizer that remembers nothing: until the next
+    # one has made a step, a run that is stopped goes on from there.
+    before: tuple[Array, Optimizer] | None = None
 
 
 def start(inputs: Inputs, plan: Plan) -> State:
@@ -82,12 +85,13 @@ def reopen(folder: Path) -> tuple[Inputs, Plan, State]:
         )
     sizes = [((height, width), steps) for height, width, steps in saved.scales]
     scales = told_of(sizes, inputs.fine is not None)
-    last = _last_begun(saved, scales)
+    last = last_begun(saved.history, scales)
     recipe = inputs.of(last).recipe
     smallest = smallest_side(network.architecture, recipe.taps)
     until = settings.asked_until
-    checkpoint_schema.check(saved, recipe.optimizer, recipe.history, smallest, until > 0)
     plan = Plan(tuple(scales), saved.side, saved.pairs, folder=folder)
+    most_pairs = recipe.history, plan.pairs_at(last)
+    checkpoint_schema.check(saved, recipe.optimizer, most_pairs, smallest, until > 0)
     return inputs, plan, _restored(saved, inputs, recipe, plan.pairs_at(last))
 
 
@@ -106,9 +110,9 @@ def _as_begun(settings: Settings, sha256: str) -> Settings:
     return settings
 
 
-def _last_begun(saved: Checkpoint, scales: Sequence[Scale]) -> Scale:
-    """Return the scale of the last step that was made, whose optimizer was saved."""
-    number = int(saved.history[-1].get("scale", 1)) if saved.history else 1
+def last_begun(history: Sequence[Mapping[str, float]], scales: Sequence[Scale]) -> Scale:
+    """Return the scale of the last step that was made: the first, if there is none."""
+    number = int(history[-1].get("scale", 1)) if history else 1
     return scales[min(max(number, 1), len(scales)) - 1]
 
 
@@ -116,7 +120,7 @@ def _restored(saved: Checkpoint, inputs: Inputs, recipe: Recipe, pairs: int) -> 
     """Return the state that was ``saved``, placed on the device."""
     optimizer = choose_optimizer(recipe, pairs)
     trial = inputs.device.asarray(saved.image)
-    optimizer.restore(checkpoints.placed(saved.optimizer, inputs.device))
+    optimizer.restore(checkpoints.handed_over(saved.optimizer, inputs.device))
     asking = None if saved.asking is None else inputs.device.asarray(saved.asking)
     return State(optimizer.best(trial), trial, optimizer, saved.history, asking)
 
@@ -130,6 +134,7 @@ def reopen_to_paint(folder: Path) -> tuple[Inputs, Plan, State]:
 
 def snapshot(inputs: Inputs, plan: Plan, state: State) -> Checkpoint:
     """Return what ``reopen`` needs to go on from here."""
+    image, optimizer = state.before or (state.trial, state.optimizer)
     return Checkpoint(
         settings=json.loads(inputs.settings.as_json()),
         folder=str(inputs.here),
@@ -140,9 +145,9 @@ def snapshot(inputs: Inputs, plan: Plan, state: State) -> Checkpoint:
         side=plan.side,
         pairs=plan.pairs,
         history=state.history,
-        image=state.trial,
-        optimizer=state.optimizer.state(),
-        asking=state.asking,
+        image=image,
+        optimizer=optimizer.state(),
+        asking=None if state.before else state.asking,
     )
 
 

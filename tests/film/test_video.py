@@ -20,6 +20,7 @@ from nst.objective import Warped
 from nst.pictures import images
 from nst.run.ending import WINDOW
 from nst.run.inputs import prepare
+from nst.run.plan import draft
 from nst.stylize import complete
 
 TWO_SCENES = [*moving(3, seed=1), *moving(2, seed=2)]
@@ -60,6 +61,32 @@ def test_the_current_folder_takes_the_pictures(film, how, first, tmp_path, monke
     assert len(frames_in(tmp_path / "frames")) == 5
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} >= {"frames"}
     assert not (tmp_path / "frames-film").exists()
+
+
+def test_a_fine_stage_paints_the_frame_itself(settings, rng):
+    """And the temporal loss is measured in what later frames have: the total before that stage."""
+    inputs = prepare(settings(recipe="strokes", size=64, scales=(32, 64), model="vgg16-slim"))
+    frame = rng.random(inputs.content.shape, np.float32)
+    there = painting.at_frame(inputs, frame)
+    assert there.fine.photograph is frame
+    np.testing.assert_array_equal(there.fine.content, there.content)
+    first = draft(inputs)
+    assert [scale.fine for scale in first.scales] == [False, False, True]
+    totals = [(1, 9.0), (2, 0.5), (2, 0.4), (2, 0.6), (3, 3.0), (3, 2.0)]
+    history = [{"scale": scale, "total": total} for scale, total in totals]
+    assert painting.unit_of(inputs, first, history) == 0.4
+
+
+def test_without_strength_it_is_the_film_itself(how, first, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    frames = moving(4, seed=1)
+    for number, frame in enumerate(frames):
+        images.save(Path("in") / f"{number}.png", frame)
+    nst.video("in", [first], "out", **how, strength=0)
+    painted = frames_in("out")
+    expected = [images.resize(frame, *painted[0].shape[1:]) for frame in frames]
+    np.testing.assert_allclose(painted, expected, rtol=0, atol=1.01 / 255)
 
 
 def test_on_a_gpu_it_is_the_same_film(gpu, how, first, tmp_path, monkeypatch):

@@ -323,6 +323,62 @@ def eager(monkeypatch):
     monkeypatch.setattr(Keeper, "due", lambda self: self.folder is not None)
 
 
+@pytest.mark.parametrize("part", ["objective_at", "choose_optimizer"])
+@pytest.mark.parametrize(
+    ("recipe", "steps"),
+    [("nst", (3, 3)), ("neighbours", (3, 3)), ("strokes", (3, 3, 3)), ("nnst", (2, 2, 2))],
+)
+def test_a_run_stopped_between_two_scales_paints_the_same_picture(
+    settings, tmp_path, monkeypatch, recipe, steps, part
+):
+    """Its image has the next scale's size already, and no step was made there."""
+    asked = settings(
+        recipe=recipe, size=64, scales=(32, 64), steps=steps, strength=0.8, model="vgg16-slim"
+    )
+    expected = stylize(asked)
+    for last in range(1, len(steps)):
+        made, real = [], getattr(sys.modules["nst.stylize"], part)
+
+        def stopping(*arguments, made=made, real=real, last=last, **options):
+            made.append(1)
+            if len(made) == last + 1:
+                raise KeyboardInterrupt
+            return real(*arguments, **options)
+
+        folder = tmp_path / str(last)
+        with monkeypatch.context() as patched:
+            patched.setattr(sys.modules["nst.stylize"], part, stopping)
+            with pytest.raises(KeyboardInterrupt):
+                stylize(dataclasses.replace(asked, checkpoint=folder))
+        found = resume(folder)
+        assert without_seconds(found.history) == without_seconds(expected.history)
+        np.testing.assert_array_equal(found.image, expected.image)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "scales", "steps"),
+    [("nst", (32, 64), (4, 0)), ("strokes", 1, (0, 4)), ("strokes", (32, 64), (2, 0, 3))],
+)
+def test_scales_without_steps_neither_end_a_run_nor_spoil_its_checkpoint(
+    settings, tmp_path, recipe, scales, steps
+):
+    asked = settings(recipe=recipe, size=64, scales=scales, steps=steps, model="vgg16-slim")
+    expected = stylize(asked)
+    kept = dataclasses.replace(asked, checkpoint=tmp_path / "saved")
+    assert stylize(kept, on_progress=lambda progress: progress.step < 2).finished is False
+    np.testing.assert_array_equal(resume(tmp_path / "saved").image, expected.image)
+
+
+def test_pairs_are_handed_over_one_by_one():
+    """There are many, each two images: what comes back must not need room for them twice."""
+    pairs = [[np.full(3, i), np.full(3, -i)] for i in range(4)]
+    given = checkpoints.handed_over({"pairs": pairs, "first": 1}, CPU)
+    assert given["first"] == 1
+    for left, (s, y) in zip(range(3, -1, -1), given["pairs"], strict=True):
+        assert len(pairs) == left
+        assert s[0] == -y[0] == 3 - left
+
+
 @pytest.mark.parametrize("optimizer", ["descent", "adam", "averaged", "lbfgs"])
 def test_a_run_stopped_time_and_again_paints_the_same_picture(
     settings, tmp_path, monkeypatch, optimizer

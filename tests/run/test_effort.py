@@ -17,7 +17,7 @@ from nst.pictures import images
 from nst.run import marks
 from nst.run.ending import is_over
 from nst.run.inputs import prepare
-from nst.run.plan import AMPLE, draft, plan_draft
+from nst.run.plan import AMPLE, draft, plan_draft, plan_preview
 from nst.run.scales import preview_scales, scales_for
 
 LARGE = 3000, 4000  # pixels of a photograph
@@ -172,6 +172,20 @@ def test_a_preview_takes_the_place_of_the_small_scales(some):
         *sides_and_steps(some(**listed))[1:],
     ]
     assert all_steps(some(size=640, preview=True)) <= some(size=640, preview=True).all_steps
+
+
+def test_where_memory_may_be_short_a_preview_is_painted_as_the_run_will_be(some, monkeypatch):
+    """And where that cannot be painted at all, nothing is painted first."""
+    module = sys.modules["nst.run.plan"]
+    inputs = prepare(some(size=512, preview=True, memory="2GB", model="vgg16-slim"))
+    monkeypatch.setattr(module, "plan", lambda inputs: replace(draft(inputs), side=64, pairs=2))
+    found = plan_preview(inputs)
+    assert (found.side, found.pairs, found.previewed) == (64, 2, 1)
+    ample = replace(inputs, settings=replace(inputs.settings, memory="auto"))
+    monkeypatch.setattr(module.memory, "free", lambda _: AMPLE)
+    assert plan_preview(ample).side is None
+    monkeypatch.setattr(module.memory, "free", lambda _: AMPLE - 1)
+    assert plan_preview(ample).side == 64
 
 
 def test_a_preview_takes_the_place_of_the_scale_at_which_auto_starts(some):

@@ -125,6 +125,7 @@ TABLE = {
     "tiny tiles": lambda about, arrays: about.update(side=1),
     "no pairs": lambda about, arrays: about.update(pairs=0),
     "many pairs": lambda about, arrays: about.update(pairs=10**6),
+    "more pairs than steps": lambda about, arrays: about["scales"][-1].__setitem__(2, 1),
     "another optimizer's state": lambda about, arrays: about.update(optimizer={"speed": 1}),
     "no state": lambda about, arrays: about.update(optimizer={}),
     "a state in depth": lambda about, arrays: about.update(
