@@ -48,7 +48,7 @@ class Answers:
         return found
 
     def exercise(self, asked: Any) -> dict[str, Any]:
-        """Return whether a guess is right, and why."""
+        """Return whether a guess is right, or None if there is nothing to predict; and why."""
         guess: Guess = schema.convert(asked, Guess, "the guess")
         if guess.exercise not in EXERCISES:
             raise NstError(f"there is no exercise {guess.exercise!r}; reload the page.")
@@ -57,7 +57,7 @@ class Answers:
             raise NstError(f"there is no answer {guess.choice}; reload the page.")
         with self._lock, blas_on_one_thread():
             right, because = exercise.solve(self.subject)
-        return {"right": guess.choice == right, "because": because}
+        return {"right": None if right is None else guess.choice == right, "because": because}
 
     def warm(self) -> None:
         """Answer the opening question of every figure: so no reader waits for what is first."""

@@ -79,7 +79,7 @@ def tiles(subject: Subject, side: int, tile: int, channel: int) -> Answer:
     image, taps = subject.photograph, TILED_TAPS
     least = max(image.shape) // 2  # with more tiles an answer would no longer come at once
     side = max(side, least, smallest_side(subject.vgg.network.architecture, taps))
-    cut, sums, shares = subject.once(("tiles", side), lambda: _in_tiles(subject, side))
+    cut, sums, shares = subject.last("tiles", side, lambda: _in_tiles(subject, side))
     _, in_one = subject.once("in one piece", lambda: _objective(subject, None).evaluate(image))
     tile, added = min(tile, len(cut) - 1), np.sum(shares, axis=0)
     features = subject.features[TAP]

@@ -10,15 +10,20 @@ from nst.lesson import blindness, coarse, gram_matrix, pulls, slope, stepping
 from nst.lesson.pieces import shown
 from nst.lesson.subject import Subject
 
+UNMEASURED = 0.1  # how far apart the best measured slope may be from the derived one
+
 
 @dataclass(frozen=True)
 class Exercise:
-    """A question with some answers; ``solve`` returns which is right, and why."""
+    """A question with some answers; ``solve`` returns which is right, and why.
+
+    None is right where these pictures leave nothing to predict.
+    """
 
     chapter: int
     question: str
     choices: Sequence[str]
-    solve: Callable[[Subject], tuple[int, str]]
+    solve: Callable[[Subject], tuple[int | None, str]]
 
 
 def _field(subject: Subject) -> tuple[int, str]:
@@ -83,12 +88,17 @@ def _double(subject: Subject) -> tuple[int, str]:
     )
 
 
-def _direction(subject: Subject) -> tuple[int, str]:
+def _direction(subject: Subject) -> tuple[int | None, str]:
     _, d_image = slope.gradient(subject, "style")
     plane, row, column = slope.strongest_pixel(d_image)
     found = slope.pixel_slope(subject, "style", row, column, slope.COLOURS[plane], 0.003)
     claimed = float(found["claimed"])
     fell = found["above"].number < found["below"].number
+    if claimed == 0 or fell != (claimed < 0):
+        return None, (
+            f"There is nothing to predict here: {found['where']} is {shown(claimed)}, and of the "
+            "gradient that is farthest from 0. So small a slope is lost in rounding."
+        )
     return 0 if fell else 1, (
         f"{found['where']} is {shown(claimed)}. With less of it the loss was "
         f"{found['below'].number:.10g}, with more {found['above'].number:.10g}. Where the "
@@ -96,22 +106,42 @@ def _direction(subject: Subject) -> tuple[int, str]:
     )
 
 
-def _nudge(subject: Subject) -> tuple[int, str]:
+def _nudge(subject: Subject) -> tuple[int | None, str]:
     rows = slope.digits(subject)["table"].rows
-    best = min(rows, key=lambda row: row[1])
-    right = {"1e-01": 0, "1e-06": 2}.get(best[0], 1)
-    return right, (
-        f"In float32 the nudge {best[0]} is best: apart by {shown(best[1])}. With {rows[0][0]} it "
-        f"is {shown(rows[0][1])}, for the loss bends; with {rows[-1][0]} it is "
-        f"{shown(rows[-1][1])}, for the two losses agree in nearly all their digits."
-    )
+    best, largest, smallest = min(rows, key=lambda row: row[1]), rows[0], rows[-1]
+    if best[1] > UNMEASURED:
+        return None, (
+            f"There is nothing to predict here: in float32 even the best nudge, {best[0]}, is "
+            f"apart by {shown(best[1])}, for the slope is too small to be measured."
+        )
+    if best is largest:
+        bends = f"In float64 it is apart by {shown(best[2])}: so little does the loss bend."
+    else:
+        bends = (
+            f"With {largest[0]} it is {shown(largest[1])}; in float64 too it is "
+            f"{shown(largest[2])} there, for the loss bends."
+        )
+    if best is smallest:
+        ends = "With no larger one did rounding and bending take less of it."
+    else:
+        ends = (
+            f"With {smallest[0]} it is {shown(smallest[1])}, for the two losses agree in nearly "
+            "all their digits."
+        )
+    right = 0 if best is largest else 2 if best is smallest else 1
+    return right, f"In float32 {best[0]} is best: apart by {shown(best[1])}. {bends} {ends}"
 
 
-def _wish(subject: Subject) -> tuple[int, str]:
+def _wish(subject: Subject) -> tuple[int | None, str]:
     tap = "relu1_1"
     d_gram = pulls.d_gram_of(subject, tap)
     apart = np.where(np.eye(len(d_gram), dtype=bool), np.inf, d_gram)
     i, j = map(int, np.unravel_index(np.argmin(apart), d_gram.shape))
+    if d_gram[i, j] >= 0:
+        return None, (
+            "There is nothing to predict here: no entry of two channels is below 0. The least is "
+            f"d_gram[{i}, {j}], {shown(d_gram[i, j])}, so the painting has more of no such pair."
+        )
     found = pulls.pull(subject, tap, i, j, 1)
     grows = bool((found["first"].values <= 0).all())
     return 0 if grows else 1, (
@@ -131,32 +161,44 @@ def _nowhere(subject: Subject) -> tuple[int, str]:
     )
 
 
-def _adam(subject: Subject) -> tuple[int, str]:
-    race = stepping.race_of(subject, "adam")
-    moved = 255 * np.abs(race.at(1).moved)
-    image = race.at(0).image
-    inside = moved[(image > 0.03) & (image < 0.97)]  # where no move is cut off at 0 or 1
-    free = inside if inside.size else moved
-    alike = bool(np.quantile(free, 0.9) < 1.1 * np.quantile(free, 0.1))
-    return 0 if alike else 1, (
-        f"Nine of ten numbers move by {shown(np.quantile(free, 0.1))} grey levels or more, and "
-        f"the largest move is {shown(free.max())}. At its first step Adam divides each gradient "
-        "by its own size: only the sign is left."
+def _adam(subject: Subject) -> tuple[int | None, str]:
+    start = stepping.race_of(subject, "adam").at(0)
+    moved = 255 * np.abs(stepping.first_adam_step(start.image, start.d_image))
+    least, most = np.quantile(moved, 0.1), moved.max()
+    if least == 0 or most > 1.1 * least:
+        return None, (
+            f"There is nothing to predict here: a tenth of the numbers move by {shown(least)} "
+            f"grey levels or less, and the largest move is {shown(most)}. The gradient is 0 in "
+            "places, or so small that what keeps Adam from dividing by 0 is not small beside it."
+        )
+    return 0, (
+        f"Nine of ten numbers move by {shown(least)} grey levels or more, and the largest move "
+        f"is {shown(most)}. At its first step Adam divides each gradient by its own size: only "
+        "the sign is left. (What would be darker than black or brighter than white is cut off "
+        "afterwards.)"
     )
 
 
 def _constant(subject: Subject) -> tuple[int, str]:
-    noise, painting = (stepping.hvass(subject, name) for name in ("noise", "painting"))
-    same = abs(noise["combined"] - painting["combined"]) < 1e-6
-    return 2 if same else 0, (
-        f"Of the noise it is {shown(noise['combined'])}, of the painting "
-        f"{shown(painting['combined'])}: each loss is divided by itself, and what is left is the "
-        "sum of the weights."
+    noise, painting = (stepping.hvass(subject, name)["combined"] for name in ("noise", "painting"))
+    told = (
+        f"Of the noise it is {shown(noise)}, of the painting {shown(painting)}: each loss is "
+        "divided by itself, and what is left is the sum of the weights."
+    )
+    if shown(noise) == shown(painting):
+        return 2, told
+    return 0 if noise < painting else 1, (
+        f"{told} Only a loss that is 0, or next to it, takes its weight out of the sum."
     )
 
 
-def _counted(subject: Subject) -> tuple[int, str]:
+def _counted(subject: Subject) -> tuple[int | None, str]:
     found = stepping.scale(subject, 1000, 1)
+    if found["slope"] == 0:
+        return None, (
+            "There is nothing to predict here: the gradient at the photograph is "
+            f"{shown(found['slope'])}, so nobody moves, however often the loss is counted."
+        )
     right = 1 if found["plain"] > 100 * found["normalised"] else 0
     return right, (
         f"The plain step moves a typical pixel by {shown(found['plain'])} grey levels, Hvass' by "
@@ -167,13 +209,16 @@ def _counted(subject: Subject) -> tuple[int, str]:
 
 def _negative(subject: Subject) -> tuple[int, str]:
     found = blindness.compared(subject, "negative", 100, "pixels")
-    seeing = [name for name in blindness.SHOWN if found[name] > blindness.NOTHING]
-    right = 3 if seeing == ["neighbours"] else 0
+    seeing = tuple(name for name in blindness.SHOWN if found[name] > blindness.NOTHING)
+    right = {(): 1, ("neighbours",): 3}.get(seeing, 0)
+    changed = "neighbours" in seeing
+    turned = "have changed" if changed else "are what they were, as those of grey always are"
     return right, (
         f"The Gram matrix says {shown(found['gram'])}, mean and covariance "
         f"{shown(found['w2'])}, the moments {shown(found['moments'])}, the neighbours "
         f"{shown(found['neighbours'])}. Turned over around the mean colour, mean and covariance "
-        "are what they were, and these two are all that the first three know."
+        "are what they were, and these two are all that the first three know. The neighbours "
+        f"compare the directions of the pixels, and here these {turned}."
     )
 
 
@@ -187,12 +232,14 @@ def _half(subject: Subject) -> tuple[int, str]:
 
 
 def _tiles(subject: Subject) -> tuple[int, str]:
-    found = coarse.tiles(subject, 48, 0, 3)
+    features = subject.features[coarse.TAP]
+    strongest = int(kernels.of(features).gram(features).diagonal().argmax())
+    found = coarse.tiles(subject, 48, 0, strongest)
     added = abs(found["added"] - found["whole"]) < 1e-3 * abs(found["whole"])
     return 0 if added else 1, (
-        f"The parts of the {found['tiles']} tiles add up to {shown(found['added'])}, and the "
-        f"whole picture has {shown(found['whole'])}. A sum over pixels does not ask "
-        "in which order, and not in which tile."
+        f"Of {found['where']} the parts of the {found['tiles']} tiles add up to "
+        f"{shown(found['added'])}, and the whole picture has {shown(found['whole'])}. A sum over "
+        "pixels does not ask in which order, and not in which tile."
     )
 
 

@@ -23,12 +23,15 @@ function drawn(name, attributes, parent, text) {
 }
 
 async function told(path, question) {
-  const answer = await fetch(path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(question),
-  });
-  const found = await answer.json();
+  let answer, found;
+  try {
+    answer = await fetch(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(question),
+    });
+    found = await answer.json();
+  } catch { throw new Error("The server does not answer; is nst lesson still running?"); }
   if (!answer.ok) throw new Error(found.error);
   return found;
 }
@@ -157,13 +160,11 @@ class Figure {
     this.element = element;
     this.busy = false;
     this.again = false;
-    this.step = 0;  // of a figure with steps: where it is
+    this.step = 0;  // of a figure with steps: where its last answer is
+    this.way = "";  // and what else was chosen there
     this.steps = element.querySelector("[data-steps]");
     for (const control of element.querySelectorAll(".controls [name], .controls [data-view]"))
-      control.addEventListener("input", () => {
-        if (control !== this.steps) this.step = 0;  // another way is walked from its start
-        this.ask();
-      });
+      control.addEventListener("input", () => this.ask());
     const form = element.querySelector(".controls");
     if (form) form.addEventListener("submit", (event) => event.preventDefault());
     for (const button of element.querySelectorAll("[data-step]"))
@@ -172,7 +173,7 @@ class Figure {
   }
 
   walk(steps) {
-    const wanted = steps ? Number(this.steps.value) + steps : 0;
+    const wanted = steps ? Math.floor(Number(this.steps.value)) + steps : 0;
     this.steps.value = Math.min(Number(this.steps.max), wanted);
     this.ask();
   }
@@ -203,20 +204,23 @@ class Figure {
     if (this.busy) { this.again = true; return; }
     this.busy = true;
     this.element.setAttribute("aria-busy", "true");
-    const trouble = this.element.querySelector(".trouble");
-    try {
-      do {
-        this.again = false;
-        show(this.element, await this.answer());
-        trouble.hidden = true;
-      } while (this.again);
-    } catch (error) {
-      trouble.textContent = error.message === "Failed to fetch"
-        ? "The server does not answer; is nst lesson still running?" : error.message;
-      trouble.hidden = false;
-    }
+    do {
+      this.again = false;
+      await this.askOnce();
+    } while (this.again);
     this.busy = false;
     this.element.setAttribute("aria-busy", "false");
+  }
+
+  async askOnce() {
+    const trouble = this.element.querySelector(".trouble");
+    try {
+      show(this.element, await this.answer());
+      trouble.hidden = true;
+    } catch (error) {
+      trouble.textContent = error.message;
+      trouble.hidden = false;
+    }
   }
 
   async answer() {
@@ -226,13 +230,22 @@ class Figure {
       return recorded.figures[name][view ? Number(view.value) : 0].answer;
     }
     const given = chosen(this.element);
-    if (this.steps) {  // walked step by step, so that each answer is quick and each step is seen
-      const wanted = given.step;
-      this.step = wanted > this.step ? this.step + 1 : wanted;
-      given.step = this.step;
-      this.again = this.again || this.step !== wanted;
-    }
+    // What is no possible step is asked as it stands, so that the refusal names it.
+    if (this.steps?.validity.valid) return this.nextStep(name, given);
     return told("figure", { figure: name, given });
+  }
+
+  // Walked step by step, so that each answer is quick and each step is seen.
+  async nextStep(name, given) {
+    const wanted = given.step;
+    const way = JSON.stringify({ ...given, step: 0 });
+    const here = way === this.way ? this.step : 0;  // another way is walked from its start
+    given.step = Math.min(wanted, here + 1);
+    const found = await told("figure", { figure: name, given });
+    this.way = way;
+    this.step = given.step;
+    this.again = this.again || given.step !== wanted;
+    return found;
   }
 }
 
@@ -241,6 +254,13 @@ const figures = [...document.querySelectorAll("figure[data-figure]")].map((eleme
 
 // ---- Exercises ------------------------------------------------------------------------------
 
+// Whether a choice is right, and why; null where there is nothing to predict.
+async function verdictOf(key, choice) {
+  if (!recorded) return told("exercise", { exercise: key, choice });
+  const { right, because } = recorded.exercises[key];
+  return { right: right === null ? null : right === choice, because };
+}
+
 for (const form of document.querySelectorAll("[data-exercise]")) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -248,12 +268,9 @@ for (const form of document.querySelectorAll("[data-exercise]")) {
     const verdict = form.querySelector(".verdict");
     verdict.className = "verdict";
     if (!taken) { verdict.textContent = "Predict first: take one of the answers."; return; }
-    const choice = Number(taken.value);
     try {
-      const key = form.dataset.exercise;
-      const found = recorded
-        ? { right: recorded.exercises[key].right === choice, because: recorded.exercises[key].because }
-        : await told("exercise", { exercise: key, choice });
+      const found = await verdictOf(form.dataset.exercise, Number(taken.value));
+      if (found.right === null) { verdict.textContent = found.because; return; }
       verdict.textContent = (found.right ? "Yes. " : "No. ") + found.because;
       verdict.classList.add(found.right ? "right" : "wrong");
     } catch (error) { verdict.textContent = error.message; }

@@ -24,7 +24,7 @@ def pull(subject: Subject, tap: str, i: int, j: int, count: int) -> Answer:
 
     one, strongest = only(d_gram, [(i, j)]), strongest_entries(subject, tap)[:count]
     d_features, d_image = k.gram_backward(one, features), back(one)
-    d_several = subject.once(("several", tap, count), lambda: back(only(d_gram, strongest)))
+    d_several = subject.last("several", (tap, count), lambda: back(only(d_gram, strongest)))
     d_all = subject.once(("all", tap), lambda: back(d_gram))
     size = np.linalg.norm(d_all)
     heat = np.abs(d_features).sum(axis=0)
@@ -45,7 +45,7 @@ def pull(subject: Subject, tap: str, i: int, j: int, count: int) -> Answer:
         "several_left": f"{over(np.linalg.norm(d_all - d_several), size):.1%}",
         "entries": len(d_gram) * (len(d_gram) + 1) // 2,
         "count": count,
-        "wish": "more" if d_gram[i, j] < 0 else "less",
+        "wish": wish_of(d_gram[i, j]),
         "silent": len(d_gram) - int(np.any(d_features != 0, axis=(1, 2)).sum()),
     }
 
@@ -56,6 +56,11 @@ def d_gram_of(subject: Subject, tap: str) -> np.ndarray:
     gram: np.ndarray = k.gram(subject.features[tap])
     d_gram: np.ndarray = k.mse_backward(gram, subject.target_grams[tap])
     return d_gram
+
+
+def wish_of(slope: float) -> str:
+    """Return how much the painting has of a pair, as the slope of its entry says it."""
+    return "more" if slope < 0 else "less" if slope > 0 else "as much"
 
 
 def only(d_gram: np.ndarray, entries: list[tuple[int, int]]) -> np.ndarray:

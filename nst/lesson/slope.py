@@ -100,7 +100,8 @@ def evaluated(subject: Subject, loss: str, image: np.ndarray) -> tuple[float, np
 def digits(subject: Subject) -> Answer:
     """Return how far the measured slope is from the claimed one, by nudge: in float32, in float64.
 
-    All features at TAP are nudged at once, each by its own random amount: scripts/walkthrough.py.
+    All features at TAP are nudged at once, each by its own random amount, as in
+    scripts/walkthrough.py; here in units of their size, for networks differ in that.
     """
     return subject.once("digits", lambda: _digits(subject))
 
@@ -108,7 +109,8 @@ def digits(subject: Subject) -> Answer:
 def _digits(subject: Subject) -> Answer:
     features, target = subject.features[TAP], subject.target_grams[TAP]
     exact, exact_target = features.astype(np.float64), target.astype(np.float64)
-    direction = np.random.default_rng(1).standard_normal(exact.shape)
+    size = float(np.sqrt(np.mean(exact**2)))
+    direction = size * np.random.default_rng(1).standard_normal(exact.shape)
     claimed = float(np.sum(style_loss(exact, exact_target)[1] * direction))
 
     def apart(at: np.ndarray, target: np.ndarray, nudge: float) -> float:
@@ -119,7 +121,8 @@ def _digits(subject: Subject) -> Answer:
     rows = [
         (f"{h:.0e}", apart(features, target, h), apart(exact, exact_target, h)) for h in NUDGES
     ]
-    return {"table": Table(("nudge", "float32", "float64"), rows), "count": exact.size}
+    table = Table(("nudge", "float32", "float64"), rows)
+    return {"table": table, "count": exact.size, "size": size}
 
 
 def line_slope(subject: Subject, line: str, element: int, nudge: float) -> Answer:

@@ -13,14 +13,14 @@ from nst.losses import content_loss, smoothness_loss, style_loss
 from nst.objective.objective import TINY
 from nst.optimizers import Adam, Lbfgs, NormalisedDescent, Optimizer
 
+STEP = 10 / 255  # Hvass' step, where white is 1
 OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
-    "descent": NormalisedDescent,
-    "adam": Adam,
+    "descent": lambda: NormalisedDescent(STEP),
+    "adam": lambda: Adam(STEP),
     "lbfgs": Lbfgs,
 }
 HVASS = {"content": 1.5, "style": 10.0, "smoothness": 0.3}
 PICTURES = ("one step on", "noise", "painting")  # that Hvass' losses are asked of
-STEP = 10 / 255  # Hvass' step, where white is 1
 
 
 def step(subject: Subject, optimizer: str, step: int) -> Answer:
@@ -67,7 +67,7 @@ def scale(subject: Subject, factor: float, white: float) -> Answer:
     moves = {
         "plain: a rate times the gradient": -rate * d,
         "normalised: Hvass'": k.normalised_descent_step(pixels.copy(), d, STEP) - pixels,
-        "Adam": _first_adam_step(pixels, d),
+        "Adam": first_adam_step(pixels, d),
     }
     rows = [(name, grey_levels(move / white)) for name, move in moves.items()]
     return {
@@ -86,7 +86,8 @@ def plain_rate(subject: Subject) -> float:
     return over(STEP, race_of(subject, "descent").at(0).d_image.std())
 
 
-def _first_adam_step(image: np.ndarray, d_image: np.ndarray) -> np.ndarray:
+def first_adam_step(image: np.ndarray, d_image: np.ndarray) -> np.ndarray:
+    """Return what Adam's first step adds to an image, before anything is cut off at 0 or 1."""
     moments = np.zeros_like(image), np.zeros_like(image)
     moved = kernels.of(image).adam_step(image.copy(), d_image, *moments, 1, STEP)
     difference: np.ndarray = moved - image

@@ -43,6 +43,25 @@ class Subject:
         found: T = self.kept[name]
         return found
 
+    def last(self, name: str, given: Any, compute: Callable[[], T]) -> T:
+        """Return what ``compute`` returned for ``given``, if that was asked for last by ``name``.
+
+        Only one is kept: of a slider, each position would be one more picture.
+
+        Parameters
+        ----------
+        name : str
+            What is asked for.
+        given : Any
+            What it is computed of.
+        compute : callable
+            Returns it; called where ``given`` is not that of the last time.
+        """
+        if name not in self.kept or self.kept[name][0] != given:
+            self.kept[name] = given, compute()
+        found: T = self.kept[name][1]
+        return found
+
     def up_to(self, tap: str) -> Vgg:
         """Return the network to ``tap`` and no further, which is quicker."""
         return self.once(("network", tap), lambda: Vgg(self.vgg.network, [tap]))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -405,6 +406,82 @@ def test_what_went_wrong_is_said_in_the_figure(lesson):
     agrees(lesson, figure)
 
 
+def type_at_once(figure, name, *values):
+    """Type values into a control one after the other, before the first has its answer."""
+    figure.locator(f"[name={name}]").evaluate(
+        """(control, values) => values.forEach((value) => {
+            control.value = value;
+            control.dispatchEvent(new Event("input", { bubbles: true }));
+        })""",
+        values,
+    )
+
+
+def test_what_is_chosen_while_a_refusal_is_awaited_is_asked_too(lesson):
+    figure = figure_of(lesson, "pixel")
+    type_at_once(figure, "row", "100000", "13")
+    settle(figure)
+    lesson.visitor.complaints.clear()  # the browser says the status 400
+    assert chosen(figure)["row"] == 13
+    agrees(lesson, figure)
+
+
+def test_a_step_that_is_none_is_refused_by_its_name_and_the_walk_goes_on(lesson):
+    figure = figure_of(lesson, "twin")
+    for typed in ("2.5", "100", "-1"):
+        figure.locator("[name=step]").fill(typed)
+        figure.locator(".trouble").get_by_text(f"found {typed}").wait_for()
+    lesson.visitor.complaints.clear()
+    figure.locator("[name=step]").fill("2.5")
+    figure.get_by_role("button", name="One step").click()
+    figure.locator(".trouble").wait_for(state="hidden")
+    lesson.visitor.complaints.clear()
+    agrees(lesson, figure)
+    assert chosen(figure)["step"] == 3
+
+
+@contextmanager
+def without_a_server(lesson):
+    lesson.page.route(lesson.here.address + "**", lambda route: route.abort())
+    yield
+    lesson.page.unroute(lesson.here.address + "**")
+    lesson.visitor.complaints.clear()  # the browser says that nothing came
+
+
+def test_a_walk_that_the_server_left_stops_and_goes_on_where_it_was(lesson):
+    figure = figure_of(lesson, "twin")
+    figure.get_by_role("button", name="Back to the start").click()
+    settle(figure)
+    with without_a_server(lesson):
+        figure.locator("[name=step]").fill("2")
+        figure.locator(".trouble").get_by_text("is nst lesson still running?").wait_for()
+        settle(figure)
+    with lesson.page.expect_request("**/figure") as asked:
+        figure.locator("[name=step]").fill("3")
+    assert asked.value.post_data_json["given"]["step"] == 1
+    agrees(lesson, figure)
+
+
+def test_an_exercise_without_a_server_says_so(lesson):
+    form = lesson.page.locator("[data-exercise=relu]")
+    form.get_by_role("radio").first.check()
+    with without_a_server(lesson):
+        form.get_by_role("button").click()
+        form.get_by_text("The server does not answer; is nst lesson still running?").wait_for()
+
+
+def test_where_there_is_nothing_to_predict_no_guess_is_right_or_wrong(lesson):
+    form = lesson.page.locator("[data-exercise=wish]")
+    told = {"right": None, "because": "There is nothing to predict here."}
+    lesson.page.route("**/exercise", lambda route: route.fulfill(json=told))
+    form.get_by_role("radio").first.check()
+    form.get_by_role("button").click()
+    form.get_by_text(told["because"]).wait_for()
+    lesson.page.unroute("**/exercise")
+    assert form.get_by_role("status").text_content() == told["because"]
+    assert form.locator(".right, .wrong").count() == 0
+
+
 # ---- Without a server --------------------------------------------------------------------------
 
 
@@ -432,6 +509,9 @@ def test_the_export_opens_from_a_file_and_shows_what_was_recorded(
     form.get_by_role("radio").nth(1).check()
     form.get_by_role("button").click()
     assert form.get_by_role("status").text_content().startswith("Yes. ")
+    page.evaluate("() => { recorded.exercises.relu.right = null; }")  # nothing to predict
+    form.get_by_role("button").click()
+    assert form.get_by_role("status").text_content() == EXERCISES["relu"].solve(subject)[1]
     assert visitor.complaints == []
     assert {url for url in visitor.requests if not url.startswith("data:")} == {path.as_uri()}
     visitor.leave()

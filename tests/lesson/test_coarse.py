@@ -55,3 +55,11 @@ def test_each_pixel_is_owned_by_one_tile_and_read_in_a_window(subject):
     outside = np.ones(share.shape, bool)
     outside[window.top : window.bottom, window.left : window.right] = False
     assert np.all(share[outside] == 0)
+
+
+def test_of_all_windows_only_the_last_ones_tiles_are_kept(subject):
+    coarse.tiles(subject, 48, 0, 3)
+    kept = len(subject.kept)
+    sides = [coarse.tiles(subject, side, 0, 3)["side"] for side in (50, 52, 48)]
+    assert sides == [50, 52, 48]
+    assert len(subject.kept) == kept

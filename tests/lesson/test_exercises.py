@@ -1,11 +1,15 @@
 """Exercises: which answer is right is computed, and is the one that follows from the formulas."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from nst.errors import NstError
 from nst.lesson.answers import Answers
 from nst.lesson.exercises import EXERCISES
 from nst.lesson.figures import FIGURES
+from nst.lesson.pieces import Table
 
 RIGHT = {  # what must come out, whatever the pictures; of "direction" it depends on them
     "field": "more than twice as many along a side",
@@ -51,6 +55,94 @@ def test_the_direction_is_the_sign_of_the_gradient(answers, subject):
     _, d_image = slope.evaluated(subject, "style", slope.picture(subject))
     falls = d_image[slope.strongest_pixel(d_image)] < 0
     assert answers.exercise({"exercise": "direction", "choice": 0 if falls else 1})["right"]
+
+
+# ---- Other pictures, of which another answer is right -----------------------------------------
+
+
+def grey(subject):
+    """Return the subject with its photograph in shades of grey."""
+    shades = subject.photograph.mean(axis=0, keepdims=True).repeat(3, axis=0)
+    return replace(subject, photograph=shades, kept={})
+
+
+def plain(subject, name, colour):
+    """Return the subject with one of its pictures of one colour."""
+    colours = np.float32(colour)[:, None, None]
+    return replace(subject, **{name: 0 * getattr(subject, name) + colours}, kept={})
+
+
+def black(subject):
+    return plain(subject, "photograph", (0, 0, 0))
+
+
+def white(subject):
+    return plain(subject, "photograph", (1, 1, 1))
+
+
+def plain_painting(subject):
+    return plain(subject, "painting", (0.8, 0.1, 0.1))
+
+
+def twice(subject):
+    return replace(subject, painting=subject.photograph, kept={})
+
+
+@pytest.mark.parametrize(
+    ("key", "pictures", "right", "told"),
+    [
+        ("negative", grey, "none", "are what they were, as those of grey always are"),
+        ("constant", plain_painting, "of the painting", "takes its weight out of the sum"),
+        ("constant", twice, "of the painting", "takes its weight out of the sum"),
+        ("tiles", white, "add them", "add up to"),
+        ("adam", black, "no farther", "only the sign is left"),
+        ("adam", white, "no farther", "only the sign is left"),
+    ],
+)
+def test_the_right_answer_is_that_of_the_pictures(subject, key, pictures, right, told):
+    exercise = EXERCISES[key]
+    number, because = exercise.solve(pictures(subject))
+    assert exercise.choices[number] == right
+    assert told in because
+
+
+@pytest.mark.parametrize(
+    ("float32", "right", "told", "not_told"),
+    [
+        ((1e-4, 1e-2, 1.0), 0, "so little does the loss bend", "for the loss bends"),
+        ((1e-2, 1e-4, 1.0), 1, "for the loss bends", "so little"),
+        ((1e-2, 1e-3, 1e-4), 2, "for the loss bends", "agree in nearly all their digits"),
+        ((9.0, 0.5, 1.0), None, "nothing to predict", "the loss bends"),
+    ],
+)
+def test_what_is_said_of_the_best_nudge_fits_the_table(
+    subject, monkeypatch, float32, right, told, not_told
+):
+    from nst.lesson import slope
+
+    rows = [
+        (name, one, one) for name, one in zip(("1e-01", "1e-03", "1e-06"), float32, strict=True)
+    ]
+    table = Table(("nudge", "float32", "float64"), rows)
+    monkeypatch.setattr(slope, "digits", lambda subject: {"table": table})
+    found, because = EXERCISES["nudge"].solve(subject)
+    assert found == right
+    assert told in because
+    assert not_told not in because
+
+
+def test_the_sums_of_tiles_are_of_a_channel_that_fires(subject):
+    _, because = EXERCISES["tiles"].solve(white(subject))
+    assert "add up to 0," not in because
+
+
+@pytest.mark.parametrize("key", ["direction", "nudge", "wish", "adam", "counted"])
+def test_of_one_picture_twice_there_is_nothing_to_predict(subject, key):
+    answers = Answers(twice(subject))
+    for choice in range(len(EXERCISES[key].choices)):
+        verdict = answers.exercise({"exercise": key, "choice": choice})
+        assert verdict["right"] is None
+        assert verdict["because"].startswith("There is nothing to predict here")
 
 
 def test_every_chapter_has_exercises():

@@ -70,3 +70,17 @@ def test_way_down_is_grey_where_nothing_pulls():
     shown = pulls.way_down(d_image)
     assert np.all(shown[:, 0] == 0.5)
     assert shown[1, 2, 3] < 0.5  # less light where the loss grows with light
+
+
+def test_of_the_slider_only_the_last_picture_is_kept(subject):
+    first = pulls.pull(subject, "relu1_1", 0, 1, 1)["several"].values
+    kept = len(subject.kept)
+    for count in (2, 3, 4):
+        assert np.any(pulls.pull(subject, "relu1_1", 0, 1, count)["several"].values != first)
+    assert len(subject.kept) == kept
+    again = pulls.pull(subject, "relu1_1", 5, 5, 1)["several"].values
+    np.testing.assert_array_equal(again, first)
+
+
+def test_a_pair_that_both_pictures_have_alike_is_told_so():
+    assert [pulls.wish_of(slope) for slope in (-1.0, 0.0, 1.0)] == ["more", "as much", "less"]

@@ -1,6 +1,7 @@
 """Chapter 3: what is measured and what is claimed, against losses written out here."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from nst.kernels import numpy_kernels
 from nst.lesson import slope
 from nst.lesson.derivations import LINES
+from nst.lesson.exercises import EXERCISES
+from nst.vgg import Vgg
 
 DERIVATIONS = Path(numpy_kernels.__file__).with_name("DERIVATIONS.md").read_text(encoding="utf-8")
 NO_GRADIENT = {  # headings of steps, and of what is for the reader: nothing to nudge
@@ -133,3 +136,25 @@ def test_digits_run_out_in_float32_first(subject):
         double[:2] / double[1:3] > 50
     )  # tenfold smaller nudge, hundredfold smaller error
     assert single[-1] > 100 * double[-1]
+
+
+def louder(subject, times):
+    """Return the subject with a network whose features are so many times as large."""
+    arrays = dict(subject.vgg.network.arrays)
+    for name in arrays:
+        if name.endswith(".bias") or name == "conv1_1.weight":
+            arrays[name] = np.float32(times) * arrays[name]
+    network = replace(subject.vgg.network, arrays=arrays)
+    return replace(subject, vgg=Vgg(network, subject.vgg.taps), kept={})
+
+
+def test_the_digits_and_the_best_nudge_do_not_depend_on_how_large_features_are(subject):
+    """Features of VGG16 are a thousand times as large as those of the slim one."""
+    other = louder(subject, 1024)
+    one, two = slope.digits(subject), slope.digits(other)
+    assert two["size"] == pytest.approx(1024 * one["size"], rel=1e-5)
+    bent = [[row[2] for row in shown["table"].rows[:3]] for shown in (one, two)]
+    assert bent[1] == pytest.approx(bent[0], rel=1e-2)
+    right, because = EXERCISES["nudge"].solve(other)
+    assert EXERCISES["nudge"].choices[right] == "one in the middle"
+    assert f"in float64 too it is {bent[1][0]:.4g}" in because

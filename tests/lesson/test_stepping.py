@@ -23,7 +23,7 @@ def test_the_first_step_of_each_is_its_formula(subject):
     photo = subject.photograph.astype(np.float64)
     moves = {
         "descent": -10 / 255 * d / d.std(),
-        "adam": -0.02 * np.sign(d),
+        "adam": -10 / 255 * np.sign(d),  # the step size that the text names for both
         "lbfgs": -0.02 * d / np.sqrt(np.mean(d**2)),  # no history yet: downhill, a short way
     }
     for name, move in moves.items():
