@@ -125,7 +125,6 @@ TABLE = {
     "tiny tiles": lambda about, arrays: about.update(side=1),
     "no pairs": lambda about, arrays: about.update(pairs=0),
     "many pairs": lambda about, arrays: about.update(pairs=10**6),
-    "more pairs than steps": lambda about, arrays: about["scales"][-1].__setitem__(2, 1),
     "another optimizer's state": lambda about, arrays: about.update(optimizer={"speed": 1}),
     "no state": lambda about, arrays: about.update(optimizer={}),
     "a state in depth": lambda about, arrays: about.update(
@@ -250,3 +249,12 @@ def test_a_damaged_one_gives_way_to_the_one_before(folder_of):
     forge(path.with_name("step-00000005.npz"), about, arrays)
     with pytest.warns(NstWarning, match=r"step-00000005\.npz is cut .*history: expected array"):
         assert go_on(folder) is None
+
+
+def test_more_pairs_than_the_scale_has_steps_are_refused(folder_of):
+    folder = folder_of("lbfgs")
+    (path,) = checkpoints.saved(folder)
+    about, arrays = contents(path)
+    about["optimizer"]["pairs"] = 20 * [[about["image"], about["image"]]]  # a run may keep 30
+    forge(path, about, arrays)
+    assert "the pairs cannot be so" in go_on(folder)
