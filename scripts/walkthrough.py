@@ -273,10 +273,12 @@ agree("one feature: measured slope and gradient", slope, d_exact[strongest], 1e-
 # One feature is checked, and there are C * H * W of them.  There is a shorter way: move *all*,
 # each by its own random amount.  If feature i moves by h * direction[i], the loss must change by
 # the sum over i of d_features[i] * h * direction[i].  One wrong element, and that sum is wrong.
+# The amounts are in units of the features' own size, which differs much between networks.
 
 # %%
 print(f"{exact.size} features")
-direction = np.random.default_rng(1).standard_normal(exact.shape)
+size = np.sqrt(np.mean(exact**2))
+direction = size * np.random.default_rng(1).standard_normal(exact.shape)
 claimed = np.sum(d_exact * direction)
 
 

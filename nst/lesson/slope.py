@@ -100,8 +100,8 @@ def evaluated(subject: Subject, loss: str, image: np.ndarray) -> tuple[float, np
 def digits(subject: Subject) -> Answer:
     """Return how far the measured slope is from the claimed one, by nudge: in float32, in float64.
 
-    All features at TAP are nudged at once, each by its own random amount, as in
-    scripts/walkthrough.py; here in units of their size, for networks differ in that.
+    All features at TAP are nudged at once, each by its own random amount in units of their size,
+    in which networks differ: scripts/walkthrough.py.
     """
     return subject.once("digits", lambda: _digits(subject))
 
