@@ -7,7 +7,12 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 
-PREVIEW = $(if $(findstring --from,$(OPTIONS)),,$(shell [ "$(SIZE)" -le 256 ] 2>&- || echo --preview))
+# The last --size counts, and options come after SIZE; a draft, and what --from paints again, has no other.
+SIDE    = $(shell echo --size '$(SIZE)' $(OPTIONS) | tr = ' ' | sed -nE 's/.*--size +([0-9]+).*/\1/p')
+DRAFT   = $(findstring --effort draft,$(strip $(subst =, ,$(OPTIONS))))
+PREVIEW = $(if $(findstring --from,$(OPTIONS))$(DRAFT),,$(shell [ "$(SIDE)" -le 256 ] 2>&- || echo --preview))
+# As a word of the shell: the lesson's own photograph, to be named where only STYLE is given.
+PHOTO   = $$($(BIN)/python -c 'from nst import demo; print(demo.content_path())')
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-cuda stylize studio lesson vgg16 vgg19 export notebook test test-gpu benchmark lint format wheel clean
@@ -37,7 +42,7 @@ studio: .venv/.installed-studio  ## open a page to paint in, in your browser
 	@$(BIN)/nst studio $(if $(MODEL),--model "$(MODEL)") $(if $(DEVICE),--device $(DEVICE)) $(OPTIONS)
 
 lesson: .venv/.installed-studio  ## open the lesson, which takes style transfer apart number by number
-	@$(BIN)/nst lesson $(CONTENT) $(STYLE) $(OPTIONS)
+	@$(BIN)/nst lesson $(if $(CONTENT)$(STYLE),"$(or $(CONTENT),$(PHOTO))") $(if $(STYLE),"$(STYLE)") $(OPTIONS)
 
 .venv/.installed-studio: .venv/.installed
 	$(BIN)/pip install --quiet --editable '.[cpu,studio]'
@@ -61,7 +66,7 @@ vgg19: install  ## download the official VGG19, 80 MB
 	@$(BIN)/nst models fetch vgg19
 
 export: install  ## write a model's forward and backward graphs into models/
-	@$(BIN)/nst export $(if $(MODEL),--model "$(MODEL)") $(if $(TAPS),--taps $(TAPS)) --output models
+	@$(BIN)/nst export $(if $(MODEL),--model "$(MODEL)") $(if $(TAPS),--taps "$(TAPS)") --output models
 
 notebook: install  ## write walkthrough.ipynb, the walkthrough as a notebook with its outputs
 	$(BIN)/pip install --quiet --editable '.[cpu,notebook]'

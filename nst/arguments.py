@@ -26,7 +26,7 @@ FOR_TILES = "evaluate the tiles of a large picture"  # what workers do of one pi
 def add_settings(
     parser: argparse.ArgumentParser, defaults: bool, without: Collection[str] = ()
 ) -> None:
-    """Add every setting but content, and those ``without``.
+    """Add every setting but content, and --quiet; but for those ``without``.
 
     The defaults are those of Settings, or there are none.
     """
@@ -196,18 +196,25 @@ def add_settings(
         "five minutes is saved beside the output",
     )
     add("memory", metavar="4GB", help="the most to use; auto: most of what is free")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    if "quiet" not in without:
+        parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
 def add_stylize(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
     """Add what `nst stylize` takes."""
-    add_estimate(parser, defaults)
+    _add_content(parser)
+    add_settings(parser, defaults)
     _add_json(parser)
     _add_cluster(parser, FOR_TILES)
 
 
 def add_estimate(parser: argparse.ArgumentParser, defaults: bool = True) -> None:
-    """Add what `nst estimate` takes."""
+    """Add what `nst estimate` takes; what it prints is what is asked for, so it is never quiet."""
+    _add_content(parser)
+    add_settings(parser, defaults, ("quiet",))
+
+
+def _add_content(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "content",
         type=_path,
@@ -222,7 +229,6 @@ def add_estimate(parser: argparse.ArgumentParser, defaults: bool = True) -> None
         metavar="RESULT.png",
         help="paint again what a result says about itself, with what else is given",
     )
-    add_settings(parser, defaults)
 
 
 def add_demo(parser: argparse.ArgumentParser, defaults: bool = True) -> None:

@@ -43,7 +43,7 @@ def stylize(
         _stylize(source, quiet, tell, **options)
         return 0
     with told_as_json(source, **options) as told:
-        told.append(_stylize(source, quiet, say, **options))
+        told.result = _stylize(source, quiet, say, told.take, **options)
     return 0
 
 
@@ -51,6 +51,7 @@ def _stylize(
     source: Path | None,
     quiet: bool,
     speak: Callable[..., None],
+    on_settings: Callable[[Settings], None] | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
     **options: Any,
@@ -58,6 +59,8 @@ def _stylize(
     texts = _texts(source)
     lookup = _lookup(source, texts)
     settings = _settings(source, texts, lookup, options)
+    if on_settings is not None:
+        on_settings(settings)
     if source is not None and settings.output is not None:
         if files.resolved(settings.output) == files.resolved(source):
             raise NstError(f"--output would overwrite {source}, which --from reads; name another.")
@@ -91,7 +94,7 @@ def demonstrate(**options: Any) -> int:
     return stylize(content=demo.content_path(), **options)
 
 
-def estimate(source: Path | None = None, quiet: bool = False, **options: Any) -> int:
+def estimate(source: Path | None = None, **options: Any) -> int:
     """Say what painting CONTENT in the style of STYLE would take, and paint nothing."""
     texts = _texts(source)
     lookup = _lookup(source, texts)

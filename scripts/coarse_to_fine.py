@@ -17,6 +17,7 @@ coarse to fine is ahead at every size.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,20 +26,22 @@ from nst import Settings, demo
 from nst.kernels.blocks import blas_on_one_thread
 from nst.pictures import images
 from nst.run.inputs import Inputs, prepare
-from nst.run.plan import Plan, plan
+from nst.run.plan import Plan, draft, plan
 from nst.run.records import Progress
-from nst.run.scales import Scale, longer_sides, share
+from nst.run.scales import Scale, share
 from nst.run.state import start
 from nst.run.targets import objective_at
 from nst.stylize import complete
+from nst.vgg.architecture import SMALLEST_SIDE
 
 EVERY = 10  # steps between two judgements
+SHARES = 1, 2, 4  # of the full size: by these it is divided where pictures are judged
 
 
 class Judge:
     """Scores the pictures of a run: (work, total loss at each size) after every few steps."""
 
-    def __init__(self, inputs: Inputs, plan: Plan, shares: tuple[int, ...] = (1, 2, 4)) -> None:
+    def __init__(self, inputs: Inputs, plan: Plan, shares: tuple[int, ...] = SHARES) -> None:
         full = plan.full
         self.area = full.height * full.width
         sizes = [
@@ -83,26 +86,24 @@ def main() -> None:
     parser.add_argument("--init", default="content", help="content, noise or style")
     parser.add_argument("--output", type=Path, help="both pictures side by side")
     arguments = parser.parse_args()
+    settings = Settings(
+        arguments.content,
+        arguments.style,
+        output=None,
+        size=arguments.size,
+        until=0,
+        scales="auto",
+        init=arguments.init,
+        device="cpu",
+    )
+    drafted = draft(prepare(settings))
+    if refusal := too_small(drafted.full):
+        parser.error(refusal)
 
     scores, pictures = {}, []
-    sides = longer_sides(arguments.size, "auto", 2)
-    for scales, steps in {
-        1: arguments.steps,
-        "auto": tuple(share(arguments.steps, sides)),
-    }.items():
-        inputs = prepare(
-            Settings(
-                arguments.content,
-                arguments.style,
-                output=None,
-                size=arguments.size,
-                steps=steps,
-                until=0,
-                scales=scales,
-                init=arguments.init,
-                device="cpu",
-            )
-        )
+    steps = share(arguments.steps, [scale.longer for scale in drafted.scales])
+    for scales, listed in {1: arguments.steps, "auto": tuple(steps)}.items():
+        inputs = prepare(replace(settings, scales=scales, steps=listed))
         planned = plan(inputs)
         judge = Judge(inputs, planned)
         with blas_on_one_thread():
@@ -113,6 +114,17 @@ def main() -> None:
     compare(scores[1], scores["auto"])
     if arguments.output is not None:
         images.save(arguments.output, np.concatenate(pictures, axis=2))
+
+
+def too_small(full: Scale) -> str | None:
+    """Return why a picture cannot be judged at its smallest size; None: it can."""
+    height, width = images.fit(full.height, full.width, full.longer // max(SHARES))
+    if min(height, width) >= SMALLEST_SIDE:
+        return None
+    return (
+        f"at a quarter of --size {full.longer} the picture is {width} x {height} pixels, and the "
+        f"network needs {SMALLEST_SIDE} on each side; give a larger --size."
+    )
 
 
 def report(name: str, scores: np.ndarray, split: dict[str, float]) -> None:

@@ -159,6 +159,8 @@ def measure(told: argparse.Namespace, folder: Path) -> None:
     height, width = 3 * told.size // 4, told.size
     moments = clip(images.load(demo.content_path()), height, width, told.frames)
     (folder / "clip").mkdir(parents=True, exist_ok=True)
+    for old in [*(folder / "clip").glob("*.png"), *(folder / "film").glob("*.png")]:
+        old.unlink()  # of a clip that was longer
     for number, moment in enumerate(moments):
         images.save(folder / "clip" / f"{number:03d}.png", moment.picture)
     shown = [moment.picture for moment in moments]
@@ -169,13 +171,13 @@ def measure(told: argparse.Namespace, folder: Path) -> None:
     filmed = nst.video(folder / "clip", [style], folder / "film", **of_film, **how)
     film = [images.load(path) for path in sorted((folder / "film").glob("*.png"))]
     singles, works = [], []
-    for number in range(told.by_frame):
+    for number in range(min(told.by_frame, told.frames)):
         settings = nst.Settings(folder / "clip" / f"{number:03d}.png", style, None, **how)
         result = nst.stylize(settings)
         singles.append(result.image)
         works.append(work_of(result.history, told.size))
     source, painted = flickers(shown, moments), flickers(film, moments)
-    apart = flickers(singles, moments) if told.by_frame > 1 else math.nan
+    apart = flickers(singles, moments) if len(singles) > 1 else math.nan
     later = [one["steps"] for one in filmed.painted[1:]]
     print(f"{told.frames} frames of {width} x {height}, {told.style}, {told.model}")
     print("| | flicker | of frame by frame | of the film itself |\n|---|---|---|---|")
@@ -185,11 +187,9 @@ def measure(told: argparse.Namespace, folder: Path) -> None:
         "film": painted,
     }.items():
         print(f"| {name} | {value:.4f} | {value / apart:.2f} | {value / source:.2f} |")
-    if later:
+    if later and works:
         print(f"steps of a later frame {later}; a still {works} evaluations")
-        print(
-            f"a later frame takes {np.mean(later) / np.mean(works or [1]):.2f} of a still's work"
-        )
+        print(f"a later frame takes {np.mean(later) / np.mean(works):.2f} of a still's work")
     count = min(len(film), told.by_frame or 4)
     rows = [shown[:count], film[:count], differences(film[:count], moments)]
     if singles:

@@ -34,8 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the cases that are asked for, print what came of them, and return the exit status."""
     arguments = _parser().parse_args(argv)
     if arguments.repeat:
-        kind, seed, number = arguments.repeat.split(":")
-        chosen, seed = {kind: [int(number)]}, int(seed)
+        kind, seed, number = arguments.repeat
+        chosen = {kind: [number]}
     else:
         seed = arguments.seed
         counts = {kind: round(arguments.count * KINDS[kind].share) for kind in arguments.kinds}
@@ -103,7 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kinds", type=_kinds, default=list(KINDS), help=",".join(KINDS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
-    parser.add_argument("--repeat", metavar="KIND:SEED:NUMBER", help="run that case alone")
+    parser.add_argument(
+        "--repeat", type=_case, metavar="KIND:SEED:NUMBER", help="run that case alone"
+    )
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--budget", default="1.1GB", help="memory of a process")
     parser.add_argument("--keep", type=Path, default=Path("dist/fuzz"), help="files of failures")
@@ -116,6 +118,16 @@ def _kinds(text: str) -> list[str]:
     if unknown := [name for name in names if name not in KINDS]:
         raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(KINDS)}")
     return names
+
+
+def _case(text: str) -> tuple[str, int, int]:
+    try:
+        kind, seed, number = text.split(":")
+        found = kind, int(seed), int(number)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no case, such as images:0:137") from None
+    _kinds(kind)
+    return found
 
 
 if __name__ == "__main__":

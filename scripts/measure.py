@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from nst import demo
+from nst.many.photographs import names_of
 from nst.objective.style import style_loss
 from nst.objective.styles.split import SplitStyle
 from nst.pictures import colour, images
@@ -87,7 +88,7 @@ def main() -> None:
     photograph = images.load(options.photograph)
     painting = images.load(demo.found(options.painting))
     vgg = Vgg(options.model, (*LAYERS, SUBJECT))
-    pictures = {path.stem: images.load(path) for path in options.pictures}
+    pictures = {name: images.load(path) for path, name in names_of(options.pictures).items()}
     found = {name: measure(vgg, one, photograph, painting) for name, one in pictures.items()}
     print(table(found))
 

@@ -7,6 +7,8 @@ turn.  VGG16 has to be installed: `make vgg16`.
 """
 
 import argparse
+import hashlib
+import json
 import tempfile
 from collections.abc import Iterator
 from itertools import cycle
@@ -29,10 +31,12 @@ def pairs(photographs: list[Path]) -> Iterator[tuple[str, str]]:
 
 
 def row(content: str, style: str, size: int, steps: int, folder: Path) -> list[Image.Image]:
-    """Return content, style, and the result of each network."""
+    """Return content, style, and the result of each network, which may be there already."""
+    asked_for = json.dumps([str(Path(content).resolve()), size, steps])
+    digest = hashlib.sha256(asked_for.encode()).hexdigest()[:12]
     paths = [Path(content), demo.style_path(style)]
     for network in NETWORKS:
-        path = folder / f"{Path(content).stem}-{style}-{network}.png"
+        path = folder / f"{Path(content).stem}-{style}-{network}-{digest}.png"
         asked = ["stylize", content, style, "-o", str(path), "--model", network, "--quiet"]
         if not path.exists():
             if status := cli.main([*asked, "--size", str(size), "--steps", str(steps)]):

@@ -49,8 +49,10 @@ def main(argv: list[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     output = asked.output or Path(asked.script.stem + ".ipynb")
     notebook = notebook_of(asked.script.read_text(encoding="utf-8"))
-    folder = str(output.absolute().parent)
-    client = NotebookClient(notebook, timeout=None, resources={"metadata": {"path": folder}})
+    folder = output.absolute().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    place = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(notebook, timeout=None, resources=place)
     status = 0
     try:
         client.execute()

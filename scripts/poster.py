@@ -10,11 +10,13 @@ prints what was expected and what it took, and the cost of a pixel beside that o
 """
 
 import argparse
+import sys
 import time
 
 import numpy as np
 
 from nst import memory
+from nst.errors import NstError, naming_options
 from nst.kernels.blocks import blas_on_one_thread
 from nst.objective import Objective, Region, Targets
 from nst.objective.recipe import Recipe
@@ -70,6 +72,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=8192, help="pixels a side")
     parser.add_argument("--memory", default="6GB", help="the most to use")
     options = parser.parse_args()
+    most = memory.parse(options.memory)
+    if most is None:
+        parser.error("--memory is auto; give the amount to measure with, such as 6GB.")
     rng = np.random.default_rng(0)
     vgg = full_width_vgg(rng)
     painting = rng.random((3, 512, 640), np.float32)
@@ -89,7 +94,7 @@ def main() -> None:
         cost,
         memory.used(vgg.device),
     )
-    expected = fit(work, memory.parse(options.memory) or 0)
+    expected = fit(work, most)
     print(*expected.lines(), sep="\n", flush=True)
 
     side = expected.side
@@ -112,5 +117,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with blas_on_one_thread():  # as a run has it: see nst.stylize.complete
-        main()
+    with blas_on_one_thread(), naming_options():  # as a run has it: see nst.stylize.complete
+        try:
+            main()
+        except NstError as error:
+            print(f"poster.py: {error}", file=sys.stderr)
+            sys.exit(2)

@@ -80,6 +80,13 @@ def test_an_estimate_says_what_a_run_would_take_and_paints_nothing(pictures):
     assert sorted(pictures.iterdir()) == files
 
 
+def test_an_estimate_is_what_was_asked_for_and_never_quiet(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["estimate", "a.png", "--quiet"])
+    assert ended.value.code == 2
+    assert "unrecognized arguments: --quiet" in capsys.readouterr().err
+
+
 def test_an_estimate_needs_nothing_that_can_be_written(pictures, monkeypatch, capsys):
     """It may be asked about what would be overwritten, and where nothing can be written."""
     monkeypatch.chdir(pictures)

@@ -120,6 +120,21 @@ def test_json_says_what_became_of_a_picture(run, tmp_path, monkeypatch, capsys):
     assert told["error"] is None
 
 
+def test_json_names_what_was_painted_and_not_the_words_for_it(run, tmp_path, monkeypatch, capsys):
+    """The style of itself, a style with a weight, and what a result says of itself."""
+    monkeypatch.chdir(tmp_path)
+    _, content, style, *quick = run
+    Path("photograph.png").write_bytes(Path(content).read_bytes())
+    for words, expected in [
+        (["photograph.png", "-o", "swirled.png"], ("photograph.png", ["swirl"])),
+        ([content, f"{style}:2", "--style", "waves:0.5"], (content, [style, "waves"])),
+        (["--from", "swirled.png"], ("photograph.png", ["swirl"])),
+    ]:
+        assert cli.main(["stylize", *words, *quick, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["content"], told["style"]) == expected
+
+
 def test_json_says_why_there_is_none(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("broken.png").write_bytes(b"-")

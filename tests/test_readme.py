@@ -40,12 +40,48 @@ def test_make_commands_have_a_target_and_known_variables(command):
         ([f"SIZE={draft_side() + 1}"], True),
         (["PREVIEW="], False),
         (["OPTIONS=--from out.png"], False),  # as that was painted
+        ([f"OPTIONS=--plot --size {draft_side()}"], False),
+        ([f"OPTIONS=--size={draft_side() + 1} --plot"], True),
+        (["SIZE=1024", f"OPTIONS=--size {draft_side()}"], False),  # the last counts
+        (["OPTIONS=--effort draft"], False),
+        (["OPTIONS=--effort=best"], True),
+        (["OPTIONS=--style 'my (old) painting.jpg'"], True),
     ],
 )
 def test_make_stylize_paints_a_draft_first_where_it_is_smaller(variables, first):
-    words = ["make", "-n", "-C", str(ROOT), "stylize", *variables]
+    assert ("--preview" in made("stylize", *variables)) == first
+
+
+def made(target, *variables):
+    """Return the last command that `make` would run for a target."""
+    words = ["make", "-n", "-C", str(ROOT), "--no-print-directory", target, *variables]
     told = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    assert ("--preview" in told) == first
+    return told.replace("\\\n", "").splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("target", "variables", "expected"),
+    [
+        ("lesson", [], []),
+        ("lesson", ["CONTENT=my photo.jpg"], ["my photo.jpg"]),
+        ("lesson", ["CONTENT=a.jpg", "STYLE=my style.jpg"], ["a.jpg", "my style.jpg"]),
+        (
+            "export",
+            ["TAPS=relu1_1, relu2_1"],
+            ["--taps", "relu1_1, relu2_1", "--output", "models"],
+        ),
+    ],
+)
+def test_make_gives_a_name_with_a_space_as_one_word(target, variables, expected):
+    assert shlex.split(made(target, *variables))[2:] == expected
+
+
+def test_make_lesson_with_a_style_alone_is_of_the_demo_s_photograph():
+    command = made("lesson", "STYLE=waves", f"BIN={Path(sys.executable).parent}")
+    told = subprocess.run(
+        ["bash", "-c", f"printf '%s\n' {command}"], check=True, capture_output=True, text=True
+    ).stdout
+    assert told.splitlines()[2:] == [str(demo.content_path()), "waves"]
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("nst ")])

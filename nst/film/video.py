@@ -225,9 +225,13 @@ def _check_numbers(temporal: float, frame_steps: int | None) -> None:
 
 
 def _not_enlarged(settings: Settings, surveyed: Survey) -> Settings:
-    """Return the settings with the film's own size, where nothing asks for one, and it is less."""
+    """Return the settings with the film's own size, where nothing asks for one, and it is less.
+
+    Scales that are listed ask for one: the last.
+    """
     size = surveyed.height, surveyed.width
-    if settings.size is None and result_side(*size, settings) > max(size):
+    listed = isinstance(settings.scales, tuple)
+    if settings.size is None and not listed and result_side(*size, settings) > max(size):
         return replace(settings, size=max(size))
     return settings
 

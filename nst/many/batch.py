@@ -279,7 +279,8 @@ class Batch:
         """Paint one picture, or go on with it, and return its record."""
         refuse_foreign(job)
         inputs, planned, state = begun(self.settings_of(job), self._shared, self.mark)
-        estimate = 0.0 if planned.estimate is None else planned.estimate.seconds
+        estimate = None if planned.estimate is None else planned.estimate.seconds
+        before = state.history[-1]["seconds"] if state.history else 0.0  # it was stopped
 
         def after_step(progress: Progress) -> None:
             if self.on_progress is not None:
@@ -292,7 +293,7 @@ class Batch:
         finally:
             self._shared.release()
         seconds = time.perf_counter() - began
-        self._pace.add(estimate, seconds)
+        self._pace.add(estimate, before + seconds)
         return self.record(job, "painted", seconds, losses_of(result.history))
 
     def settings_of(self, job: Job) -> Settings:

@@ -4,9 +4,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nst import demo
 from nst.arguments import options_of
 from nst.errors import with_notes
 from nst.many import journal
@@ -18,6 +20,7 @@ from nst.run.inputs import Inputs
 from nst.run.plan import Plan
 from nst.run.records import Progress
 from nst.run.state import State
+from nst.settings import Settings
 from nst.show.apart import matplotlib_apart
 from nst.signals import Signals
 from nst.stylize import Result, complete
@@ -104,6 +107,21 @@ def heeding_signals(
         return complete(inputs, plan, state, after_step)
 
 
+@dataclass
+class Told:
+    """What is known of a picture that is told as JSON."""
+
+    content: str  # until the settings are known: as it was given
+    style: list[str]
+    result: Result | None = None  # None: it is not painted
+
+    def take(self, settings: Settings) -> None:
+        """Take the photograph and the paintings from the settings, which are known now."""
+        self.content = str(settings.content)
+        paths = [painting.path for painting in settings.style]
+        self.style = [demo.name_of(path) or str(path) for path in paths]
+
+
 @contextmanager
 def told_as_json(
     source: Path | None,
@@ -112,21 +130,25 @@ def told_as_json(
     styles: Sequence[str] = (),
     output: Path = Path("out.png"),
     **_: Any,
-) -> Iterator[list[Result]]:
-    """Yield a list for the result; print what became of the picture as one line of JSON."""
-    began, results = time.perf_counter(), list[Result]()
+) -> Iterator[Told]:
+    """Yield what takes the result; print what became of the picture as one line of JSON."""
+    began = time.perf_counter()
+    told = Told(
+        str(source if content is None else content),
+        [*([] if style is None else [style]), *styles],
+    )
     status: Status = "failed"
     losses, said = None, None
     try:
-        yield results
-        status, losses = "painted", losses_of(results[0].history)
+        yield told
+        status = "painted"
+        losses = None if told.result is None else losses_of(told.result.history)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             status = "stopped"
         said = with_notes(error)
         raise
     finally:
-        named = [*([] if style is None else [style]), *styles]
         seconds = round(time.perf_counter() - began, 3)
-        of = str(source if content is None else content)
-        tell(Record(of, named, str(output), status, seconds, losses, said).as_line())
+        record = Record(told.content, told.style, str(output), status, seconds, losses, said)
+        tell(record.as_line())

@@ -10,6 +10,7 @@ from nst import demo, files, terminal
 from nst.errors import NstError
 from nst.files import PathLike
 from nst.many.batch import Painter, Standing
+from nst.many.jobs import OF_ONE_PICTURE
 from nst.many.pace import Pace
 from nst.options import check_options
 from nst.pictures import images, reading
@@ -24,6 +25,7 @@ from nst.settings import Painting, Settings, paintings_of
 from nst.stylize import Result, complete
 from nst.values import check_functions
 
+NOT_HERE = ("content", *OF_ONE_PICTURE, "plot", "save_every")
 SIZE, STEPS = 256, 40  # of each picture: enough to choose by
 
 
@@ -67,7 +69,7 @@ def sheet(
         For what the user can mend; nothing is written then.
     """
     check_functions(on_progress=on_progress)
-    check_options(options, sheet)
+    check_options(options, sheet, NOT_HERE, "a sheet")
     paintings = paintings_of(styles or [demo.style_path(name) for name in demo.STYLES])
     options = {"size": SIZE, "steps": STEPS} | options
     if str(photograph) == reading.STDIN:  # it can be read only once

@@ -45,9 +45,15 @@ Painter = Callable[[Settings, Path], list[Frame]]  # paints into a folder, which
 
 
 def unpack(commit: str, folder: Path) -> bool:
-    """Put the package as it was at ``commit`` into ``folder``; False where git has no such."""
+    """Put the package as it was at ``commit`` into ``folder``.
+
+    Return whether that could be: there may be no such commit, and no git.
+    """
     git = ["git", "-C", str(ROOT), "archive", commit, "nst", "models"]
-    done = subprocess.run(git, capture_output=True, check=False)
+    try:
+        done = subprocess.run(git, capture_output=True, check=False)
+    except OSError:
+        return False
     if done.returncode:
         return False
     with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:

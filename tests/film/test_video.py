@@ -1,9 +1,7 @@
 """A film is painted: scene by scene, each frame from those before it; stopped, it goes on."""
 
 import signal
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -341,20 +339,33 @@ def test_without_the_extra_nothing_is_begun(film, first, capsys, monkeypatch):
 
 
 @pytest.mark.usefixtures("heard")
-def test_a_signal_ends_it_between_two_steps_and_it_goes_on(film, words, first):
-    command = [sys.executable, "-m", "nst", "video", "in.mp4", "--style", str(first)]
-    command += ["-o", "out.mp4", *words]
-    endless = [*command, "--frame-steps", "100000", "--until", "0"]
-    slow = subprocess.Popen(endless, stderr=subprocess.PIPE, text=True)
-    kept = Path("out-film/scene-00000000/scene.json")
-    while not kept.exists():
-        assert slow.poll() is None, slow.stderr.read()
-        time.sleep(0.02)
-    slow.send_signal(signal.SIGTERM)
-    said = slow.communicate(timeout=60)[1]
-    assert slow.returncode == 143
-    assert "frames are painted and kept in out-film: the same command goes on." in said
-    assert not Path("out.mp4").exists()
+def test_a_signal_ends_it_between_two_steps_and_it_goes_on(
+    film, how, words, first, monkeypatch, capsys
+):
+    begun = []
+
+    def signalled(inputs, plan, state, on_progress):
+        begun.append(len(begun) + 1)
+
+        def after_step(progress):
+            if begun[-1] == 3 and progress.step == 2:
+                signal.raise_signal(signal.SIGTERM)
+            on_progress(progress)
+
+        return complete(inputs, plan, state, after_step)
+
+    monkeypatch.setattr("nst.many.commands.complete", signalled)
+    command = ["video", "in.mp4", "--style", str(first), "-o", "out", *words]
+    assert cli.main(command) == 143
+    said = capsys.readouterr().err
+    assert "2 of 5 frames are painted and kept in out-film: the same command goes on." in said
+    assert begun == [1, 2, 3]
+    assert cli.main(command) == 0
+    assert begun == [1, 2, 3, 4, 5, 6]  # the third frame is begun again, and no other
+    nst.video(film, [first], "whole", **how)
+    assert len(frames_in("out")) == 5
+    for found, expected in zip(frames_in("out"), frames_in("whole"), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("option", ["plot", "preview", "checkpoint"])
@@ -398,3 +409,9 @@ def test_a_film_without_a_size_is_not_enlarged(film, how, first):
     seen = []
     nst.video(film, [first], "out", on_plan=lambda plan: seen.append(plan.shoot.first), **how)
     assert (seen[0].full.height, seen[0].full.width) == (48, 64)
+
+
+def test_listed_scales_are_a_size_that_a_film_is_painted_at(film, how, first):
+    del how["size"]
+    nst.video(film, [first], "out", **how | {"scales": (32, 96), "steps": 2, "frame_steps": 1})
+    assert {frame.shape for frame in frames_in("out")} == {(3, 72, 96)}

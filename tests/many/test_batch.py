@@ -171,9 +171,10 @@ def test_a_stopped_picture_with_a_checkpoint_goes_on_where_it_was(place, quick, 
         paint(longer, styles=["one.png"], paint=stop)
     assert Path("out/a-one-checkpoint").is_dir()
     seen = []
-    records = paint(longer, styles=["one.png"], on_progress=lambda s: seen.append(s.progress.step))
+    records = paint(longer, styles=["one.png"], on_progress=seen.append)
     assert statuses(records) == ["painted"]
-    assert seen == [4, 5, 6]
+    assert [standing.progress.step for standing in seen] == [4, 5, 6]
+    assert seen[0].left == pytest.approx(seen[0].progress.seconds / 4 * 2)
     assert not Path("out/a-one-checkpoint").exists()
     nst.stylize(Settings("in/a.png", "one.png", "alone.png", **longer))
     np.testing.assert_array_equal(images.load("out/a-one.png"), images.load("alone.png"))

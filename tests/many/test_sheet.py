@@ -81,3 +81,11 @@ def test_panels_stand_apart_in_rows(count, shape, rng):
     page = np.moveaxis(np.asarray(drawn.canvas.buffer_rgba())[..., :3], -1, 0) / 255
     for picture in pictures:
         assert contains(page, picture)
+
+
+@pytest.mark.parametrize(
+    "option", ["log", "report", "checkpoint", "preview", "plot", "save_every"]
+)
+def test_what_is_of_one_picture_is_no_option(option, files, first):
+    with pytest.raises(TypeError, match=rf"a sheet has no \['{option}'\]"):
+        nst.sheet(files / "photograph.png", [first], None, **{option: True})

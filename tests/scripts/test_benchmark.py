@@ -373,6 +373,11 @@ def test_a_commit_that_is_not_there_is_no_error(tmp_path, capsys):
     assert "nothing to compare with" in capsys.readouterr().out
 
 
+def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not felt.unpack(felt.BEFORE, tmp_path)
+
+
 def test_the_table_has_a_row_for_each_program(tiny, tmp_path, monkeypatch, capsys):
     taken = {"before": (2.0, 4.0), "now": (1.0, 2.0), "pt": (3.0, 9.0)}
     monkeypatch.setattr(felt, "unpack", lambda *_: True)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from running import begun
 
+from nst import demo
+from nst.pictures import images
 from nst.run.inputs import prepare
 from nst.stylize import complete
 
@@ -37,3 +39,23 @@ def test_the_last_picture_is_judged_and_its_loss_split(settings):
     split = judge.split(image)
     assert sum(split.values()) == pytest.approx(losses[0], rel=1e-5)
     assert set(split) == set(state.history[-1]) - {"step", "scale", "size", "seconds", "total"}
+
+
+def test_a_panorama_has_steps_for_the_scales_that_are_painted(tmp_path, rng, monkeypatch, capsys):
+    """At 192 pixels, which `auto` would begin with, it is only 32 pixels high."""
+    images.save(tmp_path / "wide.png", rng.random((3, 64, 384)))
+    words = [str(tmp_path / "wide.png"), str(demo.style_path("waves"))]
+    monkeypatch.setattr(
+        sys, "argv", ["coarse_to_fine.py", *words, "--size", "384", "--steps", "1"]
+    )
+    monkeypatch.setattr(coarse_to_fine, "plan", coarse_to_fine.draft)  # nothing is measured
+    coarse_to_fine.main()
+    assert "scales auto (384:1)" in capsys.readouterr().out
+
+
+def test_a_picture_that_cannot_be_judged_at_a_quarter_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["coarse_to_fine.py", "--size", "60"])
+    with pytest.raises(SystemExit) as stopped:
+        coarse_to_fine.main()
+    assert stopped.value.code == 2
+    assert "at a quarter of --size 60 the picture is 13 x 15 pixels" in capsys.readouterr().err

@@ -44,3 +44,20 @@ def test_flicker_is_that_of_what_is_certain(moments):
 def test_work_is_counted_in_whole_pictures():
     history = [{"size": 32}] * 8 + [{"size": 64}] * 3
     assert film.work_of(history, 64) == 5
+
+
+def test_a_shorter_clip_than_before_is_measured_alone(tmp_path, monkeypatch, capsys):
+    def measured(*words):
+        small = ["--size", "64", "--steps", "1", "--frame-steps", "1", "--folder", str(tmp_path)]
+        monkeypatch.setattr(sys, "argv", ["film.py", *small, *words])
+        film.main()
+        assert (tmp_path / "strip.png").is_file()
+        return capsys.readouterr().out
+
+    whole = measured("--frames", "3", "--by-frame", "4")
+    assert "3 frames of 64 x 48" in whole
+    assert "of a still's work" in whole
+    shorter = measured("--frames", "2", "--by-frame", "0")
+    assert [path.name for path in sorted((tmp_path / "clip").iterdir())] == ["000.png", "001.png"]
+    assert len(list((tmp_path / "film").iterdir())) == 2
+    assert "of a still's work" not in shorter

@@ -129,5 +129,20 @@ def test_an_unknown_kind_is_refused(text, capsys):
     assert "is none of images, models" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("images:137", "'images:137' is no case, such as images:0:137"),
+        ("images:0:x", "'images:0:x' is no case, such as images:0:137"),
+        ("nothing:0:1", "'nothing' is none of images, models"),
+    ],
+)
+def test_a_case_that_cannot_be_is_refused(text, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        fuzz.main(["--repeat", text])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
 if __name__ == "__main__":
     print(json.dumps(globals()[sys.argv[1]]()))

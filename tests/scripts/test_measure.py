@@ -56,6 +56,19 @@ def test_the_table_ends_with_the_mean():
     assert lines[-2:] == ["| two | 2.000 | 0.700 |", "| mean | 1.500 | 0.600 |"]
 
 
+def test_pictures_of_one_name_have_a_row_each(rng, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("one", "two"):
+        Path(folder).mkdir()
+        images.save(f"{folder}/painted.png", rng.random((3, 30, 40)))
+    words = "measure.py one/painted.png waves one/painted.png two/painted.png --model vgg16-slim"
+    monkeypatch.setattr(sys, "argv", words.split())
+    measure.main()
+    rows = capsys.readouterr().out.splitlines()[2:]
+    names = [row.split("|")[1].strip() for row in rows]
+    assert names == ["one-painted.png", "two-painted.png", "mean"]
+
+
 def test_it_measures_files(rng, tmp_path, capsys, monkeypatch):
     for name in ("photograph", "painted"):
         images.save(tmp_path / f"{name}.png", rng.random((3, 30, 40)))

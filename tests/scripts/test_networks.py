@@ -37,14 +37,33 @@ def test_a_row_is_content_style_and_each_network_s_result(tmp_path, monkeypatch)
     np.testing.assert_array_equal(np.asarray(pictures[1]), given)
 
 
-def test_what_fails_stops_the_script_and_what_is_there_is_kept(tmp_path):
-    content, style = str(demo.content_path()), "waves"
-    for network in networks.NETWORKS:
-        path = tmp_path / f"{Path(content).stem}-{style}-{network}.png"
-        Image.new("RGB", (20, 24), "red").save(path)
-    assert networks.row(content, style, 32, 0, tmp_path)[3].size == (20, 24)
+def test_what_is_there_is_kept_and_another_size_or_photograph_is_painted(tmp_path, monkeypatch):
+    painted = []
+
+    def main(words):
+        painted.append(words)
+        Image.new("RGB", (20, 24), "red").save(words[words.index("-o") + 1])
+        return 0
+
+    monkeypatch.setattr(networks.cli, "main", main)
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (20, 24), "red").save(tmp_path / folder / "a.png")
+    one, two = (str(tmp_path / folder / "a.png") for folder in ("one", "two"))
+    for content, size, steps, expected in [
+        (one, 32, 2, 2),
+        (one, 32, 2, 2),
+        (one, 48, 2, 4),
+        (one, 32, 3, 6),
+        (two, 32, 2, 8),
+    ]:
+        networks.row(content, "waves", size, steps, tmp_path)
+        assert len(painted) == expected
+
+
+def test_what_fails_stops_the_script(tmp_path):
     with pytest.raises(SystemExit) as stopped:
-        networks.row(str(tmp_path / "nothing.jpg"), style, 32, 0, tmp_path)
+        networks.row(str(tmp_path / "nothing.jpg"), "waves", 32, 0, tmp_path)
     assert stopped.value.code == 2
 
 
