@@ -15,7 +15,8 @@ from playwright.sync_api import expect
 from nst import cli, demo
 from nst.extras import installing
 from nst.pictures import images
-from nst.studio import door
+from nst.studio import door, server
+from nst.studio.alone import alone_in
 from nst.studio.studio import PAGE
 from nst.studio.wish import LABELS, Wish
 
@@ -584,6 +585,20 @@ def test_without_its_packages_the_command_says_what_to_install(monkeypatch, caps
     assert cli.main(["studio", "--no-browser"]) == 2
     told = capsys.readouterr().err
     assert f"there is no uvicorn: `{installing('studio')}` brings them." in told
+
+
+def test_two_studios_cannot_be_in_one_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(server, "serve", lambda *_: None)
+    command = ["studio", "--no-browser", "-o", "some/where"]
+    with alone_in(tmp_path / "some" / "where"):
+        assert cli.main(command) == 2
+        assert capsys.readouterr().err == (
+            "nst: another studio is at work in the folder some/where: paint in its page, end it, "
+            "or give this one another --output.\n"
+        )
+    assert list(tmp_path.iterdir()) == []
+    assert cli.main(command) == 0
 
 
 def test_the_command_prints_its_address_and_ends_at_a_signal(tmp_path):
