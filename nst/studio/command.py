@@ -17,12 +17,14 @@ def studio(port: int, browser: bool, folder: Path, **options: Any) -> int:
     except ImportError as error:
         raise missing("nst studio", error) from None
     del starlette, uvicorn
+    from nst.studio.alone import alone_in
     from nst.studio.server import serve
     from nst.studio.studio import open_studio
 
     opened = open_studio(folder=folder, **options)
     try:
-        serve(opened.site, _say, port, browser)
+        with alone_in(opened.folder):
+            serve(opened.site, _say, port, browser)
     except Stopped as stopped:
         kept = [str(piece.output) for piece in opened.kept()]
         stopped.add_note(

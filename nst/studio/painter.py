@@ -7,6 +7,7 @@ objective has painted.  What is opened and measured already is kept for the next
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -24,14 +25,15 @@ from nst.run.shared import Shared
 from nst.run.state import start
 from nst.settings import Settings
 from nst.studio import steps
-from nst.studio.piece import Piece
-from nst.studio.shelf import as_jpeg, plain
+from nst.studio.piece import Knobs, Piece, Status
+from nst.studio.shelf import as_jpeg, free, plain
 from nst.studio.telling import said_of
 from nst.studio.wish import PICTURES, Choices, Wish, in_page, onward, settings_of
 from nst.stylize import Run
 
 # Knobs that decide on sizes and memory: where one is turned, it is planned anew.
 PLANNED = ("recipe", "model", "effort", "size", "style_scale", *PICTURES[1:])
+TOO_LATE = "it was painted to its end before the last knob was turned; paint it once more."
 
 
 class Painter:
@@ -49,7 +51,6 @@ class Painter:
         self._steps: float = 0  # that the present piece may still take; inf: it is not paused
         self._stop = False  # is asked for
         self._stopped = False  # was done
-        self._turned: Wish | None = None
         self._closed = False
         self._shared, self._sharing = Shared(), ("", "")
         self.present: Piece | None = None
@@ -88,15 +89,16 @@ class Painter:
 
     def turn(self, piece: Piece, wish: Wish) -> None:
         """Let a piece go on with other knobs, from its picture as it is."""
-        settings_of(wish, self._choices, piece.output)  # refused at once where it cannot be
+        settings = settings_of(wish, self._choices, piece.output)  # what cannot be is refused here
         with self._news:
             if piece in self._waiting:
-                piece.wish = wish
+                piece.wish, piece.settings = wish, settings
             elif piece is self.present:
-                self._turned = wish
+                piece.asked = Knobs(wish, settings)
                 self._news.notify()
             else:
                 raise NstError(f"{piece.output.name} is painted to its end; paint it once more.")
+        self._changed()
 
     def ask(self, question: Callable[[], Any]) -> Future[Any]:
         """Call ``question`` in the painter's thread, between two steps."""
@@ -137,11 +139,14 @@ class Painter:
             try:
                 with naming(in_page):
                     self._paint(piece)
-                piece.status = "stopped" if self._stopped else "done"
+                status: Status = "stopped" if self._stopped else "done"
             except Exception as error:
-                piece.status, piece.error = "failed", said_of(error)
+                status, piece.error = "failed", said_of(error)
             with self._news:
                 self.present = None
+                if piece.asked is not None and status == "done":
+                    piece.error = TOO_LATE
+                piece.asked, piece.status = None, status
             with suppress(Exception):
                 self._shared.release()
             self._changed()
@@ -156,7 +161,7 @@ class Painter:
                     return None
                 if not self._questions:
                     self.present = self._waiting.popleft()
-                    self._stop, self._turned = False, None
+                    self._stop = False
                     self._steps = self.present.at_first
                     return self.present
             self._answer()
@@ -176,19 +181,27 @@ class Painter:
     def _paint(self, piece: Piece) -> None:
         self._tell(piece, "preparing")
         run: Run | None = self._begun(piece, settings_of(piece.wish, self._choices, piece.output))
-        while run is not None:
-            run = self._painted(piece, run)
+        try:
+            while run is not None:
+                run = self._painted(piece, run)
+        finally:
+            piece.take_back()
+        if piece.step:
+            with suppress(NstError, OSError):  # without its curves the picture is whole
+                steps.keep(self._choices.shelf.folder, piece.output, piece.history, piece.turns)
 
     def _painted(self, piece: Piece, run: Run) -> Run | None:
         """Paint a run to its end, or to where another goes on: that one."""
+        other = None
         with run:
             while True:
+                came = time.perf_counter()
                 self._stopped = not self._may_go_on(piece)
+                piece.waited += time.perf_counter() - came
                 if self._stopped:
                     break
-                if (wish := self._taken()) is not None:
-                    if (other := self._other(piece, run, wish)) is not None:
-                        return other
+                if (other := self._taken(piece, run)) is not None:
+                    break
                 progress = next(run, None)
                 if progress is None:
                     break
@@ -204,9 +217,7 @@ class Painter:
             result = run.result
             piece.size = result.image.shape[2], result.image.shape[1]
             piece.show(as_jpeg(images.over_white(result.image, result.alpha)))
-            with suppress(NstError, OSError):  # without its curves the picture is whole
-                steps.keep(self._choices.shelf.folder, piece.output, piece.history, piece.turns)
-        return None
+        return other
 
     def _may_go_on(self, piece: Piece) -> bool:
         """Wait while it is paused, answering what is asked; return False where it is to stop."""
@@ -221,10 +232,16 @@ class Painter:
                     self._tell(piece, "paused")
                     self._news.wait()
 
-    def _taken(self) -> Wish | None:
+    def _taken(self, piece: Piece, run: Run) -> Run | None:
+        """Return the run that goes on with the knobs that were turned; None where ``run`` does."""
+        asked = piece.asked
+        if asked is None:
+            return None
+        other = self._other(piece, run, asked.wish)
         with self._news:
-            wish, self._turned = self._turned, None
-        return wish
+            if piece.asked is asked:  # and none was turned meanwhile
+                piece.asked = None
+        return other
 
     def _other(self, piece: Piece, run: Run, wish: Wish) -> Run | None:
         """Return the run that goes on with ``wish`` where ``run`` is; None where that is refused.
@@ -233,32 +250,35 @@ class Painter:
         """
         if wish == piece.wish:
             return None
-        before, piece.wish = piece.wish, wish
+        before = Knobs(piece.wish, piece.settings)
+        piece.wish = wish
         try:
             settings = settings_of(wish, self._choices, piece.output)
             if piece.behind or run.state.history:
                 settings = self._from_here(piece, run, settings)
             self._tell(piece, "preparing")
-            alike = all(getattr(before, name) == getattr(wish, name) for name in PLANNED)
-            alike = alike and (before.strength < 1) == (wish.strength < 1)
+            alike = all(getattr(before.wish, name) == getattr(wish, name) for name in PLANNED)
+            alike = alike and (before.wish.strength < 1) == (wish.strength < 1)
             other = self._begun(piece, settings, run.plan if alike else None)
         except (NstError, MemoryError) as error:
-            piece.wish, piece.error = before, said_of(error)
+            piece.wish, piece.settings, piece.error = before.wish, before.settings, said_of(error)
             self._tell(piece)
             return None
         if run.state.history:
-            piece.behind = piece.step
+            piece.before, piece.behind = before, piece.step
             piece.turns.append(piece.step)
         return other
 
     def _from_here(self, piece: Piece, run: Run, settings: Settings) -> Settings:
         """Return ``settings`` that go on from the picture as it is, at its size."""
         history, height, width = run.state.history, *run.inputs.content.shape[1:]
-        path = self._choices.shelf.folder / f"{piece.output.stem}-start.png"
+        init = run.inputs.settings.init
         if history:
+            path = free(self._choices.shelf.folder, f"{piece.output.stem}-start", ".png")
             images.save(path, run.inputs.device.asnumpy(run.state.image).clip(0, 1))
+            init = str(path)
         scale = run.plan.scales[int(history[-1]["scale"]) - 1 if history else 0]
-        settings = replace(settings, init=str(path))
+        settings = replace(settings, init=init)
         return onward(settings, height, width, scale.longer)
 
     def _begun(self, piece: Piece, settings: Settings, like: Plan | None = None) -> Run:

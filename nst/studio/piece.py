@@ -14,9 +14,17 @@ Status = Literal["waiting", "preparing", "painting", "paused", "done", "stopped"
 LIVE = ("waiting", "preparing", "painting", "paused")
 
 
+@dataclass(frozen=True)
+class Knobs:
+    """How a piece is painted: the knobs, and the settings that they mean."""
+
+    wish: Wish
+    settings: Settings | None
+
+
 @dataclass
 class Piece:
-    """One painting.  Only the painter's thread changes it."""
+    """One painting.  Only the painter's thread changes it, and what turns its knobs."""
 
     id: str
     wish: Wish
@@ -24,13 +32,16 @@ class Piece:
     status: Status = "waiting"
     at_first: float = inf  # steps after which it pauses
     settings: Settings | None = None  # of the run that paints it now
+    asked: Knobs | None = None  # that were turned, and are taken before the next step
+    before: Knobs | None = None  # of the run before this one, when a knob was turned
     lines: list[str] = field(default_factory=list)  # the estimate's
     error: str = ""  # what ended it, or refused the last change
     step: int = 0  # over all its runs
     behind: int = 0  # steps of the runs before this one: before a knob was turned
     ahead: int = 0  # the last step of this run, counted likewise
     done: float = 0.0  # share of this run
-    seconds: float = 0.0  # of this run
+    seconds: float = 0.0  # of this run, without its pauses
+    waited: float = 0.0  # seconds in which this run was paused
     size: tuple[int, int] = (0, 0)  # width, height at present
     history: list[dict[str, float]] = field(default_factory=list)  # losses, an entry a step
     turns: list[int] = field(default_factory=list)  # steps after which a knob was turned
@@ -52,7 +63,9 @@ class Piece:
         """Count a step."""
         self.step = self.behind + progress.step
         self.ahead = self.behind + progress.steps
-        self.done, self.seconds = progress.done, progress.seconds
+        if progress.step == 1:  # its seconds begin here
+            self.waited = 0.0
+        self.done, self.seconds = progress.done, progress.seconds - self.waited
         self.size = progress.scale.width, progress.scale.height
         self.history.append({"step": self.step, **progress.losses})
 
@@ -60,13 +73,20 @@ class Piece:
         """Have another picture to show."""
         self.picture, self.version = picture, self.version + 1
 
+    def take_back(self) -> None:
+        """Be painted as before the last turn, where no step was made since."""
+        if self.before is not None and self.step == self.behind:
+            self.wish, self.settings = self.before.wish, self.before.settings
+            self.turns.pop()
+
     def told(self) -> dict[str, Any]:
-        """Return what the page shows of it."""
+        """Return what the page shows of it: the knobs as they were turned last."""
+        knobs = self.asked or Knobs(self.wish, self.settings)
         left = self.seconds * (1 - self.done) / self.done if self.done else None
         return {
             "id": self.id,
             "name": self.output.name,
-            "wish": vars(self.wish),
+            "wish": vars(knobs.wish),
             "status": self.status,
             "live": self.live,
             "step": self.step,
@@ -78,5 +98,5 @@ class Piece:
             "turns": self.turns,
             "lines": self.lines,
             "error": self.error,
-            "command": command_of(self.settings, where=True) if self.settings else "",
+            "command": command_of(knobs.settings, where=True) if knobs.settings else "",
         }

@@ -65,7 +65,8 @@ class Studio:
         self._pieces: dict[str, Piece] = {}  # of this session
         self._wish: Wish | None = None  # the last that a page had: the next to open begins so
         self._lock = threading.Lock()
-        self._notices: list[str] = []
+        self._notices: list[tuple[int, str]] = []  # each with its number, from 1
+        self._noticed = 0  # the number of the last that a page was told
         self.painter = Painter(self.choices, self._changed)
 
     @property
@@ -93,7 +94,8 @@ class Studio:
 
     def heard(self, message: Warning | str, *_: Any, **__: Any) -> None:
         """Show a warning in the page: what ``warnings.showwarning`` becomes."""
-        self._notices = [*self._notices, str(message)][-MOST_NOTICES:]
+        number = self._notices[-1][0] + 1 if self._notices else 1
+        self._notices = [*self._notices, (number, str(message))][-MOST_NOTICES:]
         self._changed()
 
     def kept(self) -> list[Piece]:
@@ -120,6 +122,7 @@ class Studio:
                 "wish": vars(Wish()),
                 "last": self._wish and vars(self._wish),
                 "piece": next(reversed(self._pieces), None),
+                "noticed": self._noticed,
                 "largest": LARGEST_BODY,
                 "folder": str(self.folder),
             }
@@ -145,6 +148,7 @@ class Studio:
             if listed != told["list"]:
                 told["list"] = news["history"] = listed
             news["notices"] = self._notices
+            self._noticed = max([self._noticed, *(number for number, _ in self._notices)])
             return news
 
         return tell
@@ -242,7 +246,7 @@ class Studio:
             self.painter.stop(piece)
         else:
             raise NstError(f"a painting cannot be told to {shown(what)}.")
-        return Told({})
+        return Told(piece.told())
 
 
 async def _jpeg(preview: Callable[[str, int], bytes], id: str, side: int) -> Response:

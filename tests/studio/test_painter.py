@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from pathlib import Path
 from shlex import quote
 
 import numpy as np
@@ -11,9 +12,10 @@ from asking import until
 from nst import cli
 from nst.errors import NstError
 from nst.pictures import images
+from nst.pictures.reading import read
 from nst.settings import Settings
 from nst.show.command import command_of, program
-from nst.studio import painter
+from nst.studio import painter, steps
 from nst.studio.painter import output_for
 from nst.studio.wish import Wish, onward, settings_of, wish_from
 
@@ -101,6 +103,91 @@ def test_a_knob_that_is_turned_goes_on_from_the_picture_as_it_is(studio):
     piece.output.unlink()
     assert again(command_of(piece.settings, where=True)) == 0
     np.testing.assert_array_equal(images.load(piece.output), painted)
+
+
+def test_a_knob_that_is_turned_while_it_is_paused_is_told_at_once(studio):
+    piece = begun(studio, 2)
+    turned = Wish(**SMALL, style_weight=9.0)
+    studio.painter.turn(piece, turned)
+    told = piece.told()
+    assert (told["step"], told["wish"]) == (2, vars(turned))
+    assert "--style-weight 9" in told["command"]
+    studio.painter.go(piece, 1)
+    until(paused(piece, 3))
+    assert piece.asked is None
+    assert piece.told()["wish"] == vars(turned)
+    assert "--init" in piece.told()["command"]
+
+
+def test_what_a_turn_goes_on_from_overwrites_no_file(studio):
+    other = studio.choices.shelf.folder / "photograph-swirl-start.png"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"handed in")
+    piece = begun(studio, 1)
+    studio.painter.turn(piece, Wish(**SMALL, style_weight=9.0))
+    studio.painter.go(piece, 1)
+    until(paused(piece, 2))
+    start = Path(piece.settings.init)
+    data = start.read_bytes()
+    studio.painter.turn(piece, Wish(size=16000, steps=4, recipe="neighbours"))
+    studio.painter.go(piece, 1)
+    until(paused(piece, 3))
+    assert piece.error
+    assert piece.settings.init == str(start)
+    assert (start.read_bytes(), other.read_bytes()) == (data, b"handed in")
+
+
+def test_one_that_waits_has_the_command_line_of_its_knobs(studio):
+    begun(studio, 1)
+    waiting = studio.begin(Wish(**SMALL))
+    studio.painter.turn(waiting, Wish(**SMALL, style_weight=9.0))
+    assert waiting.status == "waiting"
+    assert "--style-weight 9" in waiting.told()["command"]
+
+
+def test_stopped_before_the_first_step_of_other_knobs_is_what_it_was_before(studio, monkeypatch):
+    piece = begun(studio, 3)
+    command = piece.told()["command"]
+    begin = painter.Painter._begun
+
+    def begin_and_stop(self, *rest):
+        run = begin(self, *rest)
+        self.stop(piece)
+        return run
+
+    monkeypatch.setattr(painter.Painter, "_begun", begin_and_stop)
+    studio.painter.turn(piece, Wish(**SMALL, style_weight=9.0))
+    studio.painter.go(piece)
+    until(lambda: piece.status == "stopped")
+    assert (piece.wish, piece.turns) == (Wish(**SMALL), [])
+    assert piece.told()["command"] == command
+    assert piece.output.is_file()
+    sha256 = read(piece.output).sha256
+    assert steps.kept(studio.choices.shelf.folder, piece.output, sha256).last == 3
+
+
+def test_a_knob_that_is_turned_while_it_is_saved_is_said_to_be_too_late(studio, monkeypatch):
+    def turned_meanwhile(*_):
+        (piece,) = studio._pieces.values()
+        studio.painter.turn(piece, Wish(**SMALL, style_weight=9.0))
+
+    monkeypatch.setattr(painter.steps, "keep", turned_meanwhile)
+    piece = studio.begin(Wish(**SMALL))
+    until(lambda: not piece.live)
+    assert (piece.status, piece.error) == ("done", painter.TOO_LATE)
+    assert piece.told()["wish"] == vars(Wish(**SMALL))
+
+
+def test_the_seconds_of_a_piece_are_without_its_pauses(studio, monkeypatch):
+    slept = 0.0
+    clock = time.perf_counter
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + slept)
+    piece = begun(studio, 1)
+    studio.painter.ask(lambda: None).result(60)  # now it waits
+    slept = 1e6
+    studio.painter.go(piece, 1)
+    until(paused(piece, 2))
+    assert 0 <= piece.seconds < slept
 
 
 def test_on_a_gpu_a_knob_is_turned_and_a_question_answered_in_the_thread_that_paints(gpu, on):

@@ -8,15 +8,17 @@ import sys
 
 import numpy as np
 import pytest
+from asking import until
 from PIL import Image
 from playwright.sync_api import expect
 
 from nst import cli, demo
 from nst.extras import installing
 from nst.pictures import images
-from nst.studio import door
+from nst.studio import door, server
+from nst.studio.alone import alone_in
 from nst.studio.studio import PAGE
-from nst.studio.wish import LABELS
+from nst.studio.wish import LABELS, Wish
 
 KNOBS = ("content_weight", "style_weight", "style_scale", "strength", "edges")
 
@@ -220,6 +222,112 @@ def test_a_second_tab_sees_the_same_and_what_it_begins_waits(open_page, visitor,
     expect(second.locator("#stop")).to_be_disabled()
 
 
+def test_knobs_that_are_turned_while_it_is_paused_stay_turned(open_page):
+    page = open_page()
+    small(page, "100000")
+    page.click("#paint")
+    painted(page)
+    pause(page)
+    turn(page, "style_weight", "0.6")
+    expect(page.locator("#command")).to_contain_text("--style-weight 3.98")
+    turn(page, "edges", "20")
+    expect(page.locator("#command")).to_contain_text("--edges 20")
+    page.click("#step")
+    expect(page.locator("#command")).to_contain_text("--init nst-studio/inputs/")
+    for words in ("--style-weight 3.98", "--edges 20"):
+        expect(page.locator("#command")).to_contain_text(words)
+    page.click("#stop")
+    expect(page.locator("#status")).to_contain_text("Stopped and kept")
+
+
+def test_the_buttons_of_those_that_wait_stay_while_it_is_painted(open_page, studio):
+    page = open_page()
+    small(page, "100000")
+    page.click("#paint")
+    painted(page)
+    studio.begin(Wish(size=64, steps=3))
+    button = page.get_by_role("button", name="Take off: photograph-swirl-2.png")
+    button.focus()
+    studio.painter.pause(next(iter(studio._pieces.values())))
+    expect(page.locator("#paint")).to_have_text("Go on")
+    at = step_of(page)
+    page.evaluate("document.querySelector('#step').click()")
+    expect(page.locator("#status")).to_contain_text(f"step {at + 1} of")
+    expect(button).to_be_focused()
+    button.click()
+    expect(page.locator("#waiting")).to_be_hidden()
+
+
+def two_tabs(open_page, visitor, here):
+    """Return two tabs of which none has painted yet, with the same knobs."""
+    first = open_page()
+    small(first, "100000")
+    second = visitor.another(first.context, here.address)
+    expect(second.locator("#command")).to_contain_text("--size 64")
+    return first, second
+
+
+def test_what_is_chosen_for_the_next_stays_while_one_is_painted(open_page, visitor, here, studio):
+    first, second = two_tabs(open_page, visitor, here)
+    photo = {"name": "mine.png", "mimeType": "image/png", "buffer": demo_png()}
+    second.set_input_files("#content-file", photo)
+    expect(second.locator("#command")).to_contain_text("mine.png")
+    turn(second, "edges", "30")
+    expect(second.locator("#command")).to_contain_text("--edges 30")
+    chosen = second.get_attribute("#content-preview", "src")
+    first.click("#paint")
+    expect(second.locator("#status")).to_contain_text("Painting: step")
+    expect(second.locator("output[for=edges]")).to_have_text("30")
+    turn(second, "edges", "31")
+    until(lambda: studio._wish.edges == 31)
+    second.reload()
+    expect(second.locator("#status")).to_contain_text("Painting: step")
+    expect(second.locator("output[for=edges]")).to_have_text("31")
+    first.click("#stop")
+    expect(second.locator("#status")).to_contain_text("Stopped and kept")
+    expect(second.locator("output[for=edges]")).to_have_text("31")
+    assert second.get_attribute("#content-preview", "src") == chosen
+
+
+def test_knobs_that_were_set_for_the_next_turn_no_other_tab_s_picture(open_page, visitor, here):
+    first, second = two_tabs(open_page, visitor, here)
+    turn(second, "edges", "30")
+    expect(second.locator("#command")).to_contain_text("--edges 30")
+    first.click("#paint")
+    expect(second.locator("#waiting")).to_contain_text("photograph-swirl.png: painting")
+    expect(second.locator("output[for=edges]")).to_have_text("30")
+    expect(second.locator("#paint")).to_have_text("Paint next")
+    second.get_by_role("button", name="Show: photograph-swirl.png").click()
+    expect(second.locator("output[for=edges]")).to_have_text("off")
+
+
+def test_a_warning_that_was_told_is_told_no_more(open_page, studio):
+    page = open_page()
+    alert = page.get_by_role("alert")
+    studio.heard("the mask is stretched")
+    expect(alert).to_contain_text("the mask is stretched")
+    page.click("#dismiss")
+    expect(alert).to_be_hidden()
+    page.reload()
+    studio.begin(Wish(size=64, steps=3), 1)
+    expect(page.locator("#status")).to_contain_text("Paused: step 1")
+    expect(alert).to_be_hidden()
+    studio.heard("the mask is stretched")
+    expect(alert).to_contain_text("the mask is stretched")
+
+
+def test_a_download_that_is_refused_says_why_in_the_page(open_page, studio, here, visitor):
+    page = open_page()
+    small(page, "3")
+    page.click("#paint")
+    expect(page.locator("#status")).to_contain_text("Painted: step 3")
+    (studio.folder / "photograph-swirl.png").unlink()
+    page.click("#download")
+    expect(page.get_by_role("alert")).to_contain_text("there is no picture photograph-swirl.png")
+    assert page.url == here.address
+    forget_refusals(visitor)
+
+
 def demo_png():
     path = demo.style_path("waves")
     small = images.as_uint8(images.resize(images.load(path), 40, 60))
@@ -386,6 +494,10 @@ def test_everything_is_named_and_reached_by_keyboard(open_page):
                 ? one.labels.length : one.textContent.trim()))).map((one) => one.outerHTML)"""
     )
     assert unnamed == []
+    names = re.findall(r'- button "(.*?)"', page.locator("#sources").aria_snapshot())
+    assert len(names) == len(set(names)), names
+    expect(page.get_by_label("Choose a photograph")).to_have_count(1)
+    expect(page.get_by_label("Mask of the painting")).to_have_count(1)
     assert page.evaluate("[...document.images].every((one) => one.hasAttribute('alt'))")
     reached = set()
     for _ in range(45):
@@ -410,8 +522,46 @@ def test_it_fits_every_screen_in_readable_colours(open_page, scheme, width):
             return [name, getComputedStyle(one).color, getComputedStyle(behind).backgroundColor];
         })"""
     )
+    colours += page.evaluate(
+        """() => ["content", "style", "smoothness", "edges"].map((kind) => {
+            const label = element("text", { class: kind }, kind);
+            $("chart").append(label);
+            const paper = getComputedStyle(document.body).backgroundColor;
+            return [kind, getComputedStyle(label).fill, paper];
+        })"""
+    )
     for name, ink, paper in colours:
         assert contrast(ink, paper) >= 4.5, (name, ink, paper)  # WCAG 2.2, 1.4.3
+
+
+@pytest.mark.parametrize("width", [360, 768])
+def test_a_message_is_not_behind_the_bar_of_a_small_screen(open_page, visitor, width):
+    page = open_page(viewport={"width": width, "height": 640})
+    text = {"name": "notes.png", "mimeType": "image/png", "buffer": b"no picture"}
+    page.set_input_files("#content-file", text)
+    expect(page.get_by_role("alert")).to_contain_text("notes.png: it is not")
+    seen = page.evaluate(
+        """() => {
+            const box = $("alert").getBoundingClientRect();
+            return 0 <= box.top && box.bottom <= $("transport").getBoundingClientRect().top;
+        }"""
+    )
+    assert seen
+    forget_refusals(visitor)
+
+
+def test_large_text_stays_in_its_card_on_a_small_screen(open_page):
+    page = open_page(viewport={"width": 360, "height": 700})
+    page.evaluate("document.documentElement.style.fontSize = '32px'")
+    outside = page.evaluate(
+        """() => [...document.querySelectorAll(".source button, .source label, header > *")]
+            .filter((one) => one.checkVisibility()).filter((one) => {
+                const box = one.getBoundingClientRect();
+                const card = one.closest(".source, header").getBoundingClientRect();
+                return box.left < card.left || box.right > card.right;
+            }).map((one) => one.outerHTML)"""
+    )
+    assert outside == []
 
 
 def contrast(*colours):
@@ -435,6 +585,20 @@ def test_without_its_packages_the_command_says_what_to_install(monkeypatch, caps
     assert cli.main(["studio", "--no-browser"]) == 2
     told = capsys.readouterr().err
     assert f"there is no uvicorn: `{installing('studio')}` brings them." in told
+
+
+def test_two_studios_cannot_be_in_one_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(server, "serve", lambda *_: None)
+    command = ["studio", "--no-browser", "-o", "some/where"]
+    with alone_in(tmp_path / "some" / "where"):
+        assert cli.main(command) == 2
+        assert capsys.readouterr().err == (
+            "nst: another studio is at work in the folder some/where: paint in its page, end it, "
+            "or give this one another --output.\n"
+        )
+    assert list(tmp_path.iterdir()) == []
+    assert cli.main(command) == 0
 
 
 def test_the_command_prints_its_address_and_ends_at_a_signal(tmp_path):
