@@ -210,11 +210,14 @@ def test_frames_are_saved_beside_all_that_painting_needs():
 
 
 def test_a_frame_of_a_film_keeps_what_was_painted_before():
-    """Three colours and a certainty, while the picture is painted and before."""
+    """Three colours and a certainty, while the picture is painted and before.
+
+    And four frames that are looked back at, and this one's own.
+    """
     for budget in (20_000 * MB, 1200 * MB):  # as a whole, and in tiles
         side = fit(WORK, budget).side
         film = replace(WORK, warped=True)
-        assert film.peak(side, 0) == pytest.approx(WORK.peak(side, 0) + 16 * PIXELS)
+        assert film.peak(side, 0) == pytest.approx(WORK.peak(side, 0) + 16 * PIXELS + 5 * IMAGE)
         slower = film.scale(1, side, 0).seconds - WORK.scale(1, side, 0).seconds
         assert slower == pytest.approx(2 * COST.pass_seconds * PIXELS)
 
