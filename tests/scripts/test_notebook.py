@@ -54,7 +54,8 @@ def test_the_walkthrough_is_a_notebook_with_its_outputs(tmp_path):
     assert (tmp_path / "walkthrough" / "triptych.png").is_file()
 
 
-def test_the_folder_of_a_notebook_is_made(tmp_path, capsys):
+def test_the_folder_of_a_notebook_is_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))  # it warns of a home that cannot be written
     (tmp_path / "script.py").write_text("# %%\nprint(2)\n", encoding="utf-8")
     output = tmp_path / "new" / "a.ipynb"
     assert notebooks.main([str(tmp_path / "script.py"), "-o", str(output)]) == 0
