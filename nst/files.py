@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from nst.errors import NstError, of_system, reason_of, warn
 
@@ -148,6 +148,24 @@ def resolved(path: PathLike) -> Path:
         return Path(os.path.realpath(path))
     except OSError:  # the current folder was removed
         return Path(path)
+
+
+def locked(path: Path, refusal: str) -> Any:
+    """Return a lock on the file ``path`` with a method ``release``; None where there can be none.
+
+    Raises NstError that says ``refusal`` where another has it.  The system forgets a lock when
+    its process dies.
+    """
+    from filelock import FileLock, Timeout
+
+    held = FileLock(path)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        raise NstError(refusal) from None
+    except (OSError, NotImplementedError):  # no file can be written, or no system has locks
+        return None
+    return held
 
 
 def named(path: Path) -> Path:

@@ -27,12 +27,12 @@ from nst.objective.styles.finish import asks
 from nst.pictures import images
 from nst.run import marks
 from nst.run.checkpoints import Keeper
-from nst.run.ending import is_over
+from nst.run.ending import is_over, last_begun
 from nst.run.inputs import Inputs
 from nst.run.plan import Plan, plan_preview
 from nst.run.records import NOT_LOSSES, Progress, Records
 from nst.run.scales import Scale, result_side
-from nst.run.state import State, choose_optimizer, last_begun, snapshot, start
+from nst.run.state import State, choose_optimizer, snapshot, start
 from nst.run.targets import objective_at
 from nst.version import VERSION
 

@@ -183,7 +183,8 @@ def video(
         )
     plan = FilmPlan(shoot, scene)
     mark = _mark(shoot, kind, frame_steps)
-    folder = files.named(place).with_name(f"{files.named(place).stem}-film")
+    named = files.named(place)
+    folder = named.with_name(f"{named.stem}-film")
     with ExitStack() as stack:
         crew = None
         if far:

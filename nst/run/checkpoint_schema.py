@@ -11,7 +11,7 @@ import numpy as np
 from nst import schema
 from nst.errors import NstError
 from nst.optimizers import pyramid
-from nst.run.ending import WINDOW
+from nst.run.ending import WINDOW, last_begun
 from nst.settings import LARGEST_SIDE, MOST_SCALES, MOST_STEPS
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def check(
     arrays += [] if optimizer == "pyramid" else [*_arrays(saved.optimizer)]
     sound = {
         "the steps": _counts_up(saved, ends_early),
-        "the image": saved.image.shape == (3, *_size(saved)),
+        "the image": saved.image.shape == (3, *last_begun(saved.history, saved.scales)[:2]),
         "an array": all(a.shape == saved.image.shape and a.dtype == np.float32 for a in arrays),
         "the numbers": all(
             a.dtype.kind == "f" and np.isfinite(a).all()
@@ -174,13 +174,6 @@ def _counts_up(saved: "Checkpoint", ends_early: bool) -> bool:
         and all(made[k] <= saved.scales[k - 1][2] for k in begun)
         and all(_may_be_over(saved, k, made[k], ends_early) for k in begun[:-1])
     )
-
-
-def _size(saved: "Checkpoint") -> tuple[int, int]:
-    """Return the height and width of the scale of the last step; of the first, before one."""
-    last = int(saved.history[-1].get("scale", 1)) if saved.history else 1
-    height, width, _ = saved.scales[min(max(1, last), len(saved.scales)) - 1]
-    return height, width
 
 
 def _may_be_over(saved: "Checkpoint", number: int, made: int, ends_early: bool) -> bool:

@@ -153,22 +153,15 @@ def lock(folder: Path, option: str = "--checkpoint") -> Any:
 
     Raises NstError where another run has it; ``option`` is what names another folder.
     """
-    from filelock import FileLock, Timeout
-
     try:
         make_folder(folder)
-        held = FileLock(folder / LOCK)
-        held.acquire(timeout=0)
-    except Timeout:
-        raise NstError(
-            f"another run is saved in {folder} while it goes on; wait for its end, stop it, or "
-            f"give this one another {option}."
-        ) from None
     except (NstError, OSError):  # saving will tell why
         return None
-    except NotImplementedError:  # on a system without locks
-        return None
-    return held
+    return files.locked(
+        folder / LOCK,
+        f"another run is saved in {folder} while it goes on; wait for its end, stop it, or "
+        f"give this one another {option}.",
+    )
 
 
 class Keeper:

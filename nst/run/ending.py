@@ -1,7 +1,10 @@
 """When a scale is done: after its steps, or when they have ceased to bring anything."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+Listed = TypeVar("Listed")
 
 WINDOW = 20  # steps that have to bring something
 
@@ -36,6 +39,12 @@ def settled(history: Sequence[dict[str, float]], until: float, window: int = WIN
     totals = [entry["total"] for entry in seen]
     before, after = min(totals[:window]), min(totals[window:])
     return before - after < until / 100 * abs(before)
+
+
+def last_begun(history: Sequence[Mapping[str, float]], scales: Sequence[Listed]) -> Listed:
+    """Return the scale of the last step that was made: the first, if there is none."""
+    number = int(history[-1].get("scale", 1)) if history else 1
+    return scales[min(max(number, 1), len(scales)) - 1]
 
 
 def _scale_of(entry: dict[str, float]) -> int:

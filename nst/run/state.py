@@ -1,7 +1,6 @@
 """How far a run is: the picture, what the optimizer remembers, the history; begun and reopened."""
 
 import json
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from nst.optimizers import EPSILON, Adam, Lbfgs, NormalisedDescent, Optimizer, P
 from nst.pictures import images
 from nst.run import checkpoint_schema, checkpoints, marks
 from nst.run.checkpoints import Checkpoint
+from nst.run.ending import last_begun
 from nst.run.inputs import Inputs, check_writable, open_inputs, read_files
 from nst.run.plan import Plan
 from nst.run.scales import Scale, told_of
@@ -90,9 +90,10 @@ def reopen(folder: Path) -> tuple[Inputs, Plan, State]:
     smallest = smallest_side(network.architecture, recipe.taps)
     until = settings.asked_until
     plan = Plan(tuple(scales), saved.side, saved.pairs, folder=folder)
-    most_pairs = recipe.history, plan.pairs_at(last)
+    pairs = plan.pairs_at(last)
+    most_pairs = recipe.history, pairs
     checkpoint_schema.check(saved, recipe.optimizer, most_pairs, smallest, until > 0)
-    return inputs, plan, _restored(saved, inputs, recipe, plan.pairs_at(last))
+    return inputs, plan, _restored(saved, inputs, recipe, pairs)
 
 
 def _as_begun(settings: Settings, sha256: str) -> Settings:
@@ -108,12 +109,6 @@ def _as_begun(settings: Settings, sha256: str) -> Settings:
             if weights.load(name).brightened(gain).sha256 == sha256:
                 return settings if name == "auto" else replace(settings, model=name)
     return settings
-
-
-def last_begun(history: Sequence[Mapping[str, float]], scales: Sequence[Scale]) -> Scale:
-    """Return the scale of the last step that was made: the first, if there is none."""
-    number = int(history[-1].get("scale", 1)) if history else 1
-    return scales[min(max(number, 1), len(scales)) - 1]
 
 
 def _restored(saved: Checkpoint, inputs: Inputs, recipe: Recipe, pairs: int) -> State:

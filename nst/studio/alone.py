@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from nst import files
-from nst.errors import NstError
 
 LOCK = ".lock"  # in the folder; the system holds it for as long as the studio lives
 
@@ -19,7 +17,11 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     files.make_folder(folder)
-    held = _locked(folder)
+    held = files.locked(
+        folder / LOCK,
+        f"another studio is at work in the folder {folder}: paint in its page, end it, or "
+        "give this one another --output.",
+    )
     try:
         yield
     finally:
@@ -30,20 +32,3 @@ def alone_in(folder: Path) -> Iterator[None]:
                 made.rmdir()
         if held is not None:
             held.release()
-
-
-def _locked(folder: Path) -> Any:
-    """Return a lock on ``folder``; None on a system without locks."""
-    from filelock import FileLock, Timeout
-
-    held = FileLock(folder / LOCK)
-    try:
-        held.acquire(timeout=0)
-    except Timeout:
-        raise NstError(
-            f"another studio is at work in the folder {folder}: paint in its page, end it, or "
-            "give this one another --output."
-        ) from None
-    except (OSError, NotImplementedError):
-        return None
-    return held

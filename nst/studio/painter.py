@@ -19,6 +19,7 @@ from typing import Any
 
 from nst.errors import NstError, naming
 from nst.pictures import images
+from nst.run.ending import last_begun
 from nst.run.inputs import prepare
 from nst.run.plan import Plan, draft, plan
 from nst.run.shared import Shared
@@ -277,7 +278,7 @@ class Painter:
             path = free(self._choices.shelf.folder, f"{piece.output.stem}-start", ".png")
             images.save(path, run.inputs.device.asnumpy(run.state.image).clip(0, 1))
             init = str(path)
-        scale = run.plan.scales[int(history[-1]["scale"]) - 1 if history else 0]
+        scale = last_begun(history, run.plan.scales)
         settings = replace(settings, init=init)
         return onward(settings, height, width, scale.longer)
 

@@ -66,6 +66,16 @@ def painted(page):
     assert page.evaluate("document.querySelector('.after').naturalWidth") > 0
 
 
+def paused(open_page):
+    """Return a page whose picture has been begun, and is paused."""
+    page = open_page()
+    small(page, "100000")
+    page.click("#paint")
+    painted(page)
+    pause(page)
+    return page
+
+
 def test_a_run_begun_paused_stepped_changed_stopped_and_downloaded(open_page, studio, tmp_path):
     page = open_page()
     expect(page.locator("#stop")).to_be_disabled()
@@ -141,11 +151,7 @@ def test_a_page_that_is_loaded_anew_has_the_last_picture_and_the_knobs_as_they_w
 
 
 def test_a_picture_whose_knobs_were_turned_is_reopened_with_its_curves(open_page, studio, here):
-    page = open_page()
-    small(page, "100000")
-    page.click("#paint")
-    painted(page)
-    pause(page)
+    page = paused(open_page)
     turn(page, "style_weight", "0.6")
     page.wait_for_timeout(500)  # milliseconds: knobs are sent when they rest
     page.click("#step")
@@ -223,11 +229,7 @@ def test_a_second_tab_sees_the_same_and_what_it_begins_waits(open_page, visitor,
 
 
 def test_knobs_that_are_turned_while_it_is_paused_stay_turned(open_page):
-    page = open_page()
-    small(page, "100000")
-    page.click("#paint")
-    painted(page)
-    pause(page)
+    page = paused(open_page)
     turn(page, "style_weight", "0.6")
     expect(page.locator("#command")).to_contain_text("--style-weight 3.98")
     turn(page, "edges", "20")

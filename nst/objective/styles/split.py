@@ -297,13 +297,13 @@ def _looked_at(features: Array | FileArray, mask: Mask | None, grid: Grid, like:
     grid = _moved(grid, [each.start for each in grid], features.shape[1:])
     if mask is None:
         return kernels.beside(features[:, *grid], like).reshape(features.shape[0], -1)
-    weights = mask.host.astype(mask.pixels.dtype)
-    least = float(SEEN * weights.max())
-    if not (weights[grid] >= least).any():
+    weights, dtype = mask.host, mask.pixels.dtype
+    least = float(SEEN * dtype.type(weights.max()))
+    if not (weights[grid].astype(dtype) >= least).any():
         brightest = divmod(int(weights.argmax()), weights.shape[1])
         grid = _moved(grid, brightest, weights.shape)
     vectors = kernels.beside(features[:, *grid], like).reshape(features.shape[0], -1)
-    count = int((weights[grid] >= least).sum()) if least else 0
+    count = int((weights[grid].astype(dtype) >= least).sum()) if least else 0
     hidden = mask.pixels[grid].reshape(-1) < least
     return vectors.take(hidden.argsort(kind="stable")[:count], axis=1)
 
